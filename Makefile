@@ -1,0 +1,61 @@
+# Every command people rely on; each installs what it needs first.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+UV := .venv/bin/uv
+PYTEST := $(PY) -m pytest
+CODE := operator/src worker_image/src tests examples
+
+.PHONY: help setup demo demo-down test unit integration e2e bench verify cluster-up cluster-down pins clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+setup: .stamps/python .stamps/system ## install all that is needed; a second run does nothing
+
+.stamps/system: tests/cluster/system-packages.txt .stamps/python
+	tests/cluster/install-system.sh
+	$(PY) -m tests.cluster build
+	@touch $@
+
+.stamps/python: requirements/dev.txt pyproject.toml worker_image/pyproject.toml
+	tests/cluster/install-python.sh
+	@mkdir -p .stamps && touch $@
+
+demo: setup ## the whole main job on a real local cluster
+	$(PY) -m examples.demo
+
+cluster-up: setup ## a local cluster of one real node
+	$(PY) -m tests.cluster up
+
+cluster-down: ## stop it and leave nothing behind
+	$(PY) -m tests.cluster down
+
+test: unit integration e2e ## all tests
+
+unit: setup ## pure code, a fake clock
+	$(PYTEST) tests/unit
+
+integration: setup ## a real API server and a real S3
+	$(PYTEST) tests/integration
+
+e2e: setup ## a real kubelet, real containers, helm
+	$(PYTEST) tests/e2e
+
+bench: setup ## scale, on nodes that are not there
+	$(PYTEST) tests/scale
+
+verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
+	$(PY) -m bec_operator.api.crd crds
+	$(PY) -m ruff format $(CODE)
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	git diff --exit-code
+
+pins: ## resolve the requirements again
+	requirements/pin.sh
+
+clean: ## forget what setup did
+	rm -rf .stamps .venv build

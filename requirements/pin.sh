@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Resolves the three requirements files: the operator's, the worker's, and the developer's (a superset).
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+uv="$here/../.venv/bin/uv"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# bec-ops is ours and comes from the checkout, never from a registry.
+grep -v '"bec-ops==' "$here/../pyproject.toml" >"$work/pyproject.toml"
+
+pin() { # name, arguments of the resolver
+  local name=$1
+  shift
+  "$uv" pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+    --no-annotate --python-version 3.11 "$@" -o "$work/$name.txt"
+  { echo "# Pinned, with hashes, by 'make pins'."; grep -v '^--' "$work/$name.txt"; } >"$here/$name.txt"
+}
+pin operator "$work/pyproject.toml"
+pin dev -c "$work/operator.txt" --extra dev "$work/pyproject.toml"
+pin worker -c "$work/operator.txt" "$here/../worker_image/pyproject.toml"

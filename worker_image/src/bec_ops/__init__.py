@@ -1,0 +1,1 @@
+"""What workers and operator share: volume, output location, success marker, store."""
