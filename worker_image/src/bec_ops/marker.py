@@ -1,0 +1,77 @@
+"""The success marker: the object that says a task is done, written after all its artefacts."""
+
+from typing import Any, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from bec_ops.volume import Volume
+
+MARKER_NAME = "success.json"
+"""The marker's name under the output prefix of its task."""
+
+
+class InvalidMarker(ValueError):  # noqa: N818 - it names a thing found, as the design does
+    """An object stands where the marker belongs, but it proves nothing; the message says why."""
+
+
+class MarkerVolume(BaseModel):
+    """The ids in a marker; what is absent is not compared."""
+
+    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True)
+
+    w_id: str | None = None
+    i_id: str | None = None
+    i_version: str | None = None
+
+    def differs_from(self, volume: Volume) -> bool:
+        """Tell whether any id that is present is another than the volume's."""
+        found = {name: getattr(self, name) for name in volume._fields}
+        return any(
+            value is not None and value != getattr(volume, name) for name, value in found.items()
+        )
+
+
+class Marker(MarkerVolume):
+    """What a marker says; keys beyond these are kept.
+
+    The volume may be an object of its own or three keys at the top. `success_timestamp` is a
+    text or seconds since 1970; BEC's older workers call it `timestamp`. They also write a number
+    as `job_id` beside `job_name`, so one of the two names must be the job's.
+    """
+
+    worker_id: str = Field(min_length=1)
+    success_timestamp: str | float = Field(
+        validation_alias=AliasChoices("success_timestamp", "timestamp")
+    )
+    job_id: str | None = None
+    job_name: str | None = None
+    volume: MarkerVolume | None = None
+
+    @classmethod
+    def parse(cls, body: bytes, job_id: str, volume: Volume) -> Self:
+        """Read a marker of this job and volume; raises InvalidMarker if it is not one."""
+        try:
+            marker = cls.model_validate_json(body)
+        except ValidationError as error:
+            raise InvalidMarker(f"the marker is not valid: {_sentence(error)}") from None
+        names = {marker.job_id, marker.job_name} - {None}
+        if names and job_id not in names:
+            found = " or ".join(sorted(repr(name) for name in names))
+            raise InvalidMarker(f"the marker is of another job: {found}, not {job_id!r}")
+        if any(found.differs_from(volume) for found in (marker, marker.volume) if found):
+            raise InvalidMarker(f"the marker is of another volume than {volume}")
+        return marker
+
+    def dump(self) -> bytes:
+        """Write the marker as it stands in S3."""
+        return self.model_dump_json(exclude_none=True, indent=1).encode()
+
+
+def _sentence(error: ValidationError) -> str:
+    """Say in one line what is wrong, by the names of the keys."""
+
+    def one(detail: Any) -> str:
+        key = ".".join(str(part) for part in detail["loc"])
+        return f"{key}: {detail['msg']}" if key else str(detail["msg"])
+
+    return "; ".join(one(detail) for detail in error.errors())

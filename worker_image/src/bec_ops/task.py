@@ -1,0 +1,83 @@
+"""What a worker is asked to do, as the operator hands it to the container."""
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, field_validator
+
+from bec_ops.marker import Marker, MarkerVolume
+from bec_ops.volume import Volume
+
+
+class TaskError(ValueError):
+    """The environment describes no task; the message names the variables."""
+
+
+class Task(BaseModel):
+    """One task and the attempt at it; fields are named in the environment as their aliases."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: str = Field(alias="BEC_JOB_ID", min_length=1)
+    w_id: str = Field(alias="BEC_W_ID", min_length=1)
+    i_id: str = Field(alias="BEC_I_ID", min_length=1)
+    i_version: str = Field(alias="BEC_I_VERSION", default="")
+    attempt: int = Field(alias="BEC_ATTEMPT", default=1, ge=1)
+    output_uri: str = Field(alias="BEC_OUTPUT_URI", pattern=r"^s3://[^/]+/.+/$")
+    parameters: Json[dict[str, Any]] = Field(alias="BEC_PARAMETERS", default={})
+    worker_id: str = Field(alias="BEC_WORKER_ID", min_length=1)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the task that the operator set; raises TaskError with what is missing or wrong.
+
+        Where `BEC_WORKER_ID` is not set, the host's name, a pod's own, is the worker's id.
+        """
+        found = {name: value for name, value in environ.items() if name.startswith("BEC_")}
+        try:
+            return cls.model_validate({"BEC_WORKER_ID": platform.node(), **found})
+        except ValidationError as error:
+            wrong = "; ".join(_sentence(detail) for detail in error.errors())
+            raise TaskError(f"the environment describes no task: {wrong}") from None
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _no_parameters(cls, value: object) -> object:
+        return value or "{}"
+
+    @property
+    def volume(self) -> Volume:
+        """The volume to work on."""
+        return Volume(self.w_id, self.i_id, self.i_version)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that the artefacts go to."""
+        return self.output_uri.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def prefix(self) -> str:
+        """The key prefix of the artefacts and the marker, ending in ``/``."""
+        return self.output_uri.removeprefix("s3://").partition("/")[2]
+
+    def marker(self, **details: Any) -> Marker:
+        """Make the marker of this task; `details` are further keys of the worker's own."""
+        volume = MarkerVolume(w_id=self.w_id, i_id=self.i_id, i_version=self.i_version)
+        return Marker(
+            worker_id=self.worker_id,
+            success_timestamp=datetime.now(UTC).isoformat(timespec="seconds"),
+            job_id=self.job_id,
+            volume=volume,
+            **details,
+        )
+
+
+def _sentence(detail: Any) -> str:
+    """Say what is wrong with one variable, by its name."""
+    name = detail["loc"][0]
+    if detail["type"] == "missing":
+        return f"{name} is not set"
+    return f"{name}={detail['input']!r}: {detail['msg']}"
