@@ -98,8 +98,7 @@ def _text(data: bytes, name: str) -> str:
 def _csv_rows(lines: Sequence[_Line], name: str) -> Iterator[tuple[int, Volume]]:
     """Read volumes from lines of comma-separated values, by the first line's columns."""
     columns: tuple[str, ...] = ()
-    for number, line in lines:
-        fields = _fields(line, number, name)
+    for number, fields in _csv_fields(lines, name):
         if not columns:
             header = tuple(field.lower() for field in fields)
             if {"w_id", "i_id"} <= set(header):
@@ -107,25 +106,25 @@ def _csv_rows(lines: Sequence[_Line], name: str) -> Iterator[tuple[int, Volume]]
                 continue
             columns = _LAYOUTS.get(len(fields), ())
         if len(fields) != len(columns):
-            if columns:
-                expected = f"expected {len(columns)} as before: {','.join(columns)}"
-            else:
-                expected = _EXPECTED
-            raise ListError(
-                f"{name}, line {number}: {len(fields)} column(s) in {line!r}; {expected}"
-            )
+            expected = f"expected {','.join(columns)} as before" if columns else _EXPECTED
+            raise ListError(f"{name}, line {number}: {len(fields)} column(s); {expected}")
         row = dict(zip(columns, fields, strict=True))
         source = row.get("source", "")
         w_id = f"{source}:{row['w_id']}" if source else row["w_id"]
         yield number, Volume(w_id, row["i_id"], row.get("i_version", ""))
 
 
-def _fields(line: str, number: int, name: str) -> list[str]:
-    """Cut one line of comma-separated values; quotes and blanks around a value go."""
-    try:
-        return [field.strip() for field in next(csv.reader([line], strict=True))]
-    except csv.Error as error:
-        raise ListError(f"{name}, line {number}: {error} in {line[:80]!r}; {_EXPECTED}") from None
+def _csv_fields(lines: Sequence[_Line], name: str) -> Iterator[tuple[int, list[str]]]:
+    """Cut each line into its values; quotes and blanks around a value go."""
+    reader = csv.reader((line for _, line in lines), strict=True, skipinitialspace=True)
+    for position, (number, _) in enumerate(lines, start=1):
+        try:
+            fields = next(reader)
+        except csv.Error as error:
+            raise ListError(f"{name}, line {number}: {error}; {_EXPECTED}") from None
+        if reader.line_num != position:
+            raise ListError(f"{name}, line {number}: a quote is not closed; {_EXPECTED}")
+        yield number, [field.strip() for field in fields]
 
 
 def _header(header: tuple[str, ...], number: int, name: str) -> tuple[str, ...]:

@@ -1,0 +1,99 @@
+"""Markers: both known forms are read, and nothing else passes for success."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bec_ops.marker import InvalidMarker, Marker, MarkerVolume
+from bec_ops.volume import Volume
+
+VOLUME = Volume("W1", "I1", "v1")
+SEED = {"worker_id": "worker-1", "success_timestamp": "2026-11-24T12:00:00Z"}
+BEC = {
+    "job_id": 7,
+    "job_name": "ocr",
+    "volume": {"w_id": "W1", "i_id": "I1", "i_version": "v1"},
+    "worker_id": "2f6c",
+    "task_execution_id": 99,
+    "total_images": 480,
+    "nb_errors": 0,
+    "durations": {"total": 12.5},
+    "timestamp": 1764000000.25,
+}
+
+
+def parse(found: object) -> Marker:
+    return Marker.parse(json.dumps(found).encode(), "ocr", VOLUME)
+
+
+def test_the_two_keys_of_the_seed_are_enough() -> None:
+    marker = parse(SEED)
+    assert marker.worker_id == "worker-1"
+    assert marker.success_timestamp == "2026-11-24T12:00:00Z"
+
+
+def test_the_rich_form_is_read_and_kept_whole() -> None:
+    marker = parse(BEC)
+    assert marker.success_timestamp == 1764000000.25
+    assert marker.volume == MarkerVolume(w_id="W1", i_id="I1", i_version="v1")
+    kept = json.loads(marker.dump())
+    assert kept["total_images"] == 480
+    assert kept["durations"] == {"total": 12.5}
+
+
+def test_what_is_dumped_is_read_again() -> None:
+    marker = parse(BEC | {"note": "ཀ"})
+    assert Marker.parse(marker.dump(), "ocr", VOLUME).model_dump() == marker.model_dump()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"job_id": "ocr"},
+        {"job_name": "ocr", "job_id": "d6f1c0"},
+        {"job_id": None, "volume": None},
+        {"w_id": "W1", "i_id": "I1", "i_version": "v1"},
+        {"volume": {"w_id": "W1", "pages": 3}},
+    ],
+)
+def test_what_is_present_and_right_passes(more: dict[str, object]) -> None:
+    assert parse(SEED | more).worker_id == "worker-1"
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"success_timestamp": "x"}, "worker_id: Field required"),
+        ({"worker_id": "x"}, "success_timestamp: Field required"),
+        (SEED | {"worker_id": ""}, "worker_id: "),
+        (SEED | {"worker_id": {}}, "worker_id: "),
+        (SEED | {"volume": "W1"}, "volume: "),
+        ([SEED], "not valid"),
+        (None, "not valid"),
+        (SEED | {"job_id": "ldv1"}, "another job: 'ldv1', not 'ocr'"),
+        (SEED | {"job_id": 7}, "another job: '7'"),
+        (SEED | {"job_name": "ldv1", "job_id": 7}, "another job: '7' or 'ldv1'"),
+        (SEED | {"w_id": "W2"}, "another volume than W1/I1@v1"),
+        (SEED | {"volume": {"w_id": "W1", "i_id": "I2"}}, "another volume"),
+        (BEC | {"volume": {"w_id": "W1", "i_id": "I1", "i_version": "v2"}}, "another volume"),
+        (BEC | {"volume": {"w_id": "W1", "i_id": "I1", "i_version": ""}}, "another volume"),
+    ],
+)
+def test_what_proves_nothing_is_invalid(found: object, said: str) -> None:
+    with pytest.raises(InvalidMarker, match=said):
+        parse(found)
+
+
+def test_a_marker_cut_short_anywhere_is_invalid() -> None:
+    whole = json.dumps(BEC).encode()
+    for length in range(len(whole)):
+        with pytest.raises(InvalidMarker, match="not valid"):
+            Marker.parse(whole[:length], "ocr", VOLUME)
+
+
+@given(st.binary(max_size=64))
+def test_no_bytes_do_harm(body: bytes) -> None:
+    with pytest.raises(InvalidMarker):
+        Marker.parse(body, "ocr", VOLUME)
