@@ -1,0 +1,50 @@
+"""What every model of the resources shares."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from bec_ops.volume import MAX_ID_CHARACTERS
+
+GROUP = "bec.bdrc.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+WorkId = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)]
+VersionId = Annotated[str, Field(max_length=MAX_ID_CHARACTERS)]
+
+
+def schema(extra: dict[str, Any] | None = None) -> ConfigDict:
+    """Return the configuration of a part of a resource, with extensions for its schema."""
+    return ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, json_schema_extra=extra
+    )
+
+
+class Resource(BaseModel):
+    """A part of a resource: camelCase on the wire, snake_case in Python."""
+
+    model_config = schema()
+
+    def wire(self) -> dict[str, object]:
+        """Return the JSON form, without what is None."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def rule(expression: str, message: str, *, field_path: str | None = None) -> dict[str, str]:
+    """Return one CEL validation rule in the form that the CRD has it."""
+    made = {"rule": expression, "message": message}
+    if field_path is not None:
+        made["fieldPath"] = field_path
+    return made
+
+
+def validations(*rules: dict[str, str]) -> dict[str, Any]:
+    """Return the schema extension that carries CEL rules."""
+    return {"x-kubernetes-validations": list(rules)}
+
+
+def immutable(name: str) -> dict[str, str]:
+    """Return the rule that a field never changes once it is set."""
+    return rule("self == oldSelf", f"{name} cannot be changed: make a new Job instead")

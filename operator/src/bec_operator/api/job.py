@@ -1,0 +1,292 @@
+"""The `Job` resource: an action on many volumes. Source of the CRD `jobs.bec.bdrc.io`."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from bec_operator.api.base import Resource, VersionId, WorkId, immutable, rule, schema, validations
+
+DEFAULT_PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
+DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
+MAX_INLINE_VOLUMES = 1000
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class VolumeId(Resource):
+    """A volume, as written in a resource."""
+
+    w_id: WorkId
+    i_id: WorkId
+    i_version: VersionId = ""
+
+
+class ManifestSource(Resource):
+    """A list of volumes in S3: csv or jsonl, also gzipped."""
+
+    uri: str = Field(
+        max_length=1100,
+        pattern=r"^s3://[^/]+/.+$",
+        description="s3://bucket/key of a csv or jsonl list, also gzipped",
+    )
+
+
+class ConfigMapSource(Resource):
+    """A list of volumes in a ConfigMap of the Job's namespace."""
+
+    name: str = Field(min_length=1, max_length=253)
+    key: str = Field(min_length=1, max_length=253)
+
+
+_SAME_KIND = " && ".join(
+    f"has(self.{source}) == has(oldSelf.{source})" for source in ("items", "manifest", "configMap")
+)
+
+
+class VolumeSource(Resource):
+    """Where the volumes come from: exactly one source, whose kind never changes."""
+
+    model_config = schema(
+        validations(
+            rule(
+                "[has(self.items), has(self.manifest), has(self.configMap)]"
+                ".filter(given, given).size() == 1",
+                "give exactly one source of volumes: items, manifest or configMap",
+            ),
+            rule(
+                _SAME_KIND,
+                "the kind of source cannot be changed: make a new Job instead",
+            ),
+            rule(
+                f"!has(self.items) || self.items.size() <= {MAX_INLINE_VOLUMES}",
+                f"at most {MAX_INLINE_VOLUMES} volumes fit into items: put a longer list into "
+                "S3 and name it in volumes.manifest.uri (csv or jsonl)",
+            ),
+        )
+    )
+
+    items: list[VolumeId] | None = Field(
+        default=None,
+        min_length=1,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["wId", "iId", "iVersion"],
+        },
+    )
+    manifest: ManifestSource | None = None
+    config_map: ConfigMapSource | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [s for s in (self.items, self.manifest, self.config_map) if s is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one source of volumes: items, manifest or configMap")
+        return self
+
+
+_TEMPLATE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "A pod template; its container `worker` runs the task",
+    "x-kubernetes-preserve-unknown-fields": True,
+    "required": ["spec"],
+    "properties": {
+        "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "spec": {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "required": ["containers"],
+            "properties": {
+                "containers": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 32,
+                    "items": {
+                        "type": "object",
+                        "x-kubernetes-preserve-unknown-fields": True,
+                        "required": ["name"],
+                        "properties": {"name": {"type": "string", "maxLength": 63}},
+                    },
+                    **validations(
+                        rule(
+                            "self.exists(c, c.name == 'worker')",
+                            "one container must be named worker: it is the one that runs the task",
+                        )
+                    ),
+                },
+            },
+        },
+    },
+}
+
+
+class Worker(Resource):
+    """What runs the task: the template of a pod, and the parameters it gets."""
+
+    template: Annotated[dict[str, Any], Field(json_schema_extra={"x-replace": _TEMPLATE_SCHEMA})]
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Free JSON, handed to the worker as BEC_PARAMETERS",
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+
+
+class Output(Resource):
+    """Where artefacts and reports go. It never changes."""
+
+    bucket: str = Field(min_length=1, max_length=255)
+    prefix: str = Field(
+        default=DEFAULT_PREFIX,
+        max_length=512,
+        json_schema_extra=validations(
+            rule(
+                "['{job_id}', '{w_id}', '{i_id}'].all(p, self.contains(p))",
+                "prefix must hold {job_id}, {w_id} and {i_id}, as in " + DEFAULT_PREFIX,
+            ),
+            rule(
+                "self.endsWith('/') && !self.startsWith('/')",
+                "prefix must end in / and not begin with one",
+            ),
+        ),
+    )
+    reports: str = Field(
+        default=DEFAULT_REPORTS,
+        max_length=512,
+        json_schema_extra=validations(
+            rule(
+                "self.endsWith('/') && !self.startsWith('/')",
+                "reports must end in / and not begin with one",
+            ),
+        ),
+    )
+    credentials_secret: str | None = Field(
+        default=None,
+        max_length=253,
+        description="Secret with AWS_* keys for the workers; else the template's service account",
+    )
+
+
+class Retry(Resource):
+    """How often a volume is tried."""
+
+    limit: int = Field(default=3, ge=1, le=100, description="Attempts a volume, the first included")
+
+
+class History(Resource):
+    """How many finished VolumeTasks stay to be looked at."""
+
+    succeeded: int = Field(default=100, ge=0, le=10000)
+    failed: int = Field(default=1000, ge=0, le=10000)
+
+
+class JobSpec(Resource):
+    """What a Job asks for."""
+
+    model_config = schema(
+        validations(
+            rule(
+                "has(self.jobId) == has(oldSelf.jobId)",
+                "jobId cannot be changed: make a new Job instead",
+            )
+        )
+    )
+
+    job_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=128,
+        description="By default the resource's name",
+        json_schema_extra=validations(immutable("jobId")),
+    )
+    volumes: VolumeSource
+    worker: Worker
+    output: Output = Field(json_schema_extra=validations(immutable("output")))
+    parallelism: int = Field(default=50, ge=1, le=10000)
+    retry: Retry = Retry()
+    max_failed: int | str = Field(
+        default="10%",
+        description="Past so many failed volumes, a number or a percentage, the Job fails",
+        json_schema_extra={
+            "x-replace": {
+                "x-kubernetes-int-or-string": True,
+                "default": "10%",
+                **validations(
+                    rule(
+                        "type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",
+                        "maxFailed is a number of volumes, or a percentage such as 10%",
+                    )
+                ),
+            }
+        },
+    )
+    history: History = History()
+
+    def failures_allowed(self, total: int) -> int:
+        """Return how many of `total` volumes may fail."""
+        if isinstance(self.max_failed, int):
+            return self.max_failed
+        return total * int(self.max_failed.removesuffix("%")) // 100
+
+
+class JobPhase(StrEnum):
+    """Where a Job stands, in a word."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+class Counts(Resource):
+    """Volumes by what became of them. total is the sum of all but alreadyDone."""
+
+    total: Count = 0
+    waiting: Count = 0
+    queued: Count = 0
+    running: Count = 0
+    retrying: Count = 0
+    succeeded: Count = 0
+    failed: Count = 0
+    skipped: Count = 0
+    already_done: Count = Field(default=0, description="Of succeeded: done before this Job came")
+
+    @property
+    def finished(self) -> int:
+        """Volumes that nothing more will be done about."""
+        return self.succeeded + self.failed + self.skipped
+
+
+class Condition(Resource):
+    """A condition, as metav1.Condition."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
+    observed_generation: int | None = None
+
+
+class JobStatus(Resource):
+    """What became of a Job so far."""
+
+    phase: JobPhase = JobPhase.PENDING
+    observed_generation: int | None = None
+    counts: Counts = Counts()
+    done: str = Field(default="", description="finished/total")
+    percent: str = ""
+    eta: str = Field(default="", description="Time left at the rate so far, such as 2h10m")
+    start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    completion_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    )
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the Job has ended."""
+        return self.phase in {JobPhase.COMPLETE, JobPhase.FAILED}

@@ -1,0 +1,38 @@
+"""Names and labels: what the operator calls the objects that it makes."""
+
+import base64
+import hashlib
+import json
+import re
+
+from bec_operator.api.base import GROUP
+from bec_ops.volume import Volume
+
+JOB_LABEL = f"{GROUP}/job"
+TASK_LABEL = f"{GROUP}/task"
+WORKER_CONTAINER = "worker"
+
+_SLUG_LENGTH = 38
+_HASH_LENGTH = 13  # base32: 65 bits, so 200,000 volumes of a job do not meet
+
+
+def task_name(job: str, volume: Volume) -> str:
+    """Return the name of the task of `volume` in Job `job`: legal, unique, at most 52 characters.
+
+    A readable slug of the ids, and a hash of the Job's name and the exact ids.
+    """
+    exact = json.dumps([job, *volume], ensure_ascii=True).encode()
+    digest = base64.b32encode(hashlib.sha256(exact).digest()).decode().lower()[:_HASH_LENGTH]
+    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, volume)).lower())
+    slug = slug[:_SLUG_LENGTH].strip("-")
+    return f"{slug}-{digest}" if slug else f"v-{digest}"
+
+
+def pod_name(task: str, attempt: int) -> str:
+    """Return the name of the pod of an attempt."""
+    return f"{task}-{attempt}"
+
+
+def ledger_name(job: str) -> str:
+    """Return the name of the ConfigMap that holds the ledger of Job `job`."""
+    return f"{job}-ledger"

@@ -1,0 +1,53 @@
+"""The `VolumeTask` resource: one job on one volume. Source of `volumetasks.bec.bdrc.io`."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from bec_operator.api.base import Resource, rule, schema, validations
+from bec_operator.api.job import VolumeId
+
+
+class TaskPhase(StrEnum):
+    """Where a task stands; absent means queued."""
+
+    RUNNING = "Running"
+    RETRYING = "Retrying"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class Attempt(Resource):
+    """One try at a task: it ran, or runs, in one pod."""
+
+    number: int = Field(ge=1)
+    pod: str
+    pod_uid: str = ""
+    node: str = ""
+    start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    end_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    failure: str = Field(default="", description="The failure class; empty while it runs")
+    exit_code: int | None = None
+    message: str = ""
+
+
+class VolumeTaskSpec(Resource):
+    """Which job, on which volume, at which place of the manifest."""
+
+    model_config = schema(validations(rule("self == oldSelf", "a VolumeTask is never changed")))
+
+    job: str = Field(min_length=1, max_length=63)
+    volume: VolumeId
+    index: int = Field(ge=0)
+
+
+class VolumeTaskStatus(Resource):
+    """What became of a task so far."""
+
+    phase: TaskPhase | None = None
+    attempt: int = Field(default=0, ge=0, description="The attempt that runs, or ran last")
+    node: str = ""
+    progress: str = ""
+    message: str = ""
+    output: str = Field(default="", description="Where the artefacts are")
+    attempts: list[Attempt] = Field(default_factory=list)

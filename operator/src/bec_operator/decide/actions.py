@@ -1,0 +1,126 @@
+"""What can be done about a job: each action is small, and doing it twice changes nothing."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from bec_operator.api.job import JobStatus
+from bec_operator.api.volume_task import VolumeTaskStatus
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.seen import PodSeen, TaskSeen
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do for one job. No two actions with the same key run at once."""
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """What the action is about."""
+        return type(self).__name__, *self._about()
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStorage(Action):
+    """See whether the bucket is there, and may be listed and read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadManifest(Action):
+    """Read the volumes: the frozen manifest and its ledger, or else the source, and freeze it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTemplate(Action):
+    """Let the API server judge the pod of a task, without making it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(Action):
+    """List which volumes have an output folder: the others need no look at a marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMarker(Action):
+    """Look at the marker of the volume at `index`."""
+
+    index: int
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.index,)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTask(Action):
+    """Make the VolumeTask of the volume at `index`."""
+
+    index: int
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.index,)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePod(Action):
+    """Make the pod of an attempt."""
+
+    task: TaskSeen
+    attempt: int
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.task.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTask(Action):
+    """Write the status of a VolumeTask, if it is still as we saw it."""
+
+    task: TaskSeen
+    status: VolumeTaskStatus
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.task.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Action):
+    """Note in the ledger what became of a volume. In memory: it is safe once saved."""
+
+    task: TaskSeen
+    outcome: Outcome
+    failure: FailureClass | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaveLedger(Action):
+    """Store the failure report, then the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod(Action):
+    """Delete a pod of ours that nobody needs any more."""
+
+    pod: PodSeen
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.pod.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTask(Action):
+    """Delete a VolumeTask whose end is safe in the ledger."""
+
+    task: TaskSeen
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.task.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus(Action):
+    """Write the status of the Job; tell people by an Event where phase or stall changed."""
+
+    status: JobStatus

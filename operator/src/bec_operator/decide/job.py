@@ -1,0 +1,214 @@
+"""One pass over a job: from what is seen of it to all that should be done now."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bec_operator.api.job import JobSpec
+from bec_operator.api.names import pod_name
+from bec_operator.api.volume_task import TaskPhase
+from bec_operator.decide.actions import (
+    Action,
+    CheckStorage,
+    CheckTemplate,
+    CreateTask,
+    DeletePod,
+    DeleteTask,
+    LoadManifest,
+    ReadMarker,
+    RecordTask,
+    SaveLedger,
+    Sweep,
+    WriteStatus,
+)
+from bec_operator.decide.frontier import Look
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.status import Tally, is_hopeless, job_status, worth_writing
+from bec_operator.decide.task import LINGER, TaskView, decide_task, success_status
+
+CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
+LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
+READS_AT_ONCE = 64
+LAUNCHES_AT_ONCE = 500
+SAVE_AFTER = 5.0  # seconds
+SAVE_AT = 500  # results
+SAVE_NOT_BEFORE = 1.0  # seconds since the last write of the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What bears on one pass: the memory of the job, its pods by name, and the time."""
+
+    memory: Memory
+    pods: Mapping[str, PodSeen]
+    now: float
+
+
+def decide(seen: Seen) -> list[Action]:
+    """Say all that should be done about a job now. Actions under way are left out by their keys."""
+    memory = seen.memory
+    if memory.job.deleting:
+        return []
+    if memory.ledger is None and memory.job.status.terminal:
+        return list(_tidy(seen))
+    actions: list[Action] = []
+    if memory.job.spec is not None:
+        actions += _checks(memory, seen.now)
+        if memory.ledger is not None:
+            actions += _work(seen, memory.job.spec)
+    actions += _status(seen)
+    return actions
+
+
+def may_launch(memory: Memory, now: float) -> bool:
+    """Whether tasks and pods may be made: all is known to be well, and the job is not hopeless."""
+    facts = memory.facts
+    checks = (facts.storage, facts.manifest, facts.template, facts.sweep)
+    if facts.conflict is not None or not all(fact is not None and fact.good for fact in checks):
+        return False
+    if facts.launch is not None and now - facts.launch.at < LAUNCH_AGAIN_AFTER:
+        return False
+    return not is_hopeless(memory)
+
+
+def _due(fact: Fact | None, now: float) -> bool:
+    return fact is None or (not fact.good and now - fact.at >= CHECK_AGAIN_AFTER)
+
+
+def _checks(memory: Memory, now: float) -> Iterator[Action]:
+    """What must be known before anything is launched, one after the other."""
+    facts = memory.facts
+    steps = (
+        (facts.storage, CheckStorage()),
+        (facts.manifest, LoadManifest()),
+        (facts.template, CheckTemplate()),
+        (facts.sweep, Sweep()),
+    )
+    for fact, check in steps:
+        if _due(fact, now):
+            yield check
+        if fact is None or not fact.good:
+            return
+
+
+def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
+    memory = seen.memory
+    assert memory.ledger is not None
+    launch = may_launch(memory, seen.now)
+    may_read = memory.facts.storage is not None and memory.facts.storage.good
+    active = 0
+    settled: list[TaskView] = []
+    for view in _views(seen, spec, may_launch=launch):
+        if memory.ledger.outcome(view.task.index) is Outcome.WAITING:
+            active += 1
+            for action in decide_task(view):
+                if may_read or not isinstance(action, ReadMarker):
+                    yield action
+        else:
+            settled.append(view)
+    yield from _settled(seen, spec, settled)
+    if launch:
+        yield from _launches(memory, spec.parallelism - active)
+    if may_read and memory.facts.sweep is not None:
+        unread = READS_AT_ONCE - memory.frontier.count(Look.READING)
+        for index in memory.frontier.first(Look.UNCHECKED, unread):
+            yield ReadMarker(index)
+    if _save_due(memory, active, seen.now):
+        yield SaveLedger()
+
+
+def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]:
+    memory = seen.memory
+    for index, task in memory.tasks.items():
+        yield TaskView(
+            task=task,
+            pods=seen.pods,
+            reading=memory.readings.get(index),
+            lost=memory.lost.get(task.uid),
+            own=task.uid in memory.born,
+            may_launch=may_launch,
+            limit=spec.retry.limit,
+            locate=memory.output_uri,
+            now=seen.now,
+        )
+
+
+def _launches(memory: Memory, free: int) -> Iterator[Action]:
+    """Fill the free slots of the window, in manifest order."""
+    under_way = {key[1] for key in memory.busy if key[0] == CreateTask.__name__}
+    wanted = min(free, LAUNCHES_AT_ONCE)
+    for index in memory.frontier.first(Look.STARTABLE, wanted):
+        if index not in under_way:
+            yield CreateTask(index)
+
+
+def _settled(seen: Seen, spec: JobSpec, views: list[TaskView]) -> Iterator[Action]:
+    """Tasks whose end is in the ledger: keep some as history, delete the rest once it is saved."""
+    memory = seen.memory
+    assert memory.ledger is not None
+    room = {TaskPhase.SUCCEEDED: spec.history.succeeded, TaskPhase.FAILED: spec.history.failed}
+    for view in sorted(views, key=lambda v: (not v.task.terminal, v.task.version)):
+        task = view.task
+        yield from _end_lingerers(view)
+        if task.phase in room and room[task.phase] > 0:
+            room[task.phase] -= 1
+        elif not task.terminal and room[TaskPhase.SUCCEEDED] > 0 and view.reading is not None:
+            room[TaskPhase.SUCCEEDED] -= 1
+            yield RecordTask(task, success_status(view))
+        elif memory.ledger.is_stored(task.index):
+            yield from _delete(task, seen.pods)
+
+
+def _end_lingerers(view: TaskView) -> Iterator[Action]:
+    """A marker stands, and still the pod runs on: its slot is somebody else's by now."""
+    valid = view.reading is not None and view.reading.state is MarkerState.VALID
+    if valid and view.reading is not None and view.now - view.reading.asked >= LINGER:
+        for pod in _own_pods(view.task, view.pods):
+            if pod.alive and not pod.deleting:
+                yield DeletePod(pod)
+
+
+def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
+    for number in range(1, len(task.ended) + 2):
+        pod = pods.get(pod_name(task.name, number))
+        if pod is not None and pod.owner_uid == task.uid:
+            yield pod
+
+
+def _delete(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]:
+    for pod in _own_pods(task, pods):
+        if not pod.deleting:
+            yield DeletePod(pod)
+    if not task.deleting:
+        yield DeleteTask(task)
+
+
+def _save_due(memory: Memory, active: int, now: float) -> bool:
+    """Whether the ledger should be stored: in time, when it is much, or when nothing else is left.
+
+    A failure report that could not be written keeps its volumes unsaved, so it is tried again.
+    """
+    assert memory.ledger is not None
+    unsaved = len(memory.ledger.unsaved)
+    since = now - memory.saved_at
+    if not unsaved or (active and since < SAVE_NOT_BEFORE):
+        return False
+    nothing_left = not active and memory.frontier.count(Look.UNCHECKED) == 0
+    return since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left
+
+
+def _tidy(seen: Seen) -> Iterator[Action]:
+    """The job has ended and its ledger is put away: what is not history goes."""
+    job = seen.memory.job
+    if job.status.observed_generation != job.generation:
+        yield WriteStatus(job.status.model_copy(update={"observed_generation": job.generation}))
+    for task in seen.memory.tasks.values():
+        if not task.terminal:
+            yield from _delete(task, seen.pods)
+
+
+def _status(seen: Seen) -> Iterator[Action]:
+    status = job_status(seen.memory, Tally.of(seen.memory, seen.pods), seen.now)
+    if worth_writing(status, seen.memory, seen.now):
+        yield WriteStatus(status)

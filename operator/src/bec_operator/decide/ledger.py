@@ -1,0 +1,82 @@
+"""The ledger: one byte a volume, in manifest order, of what became of it."""
+
+import zlib
+from collections import Counter
+from enum import IntEnum
+
+ALREADY_DONE = 1  # class code of a success that stood before the job came to it
+
+
+class Outcome(IntEnum):
+    """What became of a volume; the lower three bits of its byte."""
+
+    WAITING = 0  # nothing yet: it waits, or its VolumeTask says more
+    SUCCEEDED = 1
+    FAILED = 2
+    SKIPPED = 3
+
+
+class LedgerError(ValueError):
+    """The stored ledger cannot be what we wrote."""
+
+
+class Ledger:
+    """What became of each volume, with the results that are not yet stored.
+
+    The upper five bits of a byte hold a class: `ALREADY_DONE` for a success, the failure class
+    for a failure.
+    """
+
+    def __init__(self, manifest: str, entries: bytearray) -> None:
+        self.manifest = manifest
+        self._entries = entries
+        self._tally = Counter(entries)
+        self.unsaved: set[int] = set()
+
+    @classmethod
+    def fresh(cls, manifest: str, total: int) -> "Ledger":
+        """Return the ledger of a job of which nothing has been done. `manifest` is its SHA-256."""
+        return cls(manifest, bytearray(total))
+
+    @classmethod
+    def decode(cls, manifest: str, packed: bytes, total: int) -> "Ledger":
+        """Read a stored ledger of `total` volumes."""
+        try:
+            entries = bytearray(zlib.decompress(packed))
+        except zlib.error as error:
+            raise LedgerError(f"the stored ledger cannot be unpacked: {error}") from error
+        if len(entries) != total:
+            raise LedgerError(f"the stored ledger has {len(entries)} volumes, the manifest {total}")
+        return cls(manifest, entries)
+
+    def encode(self) -> bytes:
+        """Return the form in which the ledger is stored."""
+        return zlib.compress(bytes(self._entries), 6)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def outcome(self, index: int) -> Outcome:
+        """Return what became of the volume at `index`."""
+        return Outcome(self._entries[index] & 0b111)
+
+    def settle(self, index: int, outcome: Outcome, code: int = 0) -> None:
+        """Note what became of the volume at `index`; stored with the next write."""
+        self._tally[self._entries[index]] -= 1
+        self._entries[index] = outcome | code << 3
+        self._tally[self._entries[index]] += 1
+        self.unsaved.add(index)
+
+    def is_stored(self, index: int) -> bool:
+        """Return whether the end of the volume at `index` is safe in the stored ledger."""
+        return self.outcome(index) is not Outcome.WAITING and index not in self.unsaved
+
+    def count(self, outcome: Outcome, code: int | None = None) -> int:
+        """Return how many volumes came to `outcome`, or to one class of it."""
+        if code is not None:
+            return self._tally[outcome | code << 3]
+        return sum(n for entry, n in self._tally.items() if entry & 0b111 == outcome)
+
+    def settled(self) -> list[int]:
+        """Return the indices of all volumes about which nothing more will be done."""
+        return [i for i, entry in enumerate(self._entries) if entry]

@@ -1,0 +1,191 @@
+"""What the operator remembers of a job between two looks. All of it can be lost at any instant."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bec_operator.api.job import JobSpec, JobStatus, Output
+from bec_operator.api.names import pod_name, task_name
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.frontier import Frontier, Look
+from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
+from bec_operator.decide.seen import Fact, Facts, MarkerSeen, MarkerState, PodSeen, TaskSeen
+from bec_ops.location import OutputTemplate
+from bec_ops.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """A Job, as it was last observed."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    generation: int
+    created: str
+    spec: JobSpec | None
+    problem: str = ""  # why the spec could not be read
+    status: JobStatus = field(default_factory=JobStatus)
+    deleting: bool = False
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job: by default the resource's name."""
+        return (self.spec.job_id if self.spec else None) or self.name
+
+
+@dataclass(slots=True)
+class Memory:
+    """One job: facts, manifest, ledger, and what cannot be seen twice."""
+
+    job: JobSeen
+    facts: Facts = field(default_factory=Facts)
+    volumes: Sequence[Volume] = ()
+    ledger: Ledger | None = None
+    frontier: Frontier = field(default_factory=lambda: Frontier(0))
+    readings: dict[int, MarkerSeen] = field(default_factory=dict)
+    failures: dict[int, dict[str, Any]] = field(default_factory=dict)  # lines not yet reported
+    tasks: dict[int, TaskSeen] = field(default_factory=dict)
+    lost: dict[str, float] = field(default_factory=dict)  # task uid → when its pod was missed
+    born: set[str] = field(default_factory=set)  # uids of the tasks that this process made
+    busy: set[tuple[Hashable, ...]] = field(default_factory=set)  # keys of the actions under way
+    saved_at: float = 0.0
+    written_at: float = 0.0
+    _started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
+    _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
+
+    def observe_job(self, job: JobSeen) -> None:
+        """Take in a newer state of the Job; a changed spec is checked again."""
+        if job.generation != self.job.generation:
+            self.facts.template = None
+            if self.ledger is None:
+                self.facts.manifest = None
+        self.job = job
+
+    def load(self, volumes: Sequence[Volume], ledger: Ledger, now: float) -> None:
+        """Take in the frozen manifest and the stored ledger."""
+        self.volumes = volumes
+        self.ledger = ledger
+        self.frontier = Frontier(len(volumes), ledger.settled())
+        self.tasks = {}
+        self.facts.manifest = Fact(now)
+        self.facts.sweep = None
+
+    def output_uri(self, index: int) -> str:
+        """Return where the artefacts of the volume at `index` are."""
+        return f"s3://{self.output.bucket}/{self.output_prefix(index)}"
+
+    def output_prefix(self, index: int) -> str:
+        """Return the key prefix of the artefacts of the volume at `index`."""
+        template = OutputTemplate.parse(self.output.prefix)
+        return template.prefix(self.job.job_id, self.volumes[index])
+
+    @property
+    def output(self) -> Output:
+        """The output of a job whose spec could be read."""
+        assert self.job.spec is not None
+        return self.job.spec.output
+
+    def forget(self) -> None:
+        """Drop the ledger and all that was derived from it: somebody else wrote it, or the end."""
+        self.ledger = None
+        self.volumes = ()
+        self.facts.manifest = None
+        self.readings.clear()
+        self.failures.clear()
+        self.tasks.clear()
+        self.born.clear()
+
+    def observe(self, tasks: Sequence[TaskSeen], pods: Mapping[str, PodSeen], now: float) -> None:
+        """Take in the tasks and pods of the job as they are now."""
+        if self.ledger is None:
+            self.tasks = {task.index: task for task in tasks if task.owner_uid == self.job.uid}
+            return
+        mine = {task.index: task for task in tasks if self._is_mine(task)}
+        for index in self.tasks.keys() - mine.keys():
+            self._release(index, self.tasks[index])
+        for index, task in mine.items():
+            self.frontier[index] = Look.ACTIVE
+            self._note_pod(task, pods, now)
+        self.tasks = mine
+
+    def _is_mine(self, task: TaskSeen) -> bool:
+        """Whether the task is of this very Job, at the place of the manifest where it says."""
+        if self._vetted.get(task.uid) == task.index:
+            return True
+        good = (
+            task.owner_uid == self.job.uid
+            and task.index < len(self.volumes)
+            and task.name == task_name(self.job.name, self.volumes[task.index])
+        )
+        if good:
+            self._vetted[task.uid] = task.index
+        return good
+
+    def _release(self, index: int, task: TaskSeen) -> None:
+        """Take back a volume whose task is gone: whether it is done must be read anew."""
+        assert self.ledger is not None
+        settled = self.ledger.outcome(index) is not Outcome.WAITING
+        self.frontier[index] = Look.SETTLED if settled else Look.UNCHECKED
+        self.readings.pop(index, None)
+        for book in (self._started, self._vetted, self.lost):
+            book.pop(task.uid, None)
+        self.born.discard(task.uid)
+
+    def _note_pod(self, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
+        attempt = len(task.ended) + 1
+        pod = pods.get(pod_name(task.name, attempt))
+        if pod is not None and pod.owner_uid == task.uid:
+            self._started[task.uid] = attempt
+            self.lost.pop(task.uid, None)
+        elif self._started.get(task.uid) == attempt or task.recorded_running is not None:
+            self.lost.setdefault(task.uid, now)
+        else:
+            self.lost.pop(task.uid, None)
+
+    def note_swept(self, folders: frozenset[str], folder_of: Sequence[str], now: float) -> None:
+        """Take in which volumes have an output folder; one without cannot be done."""
+        for index in self.frontier.first(Look.UNCHECKED, len(self.volumes)):
+            if folder_of[index] not in folders:
+                self.frontier[index] = Look.STARTABLE
+        self.facts.sweep = Fact(now)
+
+    def note_reading(self, index: int, reading: MarkerSeen) -> None:
+        """Take in a look at a marker: of a volume with a task, or of one that might be done."""
+        if self.ledger is None:
+            return
+        if self.frontier[index] is Look.ACTIVE:
+            self.readings[index] = reading
+        elif self.frontier[index] is Look.SETTLED:
+            return
+        elif reading.state is MarkerState.VALID:
+            self.ledger.settle(index, Outcome.SUCCEEDED, ALREADY_DONE)
+            self.frontier[index] = Look.SETTLED
+        elif reading.state is MarkerState.UNKNOWN:
+            self.frontier[index] = Look.UNCHECKED
+        else:
+            self.frontier[index] = Look.STARTABLE
+
+    def settle(self, task: TaskSeen, outcome: Outcome, failure: FailureClass | None) -> None:
+        """Note what became of a task; a failure is a line of the report, too."""
+        assert self.ledger is not None
+        if self.ledger.outcome(task.index) is not Outcome.WAITING:
+            return
+        self.ledger.settle(task.index, outcome, failure or 0)
+        if failure is not None:
+            self.failures[task.index] = self._report_line(task, failure)
+
+    def _report_line(self, task: TaskSeen, failure: FailureClass) -> dict[str, Any]:
+        volume = self.volumes[task.index]
+        return {
+            "jobUid": self.job.uid,
+            "index": task.index,
+            "wId": volume.w_id,
+            "iId": volume.i_id,
+            "iVersion": volume.i_version,
+            "task": task.name,
+            "class": failure.label,
+            "message": task.message,
+            "attempts": [attempt.wire() for attempt in task.attempts],
+        }

@@ -1,0 +1,115 @@
+"""What is seen: lean records of pods, tasks and markers. All times are seconds of our own clock."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from bec_operator.api.volume_task import Attempt, TaskPhase
+
+
+@dataclass(frozen=True, slots=True)
+class PodSeen:
+    """A pod of ours, reduced to what decisions need."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    job: str
+    task: str
+    owner_uid: str
+    phase: str = "Pending"
+    node: str = ""
+    deleting: bool = False
+    disrupted: bool = False  # evicted, preempted, or its node is going
+    worker_ended: bool = False  # container `worker` has terminated, or the whole pod has
+    exit_code: int | None = None
+    reason: str = ""  # of the worker's end, such as OOMKilled
+    message: str = ""  # of the worker's end
+    waiting: str = ""  # why the worker cannot start, such as ImagePullBackOff
+    waiting_message: str = ""
+    start_time: str | None = None  # as the API server has them
+    end_time: str | None = None
+    seen_running: float | None = None  # when we first saw the worker run
+    seen_ended: float | None = None  # when we first saw its end
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything of it may still run."""
+        return self.phase not in {"Succeeded", "Failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSeen:
+    """A VolumeTask, reduced to what decisions need."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    job: str
+    owner_uid: str
+    index: int
+    phase: TaskPhase | None = None
+    message: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    deleting: bool = False
+
+    @property
+    def ended(self) -> list[Attempt]:
+        """The attempts whose end is recorded."""
+        return [attempt for attempt in self.attempts if attempt.failure or attempt.end_time]
+
+    @property
+    def recorded_running(self) -> Attempt | None:
+        """The attempt that is recorded as running."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and not (last.failure or last.end_time) else None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether its own status says how it ended."""
+        return self.phase in {TaskPhase.SUCCEEDED, TaskPhase.FAILED}
+
+
+class MarkerState(Enum):
+    """What a look at a success marker showed."""
+
+    VALID = auto()
+    ABSENT = auto()
+    INVALID = auto()  # it stands, but says nothing that counts
+    UNKNOWN = auto()  # S3 could not tell
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerSeen:
+    """The result of one look at a volume's marker, with the moment at which it was asked for."""
+
+    state: MarkerState
+    asked: float
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The outcome of a check that needs the outside world: good, or a reason and a sentence."""
+
+    at: float
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether the check went well."""
+        return not self.reason
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the checks of a job showed last; None where one has not been made."""
+
+    storage: Fact | None = None
+    manifest: Fact | None = None
+    template: Fact | None = None
+    sweep: Fact | None = None
+    launch: Fact | None = None  # the last create that the API server refused
+    conflict: Fact | None = field(default=None)

@@ -1,0 +1,223 @@
+"""The status of a Job: counts, phase, conditions, time left. Derived anew from all that is seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bec_operator.api.job import Counts, JobPhase, JobStatus
+from bec_operator.api.names import pod_name
+from bec_operator.api.volume_task import TaskPhase
+from bec_operator.decide.conditions import conditions, some
+from bec_operator.decide.ledger import ALREADY_DONE, Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import PodSeen
+
+WRITE_EVERY = 2.0  # seconds between two writes that only move counts
+IMAGE_TROUBLES = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The unsettled tasks of a job, by where they stand, and what troubles them."""
+
+    queued: int = 0
+    running: int = 0
+    retrying: int = 0
+    trouble: tuple[str, str] = ("", "")  # reason and sentence
+
+    @property
+    def active(self) -> int:
+        """Tasks that are not settled."""
+        return self.queued + self.running + self.retrying
+
+    @classmethod
+    def of(cls, memory: Memory, pods: Mapping[str, PodSeen]) -> "Tally":
+        """Count the tasks in `memory`."""
+        if memory.ledger is None:
+            return cls()
+        queued = running = retrying = 0
+        images: dict[str, str] = {}
+        taken: list[str] = []
+        for index, task in memory.tasks.items():
+            if memory.ledger.outcome(index) is not Outcome.WAITING:
+                continue
+            pod = pods.get(pod_name(task.name, len(task.ended) + 1))
+            if pod is not None and pod.owner_uid == task.uid:
+                running += 1
+                if pod.waiting in IMAGE_TROUBLES:
+                    images[task.name] = f"{pod.waiting}: {pod.waiting_message}"
+            elif task.phase is TaskPhase.RETRYING:
+                retrying += 1
+            else:
+                queued += 1
+            if pod is not None and pod.owner_uid != task.uid:
+                taken.append(pod.name)
+        return cls(queued, running, retrying, _trouble(images, taken))
+
+
+def _trouble(images: dict[str, str], taken: list[str]) -> tuple[str, str]:
+    if images:
+        first, said = next(iter(images.items()))
+        return "ImagePull", (
+            f"the image of {len(images)} pod(s) cannot be pulled ({first}: {said.strip()}); "
+            "correct the image or the pull secret in worker.template, the pods keep trying"
+        )
+    if taken:
+        return "WaitingForOldPod", (
+            f"{some(taken)}: a pod of this name is there that is not this task's; "
+            "the task starts once it is gone"
+        )
+    return "", ""
+
+
+def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
+    """Return the status that the Job should have now."""
+    old = memory.job.status
+    if is_hopeless(memory) and not tally.running:
+        tally = Tally()  # what is queued or retrying will not run any more: it waits for good
+    counts = _counts(memory, tally)
+    reason, message = _stall(memory, tally)
+    phase, verdict = _phase(memory, tally, counts, stalled=bool(reason))
+    moment = iso(now)
+    started = old.start_time or (moment if phase is not JobPhase.PENDING else None)
+    finished = phase in {JobPhase.COMPLETE, JobPhase.FAILED}
+    same = counts == old.counts and phase is old.phase
+    return JobStatus(
+        phase=phase,
+        observed_generation=memory.job.generation,
+        counts=counts,
+        done=f"{counts.finished}/{counts.total}" if counts.total else "",
+        percent=f"{100 * counts.finished // counts.total}%" if counts.total else "",
+        eta=old.eta if same else "" if finished else _eta(counts, started, now),
+        start_time=started,
+        completion_time=old.completion_time or (moment if finished else None),
+        conditions=conditions(
+            _wanted(phase, verdict, reason, message), old, memory.job.generation, moment
+        ),
+    )
+
+
+def is_hopeless(memory: Memory) -> bool:
+    """Whether more volumes have failed than the job allows."""
+    if memory.ledger is None or memory.job.spec is None:
+        return False
+    allowed = memory.job.spec.failures_allowed(len(memory.ledger))
+    return memory.ledger.count(Outcome.FAILED) > allowed
+
+
+def _counts(memory: Memory, tally: Tally) -> Counts:
+    ledger = memory.ledger
+    if ledger is None:
+        return memory.job.status.counts
+    return Counts(
+        total=len(ledger),
+        waiting=ledger.count(Outcome.WAITING) - tally.active,
+        queued=tally.queued,
+        running=tally.running,
+        retrying=tally.retrying,
+        succeeded=ledger.count(Outcome.SUCCEEDED),
+        failed=ledger.count(Outcome.FAILED),
+        skipped=ledger.count(Outcome.SKIPPED),
+        already_done=ledger.count(Outcome.SUCCEEDED, ALREADY_DONE),
+    )
+
+
+def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
+    """Return the reason and the sentence for why the job cannot go on; empty if it can."""
+    if memory.job.spec is None:
+        return "InvalidSpec", memory.job.problem
+    facts = memory.facts
+    for fact in (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep):
+        if fact is not None and not fact.good:
+            return fact.reason, fact.message
+    if facts.launch is not None and not facts.launch.good:
+        return facts.launch.reason, facts.launch.message
+    return tally.trouble
+
+
+def _phase(
+    memory: Memory, tally: Tally, counts: Counts, *, stalled: bool
+) -> tuple[JobPhase, tuple[str, str]]:
+    """Return the phase, and its reason and sentence."""
+    ledger, spec = memory.ledger, memory.job.spec
+    if ledger is not None and spec is not None and not ledger.unsaved:
+        if is_hopeless(memory) and tally.active == 0:
+            allowed = spec.failures_allowed(counts.total)
+            return JobPhase.FAILED, (
+                "TooManyFailed",
+                f"{counts.failed} of {counts.total} volumes failed, maxFailed allows {allowed}",
+            )
+        if counts.finished == counts.total:
+            return JobPhase.COMPLETE, _complete(counts)
+    facts = memory.facts
+    begun = memory.job.status.start_time is not None
+    accepted = (
+        facts.sweep is not None and facts.template is not None and facts.template.good
+    ) and not stalled
+    if begun or accepted:
+        return JobPhase.RUNNING, ("Running", f"{counts.finished} of {counts.total} volumes done")
+    return JobPhase.PENDING, ("Accepting", "the job is being checked")
+
+
+def _complete(counts: Counts) -> tuple[str, str]:
+    if counts.failed:
+        return "CompletedWithFailures", f"{counts.failed} of {counts.total} volumes failed"
+    return "Completed", f"all {counts.total} volumes are done"
+
+
+def _wanted(
+    phase: JobPhase, verdict: tuple[str, str], stall: str, sentence: str
+) -> dict[str, tuple[bool, str, str]]:
+    reason, message = verdict
+    finished = phase in {JobPhase.COMPLETE, JobPhase.FAILED}
+    stalled = bool(stall) and not finished
+    ready = phase in {JobPhase.RUNNING, JobPhase.COMPLETE} and not stalled
+    pending = phase is JobPhase.PENDING and not stalled
+    return {
+        "Ready": (ready, stall if stalled else reason, sentence if stalled else message),
+        "Reconciling": (pending, reason, message if pending else ""),
+        "Stalled": (stalled, stall if stalled else reason, sentence if stalled else ""),
+        "Complete": (phase is JobPhase.COMPLETE, reason, message if finished else ""),
+        "Failed": (phase is JobPhase.FAILED, reason, message if finished else ""),
+    }
+
+
+def worth_writing(status: JobStatus, memory: Memory, now: float) -> bool:
+    """Whether `status` says something that the Job does not say yet, and it is time to say it."""
+    old = memory.job.status
+    if status == old:
+        return False
+    moved_only = status.phase is old.phase and [c.reason for c in status.conditions] == [
+        c.reason for c in old.conditions
+    ]
+    return not moved_only or now - memory.written_at >= WRITE_EVERY
+
+
+def _eta(counts: Counts, started: str | None, now: float) -> str:
+    """Return the time left at the rate since the start; empty while there is no rate."""
+    ran = counts.finished - counts.already_done
+    left = counts.total - counts.finished
+    if started is None or ran <= 0 or left <= 0:
+        return ""
+    elapsed = now - datetime.fromisoformat(started).timestamp()
+    return duration(left * max(elapsed, 1.0) / ran)
+
+
+def duration(seconds: float) -> str:
+    """Return `seconds` as people say it: 45s, 12m, 2h10m, 3d4h."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{minutes}m"
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours}h"
+
+
+def iso(moment: float) -> str:
+    """Return `moment` (epoch seconds) in the form of Kubernetes' times."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

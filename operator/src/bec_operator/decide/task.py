@@ -1,0 +1,180 @@
+"""The life of one task: from what is seen of it to what to do about it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from bec_operator.api.names import pod_name
+from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
+from bec_operator.decide.actions import (
+    Action,
+    CreatePod,
+    DeletePod,
+    ReadMarker,
+    RecordTask,
+    Settle,
+)
+from bec_operator.decide.ending import classify
+from bec_operator.decide.failures import class_of, is_final
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
+
+RECORD_RUNNING_AFTER = 5.0  # seconds: a status that somebody can still read
+LOOK_AGAIN_AFTER = 60.0  # seconds between two looks for the marker of a running task
+LINGER = 30.0  # seconds that a worker may take to end after its marker was seen
+_NO_MARKER = {MarkerState.ABSENT, MarkerState.INVALID}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One unsettled task with all that bears on it.
+
+    `lost` is when the pod of its attempt was first missed, `own` whether this process made the
+    task (so that its marker was looked at before), `may_launch` whether pods may be made
+    now. `locate` gives the output URI of the volume at an index.
+    """
+
+    task: TaskSeen
+    pods: Mapping[str, PodSeen]
+    reading: MarkerSeen | None
+    lost: float | None
+    own: bool
+    may_launch: bool
+    limit: int
+    locate: Callable[[int], str]
+    now: float
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that is under way or comes next."""
+        return len(self.task.ended) + 1
+
+    @property
+    def pod(self) -> PodSeen | None:
+        """Whatever has the name of that attempt's pod."""
+        return self.pods.get(pod_name(self.task.name, self.attempt))
+
+
+def decide_task(view: TaskView) -> Iterator[Action]:
+    """Say what to do about a task that the ledger does not yet know the end of."""
+    task, pod = view.task, view.pod
+    if view.reading is not None and view.reading.state is MarkerState.VALID:
+        yield Settle(task, Outcome.SUCCEEDED)
+    elif task.phase is TaskPhase.FAILED:
+        yield Settle(task, Outcome.FAILED, class_of(task.attempts[-1].failure))
+    elif task.deleting:
+        return
+    elif pod is None and view.lost is not None:
+        yield from _conclude(view, None, view.lost)
+    elif pod is None:
+        yield from _launch(view)
+    elif pod.owner_uid != task.uid:
+        return  # it has our name and is not ours: the Job's status says so
+    elif pod.worker_ended:
+        yield from _conclude(view, pod, pod.seen_ended or view.now)
+    else:
+        yield from _accompany(view, pod)
+
+
+def _launch(view: TaskView) -> Iterator[Action]:
+    older = [view.pods.get(pod_name(view.task.name, n)) for n in range(1, view.attempt)]
+    alive = [p for p in older if p is not None and p.alive and p.owner_uid == view.task.uid]
+    for pod in alive:
+        if not pod.deleting:
+            yield DeletePod(pod)  # its worker has ended, a sidecar has not
+    if alive or not view.may_launch:
+        return
+    if view.own or (view.reading is not None and view.reading.state in _NO_MARKER):
+        yield CreatePod(view.task, view.attempt)
+    elif _may_ask(view, 0.0):
+        # A task from before a restart: its pod may have come, succeeded and gone unseen.
+        yield ReadMarker(view.task.index)
+
+
+def _may_ask(view: TaskView, since: float) -> bool:
+    """Whether a look at the marker is due: none since `since` that could tell."""
+    return (
+        view.reading is None
+        or view.reading.asked < since
+        or (view.reading.state is MarkerState.UNKNOWN)
+    )
+
+
+def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
+    """While the worker runs: let people see it, and look now and then whether it has succeeded."""
+    if pod.seen_running is None:
+        return
+    running = view.task.recorded_running
+    if view.now - pod.seen_running >= RECORD_RUNNING_AFTER and (
+        running is None or running.pod_uid != pod.uid
+    ):
+        attempts = [*view.task.ended, _attempt(view.attempt, pod)]
+        yield RecordTask(
+            view.task,
+            VolumeTaskStatus(
+                phase=TaskPhase.RUNNING,
+                attempt=view.attempt,
+                node=pod.node,
+                output=view.locate(view.task.index),
+                attempts=attempts,
+            ),
+        )
+    last_look = max(pod.seen_running, view.reading.asked if view.reading else 0.0)
+    if view.now - last_look >= LOOK_AGAIN_AFTER:
+        yield ReadMarker(view.task.index)
+
+
+def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Action]:
+    """The attempt is over: only a marker that was looked for afterwards says how."""
+    if _may_ask(view, since):
+        yield ReadMarker(view.task.index)
+        return
+    assert view.reading is not None
+    failure, message = classify(pod, view.reading)
+    ended = _attempt(view.attempt, pod, view.task).model_copy(
+        update={
+            "failure": failure.label,
+            "message": message,
+            "exit_code": pod.exit_code if pod else None,
+            "end_time": pod.end_time if pod else None,
+        }
+    )
+    attempts = [*view.task.ended, ended]
+    final = is_final([class_of(attempt.failure) for attempt in attempts], view.limit)
+    yield RecordTask(
+        view.task,
+        VolumeTaskStatus(
+            phase=TaskPhase.FAILED if final else TaskPhase.RETRYING,
+            attempt=view.attempt,
+            node=ended.node,
+            message=message,
+            output=view.locate(view.task.index),
+            attempts=attempts,
+        ),
+    )
+
+
+def _attempt(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> Attempt:
+    if pod is None:
+        recorded = task.recorded_running if task is not None else None
+        name = pod_name(task.name, number) if task is not None else ""
+        return recorded or Attempt(number=number, pod=name)
+    return Attempt(
+        number=number, pod=pod.name, pod_uid=pod.uid, node=pod.node, start_time=pod.start_time
+    )
+
+
+def success_status(view: TaskView) -> VolumeTaskStatus:
+    """Return the status of a task that succeeded and stays to be looked at."""
+    ended = _attempt(view.attempt, view.pod, view.task)
+    if view.pod is not None:
+        ended = ended.model_copy(
+            update={"end_time": view.pod.end_time, "exit_code": view.pod.exit_code}
+        )
+    return VolumeTaskStatus(
+        phase=TaskPhase.SUCCEEDED,
+        attempt=view.attempt,
+        node=ended.node,
+        progress="100%",
+        output=view.locate(view.task.index),
+        attempts=[*view.task.ended, ended],
+    )
