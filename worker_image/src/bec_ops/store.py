@@ -178,7 +178,8 @@ def _answering(bucket: str, key: str = "") -> Iterator[None]:
     except ClientError as error:
         raise _refusal(error, bucket, place) from error
     except ParamValidationError as error:
-        raise StoreError("BucketNotFound", f"{place} cannot exist: {error}") from error
+        fault = str(error).splitlines()[-1].partition(" or be an ARN")[0]
+        raise StoreError("BucketNotFound", f"{place} cannot exist in S3: {fault}") from error
     except _CREDENTIALS as error:
         raise StoreError("Forbidden", f"no S3 credentials for {place}: {error}") from error
     except BotoCoreError as error:
@@ -189,7 +190,7 @@ def _refusal(error: ClientError, bucket: str, place: str) -> StoreError:
     """Sort an answer that is an error; only its code and message are told, never its headers."""
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     said = f"{code}: {message}" if message and message != code else code
-    if code == "NoSuchBucket":
+    if code in {"NoSuchBucket", "InvalidBucketName"}:
         return _no_bucket(bucket)
     if _status(error) == 403 or code in _FORBIDDEN:
         return StoreError("Forbidden", f"S3 forbids access to {place} ({said})")
