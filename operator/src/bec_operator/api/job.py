@@ -85,13 +85,18 @@ class VolumeSource(Resource):
         return self
 
 
+_STRINGS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
 _TEMPLATE_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "A pod template; its container `worker` runs the task",
     "x-kubernetes-preserve-unknown-fields": True,
     "required": ["spec"],
     "properties": {
-        "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "metadata": {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "properties": {"labels": _STRINGS, "annotations": _STRINGS},
+        },
         "spec": {
             "type": "object",
             "x-kubernetes-preserve-unknown-fields": True,

@@ -1,6 +1,6 @@
 """The conditions of a Job: how they are kept, and which reason speaks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from bec_operator.api.job import Condition, JobStatus
@@ -36,10 +36,3 @@ def conditions(
 def find(status: JobStatus, kind: str) -> Condition | None:
     """Return the condition of that kind."""
     return next((c for c in status.conditions if c.type == kind), None)
-
-
-def some(names: Iterable[str], limit: int = 3) -> str:
-    """Return the first few of `names`, and how many more there are."""
-    listed = list(names)
-    rest = len(listed) - limit
-    return ", ".join(listed[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -25,7 +25,7 @@ from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.status import Tally, is_hopeless, job_status, worth_writing
-from bec_operator.decide.task import LINGER, TaskView, decide_task, success_status
+from bec_operator.decide.task import LINGER, TaskView, decide_task, is_blocked, success_status
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
 LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
@@ -64,8 +64,8 @@ def decide(seen: Seen) -> list[Action]:
 def may_launch(memory: Memory, now: float) -> bool:
     """Whether tasks and pods may be made: all is known to be well, and the job is not hopeless."""
     facts = memory.facts
-    checks = (facts.storage, facts.manifest, facts.template, facts.sweep)
-    if facts.conflict is not None or not all(fact is not None and fact.good for fact in checks):
+    checks = (facts.storage, facts.manifest, facts.template, facts.conflict, facts.sweep)
+    if not all(fact is not None and fact.good for fact in checks):
         return False
     if facts.launch is not None and now - facts.launch.at < LAUNCH_AGAIN_AFTER:
         return False
@@ -83,10 +83,11 @@ def _checks(memory: Memory, now: float) -> Iterator[Action]:
         (facts.storage, CheckStorage()),
         (facts.manifest, LoadManifest()),
         (facts.template, CheckTemplate()),
+        (facts.conflict, None),  # judged beside the other jobs, before a sweep could go stale
         (facts.sweep, Sweep()),
     )
     for fact, check in steps:
-        if _due(fact, now):
+        if check is not None and _due(fact, now):
             yield check
         if fact is None or not fact.good:
             return
@@ -109,7 +110,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
             settled.append(view)
     yield from _settled(seen, spec, settled)
     if launch:
-        yield from _launches(memory, spec.parallelism - active)
+        yield from _launches(memory, spec.parallelism - active, seen.now)
     if may_read and memory.facts.sweep is not None:
         unread = READS_AT_ONCE - memory.frontier.count(Look.READING)
         for index in memory.frontier.first(Look.UNCHECKED, unread):
@@ -125,6 +126,7 @@ def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]
             task=task,
             pods=seen.pods,
             reading=memory.readings.get(index),
+            blocked=memory.blocked.get(index),
             lost=memory.lost.get(task.uid),
             own=task.uid in memory.born,
             may_launch=may_launch,
@@ -134,12 +136,12 @@ def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]
         )
 
 
-def _launches(memory: Memory, free: int) -> Iterator[Action]:
+def _launches(memory: Memory, free: int, now: float) -> Iterator[Action]:
     """Fill the free slots of the window, in manifest order."""
     under_way = {key[1] for key in memory.busy if key[0] == CreateTask.__name__}
     wanted = min(free, LAUNCHES_AT_ONCE)
     for index in memory.frontier.first(Look.STARTABLE, wanted):
-        if index not in under_way:
+        if index not in under_way and not is_blocked(memory.blocked.get(index), now):
             yield CreateTask(index)
 
 

@@ -43,15 +43,19 @@ class Memory:
     facts: Facts = field(default_factory=Facts)
     volumes: Sequence[Volume] = ()
     ledger: Ledger | None = None
+    ledger_version: str = ""  # resourceVersion of its ConfigMap
+    places: frozenset[int] = frozenset()  # hashes of the output locations of all volumes
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
     failures: dict[int, dict[str, Any]] = field(default_factory=dict)  # lines not yet reported
     tasks: dict[int, TaskSeen] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)  # task uid → when its pod was missed
     born: set[str] = field(default_factory=set)  # uids of the tasks that this process made
+    blocked: dict[int, Fact] = field(default_factory=dict)  # volumes whose names are taken
     busy: set[tuple[Hashable, ...]] = field(default_factory=set)  # keys of the actions under way
     saved_at: float = 0.0
     written_at: float = 0.0
+    _released: set[int] = field(default_factory=set)  # volumes whose task went, since the load
     _started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
     _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
 
@@ -69,6 +73,7 @@ class Memory:
         self.ledger = ledger
         self.frontier = Frontier(len(volumes), ledger.settled())
         self.tasks = {}
+        self._released.clear()
         self.facts.manifest = Fact(now)
         self.facts.sweep = None
 
@@ -128,7 +133,9 @@ class Memory:
         assert self.ledger is not None
         settled = self.ledger.outcome(index) is not Outcome.WAITING
         self.frontier[index] = Look.SETTLED if settled else Look.UNCHECKED
+        self._released.add(index)
         self.readings.pop(index, None)
+        self.blocked.pop(index, None)
         for book in (self._started, self._vetted, self.lost):
             book.pop(task.uid, None)
         self.born.discard(task.uid)
@@ -138,18 +145,27 @@ class Memory:
         pod = pods.get(pod_name(task.name, attempt))
         if pod is not None and pod.owner_uid == task.uid:
             self._started[task.uid] = attempt
+            self.blocked.pop(task.index, None)
             self.lost.pop(task.uid, None)
         elif self._started.get(task.uid) == attempt or task.recorded_running is not None:
             self.lost.setdefault(task.uid, now)
         else:
             self.lost.pop(task.uid, None)
 
-    def note_swept(self, folders: frozenset[str], folder_of: Sequence[str], now: float) -> None:
-        """Take in which volumes have an output folder; one without cannot be done."""
+    def note_swept(self, candidates: frozenset[int], now: float) -> None:
+        """Take in which volumes have an output folder; one without cannot be done.
+
+        A volume whose task went meanwhile may have got one since the list was made.
+        """
         for index in self.frontier.first(Look.UNCHECKED, len(self.volumes)):
-            if folder_of[index] not in folders:
+            if index not in candidates and index not in self._released:
                 self.frontier[index] = Look.STARTABLE
         self.facts.sweep = Fact(now)
+
+    def note_reading_begun(self, index: int) -> None:
+        """Take in that somebody looks at a marker, so that nobody else does."""
+        if self.ledger is not None and self.frontier[index] is Look.UNCHECKED:
+            self.frontier[index] = Look.READING
 
     def note_reading(self, index: int, reading: MarkerSeen) -> None:
         """Take in a look at a marker: of a volume with a task, or of one that might be done."""

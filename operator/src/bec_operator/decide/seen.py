@@ -1,6 +1,6 @@
 """What is seen: lean records of pods, tasks and markers. All times are seconds of our own clock."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from bec_operator.api.volume_task import Attempt, TaskPhase
@@ -110,6 +110,6 @@ class Facts:
     storage: Fact | None = None
     manifest: Fact | None = None
     template: Fact | None = None
+    conflict: Fact | None = None
     sweep: Fact | None = None
     launch: Fact | None = None  # the last create that the API server refused
-    conflict: Fact | None = field(default=None)

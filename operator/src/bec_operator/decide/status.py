@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from bec_operator.api.job import Counts, JobPhase, JobStatus
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide.conditions import conditions, some
+from bec_operator.decide.conditions import conditions
 from bec_operator.decide.ledger import ALREADY_DONE, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import PodSeen
@@ -37,7 +37,6 @@ class Tally:
             return cls()
         queued = running = retrying = 0
         images: dict[str, str] = {}
-        taken: list[str] = []
         for index, task in memory.tasks.items():
             if memory.ledger.outcome(index) is not Outcome.WAITING:
                 continue
@@ -45,28 +44,24 @@ class Tally:
             if pod is not None and pod.owner_uid == task.uid:
                 running += 1
                 if pod.waiting in IMAGE_TROUBLES:
-                    images[task.name] = f"{pod.waiting}: {pod.waiting_message}"
+                    images[pod.name] = f"{pod.waiting}: {pod.waiting_message}"
             elif task.phase is TaskPhase.RETRYING:
                 retrying += 1
             else:
                 queued += 1
-            if pod is not None and pod.owner_uid != task.uid:
-                taken.append(pod.name)
-        return cls(queued, running, retrying, _trouble(images, taken))
+        return cls(queued, running, retrying, _trouble(memory, images))
 
 
-def _trouble(images: dict[str, str], taken: list[str]) -> tuple[str, str]:
+def _trouble(memory: Memory, images: dict[str, str]) -> tuple[str, str]:
     if images:
         first, said = next(iter(images.items()))
         return "ImagePull", (
             f"the image of {len(images)} pod(s) cannot be pulled ({first}: {said.strip()}); "
             "correct the image or the pull secret in worker.template, the pods keep trying"
         )
-    if taken:
-        return "WaitingForOldPod", (
-            f"{some(taken)}: a pod of this name is there that is not this task's; "
-            "the task starts once it is gone"
-        )
+    if memory.blocked:
+        first_blocked = memory.blocked[min(memory.blocked)]
+        return first_blocked.reason, first_blocked.message
     return "", ""
 
 
@@ -130,8 +125,6 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
     for fact in (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep):
         if fact is not None and not fact.good:
             return fact.reason, fact.message
-    if facts.launch is not None and not facts.launch.good:
-        return facts.launch.reason, facts.launch.message
     return tally.trouble
 
 
@@ -154,6 +147,8 @@ def _phase(
     accepted = (
         facts.sweep is not None and facts.template is not None and facts.template.good
     ) and not stalled
+    if (begun or accepted) and facts.launch is not None:
+        return JobPhase.RUNNING, (facts.launch.reason, facts.launch.message)
     if begun or accepted:
         return JobPhase.RUNNING, ("Running", f"{counts.finished} of {counts.total} volumes done")
     return JobPhase.PENDING, ("Accepting", "the job is being checked")

@@ -16,26 +16,29 @@ from bec_operator.decide.actions import (
 from bec_operator.decide.ending import classify
 from bec_operator.decide.failures import class_of, is_final
 from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState, PodSeen, TaskSeen
 
 RECORD_RUNNING_AFTER = 5.0  # seconds: a status that somebody can still read
 LOOK_AGAIN_AFTER = 60.0  # seconds between two looks for the marker of a running task
+TRY_NAME_AFTER = 3.0  # seconds between two tries for a name that somebody else has
 LINGER = 30.0  # seconds that a worker may take to end after its marker was seen
 _NO_MARKER = {MarkerState.ABSENT, MarkerState.INVALID}
 
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One unsettled task with all that bears on it.
+    """One task with all that bears on it.
 
-    `lost` is when the pod of its attempt was first missed, `own` whether this process made the
-    task (so that its marker was looked at before), `may_launch` whether pods may be made
-    now. `locate` gives the output URI of the volume at an index.
+    `blocked` says that somebody else has a name that it needs, `lost` is when the pod of its
+    attempt was first missed, `own` whether this process made the task (so that its marker was
+    looked at before), `may_launch` whether pods may be made now. `locate` gives the output URI
+    of the volume at an index.
     """
 
     task: TaskSeen
     pods: Mapping[str, PodSeen]
     reading: MarkerSeen | None
+    blocked: Fact | None
     lost: float | None
     own: bool
     may_launch: bool
@@ -50,8 +53,9 @@ class TaskView:
 
     @property
     def pod(self) -> PodSeen | None:
-        """Whatever has the name of that attempt's pod."""
-        return self.pods.get(pod_name(self.task.name, self.attempt))
+        """The pod of that attempt; one of this name that is another task's is none."""
+        pod = self.pods.get(pod_name(self.task.name, self.attempt))
+        return pod if pod is not None and pod.owner_uid == self.task.uid else None
 
 
 def decide_task(view: TaskView) -> Iterator[Action]:
@@ -67,8 +71,6 @@ def decide_task(view: TaskView) -> Iterator[Action]:
         yield from _conclude(view, None, view.lost)
     elif pod is None:
         yield from _launch(view)
-    elif pod.owner_uid != task.uid:
-        return  # it has our name and is not ours: the Job's status says so
     elif pod.worker_ended:
         yield from _conclude(view, pod, pod.seen_ended or view.now)
     else:
@@ -81,13 +83,18 @@ def _launch(view: TaskView) -> Iterator[Action]:
     for pod in alive:
         if not pod.deleting:
             yield DeletePod(pod)  # its worker has ended, a sidecar has not
-    if alive or not view.may_launch:
+    if alive or not view.may_launch or is_blocked(view.blocked, view.now):
         return
     if view.own or (view.reading is not None and view.reading.state in _NO_MARKER):
         yield CreatePod(view.task, view.attempt)
     elif _may_ask(view, 0.0):
         # A task from before a restart: its pod may have come, succeeded and gone unseen.
         yield ReadMarker(view.task.index)
+
+
+def is_blocked(blocked: Fact | None, now: float) -> bool:
+    """Whether a name was taken so lately that it is not worth another try."""
+    return blocked is not None and now - blocked.at < TRY_NAME_AFTER
 
 
 def _may_ask(view: TaskView, since: float) -> bool:

@@ -1,0 +1,163 @@
+"""One way to the API server: raw JSON over the session of the `kubernetes` library's aio client."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from bec_operator.api.base import GROUP, VERSION
+from bec_operator.metrics import API_REQUESTS
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+_TOKEN = "BearerToken"  # noqa: S105 - the name of a setting, not a secret
+_TIMEOUT = 30.0
+Body = dict[str, Any]
+
+
+class ApiError(Exception):
+    """The API server refused or failed a request."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(f"{code} {reason}: {message}")
+        self.code = code
+        self.reason = reason
+        self.message = message
+
+    @property
+    def over_quota(self) -> bool:
+        """Whether a ResourceQuota refused it: no fault of what was asked for."""
+        return self.code == 403 and "exceeded quota" in self.message
+
+    @property
+    def final(self) -> bool:
+        """Whether the same request will not do: the object is refused for what it says."""
+        return self.code in {400, 403, 422} and not self.over_quota
+
+
+class ApiServer:
+    """A session with the API server whose token is read again as it rotates."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        configuration.client_session_kwargs = {"middlewares": (self._authorize,)}
+        self._client = ApiClient(configuration)
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """Connect as the user of $KUBECONFIG, else as a pod of the cluster."""
+        configuration = Configuration()
+        load: Any = config
+        if kubeconfig := os.environ.get("KUBECONFIG"):
+            await load.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        else:
+            load.load_incluster_config(client_configuration=configuration)
+        return cls(configuration)
+
+    async def _authorize(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        token = await self._configuration.get_api_key_with_prefix(_TOKEN)
+        if token:
+            request.headers["Authorization"] = token
+        return await handler(request)
+
+    @property
+    def host(self) -> str:
+        """The address of the API server."""
+        return str(self._configuration.host)
+
+    async def session(self) -> aiohttp.ClientSession:
+        """Return the session, for kopf to share."""
+        if self._client.rest_client.pool_manager is None:
+            await self.request("GET", "/version")
+        session: Any = self._client.rest_client.pool_manager
+        assert isinstance(session, aiohttp.ClientSession)
+        return session
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        *,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+    ) -> Body:
+        """Send one request and return the answer; raises ApiError for 400 and above."""
+        response = await self.stream(method, path, body, content_type=content_type, query=query)
+        async with response:
+            answer: Body = json.loads(await response.read() or b"{}")
+        return answer
+
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        *,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+        seconds: float = _TIMEOUT,
+    ) -> aiohttp.ClientResponse:
+        """Send one request and return the open response; raises ApiError for 400 and above."""
+        url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        sent = await self._client.call_api(
+            method,
+            url,
+            header_params={"Content-Type": content_type, "Accept": JSON},
+            body=body,
+            _request_timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5.0),
+        )
+        response: aiohttp.ClientResponse = sent.response
+        API_REQUESTS.labels(_verb(method, query), _resource(path), response.status).inc()
+        if response.status >= 400:
+            async with response:
+                raise _error(response.status, await response.read())
+        return response
+
+    async def close(self) -> None:
+        """End the session."""
+        client: Any = self._client
+        await client.close()
+
+
+def _error(code: int, answer: bytes) -> ApiError:
+    try:
+        status = json.loads(answer)
+    except ValueError:
+        return ApiError(code, "Unknown", answer[:200].decode(errors="replace"))
+    return ApiError(code, status.get("reason", ""), status.get("message", ""))
+
+
+def _verb(method: str, query: Mapping[str, str] | None) -> str:
+    return "WATCH" if query and query.get("watch") else method
+
+
+def _resource(path: str) -> str:
+    """Return the resource that a path is about, without names."""
+    parts = path.strip("/").split("/")
+    rest = parts[3:] if parts[0] == "apis" else parts[2:]
+    if rest[:1] == ["namespaces"] and len(rest) > 2:
+        rest = rest[2:]
+    return "/".join(rest[:1] + rest[2:]) or "version"
+
+
+def core(namespace: str | None, plural: str, name: str = "", sub: str = "") -> str:
+    """Return the path of a core resource; all namespaces where `namespace` is None."""
+    return _path("/api/v1", namespace, plural, name, sub)
+
+
+def bec(namespace: str | None, plural: str, name: str = "", sub: str = "") -> str:
+    """Return the path of a resource of ours; all namespaces where `namespace` is None."""
+    return _path(f"/apis/{GROUP}/{VERSION}", namespace, plural, name, sub)
+
+
+def _path(root: str, namespace: str | None, plural: str, name: str, sub: str) -> str:
+    where = f"{root}/namespaces/{namespace}" if namespace else root
+    return "/".join(filter(None, (where, plural, name, sub)))

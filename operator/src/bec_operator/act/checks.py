@@ -1,0 +1,99 @@
+"""The checks before anything is launched: storage, template, and what is done already."""
+
+from bec_operator.act.api_server import ApiError, core
+from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import task_pod
+from bec_operator.api.names import task_name
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact
+from bec_ops.location import OutputTemplate, TemplateError
+from bec_ops.marker import MARKER_NAME
+from bec_ops.store import Store, StoreError
+
+_REASONS = {"Unavailable": "StorageUnavailable", "Forbidden": "StorageForbidden"}
+
+
+def storage_fact(error: StoreError, now: float) -> Fact:
+    """Return what a call that S3 did not answer well says about the storage."""
+    return Fact(now, _REASONS.get(error.reason, error.reason), str(error))
+
+
+async def check_storage(ctx: Context, memory: Memory) -> None:
+    """See whether the bucket is there, may be listed, and may be read."""
+    output, now = memory.output, ctx.clock.now()
+    try:
+        folder = OutputTemplate.parse(output.prefix).common_folder(memory.job.job_id)
+    except TemplateError as error:
+        memory.facts.storage = Fact(now, "InvalidOutput", f"spec.output.prefix: {error}")
+        return
+
+    def look(store: Store) -> Fact:
+        store.check_bucket(output.bucket)
+        try:
+            next(store.list_folders(output.bucket, folder), None)
+        except StoreError as error:
+            if error.reason != "Forbidden":
+                raise
+            return Fact(
+                now,
+                "NoListPermission",
+                f"{error}: without s3:ListBucket on s3://{output.bucket} what is absent cannot be "
+                "told from what is forbidden; grant it to the operator",
+            )
+        store.get(output.bucket, folder + MARKER_NAME)  # a probe: absent is a good answer
+        return Fact(now)
+
+    try:
+        memory.facts.storage = await ctx.storage.call("check", look)
+    except StoreError as error:
+        memory.facts.storage = storage_fact(error, now)
+
+
+async def check_template(ctx: Context, memory: Memory) -> None:
+    """Let the API server judge the pod of the first volume. A full quota is not its fault."""
+    now = ctx.clock.now()
+    name = task_name(memory.job.name, memory.volumes[0])
+    pod = task_pod(memory, 0, name, memory.job.uid, 0, ctx.settings)
+    path = core(memory.job.namespace, "pods")
+    try:
+        await ctx.api.request("POST", path, pod, query={"dryRun": "All"})
+    except ApiError as error:
+        if not (error.final or error.over_quota):
+            raise
+        memory.facts.template = template_fact(error, now)
+    else:
+        memory.facts.template = Fact(now)
+
+
+def template_fact(error: ApiError, now: float) -> Fact:
+    """Return what the refusal of a pod says about the template."""
+    if error.over_quota:
+        return Fact(now)
+    return Fact(
+        now, "TemplateRejected", f"spec.worker.template makes no valid pod: {error.message}"
+    )
+
+
+async def sweep(ctx: Context, memory: Memory) -> None:
+    """List which volumes have an output folder; the others need no look at a marker."""
+    output, volumes, job_id = memory.output, memory.volumes, memory.job.job_id
+    template = OutputTemplate.parse(output.prefix)
+
+    def look(store: Store) -> frozenset[int]:
+        common = template.common_folder(job_id)
+        folders = frozenset(store.list_folders(output.bucket, common))
+        if not folders:
+            return frozenset()
+        return frozenset(
+            index
+            for index, volume in enumerate(volumes)
+            if template.volume_folder(job_id, volume) in folders
+        )
+
+    try:
+        candidates = await ctx.storage.call("list", look)
+    except StoreError as error:
+        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        return
+    if memory.volumes is volumes:  # not loaded anew meanwhile
+        memory.note_swept(candidates, ctx.clock.now())

@@ -1,0 +1,64 @@
+"""Stores what became of the volumes: first the report of the failures, then the ledger."""
+
+import json
+
+from bec_operator.act.api_server import ApiError, core
+from bec_operator.act.checks import storage_fact
+from bec_operator.act.context import Context
+from bec_operator.act.manifest import ledger_object
+from bec_operator.api.names import ledger_name
+from bec_operator.decide.memory import Memory
+from bec_ops.location import reports_prefix
+from bec_ops.store import Store, StoreError
+
+
+async def save_ledger(ctx: Context, memory: Memory) -> None:
+    """Store all results so far. What is stored when this returns may lose its VolumeTask."""
+    ledger = memory.ledger
+    if ledger is None:
+        return
+    results = set(ledger.unsaved)
+    body = ledger_object(memory, ledger, memory.ledger_version)
+    if not await _report_failures(ctx, memory):
+        return
+    path = core(memory.job.namespace, "configmaps", ledger_name(memory.job.name))
+    try:
+        saved = await ctx.api.request("PUT", path, body)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+        memory.forget()  # somebody else wrote it, or took it away: everything is read anew
+        return
+    if memory.ledger is ledger:
+        memory.ledger_version = saved["metadata"]["resourceVersion"]
+        memory.saved_at = ctx.clock.now()
+        ledger.unsaved -= results
+
+
+async def _report_failures(ctx: Context, memory: Memory) -> bool:
+    """Append the failures that no report has yet, as one more object. Return whether all is told.
+
+    A crash right after it tells them twice; a line's `index` and `jobUid` say that it is the same.
+    """
+    lines = dict(memory.failures)
+    if not lines:
+        return True
+    body = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.values()).encode()
+    bucket = memory.output.bucket
+    folder = reports_prefix(memory.output.reports, memory.job.job_id)
+
+    def append(store: Store) -> None:
+        known = set(store.list_keys(bucket, f"{folder}failures-"))
+        number = len(known) + 1
+        while (key := f"{folder}failures-{number}.jsonl") in known:
+            number += 1
+        store.put(bucket, key, body, "application/x-ndjson")
+
+    try:
+        await ctx.storage.call("report", append)
+    except StoreError as error:
+        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        return False
+    for index in lines:
+        memory.failures.pop(index, None)
+    return True

@@ -1,0 +1,182 @@
+"""The frozen manifest in S3, and the ledger in its ConfigMap: read together, made together."""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+from typing import Any
+
+from bec_operator.act.api_server import ApiError, core
+from bec_operator.act.checks import storage_fact
+from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import owner
+from bec_operator.api.names import JOB_LABEL, ledger_name
+from bec_operator.decide.ledger import Ledger, LedgerError
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact
+from bec_operator.sources.lists import ListError, parse_list
+from bec_operator.sources.volumes import SourceError, read_volumes
+from bec_ops.location import OutputTemplate, TemplateError, reports_prefix
+from bec_ops.store import StoreError
+from bec_ops.volume import Volume
+
+Object = dict[str, Any]
+
+
+class _SourceReader:
+    """Reads for a Job: S3 with the operator's rights, ConfigMaps of the Job's namespace."""
+
+    def __init__(self, ctx: Context, namespace: str) -> None:
+        self._ctx = ctx
+        self._namespace = namespace
+
+    async def object(self, bucket: str, key: str) -> bytes | None:
+        return await self._ctx.storage.call("get", lambda store: store.get(bucket, key))
+
+    async def config_map(self, name: str) -> dict[str, bytes] | None:
+        found = await _config_map(self._ctx, self._namespace, name)
+        if found is None:
+            return None
+        text = {key: value.encode() for key, value in (found.get("data") or {}).items()}
+        binary = {k: base64.b64decode(v) for k, v in (found.get("binaryData") or {}).items()}
+        return {**text, **binary}
+
+
+async def load_manifest(ctx: Context, memory: Memory) -> None:
+    """Take in manifest and ledger; where there are none yet, freeze the source."""
+    now = ctx.clock.now()
+    try:
+        found = await _config_map(ctx, memory.job.namespace, ledger_name(memory.job.name))
+        if found is None:
+            volumes, ledger, version = await _freeze(ctx, memory)
+        else:
+            volumes, ledger, version = await _thaw(ctx, memory, found)
+        places = await asyncio.to_thread(_places, memory, volumes)
+    except SourceError as error:
+        memory.facts.manifest = Fact(now, error.reason, str(error))
+    except TemplateError as error:
+        memory.facts.manifest = Fact(now, "InvalidOutput", f"spec.output: {error}")
+    except StoreError as error:
+        memory.facts.storage = storage_fact(error, now)
+    else:
+        memory.places = places
+        memory.ledger_version = version
+        memory.saved_at = now
+        memory.load(volumes, ledger, now)
+
+
+async def _config_map(ctx: Context, namespace: str, name: str) -> Object | None:
+    try:
+        return await ctx.api.request("GET", core(namespace, "configmaps", name))
+    except ApiError as error:
+        if error.code == 404:
+            return None
+        raise
+
+
+def _places(memory: Memory, volumes: list[Volume]) -> frozenset[int]:
+    """Return hashes of all output locations; raises TemplateError for a volume without one."""
+    output, job_id = memory.output, memory.job.job_id
+    template = OutputTemplate.parse(output.prefix)
+    reports_prefix(output.reports, job_id)
+    try:
+        return frozenset(
+            hash(f"s3://{output.bucket}/{template.prefix(job_id, v)}") for v in volumes
+        )
+    except TemplateError:
+        raise
+    except ValueError as error:
+        raise SourceError("InvalidManifest", str(error)) from error
+
+
+def _manifest_key(memory: Memory, digest: str) -> str:
+    folder = reports_prefix(memory.output.reports, memory.job.job_id)
+    return f"{folder}manifest-{digest[:16]}.jsonl.gz"
+
+
+async def _freeze(ctx: Context, memory: Memory) -> tuple[list[Volume], Ledger, str]:
+    assert memory.job.spec is not None
+    reader = _SourceReader(ctx, memory.job.namespace)
+    volumes = await read_volumes(memory.job.spec.volumes, reader)
+    await asyncio.to_thread(_places, memory, volumes)  # before anything is written
+    lines = await asyncio.to_thread(_lines, volumes)
+    digest = hashlib.sha256(lines).hexdigest()
+    bucket, key = memory.output.bucket, _manifest_key(memory, digest)
+    packed = await asyncio.to_thread(gzip.compress, lines, 6, mtime=0)
+    await ctx.storage.call("put", lambda store: store.put(bucket, key, packed, "application/gzip"))
+    ledger = Ledger.fresh(digest, len(volumes))
+    made = await ctx.api.request(
+        "POST", core(memory.job.namespace, "configmaps"), ledger_object(memory, ledger)
+    )
+    return volumes, ledger, made["metadata"]["resourceVersion"]
+
+
+def _lines(volumes: list[Volume]) -> bytes:
+    rows = (
+        json.dumps({"wId": v.w_id, "iId": v.i_id, "iVersion": v.i_version}, ensure_ascii=False)
+        for v in volumes
+    )
+    return "".join(row + "\n" for row in rows).encode()
+
+
+def ledger_object(memory: Memory, ledger: Ledger, version: str | None = None) -> Object:
+    """Return the ConfigMap that holds `ledger`; `version` is the resourceVersion it replaces."""
+    job = memory.job
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": ledger_name(job.name),
+            "namespace": job.namespace,
+            "labels": {JOB_LABEL: job.name},
+            "ownerReferences": [owner("Job", job.name, job.uid)],
+            **({"resourceVersion": version} if version is not None else {}),
+        },
+        "data": {"manifest": ledger.manifest, "total": str(len(ledger))},
+        "binaryData": {"ledger": base64.b64encode(ledger.encode()).decode()},
+    }
+
+
+async def _thaw(ctx: Context, memory: Memory, found: Object) -> tuple[list[Volume], Ledger, str]:
+    name = found["metadata"]["name"]
+    owners = found["metadata"].get("ownerReferences") or []
+    if all(reference.get("uid") != memory.job.uid for reference in owners):
+        raise SourceError(
+            "LedgerTaken",
+            f"ConfigMap {name} is there and is not this Job's ledger; it goes by itself if it was "
+            "an older Job's of this name, else delete it",
+        )
+    try:
+        digest, total = found["data"]["manifest"], int(found["data"]["total"])
+        packed = base64.b64decode(found["binaryData"]["ledger"])
+        ledger = Ledger.decode(digest, packed, total)
+    except (KeyError, ValueError, LedgerError) as error:
+        raise SourceError(
+            "LedgerUnreadable", f"ConfigMap {name}: {error}; delete it to have it made anew"
+        ) from error
+    volumes = await _frozen(ctx, memory, digest)
+    return volumes, ledger, found["metadata"]["resourceVersion"]
+
+
+async def _frozen(ctx: Context, memory: Memory, digest: str) -> list[Volume]:
+    bucket, key = memory.output.bucket, _manifest_key(memory, digest)
+    place = f"s3://{bucket}/{key}"
+    packed = await ctx.storage.call("get", lambda store: store.get(bucket, key))
+    if packed is None:
+        raise SourceError(
+            "ManifestLost",
+            f"the frozen manifest {place} is gone; put it back, or delete ConfigMap "
+            f"{ledger_name(memory.job.name)} to have the source read anew",
+        )
+
+    def parse() -> list[Volume]:
+        lines = gzip.decompress(packed)
+        if hashlib.sha256(lines).hexdigest() != digest:
+            raise ListError("its SHA-256 is not the one in the ledger")
+        return parse_list(lines, key.removesuffix(".gz"))
+
+    try:
+        return await asyncio.to_thread(parse)
+    except (ListError, OSError, EOFError) as error:
+        raise SourceError("ManifestLost", f"the frozen manifest {place}: {error}") from error

@@ -1,0 +1,30 @@
+"""Looks at success markers: the truth about a volume."""
+
+from bec_operator.act.checks import storage_fact
+from bec_operator.act.context import Context
+from bec_operator.decide.actions import ReadMarker
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import MarkerSeen, MarkerState
+from bec_ops.marker import InvalidMarker
+from bec_ops.store import StoreError
+
+
+async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
+    """Look at one marker, and note what it shows; what S3 cannot tell is unknown, never absent."""
+    asked = ctx.clock.now()
+    volumes = memory.volumes
+    volume, prefix = volumes[action.index], memory.output_prefix(action.index)
+    bucket, job_id = memory.output.bucket, memory.job.job_id
+    try:
+        marker = await ctx.storage.call(
+            "marker", lambda store: store.read_marker(bucket, prefix, job_id, volume)
+        )
+    except InvalidMarker as error:
+        seen = MarkerSeen(MarkerState.INVALID, asked, str(error))
+    except StoreError as error:
+        memory.facts.storage = storage_fact(error, asked)
+        seen = MarkerSeen(MarkerState.UNKNOWN, asked, str(error))
+    else:
+        seen = MarkerSeen(MarkerState.ABSENT if marker is None else MarkerState.VALID, asked)
+    if memory.volumes is volumes:
+        memory.note_reading(action.index, seen)

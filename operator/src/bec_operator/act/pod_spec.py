@@ -1,0 +1,112 @@
+"""The pod of an attempt: the Job's template, and what every task pod has."""
+
+import copy
+import json
+from typing import Any
+
+from bec_operator.api.base import API_VERSION
+from bec_operator.api.names import JOB_LABEL, TASK_LABEL, WORKER_CONTAINER, pod_name
+from bec_operator.decide.memory import Memory
+from bec_operator.settings import Settings
+
+Object = dict[str, Any]
+
+# Cluster autoscaler and Karpenter leave a node alone while such a pod is on it.
+DO_NOT_EVICT = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+_POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+_CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def task_pod(
+    memory: Memory, index: int, task: str, task_uid: str, attempt: int, settings: Settings
+) -> Object:
+    """Return the pod of attempt `attempt` at the task of the volume at `index`."""
+    assert memory.job.spec is not None
+    worker = memory.job.spec.worker
+    template = copy.deepcopy(worker.template)
+    metadata = template.get("metadata") or {}
+    spec = template["spec"]
+    for container in [*spec["containers"], *(spec.get("initContainers") or [])]:
+        container["securityContext"] = {
+            **_CONTAINER_SECURITY,
+            **(container.get("securityContext") or {}),
+        }
+    _set_up_worker(
+        next(c for c in spec["containers"] if c["name"] == WORKER_CONTAINER),
+        _environment(memory, index, attempt, settings),
+        memory.output.credentials_secret,
+    )
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(task, attempt),
+            "namespace": memory.job.namespace,
+            "labels": {
+                **(metadata.get("labels") or {}),
+                JOB_LABEL: memory.job.name,
+                TASK_LABEL: task,
+            },
+            "annotations": {**(metadata.get("annotations") or {}), **DO_NOT_EVICT},
+            "ownerReferences": [owner("VolumeTask", task, task_uid)],
+        },
+        "spec": {
+            **spec,
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {**_POD_SECURITY, **(spec.get("securityContext") or {})},
+        },
+    }
+
+
+def owner(kind: str, name: str, uid: str) -> Object:
+    """Return the reference that lets Kubernetes clean up after `kind` `name`."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+    }
+
+
+def _environment(memory: Memory, index: int, attempt: int, settings: Settings) -> list[Object]:
+    assert memory.job.spec is not None
+    volume = memory.volumes[index]
+    values = {
+        "BEC_JOB_ID": memory.job.job_id,
+        "BEC_W_ID": volume.w_id,
+        "BEC_I_ID": volume.i_id,
+        "BEC_I_VERSION": volume.i_version,
+        "BEC_ATTEMPT": str(attempt),
+        "BEC_OUTPUT_URI": memory.output_uri(index),
+        "BEC_PARAMETERS": json.dumps(memory.job.spec.worker.parameters, ensure_ascii=False),
+        "AWS_ENDPOINT_URL_S3": settings.s3_endpoint,
+        "AWS_REGION": settings.s3_region,
+    }
+    # Kubernetes would take $(NAME) for a reference; $$(NAME) is the text itself.
+    plain = [
+        {"name": name, "value": value.replace("$(", "$$(")}
+        for name, value in values.items()
+        if value is not None
+    ]
+    return [
+        *plain,
+        {"name": "BEC_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "BEC_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        {"name": "BEC_WORKER_ID", "value": "$(BEC_POD_NAME)/$(BEC_POD_UID)"},
+    ]
+
+
+def _set_up_worker(container: Object, environment: list[Object], secret: str | None) -> None:
+    """Give the worker its task. Of the template's own variables only BEC_… ones are replaced."""
+    own = [e for e in container.get("env") or [] if not str(e.get("name", "")).startswith("BEC_")]
+    named = {e.get("name") for e in own}
+    container["env"] = [e for e in environment if e["name"] not in named] + own
+    if secret is not None:
+        sources = container.get("envFrom") or []
+        container["envFrom"] = [*sources, {"secretRef": {"name": secret}}]
+    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")

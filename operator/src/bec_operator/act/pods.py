@@ -1,0 +1,80 @@
+"""Makes and deletes the pods of attempts."""
+
+from bec_operator.act.api_server import ApiError, core
+from bec_operator.act.checks import template_fact
+from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import task_pod
+from bec_operator.act.records import pod_of
+from bec_operator.api.names import pod_name
+from bec_operator.decide.actions import CreatePod, DeletePod
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact
+
+
+async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
+    """Make the pod of an attempt. Its name is the lock: whoever has it is taken in and judged."""
+    task = action.task
+    pod = task_pod(memory, task.index, task.name, task.uid, action.attempt, ctx.settings)
+    try:
+        made = await ctx.api.request("POST", core(task.namespace, "pods"), pod)
+    except ApiError as error:
+        if error.reason == "AlreadyExists":
+            await _take_in(ctx, memory, action)
+        elif error.over_quota:
+            memory.facts.launch = Fact(ctx.clock.now(), "QuotaExceeded", error.message)
+        elif error.final:
+            memory.facts.template = template_fact(error, ctx.clock.now())
+        else:
+            raise
+        return
+    memory.facts.launch = None
+    memory.blocked.pop(task.index, None)
+    ctx.cache.pods.put(pod_of(made, None, ctx.clock.now()))
+
+
+async def _take_in(ctx: Context, memory: Memory, action: CreatePod) -> None:
+    """A pod of that name is there: ours, then all is well; somebody else's, then it must go."""
+    task, now = action.task, ctx.clock.now()
+    name = pod_name(task.name, action.attempt)
+    try:
+        pod = pod_of(
+            await ctx.api.request("GET", core(task.namespace, "pods", name)),
+            ctx.cache.pods.get(task.namespace, name),
+            now,
+        )
+    except ApiError as error:
+        if error.code == 404:
+            return  # it went just now: the next pass makes ours
+        raise
+    if pod.owner_uid == task.uid:
+        memory.blocked.pop(task.index, None)
+        ctx.cache.pods.put(pod)
+    elif pod.job == memory.job.name:
+        memory.blocked[task.index] = Fact(
+            now,
+            "WaitingForOldPod",
+            f"pod {name} of an older task of this name is still there; the task waits for its end",
+        )
+    else:
+        memory.blocked[task.index] = Fact(
+            now,
+            "PodNameTaken",
+            f"pod {name} is there and is not ours; delete it, and the task goes on",
+        )
+
+
+async def delete_pod(ctx: Context, action: DeletePod) -> None:
+    """Delete a pod; one that has ended is gone at once, another takes its grace."""
+    pod = action.pod
+    body = {"preconditions": {"uid": pod.uid}}
+    try:
+        answer = await ctx.api.request("DELETE", core(pod.namespace, "pods", pod.name), body)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+        ctx.cache.pods.remove(pod.namespace, pod.name, pod.uid)
+        return
+    if answer.get("kind") == "Pod":  # it takes its grace
+        ctx.cache.pods.put(pod_of(answer, pod, ctx.clock.now()))
+    else:
+        ctx.cache.pods.remove(pod.namespace, pod.name, pod.uid)

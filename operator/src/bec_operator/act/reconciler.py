@@ -1,0 +1,220 @@
+"""The loop: a job that may have changed is looked at, and what `decide` says is done."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from bec_operator.act.api_server import ApiError
+from bec_operator.act.cache import Key
+from bec_operator.act.checks import check_storage, check_template, sweep
+from bec_operator.act.context import Context
+from bec_operator.act.job_status import write_status
+from bec_operator.act.ledger import save_ledger
+from bec_operator.act.manifest import load_manifest
+from bec_operator.act.markers import read_marker
+from bec_operator.act.pods import create_pod, delete_pod
+from bec_operator.act.tasks import create_task, delete_task, record_task
+from bec_operator.decide.actions import (
+    Action,
+    CheckStorage,
+    CheckTemplate,
+    CreatePod,
+    CreateTask,
+    DeletePod,
+    DeleteTask,
+    LoadManifest,
+    ReadMarker,
+    RecordTask,
+    SaveLedger,
+    Settle,
+    Sweep,
+    WriteStatus,
+)
+from bec_operator.decide.conflicts import judge
+from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide
+from bec_operator.decide.memory import Memory
+from bec_operator.metrics import ACTIONS, DECIDE_SECONDS, JOB_VOLUMES
+
+log = logging.getLogger(__name__)
+
+PASS_EVERY = 0.05  # seconds between two passes over one job
+TICK = 1.0  # seconds after which an unfinished job is looked at, whatever happens
+DRAIN_SECONDS = 10.0
+BACKOFF = (1.0, 60.0)  # seconds before an action that failed is tried again
+
+Doing = Callable[[Context, Memory, Any], Awaitable[None]]
+_DOINGS: dict[type[Action], Doing] = {
+    CheckStorage: lambda ctx, memory, _: check_storage(ctx, memory),
+    LoadManifest: lambda ctx, memory, _: load_manifest(ctx, memory),
+    CheckTemplate: lambda ctx, memory, _: check_template(ctx, memory),
+    Sweep: lambda ctx, memory, _: sweep(ctx, memory),
+    ReadMarker: read_marker,
+    CreateTask: create_task,
+    CreatePod: create_pod,
+    RecordTask: lambda ctx, _, action: record_task(ctx, action),
+    SaveLedger: lambda ctx, memory, _: save_ledger(ctx, memory),
+    DeletePod: lambda ctx, _, action: delete_pod(ctx, action),
+    DeleteTask: lambda ctx, _, action: delete_task(ctx, action),
+    WriteStatus: lambda ctx, memory, action: write_status(ctx, memory, action.status),
+}
+
+
+@dataclass(slots=True)
+class _Pause:
+    """An action that failed: how often, and when it may be tried again."""
+
+    failures: int = 0
+    until: float = 0.0
+
+
+@dataclass(slots=True)
+class _Work:
+    """One job's memory, and what is paused in it."""
+
+    memory: Memory
+    last_pass: float = 0.0
+    pauses: dict[Hashable, _Pause] = field(default_factory=dict)
+
+
+class Reconciler:
+    """Looks at each job when something happened to it, and each second while it is unfinished."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[Key, _Work] = {}
+        self._dirty: set[Key] = set()
+        self._wake = asyncio.Event()
+        self._doing: set[asyncio.Task[None]] = set()
+        self._gate = asyncio.Semaphore()
+        self._stopping = False
+
+    def look_at(self, job: Key) -> None:
+        """Say that something happened to a job."""
+        self._dirty.add(job)
+        self._wake.set()
+
+    async def run(self, ctx: Context) -> None:
+        """Reconcile until `stop` is called."""
+        self._gate = asyncio.Semaphore(ctx.settings.api_requests)
+        while not self._stopping:
+            for key in list(self._dirty | self._unfinished(ctx)):
+                work = self._work(ctx, key)
+                if work is not None and ctx.clock.now() - work.last_pass >= PASS_EVERY:
+                    self._dirty.discard(key)
+                    self._pass(ctx, work)
+            self._wake.clear()
+            timeout = PASS_EVERY if self._dirty else TICK
+            await asyncio.sleep(PASS_EVERY)
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            except TimeoutError:
+                continue
+        await self._drained()
+
+    async def _drained(self) -> None:
+        if self._doing:
+            await asyncio.wait(self._doing, timeout=DRAIN_SECONDS)
+
+    async def stop(self) -> None:
+        """Begin nothing more, and let what is under way come to an end."""
+        self._stopping = True
+        await self._drained()
+
+    def _unfinished(self, ctx: Context) -> set[Key]:
+        now = ctx.clock.now()
+        return {
+            key
+            for key, work in self._jobs.items()
+            if not work.memory.job.status.terminal and now - work.last_pass >= TICK
+        }
+
+    def _work(self, ctx: Context, key: Key) -> _Work | None:
+        """Return the work on a job as it is now; None, and nothing is kept, if it is gone."""
+        job = ctx.cache.jobs.get(*key)
+        work = self._jobs.get(key)
+        if job is None:
+            self._dirty.discard(key)
+            if self._jobs.pop(key, None) is not None:
+                _forget_metrics(key)
+            return None
+        if work is None or work.memory.job.uid != job.uid:
+            work = self._jobs[key] = _Work(Memory(job))
+        work.memory.observe_job(job)
+        return work
+
+    def _pass(self, ctx: Context, work: _Work) -> None:
+        memory, now = work.memory, ctx.clock.now()
+        work.last_pass = now
+        key = (memory.job.namespace, memory.job.name)
+        with DECIDE_SECONDS.time():
+            pods = ctx.cache.pods.of_job(key)
+            memory.observe(list(ctx.cache.tasks.of_job(key).values()), pods, now)
+            self._judge_conflict(memory, now)
+            actions = decide(Seen(memory, pods, now))
+        for action in actions:
+            if isinstance(action, Settle):
+                memory.settle(action.task, action.outcome, action.failure)
+                self.look_at(key)
+            elif action.key not in memory.busy:
+                pause = work.pauses.get(action.key)
+                if pause is None or pause.until <= now:
+                    self._start(ctx, work, action)
+
+    def _judge_conflict(self, memory: Memory, now: float) -> None:
+        known = memory.facts.conflict
+        stale = known is None or (not known.good and now - known.at >= CHECK_AGAIN_AFTER)
+        if memory.ledger is not None and stale:
+            others = [work.memory for work in self._jobs.values()]
+            memory.facts.conflict = judge(memory, others, now)
+
+    def _start(self, ctx: Context, work: _Work, action: Action) -> None:
+        work.memory.busy.add(action.key)
+        if isinstance(action, ReadMarker):
+            work.memory.note_reading_begun(action.index)
+        doing = asyncio.create_task(self._do(ctx, work, action))
+        self._doing.add(doing)
+        doing.add_done_callback(self._doing.discard)
+
+    async def _do(self, ctx: Context, work: _Work, action: Action) -> None:
+        memory, name, outcome = work.memory, type(action).__name__, "ok"
+        try:
+            if isinstance(action, ReadMarker):  # S3 has a bound of its own
+                await _DOINGS[type(action)](ctx, memory, action)
+            else:
+                async with self._gate:
+                    await _DOINGS[type(action)](ctx, memory, action)
+            work.pauses.pop(action.key, None)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            outcome = "failed"
+            self._pause(ctx, work, action, error)
+        except Exception:
+            outcome = "broken"
+            self._pause(ctx, work, action, None)
+            log.exception("%s of %s/%s broke", name, memory.job.namespace, memory.job.name)
+        finally:
+            memory.busy.discard(action.key)
+            ACTIONS.labels(name, outcome).inc()
+            self.look_at((memory.job.namespace, memory.job.name))
+
+    def _pause(self, ctx: Context, work: _Work, action: Action, error: Exception | None) -> None:
+        pause = work.pauses.setdefault(action.key, _Pause())
+        first, last = BACKOFF
+        delay = min(first * 2**pause.failures, last) * random.uniform(0.8, 1.2)  # noqa: S311
+        pause.failures += 1
+        pause.until = ctx.clock.now() + delay
+        if error is not None:
+            job = work.memory.job
+            log.warning(
+                "%s of %s/%s failed, again in %.0f s: %s",
+                type(action).__name__, job.namespace, job.name, delay, error or repr(error),
+            )  # fmt: skip
+
+
+def _forget_metrics(key: Key) -> None:
+    for labels in [s.labels for m in JOB_VOLUMES.collect() for s in m.samples]:
+        if (labels["namespace"], labels["job"]) == key:
+            JOB_VOLUMES.remove(*key, labels["state"])

@@ -1,0 +1,143 @@
+"""From the API server's objects to the lean records that decisions need."""
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from bec_operator.api.job import JobSpec, JobStatus
+from bec_operator.api.names import JOB_LABEL, TASK_LABEL, WORKER_CONTAINER
+from bec_operator.api.volume_task import VolumeTaskStatus
+from bec_operator.decide.memory import JobSeen
+from bec_operator.decide.seen import PodSeen, TaskSeen
+
+Object = dict[str, Any]
+MESSAGE_LIMIT = 1024
+
+
+def job_of(raw: Object) -> JobSeen:
+    """Return the record of a Job; a spec that cannot be read leaves a problem in its place."""
+    meta = raw["metadata"]
+    spec, problem = None, ""
+    try:
+        spec = JobSpec.model_validate(raw.get("spec", {}))
+    except ValidationError as error:
+        problem = "; ".join(_sentence(detail) for detail in error.errors())
+    return JobSeen(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        generation=meta.get("generation", 1),
+        created=meta.get("creationTimestamp", ""),
+        spec=spec,
+        problem=problem,
+        status=_job_status(raw.get("status") or {}),
+        deleting="deletionTimestamp" in meta,
+    )
+
+
+def _job_status(raw: Object) -> JobStatus:
+    try:
+        return JobStatus.model_validate(raw)
+    except ValidationError:
+        return JobStatus()  # somebody else's writing: ours replaces it
+
+
+def _sentence(detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    return f"spec.{where}: {detail['msg']}" if where else str(detail["msg"])
+
+
+def task_of(raw: Object) -> TaskSeen:
+    """Return the record of a VolumeTask."""
+    meta, spec = raw["metadata"], raw["spec"]
+    try:
+        status = VolumeTaskStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        status = VolumeTaskStatus()
+    return TaskSeen(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        job=spec["job"],
+        owner_uid=_owner(meta),
+        index=spec["index"],
+        phase=status.phase,
+        message=status.message,
+        attempts=tuple(status.attempts),
+        deleting="deletionTimestamp" in meta,
+    )
+
+
+def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
+    """Return the record of a pod; moments that we saw before are kept."""
+    meta, status = raw["metadata"], raw.get("status") or {}
+    labels = meta.get("labels") or {}
+    pod = PodSeen(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        job=labels.get(JOB_LABEL, ""),
+        task=labels.get(TASK_LABEL, ""),
+        owner_uid=_owner(meta),
+        phase=status.get("phase", "Pending"),
+        node=raw.get("spec", {}).get("nodeName", ""),
+        deleting="deletionTimestamp" in meta,
+        disrupted=_is_disrupted(status),
+        reason=status.get("reason", ""),
+        message=status.get("message", "")[:MESSAGE_LIMIT],
+        start_time=status.get("startTime"),
+    )
+    pod = _with_worker(pod, _worker_state(status), now)
+    if not pod.alive and not pod.worker_ended:
+        pod = replace(pod, worker_ended=True, seen_ended=now)
+    if before is None or before.uid != pod.uid:
+        return pod
+    return replace(
+        pod,
+        seen_running=before.seen_running or pod.seen_running,
+        seen_ended=before.seen_ended or pod.seen_ended,
+    )
+
+
+def _owner(meta: Object) -> str:
+    """Return the UID of the controlling owner."""
+    owners = meta.get("ownerReferences") or []
+    return next((o["uid"] for o in owners if o.get("controller")), "")
+
+
+def _is_disrupted(status: Object) -> bool:
+    return status.get("reason") in {"Evicted", "Preempting", "NodeLost", "Shutdown"} or any(
+        condition["type"] == "DisruptionTarget" and condition["status"] == "True"
+        for condition in status.get("conditions") or []
+    )
+
+
+def _worker_state(status: Object) -> Object:
+    containers = status.get("containerStatuses") or []
+    return next((c.get("state") or {} for c in containers if c["name"] == WORKER_CONTAINER), {})
+
+
+def _with_worker(pod: PodSeen, state: Object, now: float) -> PodSeen:
+    """Take in the state of container `worker`: a sidecar does not hold up its end."""
+    if (ended := state.get("terminated")) is not None:
+        return replace(
+            pod,
+            worker_ended=True,
+            seen_ended=now,
+            exit_code=ended.get("exitCode"),
+            reason=ended.get("reason", "") if not pod.disrupted else pod.reason,
+            message=(ended.get("message") or pod.message)[-MESSAGE_LIMIT:],
+            end_time=ended.get("finishedAt"),
+        )
+    if "running" in state:
+        return replace(pod, seen_running=now)
+    waiting = state.get("waiting") or {}
+    return replace(
+        pod,
+        waiting=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", "")[:MESSAGE_LIMIT],
+    )

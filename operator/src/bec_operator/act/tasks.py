@@ -1,0 +1,98 @@
+"""Makes, records and deletes VolumeTasks."""
+
+from bec_operator.act.api_server import MERGE_PATCH, ApiError, bec
+from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import owner
+from bec_operator.act.records import task_of
+from bec_operator.api.base import API_VERSION
+from bec_operator.api.job import VolumeId
+from bec_operator.api.names import JOB_LABEL, task_name
+from bec_operator.api.volume_task import VolumeTaskSpec
+from bec_operator.decide.actions import CreateTask, DeleteTask, RecordTask
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact, TaskSeen
+
+PLURAL = "volumetasks"
+
+
+async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
+    """Make the VolumeTask of a volume. One that is there already is as good, if it is ours."""
+    job, volume = memory.job, memory.volumes[action.index]
+    name = task_name(job.name, volume)
+    volume_id = VolumeId(w_id=volume.w_id, i_id=volume.i_id, i_version=volume.i_version)
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "VolumeTask",
+        "metadata": {
+            "name": name,
+            "namespace": job.namespace,
+            "labels": {JOB_LABEL: job.name},
+            "ownerReferences": [owner("Job", job.name, job.uid)],
+        },
+        "spec": VolumeTaskSpec(job=job.name, volume=volume_id, index=action.index).wire(),
+    }
+    try:
+        made = await ctx.api.request("POST", bec(job.namespace, PLURAL), body)
+    except ApiError as error:
+        if error.reason != "AlreadyExists":
+            raise
+        await _take_in(ctx, memory, action.index, name)
+        return
+    task = task_of(made)
+    memory.born.add(task.uid)
+    ctx.cache.tasks.put(task)
+
+
+async def _take_in(ctx: Context, memory: Memory, index: int, name: str) -> None:
+    found = await refresh_task(ctx, memory.job.namespace, name)
+    if found is not None and found.owner_uid != memory.job.uid:
+        memory.blocked[index] = Fact(
+            ctx.clock.now(),
+            "WaitingForOldTask",
+            f"VolumeTask {name} is there and is not this Job's; it goes by itself if it was an "
+            "older Job's of this name, else delete it",
+        )
+
+
+async def refresh_task(ctx: Context, namespace: str, name: str) -> TaskSeen | None:
+    """Look at a VolumeTask now, and take it in."""
+    try:
+        task = task_of(await ctx.api.request("GET", bec(namespace, PLURAL, name)))
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        known = ctx.cache.tasks.get(namespace, name)
+        if known is not None:
+            ctx.cache.tasks.remove(namespace, name, known.uid)
+        return None
+    ctx.cache.tasks.put(task)
+    return task
+
+
+async def record_task(ctx: Context, action: RecordTask) -> None:
+    """Write the status of a VolumeTask, if it is still as it was when this was decided."""
+    task = action.task
+    status: dict[str, object] = {**action.status.wire()}
+    patch = {"metadata": {"resourceVersion": str(task.version), "uid": task.uid}, "status": status}
+    path = bec(task.namespace, PLURAL, task.name, "status")
+    try:
+        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+        await refresh_task(ctx, task.namespace, task.name)
+        return
+    ctx.cache.tasks.put(task_of(written))
+
+
+async def delete_task(ctx: Context, action: DeleteTask) -> None:
+    """Delete a VolumeTask; what is left of it goes by its owner references."""
+    task = action.task
+    path = bec(task.namespace, PLURAL, task.name)
+    body = {"preconditions": {"uid": task.uid}, "propagationPolicy": "Background"}
+    try:
+        await ctx.api.request("DELETE", path, body)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+    ctx.cache.tasks.remove(task.namespace, task.name, task.uid)

@@ -1,0 +1,92 @@
+"""The process: takes in what there is, then watches and reconciles until it is told to stop."""
+
+import asyncio
+import logging
+import sys
+from functools import partial
+from typing import Any
+
+import uvloop
+from prometheus_client import start_http_server
+
+from bec_operator.act.api_server import ApiError, ApiServer
+from bec_operator.act.cache import Cache
+from bec_operator.act.clock import Clock
+from bec_operator.act.context import Context
+from bec_operator.act.reconciler import Reconciler
+from bec_operator.act.storage import Storage
+from bec_operator.logs import set_up_logs
+from bec_operator.metrics import WATCH_AGE
+from bec_operator.observe.engine import run_kopf
+from bec_operator.observe.pods import PodWatch
+from bec_operator.observe.resources import keep_relisting, relist
+from bec_operator.settings import Settings
+from bec_ops.store import Store
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Run the operator until a signal, or until one of its parts ends."""
+    api = await ApiServer.connect()
+    reconciler = Reconciler()
+    store = Store(settings.s3_endpoint, settings.s3_region, connections=settings.s3_requests)
+    ctx = Context(
+        api=api,
+        storage=Storage(store, settings.s3_requests),
+        cache=Cache(reconciler.look_at),
+        clock=Clock(),
+        settings=settings,
+    )
+    namespaces: list[str | None] = [*settings.namespaces] or [None]
+    watches = [PodWatch(ctx, namespace) for namespace in namespaces]
+    try:
+        await _take_in(ctx, watches, namespaces)
+        for watch in watches:
+            WATCH_AGE.labels(watch.scope).set_function(partial(getattr, watch, "age"))
+        parts = [
+            *(watch.run() for watch in watches),
+            *(keep_relisting(ctx, namespace) for namespace in namespaces),
+            reconciler.run(ctx),
+            run_kopf(ctx, watches, reconciler.stop),
+        ]
+        await _until_one_ends(parts)
+    finally:
+        ctx.storage.close()
+        await api.close()
+
+
+async def _take_in(ctx: Context, watches: list[PodWatch], namespaces: list[str | None]) -> None:
+    """Know everything before the first decision."""
+    for watch in watches:
+        await watch.list()
+    for namespace in namespaces:
+        await relist(ctx, namespace)
+    jobs = len(list(ctx.cache.jobs.all()))
+    log.info("ready: %d jobs, %d tasks", jobs, len(list(ctx.cache.tasks.all())))
+
+
+async def _until_one_ends(parts: list[Any]) -> None:
+    """Run the parts side by side; when one ends, the others do, and its error is ours."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def main() -> None:
+    """Run the operator: the command `bec-operator`."""
+    settings = Settings()
+    set_up_logs(settings)
+    start_http_server(settings.metrics_port)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    except ApiError as error:
+        log.error("cannot run: %s", error)  # noqa: TRY400 - the sentence says it all
+        if error.code == 404:
+            log.error("are the CRDs installed? kubectl apply -f crds/")  # noqa: TRY400
+        sys.exit(1)

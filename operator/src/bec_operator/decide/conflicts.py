@@ -1,0 +1,50 @@
+"""Two unfinished jobs must not write to the same place: the younger waits for the other's end."""
+
+from collections.abc import Iterable
+
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact
+
+
+def judge(memory: Memory, others: Iterable[Memory], now: float) -> Fact | None:
+    """Say whether the outputs of a loaded job meet those of an older, unfinished one.
+
+    None means that it cannot be said yet: an older job has not even been looked at.
+    """
+    if memory.job.status.start_time is not None:
+        return Fact(now)  # it has begun: whoever comes later is the one that waits
+    for other in others:
+        if other is memory or not _comes_first(other, memory):
+            continue
+        if other.facts.storage is None or (
+            other.facts.storage.good and other.facts.manifest is None
+        ):
+            return None
+        shared = memory.places & other.places
+        if shared:
+            return _conflict(memory, other, shared, now)
+    return Fact(now)
+
+
+def _comes_first(other: Memory, memory: Memory) -> bool:
+    """Whether `other` is unfinished, writes to the same bucket, and has the older right to it."""
+    if other.job.spec is None or other.job.status.terminal or other.job.deleting:
+        return False
+    if other.output.bucket != memory.output.bucket:
+        return False
+    begun = other.job.status.start_time is not None
+    return begun or (other.job.created, other.job.uid) < (memory.job.created, memory.job.uid)
+
+
+def _conflict(memory: Memory, other: Memory, shared: frozenset[int], now: float) -> Fact:
+    place = next(
+        uri for i in range(len(memory.volumes)) if hash(uri := memory.output_uri(i)) in shared
+    )
+    whose = f"{other.job.namespace}/{other.job.name}"
+    return Fact(
+        now,
+        "OutputConflict",
+        f"Job {whose}, which has not ended, writes {len(shared)} of this Job's volumes to the same "
+        f"place, such as {place}; this Job starts when that one ends, or give it another jobId "
+        "or output in a new Job",
+    )

@@ -1,0 +1,18 @@
+"""What the operator measures of itself, for `/metrics`."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+API_REQUESTS = Counter(
+    "bec_api_requests", "Requests to the API server", ["verb", "resource", "code"]
+)
+S3_REQUESTS = Counter("bec_s3_requests", "Requests to S3", ["operation", "outcome"])
+ACTIONS = Counter("bec_actions", "Actions done", ["action", "outcome"])
+DECIDE_SECONDS = Histogram(
+    "bec_decide_seconds",
+    "Time of one pass over one job",
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1),
+)
+JOB_VOLUMES = Gauge(
+    "bec_job_volumes", "Volumes of a job by what became of them", ["namespace", "job", "state"]
+)
+WATCH_AGE = Gauge("bec_watch_age_seconds", "Time since the last sign of a watch", ["namespace"])

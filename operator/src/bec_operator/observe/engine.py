@@ -1,0 +1,85 @@
+"""kopf, set up to watch and to write nothing: no stored progress, no diffs, no finalizers."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import kopf
+
+from bec_operator.act.context import Context
+from bec_operator.observe.pods import PodWatch
+from bec_operator.observe.resources import register
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Handlers of events have no progress to keep."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None: ...
+
+    def purge(self, **_: Any) -> None: ...
+
+    def touch(self, **_: Any) -> None: ...
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Nothing is compared, so nothing is copied: half of kopf's cost per event."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None: ...
+
+
+async def run_kopf(
+    ctx: Context, watches: Iterable[PodWatch], at_end: Callable[[], Awaitable[None]]
+) -> None:
+    """Run kopf until the process is told to stop; `at_end` is done while requests still work."""
+    registry = kopf.OperatorRegistry()
+    register(registry, ctx)
+    session = await ctx.api.session()
+
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=ctx.api.host, aiohttp_session=session)
+
+    async def live(**_: Any) -> dict[str, float]:
+        ages = {watch.scope: round(watch.age, 1) for watch in watches}
+        if any(age > ctx.settings.watch_age for age in ages.values()):
+            raise kopf.PermanentError(f"no sign from a watch, seconds: {ages}")
+        return ages
+
+    async def end(**_: Any) -> None:
+        await at_end()
+
+    kopf.on.login(registry=registry)(log_in)
+    kopf.on.probe(id="watch-age", registry=registry)(live)
+    kopf.on.cleanup(registry=registry)(end)
+    await kopf.operator(
+        registry=registry,
+        settings=_settings(),
+        standalone=True,
+        clusterwide=not ctx.settings.namespaces,
+        namespaces=ctx.settings.namespaces,
+        liveness_endpoint=f"http://0.0.0.0:{ctx.settings.health_port}/healthz",
+    )
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 300
+    settings.queueing.idle_timeout = 1.0
+    settings.networking.request_timeout = 30
+    settings.persistence.progress_storage = _NoProgress()
+    settings.persistence.diffbase_storage = _NoDiffs()
+    return settings

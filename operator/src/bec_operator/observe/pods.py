@@ -1,0 +1,114 @@
+"""The watch for pods: they churn too much for kopf, and a lost deletion must be made up for."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+
+from bec_operator.act.api_server import ApiError, core
+from bec_operator.act.context import Context
+from bec_operator.act.records import pod_of
+from bec_operator.api.names import TASK_LABEL
+from bec_operator.decide.seen import PodSeen
+from bec_operator.observe.listing import list_all
+
+log = logging.getLogger(__name__)
+
+SERVER_TIMEOUT = 240  # seconds after which the API server ends a watch
+SILENCE = 75.0  # seconds: the API server sends a bookmark each minute
+RETRY = (0.5, 15.0)  # seconds
+
+
+class _ListAgainError(Exception):
+    """The watch cannot go on from where it is."""
+
+
+class PodWatch:
+    """Keeps the pods of all tasks of one namespace (None: of all) in the cache."""
+
+    def __init__(self, ctx: Context, namespace: str | None) -> None:
+        self._ctx = ctx
+        self._namespace = namespace
+        self._path = core(namespace, "pods")
+        self._selector = {"labelSelector": TASK_LABEL}
+        self._version = 0
+        self._last_sign = ctx.clock.now()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the API server last gave a sign."""
+        return self._ctx.clock.now() - self._last_sign
+
+    @property
+    def scope(self) -> str:
+        """The namespace, for people."""
+        return self._namespace or "all"
+
+    async def list(self) -> None:
+        """Take in all pods; those that went unseen are gone."""
+        items, version = await list_all(self._ctx.api, self._path, self._selector)
+        pods = [self._record(item) for item in items]
+        self._ctx.cache.pods.replace_all(self._namespace, pods, version)
+        self._version = version
+        self._sign()
+
+    async def run(self) -> None:
+        """Watch for ever, from the last list on."""
+        delay = RETRY[0]
+        while True:
+            try:
+                await self._follow()
+                delay = RETRY[0]
+            except _ListAgainError:
+                log.info("pod watch of %s: too old, listing again", self.scope)
+                self._version = 0
+            except (ApiError, aiohttp.ClientError, TimeoutError, ValueError) as error:
+                log.warning("pod watch of %s: %s; again in %.1f s", self.scope, error, delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY[1])
+
+    async def _follow(self) -> None:
+        if not self._version:
+            await self.list()
+        async for event in self._events():
+            self._sign()
+            kind, item = event["type"], event["object"]
+            if kind == "ERROR":
+                raise _ListAgainError
+            self._version = int(item["metadata"]["resourceVersion"])
+            if kind == "DELETED":
+                meta = item["metadata"]
+                self._ctx.cache.pods.remove(meta["namespace"], meta["name"], meta["uid"])
+            elif kind != "BOOKMARK":
+                self._ctx.cache.pods.put(self._record(item))
+
+    async def _events(self) -> AsyncIterator[dict[str, Any]]:
+        query = {
+            **self._selector,
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": str(self._version),
+            "timeoutSeconds": str(SERVER_TIMEOUT),
+        }
+        try:
+            response = await self._ctx.api.stream(
+                "GET", self._path, query=query, seconds=SERVER_TIMEOUT + 30
+            )
+        except ApiError as error:
+            if error.code == 410:
+                raise _ListAgainError from error
+            raise
+        async with response:
+            while line := await asyncio.wait_for(response.content.readline(), SILENCE):
+                yield json.loads(line)
+
+    def _record(self, item: dict[str, Any]) -> PodSeen:
+        meta = item["metadata"]
+        before = self._ctx.cache.pods.get(meta["namespace"], meta["name"])
+        return pod_of(item, before, self._ctx.clock.now())
+
+    def _sign(self) -> None:
+        self._last_sign = self._ctx.clock.now()

@@ -1,0 +1,57 @@
+"""Jobs and VolumeTasks: kopf tells what happens; a full look now and then heals what it lost."""
+
+import asyncio
+import logging
+from typing import Any
+
+import aiohttp
+import kopf
+
+from bec_operator.act.api_server import ApiError, bec
+from bec_operator.act.context import Context
+from bec_operator.act.records import job_of, task_of
+from bec_operator.api.base import GROUP, VERSION
+from bec_operator.observe.listing import list_all
+
+log = logging.getLogger(__name__)
+
+
+def register(registry: kopf.OperatorRegistry, ctx: Context) -> None:
+    """Let kopf feed the cache. Handlers of events only: they write nothing to the objects."""
+
+    async def on_job(event: kopf.RawEvent, **_: Any) -> None:
+        item: Any = event["object"]
+        if event["type"] == "DELETED":
+            meta = item["metadata"]
+            ctx.cache.jobs.remove(meta["namespace"], meta["name"], meta["uid"])
+        else:
+            ctx.cache.jobs.put(job_of(item))
+
+    async def on_task(event: kopf.RawEvent, **_: Any) -> None:
+        item: Any = event["object"]
+        if event["type"] == "DELETED":
+            meta = item["metadata"]
+            ctx.cache.tasks.remove(meta["namespace"], meta["name"], meta["uid"])
+        else:
+            ctx.cache.tasks.put(task_of(item))
+
+    kopf.on.event(GROUP, VERSION, "jobs", registry=registry)(on_job)
+    kopf.on.event(GROUP, VERSION, "volumetasks", registry=registry)(on_task)
+
+
+async def relist(ctx: Context, namespace: str | None) -> None:
+    """Look at all Jobs and VolumeTasks of a namespace (None: of all); what is missing is gone."""
+    jobs, version = await list_all(ctx.api, bec(namespace, "jobs"))
+    ctx.cache.jobs.replace_all(namespace, [job_of(item) for item in jobs], version)
+    tasks, version = await list_all(ctx.api, bec(namespace, "volumetasks"))
+    ctx.cache.tasks.replace_all(namespace, [task_of(item) for item in tasks], version)
+
+
+async def keep_relisting(ctx: Context, namespace: str | None) -> None:
+    """Heal for ever what kopf's watch has missed."""
+    while True:
+        await asyncio.sleep(ctx.settings.relist_every)
+        try:
+            await relist(ctx, namespace)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("looking at all resources failed, again later: %s", error)

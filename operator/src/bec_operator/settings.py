@@ -1,0 +1,37 @@
+"""Settings of the operator, from the environment: `BEC_OPERATOR_…`, and the usual `AWS_…`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What can be set; the defaults suit a cluster of ordinary size."""
+
+    model_config = SettingsConfigDict(env_prefix="BEC_OPERATOR_", populate_by_name=True)
+
+    namespaces: Annotated[list[str], NoDecode] = Field(
+        default=[], description="Namespaces to serve, separated by commas; empty: all"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "plain"] = "json"
+    health_port: int = Field(default=8081, description="/healthz")
+    metrics_port: int = Field(default=9090, description="/metrics")
+    api_requests: int = Field(default=32, ge=1, description="Writes to the API server at once")
+    s3_requests: int = Field(default=32, ge=1, description="Requests to S3 at once")
+    watch_age: float = Field(
+        default=120.0, gt=0, description="Seconds without a sign from a watch that end the process"
+    )
+    relist_every: float = Field(
+        default=300.0, gt=0, description="Seconds between two full looks at Jobs and VolumeTasks"
+    )
+    s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL_S3")
+    s3_region: str | None = Field(default=None, validation_alias="AWS_REGION")
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [name.strip() for name in value.split(",") if name.strip()]
+        return value
