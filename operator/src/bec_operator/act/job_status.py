@@ -6,7 +6,7 @@ from bec_operator.act.api_server import MERGE_PATCH, ApiError, bec, core
 from bec_operator.act.context import Context
 from bec_operator.act.records import job_of
 from bec_operator.api.base import API_VERSION
-from bec_operator.api.job import Condition, JobStatus
+from bec_operator.api.job import Condition, JobPhase, JobStatus
 from bec_operator.decide.conditions import find
 from bec_operator.decide.memory import JobSeen, Memory
 from bec_operator.decide.status import iso
@@ -45,12 +45,13 @@ def _news(old: JobStatus, new: JobStatus) -> Condition | None:
     if now is not None and now.status == "True":
         return now if was is None or (was.status, was.reason) != (now.status, now.reason) else None
     stalled_before = was is not None and was.status == "True"
-    return find(new, "Ready") if stalled_before or old.phase is not new.phase else None
+    verdict = find(new, "Failed" if new.phase is JobPhase.FAILED else "Ready")
+    told = verdict is not None and verdict.status == "True"
+    return verdict if told and (stalled_before or old.phase is not new.phase) else None
 
 
 async def _post_event(ctx: Context, job: JobSeen, news: Condition) -> None:
     moment = iso(ctx.clock.now())
-    warning = news.type == "Stalled" or news.status != "True"
     event = {
         "metadata": {"name": f"{job.name}.{secrets.token_hex(8)}", "namespace": job.namespace},
         "involvedObject": {
@@ -60,7 +61,7 @@ async def _post_event(ctx: Context, job: JobSeen, news: Condition) -> None:
             "name": job.name,
             "uid": job.uid,
         },
-        "type": "Warning" if warning else "Normal",
+        "type": "Normal" if news.type == "Ready" else "Warning",
         "reason": news.reason,
         "message": news.message[:1024],
         "source": {"component": "bec-operator"},
