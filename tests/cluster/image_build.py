@@ -90,7 +90,7 @@ def save(reference: str, name: str, target: Path) -> None:
     """Write a stored image to an OCI archive in which it is called `name`."""
     draft = target.with_suffix(".draft")
     draft.unlink(missing_ok=True)
-    _buildah("push", "--quiet", reference, f"oci-archive:{draft}:{name}")
+    _buildah("push", "--disable-compression", reference, f"oci-archive:{draft}:{name}")
     draft.replace(target)
 
 

@@ -41,9 +41,10 @@ class Tally:
             if memory.ledger.outcome(index) is not Outcome.WAITING:
                 continue
             pod = pods.get(pod_name(task.name, len(task.ended) + 1))
-            if pod is not None and pod.owner_uid == task.uid:
-                running += 1
-                if pod.waiting in IMAGE_TROUBLES:
+            mine = pod is not None and pod.owner_uid == task.uid
+            if mine or task.uid in memory.lost or task.terminal:
+                running += 1  # or it has run, and its end is not yet settled
+                if pod is not None and pod.waiting in IMAGE_TROUBLES:
                     images[pod.name] = f"{pod.waiting}: {pod.waiting_message}"
             elif task.phase is TaskPhase.RETRYING:
                 retrying += 1
