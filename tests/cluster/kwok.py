@@ -20,6 +20,8 @@ def server(site: Site, kubeconfig: Path) -> Spec:
         f"--manage-nodes-with-annotation-selector={_SELECTOR}",
         "--cidr=10.197.0.0/16",  # of pods; nothing is behind these addresses
         "--node-ip=10.197.0.1",
+        "--node-lease-duration-seconds=40",
+        "--v=WARN",  # else a line a pod
         f"--server-address={site.ip}:{site.port(Port.KWOK)}",
     )
     return Spec(
