@@ -45,7 +45,10 @@ class ApiServer:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        configuration.client_session_kwargs = {"middlewares": (self._authorize,)}
+        configuration.client_session_kwargs = {
+            "middlewares": (self._authorize,),
+            "trust_env": False,  # else .netrc and proxies are looked up for every request
+        }
         self._client = ApiClient(configuration)
 
     @classmethod

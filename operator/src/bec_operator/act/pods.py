@@ -74,7 +74,7 @@ async def delete_pod(ctx: Context, action: DeletePod) -> None:
             raise
         ctx.cache.pods.remove(pod.namespace, pod.name, pod.uid)
         return
-    if answer.get("kind") == "Pod":  # it takes its grace
+    if "resourceVersion" in answer.get("metadata", {}):  # it is still there, and takes its grace
         ctx.cache.pods.put(pod_of(answer, pod, ctx.clock.now()))
     else:
         ctx.cache.pods.remove(pod.namespace, pod.name, pod.uid)

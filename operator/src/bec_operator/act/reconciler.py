@@ -42,7 +42,8 @@ from bec_operator.metrics import ACTIONS, DECIDE_SECONDS, JOB_VOLUMES
 
 log = logging.getLogger(__name__)
 
-PASS_EVERY = 0.05  # seconds between two passes over one job
+PASS_EVERY = 0.05  # seconds between two passes over one job, at least
+PASS_SHARE = 0.05  # of the time, at most, is spent in passes over one job
 TICK = 1.0  # seconds after which an unfinished job is looked at, whatever happens
 DRAIN_SECONDS = 10.0
 BACKOFF = (1.0, 60.0)  # seconds before an action that failed is tried again
@@ -78,6 +79,7 @@ class _Work:
 
     memory: Memory
     last_pass: float = 0.0
+    next_pass: float = 0.0
     pauses: dict[Hashable, _Pause] = field(default_factory=dict)
 
 
@@ -103,7 +105,7 @@ class Reconciler:
         while not self._stopping:
             for key in list(self._dirty | self._unfinished(ctx)):
                 work = self._work(ctx, key)
-                if work is not None and ctx.clock.now() - work.last_pass >= PASS_EVERY:
+                if work is not None and ctx.clock.now() >= work.next_pass:
                     self._dirty.discard(key)
                     self._pass(ctx, work)
             self._wake.clear()
@@ -163,6 +165,8 @@ class Reconciler:
                 pause = work.pauses.get(action.key)
                 if pause is None or pause.until <= now:
                     self._start(ctx, work, action)
+        took = ctx.clock.now() - now
+        work.next_pass = now + max(PASS_EVERY, took / PASS_SHARE)
 
     def _judge_conflict(self, memory: Memory, now: float) -> None:
         known = memory.facts.conflict

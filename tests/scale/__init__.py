@@ -1,0 +1,1 @@
+"""Scale: thousands of volumes on nodes that are not there."""

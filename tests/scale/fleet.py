@@ -1,0 +1,120 @@
+"""Simulated workers for pods on nodes that are not there: `python -m tests.scale.fleet`.
+
+For each running pod of ours it writes the artefacts and the marker to the real S3, then ends the
+pod as a kubelet would. Endpoints and credentials come from the environment.
+"""
+
+import asyncio
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from bec_operator.act.api_server import ApiError, ApiServer, core
+from bec_operator.api.names import TASK_LABEL, WORKER_CONTAINER
+from bec_operator.observe.listing import list_all
+from bec_ops.marker import MARKER_NAME
+from bec_ops.store import Store
+from bec_ops.task import Task
+
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+AT_ONCE = 32
+
+
+class Fleet:
+    """Plays the worker of every pod that it sees running.
+
+    Beside the marker of each volume whose place in the order of starts is a multiple of `every`,
+    it writes `artefacts` small objects.
+    """
+
+    def __init__(self, api: ApiServer, artefacts: int = 0, every: int = 50) -> None:
+        self._api = api
+        self._store = Store(connections=AT_ONCE)
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._begun: set[str] = set()
+        self._artefacts = artefacts
+        self._every = every
+        self._gate = asyncio.Semaphore(2 * AT_ONCE)
+
+    async def run(self) -> None:
+        """Play until cancelled."""
+        selector = {"labelSelector": TASK_LABEL}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                pods, version = await list_all(self._api, core(None, "pods"), selector)
+                for pod in pods:
+                    self._see(group, pod)
+                query = {**selector, "watch": "1", "resourceVersion": str(version)}
+                response = await self._api.stream(
+                    "GET", core(None, "pods"), query=query, seconds=3600
+                )
+                async with response:
+                    while line := await response.content.readline():
+                        event = json.loads(line)
+                        if event["type"] == "ERROR":
+                            break
+                        self._see(group, event["object"])
+
+    def _see(self, group: asyncio.TaskGroup, pod: dict[str, Any]) -> None:
+        uid = pod["metadata"]["uid"]
+        if pod.get("status", {}).get("phase") == "Running" and uid not in self._begun:
+            self._begun.add(uid)
+            group.create_task(self._play(pod, len(self._begun)))
+
+    async def _play(self, pod: dict[str, Any], number: int) -> None:
+        async with self._gate:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._pool, self._work, pod, number)
+            meta = pod["metadata"]
+            try:
+                await self._api.request(
+                    "PATCH",
+                    core(meta["namespace"], "pods", meta["name"], "status"),
+                    {"status": _ended()},
+                    content_type=STRATEGIC_PATCH,
+                )
+            except ApiError as error:
+                if error.code != 404:  # deleted: somebody saw its marker first
+                    raise
+
+    def _work(self, pod: dict[str, Any], number: int) -> None:
+        containers = pod["spec"]["containers"]
+        worker = next(c for c in containers if c["name"] == WORKER_CONTAINER)
+        task = Task.from_environment({e["name"]: e.get("value", "") for e in worker["env"]})
+        for artefact in range(self._artefacts if number % self._every == 0 else 0):
+            self._store.put(task.bucket, f"{task.prefix}{artefact:04}.txt", b"text")
+        marker = task.marker().dump()
+        self._store.put(task.bucket, task.prefix + MARKER_NAME, marker, "application/json")
+
+
+def _ended() -> dict[str, Any]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    state = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}}
+    return {
+        "phase": "Succeeded",
+        "containerStatuses": [
+            {
+                "name": WORKER_CONTAINER,
+                "image": "none",
+                "imageID": "none",
+                "ready": False,
+                "restartCount": 0,
+                "state": {"running": None, **state},
+            }
+        ],
+    }
+
+
+async def _main() -> None:
+    api = await ApiServer.connect()
+    artefacts = int(os.environ.get("FLEET_ARTEFACTS", "0"))
+    try:
+        await Fleet(api, artefacts).run()
+    finally:
+        await api.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
