@@ -52,8 +52,8 @@ def dockerfile(
     """Build a Dockerfile; with a folder of wheels, pip inside takes packages from there alone."""
     options = [f"--build-arg={key}={value}" for key, value in (arguments or {}).items()]
     if wheels is not None:
-        pip = ("--build-arg=PIP_NO_INDEX=1", "--build-arg=PIP_FIND_LINKS=/wheels")
-        options += [f"--volume={wheels}:/wheels:ro", *pip]
+        pip = ("--build-arg=PIP_NO_INDEX=1", "--build-arg=PIP_FIND_LINKS=/mnt")
+        options += [f"--volume={wheels}:/mnt:ro", *pip]
     _buildah(
         *("build", "--isolation=chroot", "--layers", "--pull=never", *options),
         *("--tag", reference, "--file", str(file), str(context)),
@@ -90,7 +90,7 @@ def save(reference: str, name: str, target: Path) -> None:
     """Write a stored image to an OCI archive in which it is called `name`."""
     draft = target.with_suffix(".draft")
     draft.unlink(missing_ok=True)
-    _buildah("push", "--disable-compression", reference, f"oci-archive:{draft}:{name}")
+    _buildah("push", "--compression-format=zstd", reference, f"oci-archive:{draft}:{name}")
     draft.replace(target)
 
 

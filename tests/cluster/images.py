@@ -15,7 +15,7 @@ from .cache import cache, locked
 from .errors import ClusterError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-_BASE_SOURCES = ("tests/cluster/images.py", "tests/cluster/image_build.py")
+_BASE_SOURCES = ("tests/cluster/image_build.py",)
 _WHEELS = ("requirements/build.txt", "requirements/operator.txt", "requirements/worker.txt")
 _KEPT = 3  # archives of one image: other checkouts may still use theirs
 
