@@ -45,6 +45,7 @@ class ApiServer:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
+        configuration.connection_pool_maxsize = 0  # watches stay open, and they may be many
         configuration.client_session_kwargs = {
             "middlewares": (self._authorize,),
             "trust_env": False,  # else .netrc and proxies are looked up for every request

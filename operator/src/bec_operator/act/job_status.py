@@ -1,5 +1,6 @@
 """Writes the status of a Job, and tells people by an Event what changed."""
 
+import logging
 import secrets
 
 from bec_operator.act.api_server import MERGE_PATCH, ApiError, bec, core
@@ -11,6 +12,8 @@ from bec_operator.decide.conditions import find
 from bec_operator.decide.memory import JobSeen, Memory
 from bec_operator.decide.status import iso
 from bec_operator.metrics import JOB_VOLUMES
+
+log = logging.getLogger(__name__)
 
 
 async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
@@ -31,6 +34,7 @@ async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
         JOB_VOLUMES.labels(before.namespace, before.name, state).set(number)
     news = _news(before.status, status)
     if news is not None:
+        log.info("%s/%s: %s: %s", before.namespace, before.name, news.reason, news.message)
         await _post_event(ctx, before, news)
     if status.terminal:
         memory.forget()

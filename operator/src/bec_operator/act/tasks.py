@@ -1,5 +1,7 @@
 """Makes, records and deletes VolumeTasks."""
 
+import logging
+
 from bec_operator.act.api_server import MERGE_PATCH, ApiError, bec
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import owner
@@ -11,6 +13,8 @@ from bec_operator.api.volume_task import VolumeTaskSpec
 from bec_operator.decide.actions import CreateTask, DeleteTask, RecordTask
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact, TaskSeen
+
+log = logging.getLogger(__name__)
 
 PLURAL = "volumetasks"
 
@@ -83,6 +87,9 @@ async def record_task(ctx: Context, action: RecordTask) -> None:
         await refresh_task(ctx, task.namespace, task.name)
         return
     ctx.cache.tasks.put(task_of(written))
+    if action.status.message:
+        log.info("%s/%s: %s: %s", task.namespace, task.name, action.status.phase,
+                 action.status.message)  # fmt: skip
 
 
 async def delete_task(ctx: Context, action: DeleteTask) -> None:

@@ -11,6 +11,8 @@ DEFAULT_PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
 MAX_INLINE_VOLUMES = 1000
 
+_PERCENT = "^(100|[0-9]{1,2})%$"
+
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -208,7 +210,7 @@ class JobSpec(Resource):
     output: Output = Field(json_schema_extra=validations(immutable("output")))
     parallelism: int = Field(default=50, ge=1, le=10000)
     retry: Retry = Retry()
-    max_failed: int | str = Field(
+    max_failed: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=_PERCENT)] = Field(
         default="10%",
         description="Past so many failed volumes, a number or a percentage, the Job fails",
         json_schema_extra={
