@@ -1,0 +1,95 @@
+"""The pod of an attempt: the template, and what every task pod has."""
+
+from typing import Any
+
+from bec_operator.act.pod_spec import task_pod
+from bec_operator.api.job import JobSpec
+from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.settings import Settings
+from bec_ops.task import Task
+from bec_ops.volume import Volume
+
+VOLUME = Volume("W1", "I/1", "v-2")
+SETTINGS = Settings(AWS_ENDPOINT_URL_S3="http://s3:8333", AWS_REGION="us-east-1")  # type: ignore[call-arg]
+
+
+def _pod(template: dict[str, Any], **output: Any) -> dict[str, Any]:
+    spec = JobSpec.model_validate(
+        {
+            "volumes": {"items": [{"wId": "W1", "iId": "I/1", "iVersion": "v-2"}]},
+            "worker": {"template": template, "parameters": {"model": "བོད $(HOME)"}},
+            "output": {"bucket": "bec", **output},
+        }
+    )
+    memory = Memory(JobSeen("ns", "ocr", "job-uid", 1, 1, "2026", spec))
+    memory.volumes = [VOLUME]
+    return task_pod(memory, 0, "task", "task-uid", 2, SETTINGS)
+
+
+def _worker(pod: dict[str, Any]) -> dict[str, Any]:
+    worker: dict[str, Any] = next(c for c in pod["spec"]["containers"] if c["name"] == "worker")
+    return worker
+
+
+def _plain(pod: dict[str, Any]) -> dict[str, str]:
+    return {e["name"]: e["value"].replace("$$(", "$(") for e in _worker(pod)["env"] if "value" in e}
+
+
+SIMPLE = {"spec": {"containers": [{"name": "worker", "image": "x"}]}}
+
+
+def test_the_worker_finds_its_task_in_its_environment() -> None:
+    task = Task.from_environment(_plain(_pod(SIMPLE)))
+    assert (task.volume, task.attempt, task.job_id) == (VOLUME, 2, "ocr")
+    assert task.output_uri == "s3://bec/artefacts/ocr/W1-I%2F1-v%2D2/"
+    assert task.parameters == {"model": "བོད $(HOME)"}
+
+
+def test_the_pod_is_named_labelled_and_owned() -> None:
+    metadata = _pod({"metadata": {"labels": {"team": "a"}}, **SIMPLE})["metadata"]
+    assert metadata["name"] == "task-2"
+    assert metadata["labels"] == {
+        "team": "a",
+        "bec.bdrc.io/job": "ocr",
+        "bec.bdrc.io/task": "task",
+    }
+    assert metadata["ownerReferences"][0]["uid"] == "task-uid"
+    assert metadata["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+
+
+def test_it_never_restarts_and_holds_no_kubernetes_rights() -> None:
+    spec = _pod({"spec": {**SIMPLE["spec"], "restartPolicy": "Always"}})["spec"]
+    assert spec["restartPolicy"] == "Never"
+    assert spec["automountServiceAccountToken"] is False
+
+
+def test_it_is_restricted_unless_the_template_says_otherwise() -> None:
+    containers = [
+        {"name": "worker", "image": "x", "securityContext": {"runAsUser": 7}},
+        {"name": "sidecar", "image": "y"},
+    ]
+    pod = _pod({"spec": {"containers": containers, "securityContext": {"fsGroup": 5}}})
+    assert pod["spec"]["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "fsGroup": 5,
+    }
+    restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert _worker(pod)["securityContext"] == {**restricted, "runAsUser": 7}
+    assert pod["spec"]["containers"][1]["securityContext"] == restricted
+
+
+def test_the_templates_own_variables_stay_but_the_task_is_ours() -> None:
+    env = [{"name": "AWS_REGION", "value": "eu"}, {"name": "BEC_JOB_ID", "value": "mine"}]
+    pod = _pod({"spec": {"containers": [{"name": "worker", "image": "x", "env": env}]}})
+    names = [e["name"] for e in _worker(pod)["env"]]
+    assert len(names) == len(set(names))
+    assert _plain(pod)["AWS_REGION"] == "eu"
+    assert _plain(pod)["BEC_JOB_ID"] == "ocr"
+
+
+def test_credentials_come_from_the_secret_that_the_job_names() -> None:
+    assert _worker(_pod(SIMPLE, credentialsSecret="bec-s3"))["envFrom"] == [
+        {"secretRef": {"name": "bec-s3"}}
+    ]
+    assert "envFrom" not in _worker(_pod(SIMPLE))

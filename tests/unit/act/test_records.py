@@ -1,0 +1,98 @@
+"""From the API server's pods to what decisions see of them."""
+
+from typing import Any
+
+import pytest
+
+from bec_operator.act.records import job_of, pod_of
+from bec_operator.decide.seen import PodSeen
+
+NOW = 1000.0
+
+
+def _raw(status: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": "ns",
+            "name": "task-1",
+            "uid": "pod-uid",
+            "resourceVersion": "7",
+            "labels": {"bec.bdrc.io/job": "ocr", "bec.bdrc.io/task": "task"},
+            "ownerReferences": [{"uid": "task-uid", "controller": True}],
+            **metadata,
+        },
+        "spec": {"nodeName": "n1"},
+        "status": status,
+    }
+
+
+def _worker(state: dict[str, Any], name: str = "worker") -> dict[str, Any]:
+    return {"name": name, "state": state}
+
+
+def _seen(phase: str, *containers: dict[str, Any], **more: Any) -> PodSeen:
+    return pod_of(_raw({"phase": phase, "containerStatuses": [*containers], **more}), None, NOW)
+
+
+def test_a_pod_that_waits_says_why() -> None:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
+    pod = _seen("Pending", _worker(waiting))
+    assert (pod.waiting, pod.waiting_message) == ("ImagePullBackOff", "no such tag")
+    assert pod.seen_running is None
+    assert not pod.worker_ended
+
+
+def test_the_end_of_the_worker_counts_though_a_sidecar_runs_on() -> None:
+    ended = {"terminated": {"exitCode": 3, "reason": "Error", "message": "no pages"}}
+    pod = _seen("Running", _worker({"running": {}}, "sidecar"), _worker(ended))
+    assert pod.worker_ended
+    assert pod.alive
+    assert (pod.exit_code, pod.message, pod.seen_ended) == (3, "no pages", NOW)
+
+
+def test_the_end_of_a_sidecar_is_not_the_end() -> None:
+    ended = {"terminated": {"exitCode": 1}}
+    pod = _seen("Running", _worker(ended, "sidecar"), _worker({"running": {}}))
+    assert not pod.worker_ended
+    assert pod.seen_running == NOW
+
+
+def test_a_pod_that_failed_before_its_worker_began_has_no_exit_code() -> None:
+    pod = _seen("Failed", reason="Evicted", message="The node was low on resource: memory")
+    assert pod.worker_ended
+    assert pod.disrupted
+    assert pod.exit_code is None
+    assert pod.reason == "Evicted"
+
+
+@pytest.mark.parametrize(("status", "disrupted"), [("True", True), ("False", False)])
+def test_a_disruption_target_is_disrupted(status: str, *, disrupted: bool) -> None:
+    pod = _seen("Running", conditions=[{"type": "DisruptionTarget", "status": status}])
+    assert pod.disrupted is disrupted
+
+
+def test_moments_that_were_seen_before_are_kept() -> None:
+    first = _seen("Running", _worker({"running": {}}))
+    again = pod_of(_raw({"phase": "Succeeded"}, resourceVersion="9"), first, NOW + 50)
+    assert (again.seen_running, again.seen_ended) == (NOW, NOW + 50)
+    later = pod_of(_raw({"phase": "Succeeded"}, resourceVersion="10"), again, NOW + 99)
+    assert later.seen_ended == NOW + 50
+
+
+def test_another_pod_of_the_same_name_has_its_own_moments() -> None:
+    first = _seen("Running", _worker({"running": {}}))
+    other = pod_of(_raw({"phase": "Pending"}, uid="another"), first, NOW + 50)
+    assert other.seen_running is None
+
+
+def test_a_spec_that_cannot_be_read_is_a_problem_with_a_place() -> None:
+    raw = _raw({})
+    job = job_of({**raw, "spec": {"volumes": {}, "worker": {"template": {}}}})
+    assert job.spec is None
+    assert "spec.output" in job.problem
+    assert "exactly one source of volumes" in job.problem
+
+
+def test_a_status_that_somebody_else_broke_is_taken_for_none() -> None:
+    job = job_of({**_raw({"counts": {"total": "many"}}), "spec": {}})
+    assert job.status.counts.total == 0
