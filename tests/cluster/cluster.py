@@ -11,13 +11,13 @@ from typing import Self
 
 from pydantic import BaseModel
 
-from . import controlplane, kwok, s3, takedown
+from . import controlplane, kwok, node, s3, takedown
 from .binaries import binary, packaged
 from .cache import cache, locked, replace
 from .errors import ClusterError
 from .pki import Authority
 from .process import Process, Running, Spec, recorded
-from .site import Site, home_of, take_slot
+from .site import Port, Site, home_of, take_slot
 
 
 class Parts(StrEnum):
@@ -131,6 +131,10 @@ class Cluster:
         ready = ("--for=condition=Ready", "--timeout=60s")
         self.kubectl("wait", "nodes", "-l", "type=kwok", *ready)
 
+    def load_image(self, archive: Path, name: str) -> None:
+        """Give the node the image `name` from an OCI archive; pods must not ask to pull it."""
+        node.load_image(self.site, archive, name)
+
     def _run(self, program: Path, arguments: tuple[str, ...], text: str | None) -> str:
         home = self.site.home / "helm"
         environment = {
@@ -157,20 +161,34 @@ class Cluster:
     def _bring_up(self) -> None:
         site = self.site
         s3.create(site)
-        files = controlplane.credentials(site, Authority(site.home / "pki"))
-        specs = [controlplane.controller_manager(site, files)]
+        authority = Authority(site.home / "pki")
+        files = controlplane.credentials(site, authority)
+        basis = [s3.server(site), controlplane.etcd(site), controlplane.api_server(site, files)]
+        rest = [controlplane.controller_manager(site, files)]
         if self.parts is not Parts.API:
-            specs.append(controlplane.scheduler(site, files))
+            rest.append(controlplane.scheduler(site, files))
         if self.parts is Parts.KWOK:
-            specs.append(kwok.server(site, files.admin))
-        self._launch(s3.server(site), controlplane.etcd(site), controlplane.api_server(site, files))
-        self._launch(*specs)
+            rest.append(kwok.server(site, files.admin))
+        if self.parts is Parts.NODE:
+            node.prepare(site)
+            basis.append(node.containerd(site))
+            server = site.url(Port.API, scheme="https")
+            rest += [part(site, authority, server) for part in node.CLIENTS]
+        self._launch(basis)
+        if self.parts is Parts.NODE:
+            node.load_pause(site)
+            self.kubectl("apply", "-f", str(node.RIGHTS))
+        self._launch(rest)
+        if self.parts is Parts.NODE:
+            self.kubectl("wait", "--for=create", f"node/{site.name}", "--timeout=60s")
+            self.kubectl("wait", "--for=condition=Ready", f"node/{site.name}", "--timeout=60s")
         # Until it exists, pods are refused.
         self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
 
-    def _launch(self, *specs: Spec) -> None:
+    def _launch(self, specs: list[Spec]) -> None:
         """Start processes together, then wait until all are ready."""
-        started = {spec.name: Process(self.site.home, spec) for spec in specs}
+        placed = [spec.model_copy(update={"network": self.site.namespace}) for spec in specs]
+        started = {spec.name: Process(self.site.home, spec) for spec in placed}
         self.processes = {**self.processes, **started}
         for process in started.values():
             process.start()

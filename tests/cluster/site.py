@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .cache import cache, locked
 from .errors import ClusterError
+from .process import marked
 
 SLOTS = 32
 _FIRST_PORT = 20000  # all slots stay below the ephemeral ports
@@ -32,7 +33,7 @@ class Port(IntEnum):
     VOLUME = 12
     VOLUME_GRPC = 13
     PROXY_HEALTH = 14
-    PROXY_METRICS = 15
+    CONTAINERD = 15
     DNS_HEALTH = 16
     DNS_READY = 17
     ETCD_HEALTH = 18
@@ -59,7 +60,7 @@ class Site:
     @property
     def system_name(self) -> str:
         """What the cluster's network namespace and cgroup are called."""
-        return f"bec{self.slot}"
+        return system_name_of(self.slot)
 
     @property
     def namespace(self) -> Path | None:
@@ -105,6 +106,11 @@ class Site:
         return f"{scheme}://{self.ip}:{self.port(what)}{path}"
 
 
+def system_name_of(slot: int) -> str:
+    """Give the name of the network namespace and cgroup of the cluster in `slot`."""
+    return f"bec{slot}"
+
+
 def port_of(slot: int, what: Port) -> int:
     """Give the port of a listener of the cluster in `slot`."""
     return _FIRST_PORT + len(Port) * slot + what
@@ -123,7 +129,7 @@ def take_slot(home: Path) -> int:
     with locked(_claims() / "lock"):
         for slot in range(SLOTS):
             claim = _claims() / str(slot)
-            if claim.is_symlink() and not claim.exists():
+            if claim.is_symlink() and not claim.exists() and not marked(claim.readlink()):
                 claim.unlink()
             if not claim.is_symlink() and _ports_free(slot):
                 claim.symlink_to(home)
