@@ -1,0 +1,57 @@
+{{/* The name of all that the release makes: the release's, with the chart's where it lacks that. */}}
+{{- define "bec-operator.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}
+{{- end -}}
+{{- end }}
+
+{{/* The service account that the operator runs as. */}}
+{{- define "bec-operator.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "bec-operator.name" .) }}
+{{- else -}}
+{{ required "serviceAccount.name: with serviceAccount.create false, name the service account to use" .Values.serviceAccount.name }}
+{{- end -}}
+{{- end }}
+
+{{/* What tells this release's pods from all others. */}}
+{{- define "bec-operator.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "bec-operator.labels" -}}
+{{ include "bec-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* The operator's rights, cluster-wide or in each watched namespace: what it does, and no more. */}}
+{{- define "bec-operator.rules" -}}
+- apiGroups: [bec.bdrc.io]
+  resources: [jobs]
+  verbs: [get, list, watch]
+- apiGroups: [bec.bdrc.io]
+  resources: [volumetasks]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [bec.bdrc.io]
+  resources: [jobs/status, volumetasks/status]
+  verbs: [get, patch, update]
+# Where owner references are checked, whoever sets blockOwnerDeletion needs this.
+- apiGroups: [bec.bdrc.io]
+  resources: [jobs/finalizers, volumetasks/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, delete]
+# Volume lists to read, and the ledger of each Job.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, create, update]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

@@ -1,0 +1,234 @@
+"""The chart, rendered by Helm: its rights, its security settings, and its ties to the code."""
+
+import json
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from bec_operator.settings import Settings
+from tests.cluster.binaries import binary
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CHART = CHECKOUT / "helm" / "bec-operator"
+IMAGE = "image.repository=registry.example.org/bec-operator"
+NAMESPACED = "watchNamespaces={texts,images}"
+
+Object = dict[str, Any]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(binary("helm")), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def template(*values: str) -> subprocess.CompletedProcess[str]:
+    settings = [part for value in values for part in ("--set", value)]
+    return helm("template", "bec-operator", str(CHART), "--namespace", "bec-system", *settings)
+
+
+@cache
+def rendered(*values: str) -> list[Object]:
+    done = template(IMAGE, *values)
+    assert done.returncode == 0, done.stderr
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+def of_kind(kind: str, *values: str) -> list[Object]:
+    return [each for each in rendered(*values) if each["kind"] == kind]
+
+
+def deployment(*values: str) -> Object:
+    spec: Object = of_kind("Deployment", *values)[0]["spec"]
+    return spec
+
+
+def container(*values: str) -> Object:
+    (only,) = deployment(*values)["template"]["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def environment(*values: str) -> dict[str, Object]:
+    return {each["name"]: each for each in container(*values)["env"]}
+
+
+def test_lint_is_clean() -> None:
+    done = helm("lint", "--strict", str(CHART), "--set", IMAGE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_is_never_a_second_operator() -> None:
+    spec = deployment()
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+
+
+def test_the_pod_meets_the_restricted_level() -> None:
+    pod = deployment()["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container()["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert all(set(volume) == {"name", "emptyDir"} for volume in pod["volumes"])
+
+
+@pytest.mark.parametrize("values", [(), (NAMESPACED,)], ids=["cluster-wide", "namespaced"])
+def test_rights_are_few(values: tuple[str, ...]) -> None:
+    roles = of_kind("ClusterRole", *values) + of_kind("Role", *values)
+    rules = [rule for role in roles for rule in role["rules"]]
+    granted = {part for rule in rules for field in rule.values() for part in field}
+    assert "*" not in granted
+    assert {rule["apiGroups"][0] for rule in rules} == {"", "bec.bdrc.io"}
+    of_core = {name for rule in rules if rule["apiGroups"] == [""] for name in rule["resources"]}
+    assert of_core == {"pods", "configmaps", "events"}
+    on_jobs = {verb for rule in operator_rules(*values) for verb in verbs(rule, "jobs")}
+    assert on_jobs == {"get", "list", "watch"}
+
+
+def operator_rules(*values: str) -> list[Object]:
+    kind = "Role" if values else "ClusterRole"
+    return [
+        rule
+        for role in of_kind(kind, *values)
+        if role["metadata"]["name"] == "bec-operator"
+        for rule in role["rules"]
+    ]
+
+
+def verbs(rule: Object, resource: str) -> list[str]:
+    found: list[str] = rule["verbs"] if resource in rule["resources"] else []
+    return found
+
+
+def test_one_role_serves_all_namespaces() -> None:
+    assert not of_kind("Role") + of_kind("RoleBinding")
+    (binding,) = of_kind("ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == "bec-operator"
+    assert environment()["BEC_OPERATOR_NAMESPACES"]["value"] == ""
+
+
+def test_named_namespaces_give_no_right_elsewhere() -> None:
+    assert not of_kind("ClusterRoleBinding", NAMESPACED)
+    for kind in ("Role", "RoleBinding"):
+        places = [each["metadata"]["namespace"] for each in of_kind(kind, NAMESPACED)]
+        assert places == ["texts", "images"]
+    for binding in of_kind("RoleBinding", NAMESPACED):
+        assert binding["roleRef"]["kind"] == "Role"
+        assert binding["subjects"][0]["namespace"] == "bec-system"
+    assert environment(NAMESPACED)["BEC_OPERATOR_NAMESPACES"]["value"] == "texts,images"
+    assert operator_rules(NAMESPACED) == operator_rules() * 2
+
+
+def test_cluster_roles_beside_the_operators_own_only_help_users() -> None:
+    for role in of_kind("ClusterRole", NAMESPACED):
+        assert role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
+    assert not of_kind("ClusterRole", NAMESPACED, "userRoles.create=false")
+
+
+def test_crds_are_the_generated_ones_and_are_kept() -> None:
+    crds = {each["metadata"]["name"]: each for each in of_kind("CustomResourceDefinition")}
+    generated = {file.stem: file for file in (CHECKOUT / "crds").glob("*.yaml")}
+    assert set(crds) == set(generated) == {"jobs.bec.bdrc.io", "volumetasks.bec.bdrc.io"}
+    for name, crd in crds.items():
+        assert crd["spec"] == yaml.safe_load(generated[name].read_text())["spec"]
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert not of_kind("CustomResourceDefinition", "crds.install=false")
+
+
+def test_credentials_come_from_a_secret_or_an_identity() -> None:
+    assert not [name for name in environment() if name.startswith("AWS_")]
+    values = ("s3.credentialsSecret=keys", "s3.endpoint=https://s3.example.org", "s3.region=eu-1")
+    variables = environment(*values)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert variables[name]["valueFrom"] == {"secretKeyRef": {"name": "keys", "key": name}}
+    assert variables["AWS_ENDPOINT_URL_S3"]["value"] == "https://s3.example.org"
+    assert variables["AWS_REGION"]["value"] == "eu-1"
+    role = r"serviceAccount.annotations.eks\.amazonaws\.com/role-arn=arn:aws:iam::1:role/bec"
+    (account,) = of_kind("ServiceAccount", role)
+    annotations = account["metadata"]["annotations"]
+    assert annotations == {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/bec"}
+
+
+def test_a_service_account_that_is_there_can_be_used() -> None:
+    values = ("serviceAccount.create=false", "serviceAccount.name=mine")
+    assert not of_kind("ServiceAccount", *values)
+    assert deployment(*values)["template"]["spec"]["serviceAccountName"] == "mine"
+    assert of_kind("ClusterRoleBinding", *values)[0]["subjects"][0]["name"] == "mine"
+
+
+def test_settings_know_every_variable_and_port() -> None:
+    fields = Settings.model_fields
+    known = {f"BEC_OPERATOR_{name}".upper() for name in fields}
+    known |= {str(field.validation_alias) for field in fields.values() if field.validation_alias}
+    assert set(environment("s3.endpoint=https://s3", "s3.region=r")) <= known
+    ports = {each["name"]: each["containerPort"] for each in container()["ports"]}
+    assert ports == {
+        "health": fields["health_port"].default,
+        "metrics": fields["metrics_port"].default,
+    }
+
+
+def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert schema["properties"].pop("global")  # Helm's own
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(schema["properties"]) == set(values)
+    for name, part in schema["properties"].items():
+        if "properties" in part:
+            assert set(part["properties"]) == set(values[name]), name
+    log = schema["properties"]["log"]["properties"]
+    for name in ("level", "format"):
+        assert log[name]["enum"] == list(get_args(Settings.model_fields[f"log_{name}"].annotation))
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ((), "image.repository: say where"),
+        ((IMAGE, "image.repo=x"), "additional properties 'repo' not allowed"),
+        ((IMAGE, "replicas=2"), "additional properties 'replicas' not allowed"),
+        ((IMAGE, "watchNamespaces={Texts}"), "does not match pattern"),
+        ((IMAGE, "log.level=loud"), "value must be one of"),
+        ((IMAGE, "s3.endpoint=s3.example.org"), "does not match pattern"),
+        ((IMAGE, "serviceAccount.create=false"), "name the service account to use"),
+    ],
+)
+def test_wrong_values_are_refused(values: tuple[str, ...], says: str) -> None:
+    done = template(*values)
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
+def test_values_reach_the_pod(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    pod: Object = {
+        "priorityClassName": "high",
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "system", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "imagePullSecrets": [{"name": "registry"}],
+    }
+    others: Object = {
+        "extraEnv": [{"name": "AWS_CA_BUNDLE", "value": "/ca.pem"}],
+        "podLabels": {"team": "texts"},
+        "podAnnotations": {"note": "x"},
+        "resources": {"limits": {"memory": "1Gi"}},
+    }
+    file.write_text(yaml.safe_dump({**pod, **others}))
+    done = helm("template", "bec", str(CHART), "--values", str(file), "--set", IMAGE)
+    assert done.returncode == 0, done.stderr
+    made = next(d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Deployment")
+    made_pod = made["spec"]["template"]
+    assert pod.items() <= made_pod["spec"].items()
+    assert made_pod["metadata"]["labels"]["team"] == "texts"
+    assert made_pod["metadata"]["annotations"] == {"note": "x"}
+    (only,) = made_pod["spec"]["containers"]
+    assert others["extraEnv"][0] in only["env"]
+    assert only["resources"]["limits"] == {"memory": "1Gi"}
