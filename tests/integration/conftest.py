@@ -1,0 +1,81 @@
+"""What all integration tests share: one API server and S3, and a namespace and bucket for each."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mypy_boto3_s3 import S3Client
+
+from tests.cluster import S3, Cluster, Parts
+from tests.support.kube import Kube
+from tests.support.node import PlayedNode
+from tests.support.operator_process import Operator
+from tests.support.space import Space, new_space, s3_client
+from tests.support.workers import Workers
+
+_CRDS = Path(__file__).parents[2] / "crds"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with Cluster.start(f"integration-{os.getpid()}", Parts.API) as cluster:
+        cluster.kubectl("apply", "-f", str(_CRDS))
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def s3(cluster: Cluster) -> S3:
+    return cluster.s3
+
+
+@pytest.fixture(scope="session")
+def client(s3: S3) -> S3Client:
+    return s3_client(s3)
+
+
+@pytest.fixture(scope="session")
+def kube(cluster: Cluster) -> Kube:
+    return Kube(cluster.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def node(kube: Kube) -> Iterator[str]:
+    with PlayedNode(kube, "played") as node:
+        yield node.name
+
+
+@pytest.fixture
+def space(cluster: Cluster, kube: Kube, client: S3Client) -> Iterator[Space]:
+    with new_space(cluster, kube, client) as space:
+        yield space
+
+
+@pytest.fixture
+def workers(kube: Kube, client: S3Client, space: Space, node: str) -> Iterator[Workers]:
+    with Workers(kube, client, space.namespace, node) as workers:
+        yield workers
+
+
+MakeOperator = Callable[..., Operator]
+
+
+@pytest.fixture(scope="session")
+def make_operator(
+    cluster: Cluster, s3: S3, tmp_path_factory: pytest.TempPathFactory
+) -> MakeOperator:
+    """Make an operator, not yet started; keywords are its settings, or another API server or S3."""
+
+    def make(kubeconfig: Path = cluster.kubeconfig, s3: S3 = s3, **settings: object) -> Operator:
+        log = tmp_path_factory.mktemp("operator") / "log"
+        return Operator(kubeconfig, s3, log, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def operator(make_operator: MakeOperator) -> Iterator[Operator]:
+    """One operator for all tests of a module that do not harm it."""
+    with make_operator() as operator:
+        yield operator

@@ -1,0 +1,102 @@
+"""A place of a test's own: a namespace and a bucket, and what the test makes and reads there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from mypy_boto3_s3 import S3Client
+
+from bec_operator.act.api_server import bec, core
+from bec_operator.api.names import ledger_name
+from tests.cluster import S3, Cluster
+from tests.support.jobs import LiveJob
+from tests.support.kube import Body, Kube
+from tests.support.waiting import until
+
+
+def s3_client(s3: S3) -> S3Client:
+    """Return a client of the cluster's store."""
+    return boto3.client(
+        "s3",
+        endpoint_url=s3.endpoint_url,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+    )
+
+
+@dataclass(frozen=True)
+class Space:
+    """A namespace and a bucket."""
+
+    cluster: Cluster
+    kube: Kube
+    s3: S3Client
+    namespace: str
+    bucket: str
+
+    def submit(self, job: Body) -> LiveJob:
+        """Make a Job here."""
+        self.kube.create(bec(self.namespace, "jobs"), job)
+        return LiveJob(self.kube, self.namespace, job["metadata"]["name"])
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write an object into the bucket."""
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def read(self, key: str) -> bytes:
+        """Read an object of the bucket."""
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys in the bucket, in order."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+
+    def put_config_map(self, name: str, data: dict[str, str]) -> None:
+        """Make a ConfigMap."""
+        self.kube.create(core(self.namespace, "configmaps"), _named("ConfigMap", name, data=data))
+
+    def ledger(self, job: str) -> Body | None:
+        """Return the ConfigMap with the ledger of a Job; None if there is none."""
+        return self.kube.find(core(self.namespace, "configmaps", ledger_name(job)))
+
+    def tasks(self, **query: str) -> list[Body]:
+        """Return the VolumeTasks."""
+        return self.kube.items(bec(self.namespace, "volumetasks"), **query)
+
+    def pods(self) -> list[Body]:
+        """Return the pods."""
+        return self.kube.items(core(self.namespace, "pods"))
+
+    def events(self, job: str) -> list[Body]:
+        """Return what people are told about a Job, oldest first."""
+        selector = f"involvedObject.kind=Job,involvedObject.name={job}"
+        found = self.kube.items(core(self.namespace, "events"), fieldSelector=selector)
+        return sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002
+        """Run kubectl in this namespace."""
+        return self.cluster.kubectl("-n", self.namespace, *arguments, input=input)
+
+
+def _named(kind: str, name: str, **content: Any) -> Body:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **content}
+
+
+@contextmanager
+def new_space(cluster: Cluster, kube: Kube, s3: S3Client) -> Iterator[Space]:
+    """Make a namespace and a bucket; both go at the end, the namespace without being waited for."""
+    name = f"test-{uuid4().hex[:10]}"
+    kube.create(core(None, "namespaces"), _named("Namespace", name))
+    until(lambda: kube.find(core(name, "serviceaccounts", "default")), "pods are accepted")
+    s3.create_bucket(Bucket=name)
+    try:
+        yield Space(cluster, kube, s3, name, name)
+    finally:
+        kube.delete(core(None, "namespaces", name))
+        for pod in kube.items(core(name, "pods")):  # there is no kubelet that would let them go
+            kube.delete(core(name, "pods", pod["metadata"]["name"]), grace=0)

@@ -1,0 +1,19 @@
+"""Waiting for a condition, never for a time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLL = 0.1  # seconds
+
+
+def until(look: Callable[[], T], what: str, timeout: float = 15.0) -> T:
+    """Return what `look` returns as soon as it is true; after so many seconds, fail with it."""
+    deadline = time.monotonic() + timeout
+    while not (seen := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:.0f} s: {what}; last seen: {seen!r}")
+        time.sleep(POLL)
+    return seen
