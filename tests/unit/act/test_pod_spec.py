@@ -6,6 +6,7 @@ from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.memory import JobSeen, Memory
 from bec_operator.settings import Settings
+from bec_ops.location import OutputTemplate
 from bec_ops.task import Task
 from bec_ops.volume import Volume
 
@@ -23,6 +24,7 @@ def _pod(template: dict[str, Any], **output: Any) -> dict[str, Any]:
     )
     memory = Memory(JobSeen("ns", "ocr", "job-uid", 1, 1, "2026", spec))
     memory.volumes = [VOLUME]
+    memory.prefixes = [OutputTemplate.parse(memory.output.prefix).prefix("ocr", VOLUME)]
     return task_pod(memory, 0, "task", "task-uid", 2, SETTINGS)
 
 

@@ -76,18 +76,15 @@ def template_fact(error: ApiError, now: float) -> Fact:
 
 async def sweep(ctx: Context, memory: Memory) -> None:
     """List which volumes have an output folder; the others need no look at a marker."""
-    output, volumes, job_id = memory.output, memory.volumes, memory.job.job_id
-    template = OutputTemplate.parse(output.prefix)
+    bucket, prefixes = memory.output.bucket, memory.prefixes
+    common = OutputTemplate.parse(memory.output.prefix).common_folder(memory.job.job_id)
 
     def look(store: Store) -> frozenset[int]:
-        common = template.common_folder(job_id)
-        folders = frozenset(store.list_folders(output.bucket, common))
-        if not folders:
-            return frozenset()
+        folders = frozenset(store.list_folders(bucket, common))
         return frozenset(
             index
-            for index, volume in enumerate(volumes)
-            if template.volume_folder(job_id, volume) in folders
+            for index, prefix in enumerate(prefixes if folders else ())
+            if prefix[: prefix.index("/", len(common)) + 1] in folders
         )
 
     try:
@@ -95,5 +92,5 @@ async def sweep(ctx: Context, memory: Memory) -> None:
     except StoreError as error:
         memory.facts.storage = storage_fact(error, ctx.clock.now())
         return
-    if memory.volumes is volumes:  # not loaded anew meanwhile
+    if memory.prefixes is prefixes:  # not loaded anew meanwhile
         memory.note_swept(candidates, ctx.clock.now())

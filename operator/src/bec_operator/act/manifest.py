@@ -15,7 +15,6 @@ from bec_operator.api.names import JOB_LABEL, ledger_name
 from bec_operator.decide.ledger import Ledger, LedgerError
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact
-from bec_operator.sources.lists import ListError, parse_list
 from bec_operator.sources.volumes import SourceError, read_volumes
 from bec_ops.location import OutputTemplate, TemplateError, reports_prefix
 from bec_ops.store import StoreError
@@ -52,7 +51,7 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
             volumes, ledger, version = await _freeze(ctx, memory)
         else:
             volumes, ledger, version = await _thaw(ctx, memory, found)
-        places = await asyncio.to_thread(_places, memory, volumes)
+        prefixes = await asyncio.to_thread(_prefixes, memory, volumes)
     except SourceError as error:
         memory.facts.manifest = Fact(now, error.reason, str(error))
     except TemplateError as error:
@@ -60,10 +59,9 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
     except StoreError as error:
         memory.facts.storage = storage_fact(error, now)
     else:
-        memory.places = places
         memory.ledger_version = version
         memory.saved_at = now
-        memory.load(volumes, ledger, now)
+        memory.load(volumes, prefixes, ledger, now)
 
 
 async def _config_map(ctx: Context, namespace: str, name: str) -> Object | None:
@@ -75,15 +73,13 @@ async def _config_map(ctx: Context, namespace: str, name: str) -> Object | None:
         raise
 
 
-def _places(memory: Memory, volumes: list[Volume]) -> frozenset[int]:
-    """Return hashes of all output locations; raises TemplateError for a volume without one."""
+def _prefixes(memory: Memory, volumes: list[Volume]) -> list[str]:
+    """Return all output prefixes; raises TemplateError for a volume that can have none."""
     output, job_id = memory.output, memory.job.job_id
     template = OutputTemplate.parse(output.prefix)
     reports_prefix(output.reports, job_id)
     try:
-        return frozenset(
-            hash(f"s3://{output.bucket}/{template.prefix(job_id, v)}") for v in volumes
-        )
+        return [template.prefix(job_id, volume) for volume in volumes]
     except TemplateError:
         raise
     except ValueError as error:
@@ -99,7 +95,7 @@ async def _freeze(ctx: Context, memory: Memory) -> tuple[list[Volume], Ledger, s
     assert memory.job.spec is not None
     reader = _SourceReader(ctx, memory.job.namespace)
     volumes = await read_volumes(memory.job.spec.volumes, reader)
-    await asyncio.to_thread(_places, memory, volumes)  # before anything is written
+    await asyncio.to_thread(_prefixes, memory, volumes)  # before anything is written
     lines = await asyncio.to_thread(_lines, volumes)
     digest = hashlib.sha256(lines).hexdigest()
     bucket, key = memory.output.bucket, _manifest_key(memory, digest)
@@ -173,10 +169,11 @@ async def _frozen(ctx: Context, memory: Memory, digest: str) -> list[Volume]:
     def parse() -> list[Volume]:
         lines = gzip.decompress(packed)
         if hashlib.sha256(lines).hexdigest() != digest:
-            raise ListError("its SHA-256 is not the one in the ledger")
-        return parse_list(lines, key.removesuffix(".gz"))
+            raise ValueError("its SHA-256 is not the one in the ledger")
+        rows = map(json.loads, lines.splitlines())  # as `_lines` wrote them
+        return [Volume(row["wId"], row["iId"], row["iVersion"]) for row in rows]
 
     try:
         return await asyncio.to_thread(parse)
-    except (ListError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise SourceError("ManifestLost", f"the frozen manifest {place}: {error}") from error

@@ -13,7 +13,7 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     """Look at one marker, and note what it shows; what S3 cannot tell is unknown, never absent."""
     asked = ctx.clock.now()
     volumes = memory.volumes
-    volume, prefix = volumes[action.index], memory.output_prefix(action.index)
+    volume, prefix = volumes[action.index], memory.prefixes[action.index]
     bucket, job_id = memory.output.bucket, memory.job.job_id
     try:
         marker = await ctx.storage.call(

@@ -20,7 +20,7 @@ def judge(memory: Memory, others: Iterable[Memory], now: float) -> Fact | None:
             other.facts.storage.good and other.facts.manifest is None
         ):
             return None
-        shared = memory.places & other.places
+        shared = set(memory.prefixes) & set(other.prefixes)
         if shared:
             return _conflict(memory, other, shared, now)
     return Fact(now)
@@ -36,10 +36,8 @@ def _comes_first(other: Memory, memory: Memory) -> bool:
     return begun or (other.job.created, other.job.uid) < (memory.job.created, memory.job.uid)
 
 
-def _conflict(memory: Memory, other: Memory, shared: frozenset[int], now: float) -> Fact:
-    place = next(
-        uri for i in range(len(memory.volumes)) if hash(uri := memory.output_uri(i)) in shared
-    )
+def _conflict(memory: Memory, other: Memory, shared: set[str], now: float) -> Fact:
+    place = f"s3://{memory.output.bucket}/{min(shared)}"
     whose = f"{other.job.namespace}/{other.job.name}"
     return Fact(
         now,

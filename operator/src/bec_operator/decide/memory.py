@@ -10,7 +10,6 @@ from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.seen import Fact, Facts, MarkerSeen, MarkerState, PodSeen, TaskSeen
-from bec_ops.location import OutputTemplate
 from bec_ops.volume import Volume
 
 
@@ -44,7 +43,7 @@ class Memory:
     volumes: Sequence[Volume] = ()
     ledger: Ledger | None = None
     ledger_version: str = ""  # resourceVersion of its ConfigMap
-    places: frozenset[int] = frozenset()  # hashes of the output locations of all volumes
+    prefixes: Sequence[str] = ()  # of the outputs of the volumes
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
     failures: dict[int, dict[str, Any]] = field(default_factory=dict)  # lines not yet reported
@@ -67,9 +66,12 @@ class Memory:
                 self.facts.manifest = None
         self.job = job
 
-    def load(self, volumes: Sequence[Volume], ledger: Ledger, now: float) -> None:
-        """Take in the frozen manifest and the stored ledger."""
+    def load(
+        self, volumes: Sequence[Volume], prefixes: Sequence[str], ledger: Ledger, now: float
+    ) -> None:
+        """Take in the frozen manifest, where its outputs are, and the stored ledger."""
         self.volumes = volumes
+        self.prefixes = prefixes
         self.ledger = ledger
         self.frontier = Frontier(len(volumes), ledger.settled())
         self.tasks = {}
@@ -79,12 +81,7 @@ class Memory:
 
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""
-        return f"s3://{self.output.bucket}/{self.output_prefix(index)}"
-
-    def output_prefix(self, index: int) -> str:
-        """Return the key prefix of the artefacts of the volume at `index`."""
-        template = OutputTemplate.parse(self.output.prefix)
-        return template.prefix(self.job.job_id, self.volumes[index])
+        return f"s3://{self.output.bucket}/{self.prefixes[index]}"
 
     @property
     def output(self) -> Output:
@@ -96,6 +93,7 @@ class Memory:
         """Drop the ledger and all that was derived from it: somebody else wrote it, or the end."""
         self.ledger = None
         self.volumes = ()
+        self.prefixes = ()
         self.facts.manifest = None
         self.readings.clear()
         self.failures.clear()
