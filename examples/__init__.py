@@ -1,0 +1,1 @@
+"""Whole jobs to run and to learn from."""

@@ -1,0 +1,1 @@
+"""OCR: a job whose worker reads a volume's page images with Tesseract."""
