@@ -6,9 +6,13 @@ from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.names import task_name
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact
+import logging
+
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.marker import MARKER_NAME
 from bec_ops.store import Store, StoreError
+
+log = logging.getLogger(__name__)
 
 _REASONS = {"Unavailable": "StorageUnavailable", "Forbidden": "StorageForbidden"}
 
@@ -94,3 +98,7 @@ async def sweep(ctx: Context, memory: Memory) -> None:
         return
     if memory.prefixes is prefixes:  # not loaded anew meanwhile
         memory.note_swept(candidates, ctx.clock.now())
+        log.info(
+            "%s/%s: %d volumes have an output folder",
+            memory.job.namespace, memory.job.name, len(candidates),
+        )  # fmt: skip

@@ -5,6 +5,7 @@ import base64
 import gzip
 import hashlib
 import json
+import logging
 from typing import Any
 
 from bec_operator.act.api_server import ApiError, core
@@ -19,6 +20,8 @@ from bec_operator.sources.volumes import SourceError, read_volumes
 from bec_ops.location import OutputTemplate, TemplateError, reports_prefix
 from bec_ops.store import StoreError
 from bec_ops.volume import Volume
+
+log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
@@ -62,6 +65,10 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
         memory.ledger_version = version
         memory.saved_at = now
         memory.load(volumes, prefixes, ledger, now)
+        log.info(
+            "%s/%s: %d volumes, manifest %s",
+            memory.job.namespace, memory.job.name, len(volumes), ledger.manifest[:16],
+        )  # fmt: skip
 
 
 async def _config_map(ctx: Context, namespace: str, name: str) -> Object | None:
