@@ -1,13 +1,13 @@
 """The checks before anything is launched: storage, template, and what is done already."""
 
+import logging
+
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.names import task_name
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact
-import logging
-
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.marker import MARKER_NAME
 from bec_ops.store import Store, StoreError
