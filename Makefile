@@ -26,6 +26,9 @@ setup: .stamps/python .stamps/system ## install all that is needed; a second run
 demo: setup ## the whole main job on a real local cluster
 	$(PY) -m examples.demo
 
+demo-down: ## stop the demo's cluster and leave nothing behind
+	$(PY) -m tests.cluster down --name demo
+
 cluster-up: setup ## a local cluster of one real node
 	$(PY) -m tests.cluster up
 
@@ -47,7 +50,7 @@ bench: setup ## scale, on nodes that are not there
 	$(PYTEST) tests/scale
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
-	$(PY) -m bec_operator.api.crd crds
+	$(PY) -m bec_operator.api.crd crds helm/bec-operator/files/crds
 	$(PY) -m ruff format $(CODE)
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m mypy
