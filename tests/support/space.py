@@ -56,9 +56,9 @@ class Space:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", ())]
 
-    def put_config_map(self, name: str, data: dict[str, str]) -> None:
-        """Make a ConfigMap."""
-        self.kube.create(core(self.namespace, "configmaps"), _named("ConfigMap", name, data=data))
+    def put_config_map(self, name: str, **content: dict[str, str]) -> None:
+        """Make a ConfigMap; `content` is its data or binaryData."""
+        self.kube.create(core(self.namespace, "configmaps"), _named("ConfigMap", name, **content))
 
     def ledger(self, job: str) -> Body | None:
         """Return the ConfigMap with the ledger of a Job; None if there is none."""
