@@ -11,7 +11,7 @@ from typing import Self
 
 from pydantic import BaseModel
 
-from . import controlplane, kwok, node, s3, takedown
+from . import control_plane, kwok, node, s3, takedown
 from .binaries import binary, packaged
 from .cache import cache, locked, replace
 from .errors import ClusterError
@@ -51,6 +51,7 @@ class Cluster:
         It is ready when this returns. `ClusterError` if another living process uses the name.
         """
         _check(name, parts)
+        _remove_orphans()
         with locked(_lock(name)):
             _refuse_if_owned(name)
             takedown.take_down(home_of(name))
@@ -162,11 +163,11 @@ class Cluster:
         site = self.site
         s3.create(site)
         authority = Authority(site.home / "pki")
-        files = controlplane.credentials(site, authority)
-        basis = [s3.server(site), controlplane.etcd(site), controlplane.api_server(site, files)]
-        rest = [controlplane.controller_manager(site, files)]
+        files = control_plane.credentials(site, authority)
+        basis = [s3.server(site), control_plane.etcd(site), control_plane.api_server(site, files)]
+        rest = [control_plane.controller_manager(site, files)]
         if self.parts is not Parts.API:
-            rest.append(controlplane.scheduler(site, files))
+            rest.append(control_plane.scheduler(site, files))
         if self.parts is Parts.KWOK:
             rest.append(kwok.server(site, files.admin))
         if self.parts is Parts.NODE:
@@ -198,8 +199,9 @@ class Cluster:
 
 def clusters() -> list[Cluster]:
     """Find all clusters of this cache."""
-    found = sorted((cache() / "clusters").glob("*/cluster.json"))
-    return [Cluster.attach(file.parent.name) for file in found]
+    folders = sorted(file.parent for file in (cache() / "clusters").glob("*/cluster.json"))
+    states = [_read(folder.name) for folder in folders]
+    return [Cluster(state) for state in states if state]
 
 
 def remove(name: str) -> bool:
@@ -208,6 +210,15 @@ def remove(name: str) -> bool:
         there = home_of(name).exists()
         takedown.take_down(home_of(name))
     return there
+
+
+def _remove_orphans() -> None:
+    """Take down what was to end with a process that was killed before it could do that."""
+    for cluster in clusters():
+        with locked(_lock(cluster.name)):
+            state = _read(cluster.name)
+            if state and state.owner and not state.owner.alive():
+                takedown.take_down(home_of(cluster.name))
 
 
 def _check(name: str, parts: Parts) -> None:

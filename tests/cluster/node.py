@@ -10,7 +10,7 @@ import yaml
 from . import cgroups, network
 from .binaries import binary
 from .cache import replace
-from .controlplane import component
+from .control_plane import component
 from .errors import ClusterError
 from .pki import Authority
 from .process import Spec
