@@ -38,7 +38,8 @@ console = Console(highlight=False)
 
 def main() -> int:
     """Run the demo, and return the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("tests.cluster").setLevel(logging.INFO)
     manifest: dict[str, Any] = yaml.safe_load(MANIFEST.read_text())
     namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
     spec = JobSpec.model_validate(manifest["spec"])
@@ -62,7 +63,7 @@ def main() -> int:
         return 1
     good = show_results(store, spec, spec.job_id or name)
     show_counts(status)
-    show_ways_on(cluster, namespace)
+    show_ways_on(cluster, namespace, spec.output.bucket)
     return 0 if good else 1
 
 
@@ -134,20 +135,22 @@ def show_counts(status: JobStatus) -> None:
         console.print("all were done before, so no pod was started.")
 
 
-def show_ways_on(cluster: Cluster, namespace: str) -> None:
+def show_ways_on(cluster: Cluster, namespace: str, bucket: str) -> None:
     """Say how to look around, and how to stop it all."""
     _step("Look around")
-    for name, value in cluster.environment().items():
-        console.print(f"export {name}={shlex.quote(value)}", soft_wrap=True)
+    kubeconfig = shlex.quote(str(cluster.kubeconfig))
     console.print(
-        f"""export PATH={shlex.quote(str(Path(".venv/bin").absolute()))}:$PATH
+        f"""export KUBECONFIG={kubeconfig} PATH="$PWD/.venv/bin:$PATH"
 
 kubectl -n {namespace} get bj                # the Job
 kubectl -n {namespace} describe bj           # its conditions and Events
 kubectl -n {namespace} get vt -o wide        # its volume tasks
 kubectl -n {deploy.OPERATOR_NAMESPACE} logs deployment/bec-operator
 
-The S3 at {cluster.s3.endpoint_url} takes these keys from any client of AWS S3.
+Any client of AWS S3 can look into s3://{bucket} at {cluster.s3.endpoint_url}; with
+  eval "$(.venv/bin/python -m tests.cluster env --name {CLUSTER})"
+it finds the address and the keys.
+
 `make demo` again applies the Job again; `make demo-down` stops everything.""",
         markup=False,
         soft_wrap=True,
