@@ -50,7 +50,7 @@ bench: setup ## scale, on nodes that are not there
 	$(PYTEST) tests/scale
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
-	$(PY) -m bec_operator.api.crd crds helm/bec-operator/files/crds
+	$(PY) -m bec_operator.api.crd crds
 	$(PY) -m ruff format $(CODE)
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m mypy

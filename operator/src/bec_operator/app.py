@@ -8,6 +8,7 @@ from typing import Any
 
 import uvloop
 from prometheus_client import start_http_server
+from pydantic import ValidationError
 
 from bec_operator.act.api_server import ApiError, ApiServer
 from bec_operator.act.cache import Cache
@@ -79,7 +80,11 @@ async def _until_one_ends(parts: list[Any]) -> None:
 
 def main() -> None:
     """Run the operator: the command `bec-operator`."""
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        sys.exit(f"bec-operator: settings (BEC_OPERATOR_…): {'; '.join(wrong)}")
     set_up_logs(settings)
     start_http_server(settings.metrics_port)
     try:

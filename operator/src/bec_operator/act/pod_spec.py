@@ -54,6 +54,7 @@ def task_pod(
             "ownerReferences": [owner("VolumeTask", task, task_uid)],
         },
         "spec": {
+            "enableServiceLinks": False,  # a Service called bec-… would set BEC_… variables
             **spec,
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,

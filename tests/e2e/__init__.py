@@ -1,0 +1,1 @@
+"""A real kubelet, real containers, images from our Dockerfiles, the chart."""

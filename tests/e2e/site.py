@@ -1,0 +1,78 @@
+"""Jobs of small Python workers in a namespace of their own, and what became of them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from bec_operator.act.api_server import bec, core
+from bec_ops.store import Store
+from examples.deploy import SECRET
+from tests.cluster import Cluster
+from tests.cluster.images import image_ref
+from tests.support.jobs import LiveJob, job, numbered
+from tests.support.kube import Body, Kube
+
+# What every worker does first: it reads its task, and leaves a trace that it ran.
+_BEGIN = """
+import sys, time
+from bec_ops.store import Store
+from bec_ops.task import Task
+task, store = Task.from_environment(), Store()
+pod = task.worker_id.replace("/", "_")
+store.put(task.bucket, f"runs/{task.job_id}/{task.i_id}/{task.attempt}/{pod}", b"")
+"""
+SUCCEED = """
+store.put(task.bucket, task.prefix + "success.json", task.marker().dump())
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one test works: a namespace, and a bucket that it shares by job ids of its own."""
+
+    cluster: Cluster
+    kube: Kube
+    store: Store
+    bucket: str
+    namespace: str
+
+    def run(self, script: str, volumes: int, **spec: Any) -> LiveJob:
+        """Apply a Job whose workers run the Python `script` after their beginning."""
+        made = job(
+            "work",
+            self.bucket,
+            numbered(volumes),
+            jobId=self.namespace,
+            worker={"template": {"spec": self._pod(script)}},
+            output={"bucket": self.bucket, "credentialsSecret": SECRET},
+            **spec,
+        )
+        self.kube.create(bec(self.namespace, "jobs"), made)
+        return LiveJob(self.kube, self.namespace, "work")
+
+    def _pod(self, script: str) -> Body:
+        container = {
+            "name": "worker",
+            "image": image_ref("worker"),
+            "imagePullPolicy": "Never",
+            "command": ["python", "-c", _BEGIN + script],
+        }
+        return {"containers": [container], "terminationGracePeriodSeconds": 2}
+
+    def pods(self) -> list[Body]:
+        """Return the pods of the namespace."""
+        return self.kube.items(core(self.namespace, "pods"))
+
+    def tasks(self) -> list[Body]:
+        """Return the VolumeTasks of the namespace."""
+        return self.kube.items(bec(self.namespace, "volumetasks"))
+
+    def runs(self) -> Counter[str]:
+        """Count the pods that ran, by volume: each has left a trace in S3."""
+        keys = self.store.list_keys(self.bucket, f"runs/{self.namespace}/")
+        return Counter(key.split("/")[2] for key in keys)
+
+    def attempts(self) -> Counter[tuple[str, str]]:
+        """Count the pods that ran, by volume and attempt."""
+        keys = self.store.list_keys(self.bucket, f"runs/{self.namespace}/")
+        return Counter((key.split("/")[2], key.split("/")[3]) for key in keys)
