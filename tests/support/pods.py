@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from mypy_boto3_s3 import S3Client
 
 from bec_operator.act.api_server import core
-from bec_operator.api.names import WORKER_CONTAINER
+from bec_operator.api.names import JOB_LABEL, WORKER_CONTAINER
 from bec_ops.marker import MARKER_NAME
 from bec_ops.task import Task
 from tests.support.kube import STRATEGIC_PATCH, Body, Kube, KubeError
@@ -25,6 +25,7 @@ class PlayedPod:
         self.namespace: str = meta["namespace"]
         self.name: str = meta["name"]
         self.uid: str = meta["uid"]
+        self.job: str = meta["labels"][JOB_LABEL]  # the name of the Job
         self.spec: Body = pod["spec"]
         self.environment = environment(pod)
         self.task = Task.from_environment(self.environment)

@@ -1,0 +1,142 @@
+"""Bad input that the API server refuses by itself: kubectl says at once what is wrong."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from bec_ops.volume import Volume
+from tests.cluster import ClusterError
+from tests.support.jobs import config_map, items, job, manifest, numbered
+from tests.support.kube import Body
+from tests.support.space import Space
+
+ONE = numbered(1)
+BUCKET = "bucket"
+NO_WORKER = {"template": {"spec": {"containers": [{"name": "main", "image": "x"}]}}}
+
+
+def output(**more: str) -> Body:
+    return {"bucket": BUCKET, **more}
+
+
+REFUSED: dict[str, tuple[Body, str]] = {
+    "no source": (job("a", BUCKET, {}), "give exactly one source of volumes"),
+    "two sources": (
+        job("a", BUCKET, {**items(ONE), **manifest(BUCKET, "list.csv")}),
+        "give exactly one source of volumes: items, manifest or configMap",
+    ),
+    "empty list": (job("a", BUCKET, []), "spec.volumes.items in body should have at least 1 items"),
+    "duplicate volume": (
+        job("a", BUCKET, [*ONE, *numbered(3)]),
+        'Duplicate value: {"iId":"I0","iVersion":"v1","wId":"W1"}',
+    ),
+    "duplicate volume without a version": (
+        job("a", BUCKET, {"items": [{"wId": "W", "iId": "I"}, {"wId": "W", "iId": "I"}]}),
+        "Duplicate value",
+    ),
+    "1,001 volumes": (
+        job("a", BUCKET, numbered(1001)),
+        "put a longer list into S3 and name it in volumes.manifest.uri",
+    ),
+    "empty id": (job("a", BUCKET, [Volume("", "I1")]), "items[0].wId"),
+    "long id": (job("a", BUCKET, [Volume("W" * 129, "I1")]), "may not be more than 128"),
+    "manifest that is no s3 uri": (
+        job("a", BUCKET, {"manifest": {"uri": "https://host/list.csv"}}),
+        "spec.volumes.manifest.uri",
+    ),
+    "prefix without ids": (
+        job("a", BUCKET, ONE, output=output(prefix="artefacts/{job_id}/")),
+        "prefix must hold {job_id}, {w_id} and {i_id}",
+    ),
+    "prefix without an end": (
+        job("a", BUCKET, ONE, output=output(prefix="a/{job_id}/{w_id}-{i_id}")),
+        "prefix must end in /",
+    ),
+    "absolute prefix": (
+        job("a", BUCKET, ONE, output=output(prefix="/{job_id}/{w_id}-{i_id}/")),
+        "prefix must end in / and not begin with one",
+    ),
+    "reports without an end": (
+        job("a", BUCKET, ONE, output=output(reports="reports/{job_id}")),
+        "reports must end in /",
+    ),
+    "no bucket": (job("a", BUCKET, ONE, output={}), "spec.output.bucket: Required value"),
+    "no container worker": (
+        job("a", BUCKET, ONE, worker=NO_WORKER),
+        "one container must be named worker",
+    ),
+    "no template": (job("a", BUCKET, ONE, worker={}), "spec.worker.template: Required value"),
+    "no parallelism": (job("a", BUCKET, ONE, parallelism=0), "spec.parallelism"),
+    "no attempt": (job("a", BUCKET, ONE, retry={"limit": 0}), "spec.retry.limit"),
+    "maxFailed above all": (job("a", BUCKET, ONE, maxFailed="101%"), "a percentage such as 10%"),
+    "maxFailed below none": (job("a", BUCKET, ONE, maxFailed=-1), "a percentage such as 10%"),
+    "maxFailed in words": (job("a", BUCKET, ONE, maxFailed="some"), "a percentage such as 10%"),
+    "long name": (
+        job("n" * 64, BUCKET, ONE),
+        "a Job's name is used as a label: at most 63 characters",
+    ),
+    "misspelt field": (job("a", BUCKET, ONE, paralelism=3), 'unknown field "spec.paralelism"'),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_kubectl_says_what_is_wrong(space: Space, case: str) -> None:
+    bad, says = REFUSED[case]
+    with pytest.raises(ClusterError) as refused:
+        space.kubectl("apply", "-f", "-", input=json.dumps(bad))
+    assert says in str(refused.value)
+
+
+SETTLED: dict[str, tuple[dict[str, Any], str]] = {
+    "jobId": ({"jobId": "other"}, "jobId cannot be changed: make a new Job instead"),
+    "jobId taken away": ({"jobId": None}, "jobId cannot be changed: make a new Job instead"),
+    "bucket": ({"output": {"bucket": "other"}}, "output cannot be changed"),
+    "prefix": (
+        {"output": {"prefix": "b/{job_id}/{w_id}-{i_id}/"}},
+        "output cannot be changed: make a new Job instead",
+    ),
+    "kind of source": (
+        {"volumes": {"items": None, **config_map("list", "csv")}},
+        "the kind of source cannot be changed: make a new Job instead",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SETTLED)
+def test_what_never_changes(space: Space, case: str) -> None:
+    change, says = SETTLED[case]
+    space.submit(job("settled", BUCKET, ONE, jobId="mine"))
+    patch = json.dumps({"spec": change})
+    with pytest.raises(ClusterError) as refused:
+        space.kubectl("patch", "bj", "settled", "--type=merge", "-p", patch)
+    assert says in str(refused.value)
+
+
+def test_a_job_id_does_not_come_later(space: Space) -> None:
+    space.submit(job("plain", BUCKET, ONE))
+    with pytest.raises(ClusterError, match="jobId cannot be changed"):
+        space.kubectl("patch", "bj", "plain", "--type=merge", "-p", '{"spec": {"jobId": "late"}}')
+
+
+def test_what_may_change(space: Space) -> None:
+    live = space.submit(job("open", BUCKET, ONE))
+    before = copy.deepcopy(live.read()["spec"])
+    live.patch(parallelism=7, maxFailed=2, retry={"limit": 5}, history={"failed": 0})
+    after = live.read()["spec"]
+    assert (after["parallelism"], after["maxFailed"], after["retry"]["limit"]) == (7, 2, 5)
+    assert after["output"] == before["output"]
+
+
+def test_a_task_is_never_changed(space: Space) -> None:
+    volume = {"wId": "W", "iId": "I", "iVersion": ""}
+    body = {
+        "apiVersion": "bec.bdrc.io/v1alpha1",
+        "kind": "VolumeTask",
+        "metadata": {"name": "task"},
+        "spec": {"job": "none", "index": 0, "volume": volume},
+    }
+    space.kubectl("apply", "-f", "-", input=json.dumps(body))
+    with pytest.raises(ClusterError, match="a VolumeTask is never changed"):
+        space.kubectl("patch", "vt", "task", "--type=merge", "-p", '{"spec": {"index": 1}}')
