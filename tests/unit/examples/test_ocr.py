@@ -52,7 +52,7 @@ def test_without_a_true_text_there_is_no_rate() -> None:
 
 def test_a_page_in_the_place_of_another_is_far_from_the_bound() -> None:
     pages = [page.text for book in BOOKS for page in book.pages()]
-    assert min(error_rate(*pair) for pair in permutations(pages, 2)) > 2 * MAX_ERROR_RATE
+    assert min(error_rate(*pair) for pair in permutations(pages, 2)) > MAX_ERROR_RATE + 0.2
 
 
 def test_the_job_names_exactly_the_volumes_that_are_made() -> None:
