@@ -46,9 +46,9 @@ class Cluster:
 
     @classmethod
     def start(cls, name: str, parts: Parts) -> Self:
-        """Start a new cluster; one of this name that a dead process left behind goes first.
+        """Start a new cluster, ready when this returns; one of this name from before goes first.
 
-        It is ready when this returns. `ClusterError` if another living process uses the name.
+        `ClusterError` if that one is still in use by another process.
         """
         _check(name, parts)
         _remove_orphans()
