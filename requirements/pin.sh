@@ -17,4 +17,6 @@ pin() { # name, arguments of the resolver
 }
 pin operator "$work/pyproject.toml"
 pin dev -c "$work/operator.txt" --extra dev "$work/pyproject.toml"
+echo "hatchling>=1.27" >"$work/build.in"
+pin build -c "$work/dev.txt" "$work/build.in"
 pin worker -c "$work/operator.txt" "$here/../worker_image/pyproject.toml"

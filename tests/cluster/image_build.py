@@ -111,7 +111,9 @@ def _scratch() -> Iterator[Path]:
 def _buildah(*arguments: str) -> str:
     storage = cache() / "buildah"
     roots = (f"--root={storage / 'root'}", f"--runroot={storage / 'run'}")
-    return _run("buildah", *roots, *arguments)
+    # Else the folder of the layers stays mounted on itself.
+    unmounted = ("--storage-driver=overlay", "--storage-opt=overlay.skip_mount_home=true")
+    return _run("buildah", *roots, *unmounted, *arguments)
 
 
 def _run(*command: str) -> str:

@@ -84,8 +84,8 @@ def _prefixes(memory: Memory, volumes: list[Volume]) -> list[str]:
     """Return all output prefixes; raises TemplateError for a volume that can have none."""
     output, job_id = memory.output, memory.job.job_id
     template = OutputTemplate.parse(output.prefix)
-    reports_prefix(output.reports, job_id)
     try:
+        reports_prefix(output.reports, job_id)
         return [template.prefix(job_id, volume) for volume in volumes]
     except TemplateError:
         raise

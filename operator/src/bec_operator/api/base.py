@@ -11,8 +11,11 @@ GROUP = "bec.bdrc.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-WorkId = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)]
-VersionId = Annotated[str, Field(max_length=MAX_ID_CHARACTERS)]
+# No control characters, as `bec_ops.volume.check_id` has it.
+_ID = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_ID)]
+VersionId = Annotated[str, Field(max_length=MAX_ID_CHARACTERS, pattern=_ID)]
 
 
 def schema(extra: dict[str, Any] | None = None) -> ConfigDict:

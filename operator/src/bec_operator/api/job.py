@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bec_operator.api.base import Resource, VersionId, WorkId, immutable, rule, schema, validations
+from bec_operator.api.base import Id, Resource, VersionId, immutable, rule, schema, validations
 
 DEFAULT_PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
@@ -19,8 +19,8 @@ Count = Annotated[int, Field(ge=0)]
 class VolumeId(Resource):
     """A volume, as written in a resource."""
 
-    w_id: WorkId
-    i_id: WorkId
+    w_id: Id
+    i_id: Id
     i_version: VersionId = ""
 
 
@@ -198,10 +198,8 @@ class JobSpec(Resource):
         )
     )
 
-    job_id: str | None = Field(
+    job_id: Id | None = Field(
         default=None,
-        min_length=1,
-        max_length=128,
         description="By default the resource's name",
         json_schema_extra=validations(immutable("jobId")),
     )
