@@ -60,6 +60,13 @@ class Space:
         """Make a ConfigMap; `content` is its data or binaryData."""
         self.kube.create(core(self.namespace, "configmaps"), _named("ConfigMap", name, **content))
 
+    def make_pod(self, name: str, spec: Body, labels: dict[str, str] | None = None) -> str:
+        """Make a pod that is nobody's, and return its path."""
+        pod = _named("Pod", name, spec=spec)
+        pod["metadata"]["labels"] = labels or {}
+        self.kube.create(core(self.namespace, "pods"), pod)
+        return core(self.namespace, "pods", name)
+
     def ledger(self, job: str) -> Body | None:
         """Return the ConfigMap with the ledger of a Job; None if there is none."""
         return self.kube.find(core(self.namespace, "configmaps", ledger_name(job)))
