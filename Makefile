@@ -46,8 +46,8 @@ integration: setup ## a real API server and a real S3
 e2e: setup ## a real kubelet, real containers, helm
 	$(PYTEST) tests/e2e
 
-bench: setup ## scale, on nodes that are not there
-	$(PYTEST) tests/scale
+bench: setup ## tasks a second and what they cost, beside a native Job
+	$(PY) -m tests.scale.bench
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds
