@@ -37,6 +37,10 @@ def up(site: Site) -> None:
 
 def down(name: str) -> None:
     """Remove the namespace of that name with all that is in it, if there is one."""
+    # First the link: the kernel takes its time over what only goes with a namespace.
+    links = json.loads(_run("ip", "-json", "link", "show", "type", "veth") or "[]")
+    if name in [each["ifname"] for each in links]:
+        _ip("link", "delete", name)
     listed = json.loads(_run("ip", "-json", "netns", "list") or "[]")
     if name in [each["name"] for each in listed]:
         _ip("netns", "delete", name)
