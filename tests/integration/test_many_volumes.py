@@ -1,9 +1,6 @@
 """38,836 volumes as one Job, on nodes that are not there."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +10,7 @@ import pytest
 
 from bec_ops.store import Store
 from tests.cluster import Cluster, Parts
+from tests.scale.fleet import fleet
 from tests.scale.lists import volume_list
 from tests.support.kube import Kube
 from tests.support.operator_process import Operator
@@ -57,23 +55,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture
-def fleet(cluster: Cluster, tmp_path: Path) -> Iterator[None]:
-    with (tmp_path / "fleet.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.scale.fleet"],
-            cwd=ROOT,
-            env={**os.environ, **cluster.environment()},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        yield
-        alive = process.poll() is None
-        process.terminate()
-        process.wait(30)
-    assert alive, (tmp_path / "fleet.log").read_text()
-
-
 class Window:
     """Looks at the cluster again and again, and keeps the most that it has seen."""
 
@@ -105,36 +86,35 @@ def _counts(kube: Kube) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.usefixtures("fleet")
 def test_one_job_over_all_volumes(cluster: Cluster, tmp_path: Path) -> None:
     kube = Kube(cluster.kubeconfig)
     store = Store()
     boto3.client("s3").create_bucket(Bucket="bec")  # the operator never makes one
     store.put("bec", "lists/ldv1-volumes.csv", volume_list("ldv1-volumes.csv"))
-    operator = Operator(cluster.kubeconfig, cluster.s3, tmp_path / "operator.log")
-    operator.start()
+    with (
+        fleet(cluster, tmp_path / "fleet.log"),
+        Operator(cluster.kubeconfig, cluster.s3, tmp_path / "operator.log") as operator,
+    ):
+        kube.create(JOBS, JOB)
+        until(lambda: _counts(kube).get("total") == TOTAL, "the total is right", timeout=10)
 
-    kube.create(JOBS, JOB)
-    until(lambda: _counts(kube).get("total") == TOTAL, "the total is right", timeout=10)
+        with Window(kube) as window:
+            until(lambda: _counts(kube)["succeeded"] > 1000, "a thousand are done", timeout=240)
+            operator.kill()
+            started = _starts(kube)
+            operator.start()
+            until(lambda: _starts(kube) - started, "new pods after the restart", timeout=10)
+            before = _counts(kube)["succeeded"]
+            until(lambda: _counts(kube)["succeeded"] > before + 500, "it goes on", timeout=240)
 
-    with Window(kube) as window:
-        until(lambda: _counts(kube)["succeeded"] > 1000, "a thousand are done", timeout=240)
-        operator.kill()
-        started = _starts(kube)
-        operator.start()
-        until(lambda: _starts(kube) - started, "new pods after the restart", timeout=10)
-        before = _counts(kube)["succeeded"]
-        until(lambda: _counts(kube)["succeeded"] > before + 500, "it goes on", timeout=240)
-
-    counts = _counts(kube)
-    parts = ("waiting", "queued", "running", "retrying", "succeeded", "failed", "skipped")
-    assert sum(counts[part] for part in parts) == TOTAL
-    assert counts["failed"] == counts["retrying"] == 0
-    assert window.live_pods <= WINDOW
-    assert window.tasks <= WINDOW + UNSAVED
-    assert len(json.dumps(kube.get(f"{JOBS}/lines"))) < 20_000
-    assert _ledger_size(kube) < 60_000
-    operator.stop()
+        counts = _counts(kube)
+        parts = ("waiting", "queued", "running", "retrying", "succeeded", "failed", "skipped")
+        assert sum(counts[part] for part in parts) == TOTAL
+        assert counts["failed"] == counts["retrying"] == 0
+        assert window.live_pods <= WINDOW
+        assert window.tasks <= WINDOW + UNSAVED
+        assert len(json.dumps(kube.get(f"{JOBS}/lines"))) < 20_000
+        assert _ledger_size(kube) < 60_000
 
 
 def _starts(kube: Kube) -> set[str]:

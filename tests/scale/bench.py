@@ -6,12 +6,7 @@ same simulated workers write real markers to the real S3 for both. The figures g
 """
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +16,7 @@ from rich.console import Console
 
 from tests.cluster import Cluster, Parts
 from tests.scale.api_metrics import per_task, requests
+from tests.scale.fleet import fleet
 from tests.scale.lists import made_list
 from tests.support.jobs import LiveJob, job, manifest
 from tests.support.kube import Body, Kube
@@ -118,25 +114,6 @@ def _native_worker(name: str) -> dict[str, Any]:
 def _cpu(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-@contextmanager
-def fleet(cluster: Cluster, log: Path) -> Iterator[None]:
-    """Play the workers of all pods while this lasts."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.scale.fleet"],
-            cwd=ROOT,
-            env={**os.environ, **cluster.environment()},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield
-            assert process.poll() is None, log.read_text()
-        finally:
-            process.terminate()
-            process.wait(30)
 
 
 def main(

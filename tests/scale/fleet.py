@@ -7,8 +7,13 @@ pod as a kubelet would. Endpoints and credentials come from the environment.
 import asyncio
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from bec_operator.act.api_server import ApiError, ApiServer, core
@@ -17,6 +22,7 @@ from bec_operator.observe.listing import list_all
 from bec_ops.marker import MARKER_NAME
 from bec_ops.store import Store
 from bec_ops.task import Task
+from tests.cluster import Cluster
 
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 AT_ONCE = 32
@@ -105,6 +111,25 @@ def _ended() -> dict[str, Any]:
             }
         ],
     }
+
+
+@contextmanager
+def fleet(cluster: Cluster, log: Path) -> Iterator[None]:
+    """Play the workers of all pods while this lasts."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.scale.fleet"],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, **cluster.environment()},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield
+            assert process.poll() is None, log.read_text()
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 async def _main() -> None:
