@@ -15,9 +15,7 @@ from tests.cluster import Cluster
 from tests.support.jobs import (
     TEMPLATE,
     LiveJob,
-    condition,
     config_map,
-    is_true,
     items,
     job,
     manifest,
@@ -136,12 +134,6 @@ CASES: dict[str, Case] = {
         map_without_key,
         add_key,
     ),
-    "item-control": Case(
-        "InvalidManifest",
-        ("U+000A",),
-        lambda name, space: job(name, space.bucket, {"items": [{"wId": "W\n1", "iId": "I1"}]}),
-        give_good_items,
-    ),
     "bucket-missing": Case(
         "BucketNotFound",
         ("bucket-missing does not exist",),
@@ -243,9 +235,3 @@ def test_reports_that_belong_to_no_job(space: Space) -> None:
     output = {"bucket": space.bucket, "reports": "reports/"}
     live = space.submit(job("reports", space.bucket, numbered(1), output=output))
     assert "{job_id}" in live.wait_stalled("InvalidOutput")
-
-
-def test_a_job_id_that_cannot_stand_in_a_path(space: Space) -> None:
-    live = space.submit(job("bell", space.bucket, numbered(1), jobId="bell\x07"))
-    found = live.wait(lambda found: is_true(found, "Stalled"), "Stalled")
-    assert "U+0007" in condition(found, "Stalled")["message"]

@@ -3,7 +3,7 @@
 import pytest
 
 from bec_ops.volume import Volume
-from tests.support.behaviours import Behaviour, fail, hang, in_turn, succeed
+from tests.support.behaviours import fail, for_volumes, hang, in_turn, succeed
 from tests.support.jobs import counts, job, numbered
 from tests.support.kube import Body
 from tests.support.space import Space
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("operator")
 
 
 def test_what_people_read_of_a_running_job(space: Space, workers: Workers) -> None:
-    workers.behaviour = _fails_for("I0", otherwise=hang)
+    workers.behaviour = for_volumes({"I0"}, fail(2, "no such page"), hang)
     live = space.submit(
         job("read", space.bucket, numbered(4), parallelism=3, retry={"limit": 1}, maxFailed=1)
     )
@@ -46,10 +46,9 @@ def test_people_are_told_by_events(space: Space, workers: Workers) -> None:
     live = space.submit(job("told", space.bucket, numbered(3)))
     live.wait_complete()
 
-    told = space.events("told")
-    assert [event["reason"] for event in told] == ["Running", "Completed"]
-    assert {event["type"] for event in told} == {"Normal"}
-    assert told[-1]["message"] == "all 3 volumes are done"
+    (begun,), (ended,) = space.events("told", "Running"), space.events("told", "Completed")
+    assert (begun["type"], ended["type"]) == ("Normal", "Normal")
+    assert ended["message"] == "all 3 volumes are done"
     assert "all 3 volumes are done" in space.kubectl("describe", "bj", "told")
 
 
@@ -94,7 +93,7 @@ def test_a_pod_gets_all_that_its_task_needs(space: Space, workers: Workers) -> N
 
 
 def test_history_is_kept_as_long_as_asked_for(space: Space, workers: Workers) -> None:
-    workers.behaviour = _fails_for("I0", "I1", "I2", otherwise=succeed)
+    workers.behaviour = for_volumes({"I0", "I1", "I2"}, fail(2))
     history = {"succeeded": 2, "failed": 1}
     live = space.submit(
         job("past", space.bucket, numbered(12), history=history, maxFailed=3, retry={"limit": 1})
@@ -110,11 +109,6 @@ def test_history_is_kept_as_long_as_asked_for(space: Space, workers: Workers) ->
 
 def _phases(space: Space) -> list[str]:
     return sorted(task.get("status", {}).get("phase", "") for task in space.tasks())
-
-
-def _fails_for(*volumes: str, otherwise: Behaviour) -> Behaviour:
-    failing = fail(2, "no such page")
-    return lambda pod: (failing if pod.task.i_id in volumes else otherwise)(pod)
 
 
 def _table(text: str) -> list[list[str]]:

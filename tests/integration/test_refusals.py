@@ -42,6 +42,8 @@ REFUSED: dict[str, tuple[Body, str]] = {
     ),
     "empty id": (job("a", BUCKET, [Volume("", "I1")]), "items[0].wId"),
     "long id": (job("a", BUCKET, [Volume("W" * 129, "I1")]), "may not be more than 128"),
+    "control character in an id": (job("a", BUCKET, [Volume("W1", "I\n1")]), "items[0].iId"),
+    "control character in jobId": (job("a", BUCKET, ONE, jobId="bell\x07"), "spec.jobId"),
     "manifest that is no s3 uri": (
         job("a", BUCKET, {"manifest": {"uri": "https://host/list.csv"}}),
         "spec.volumes.manifest.uri",

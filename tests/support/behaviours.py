@@ -1,6 +1,6 @@
 """What a worker may do, from its start to its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tests.support.pods import PlayedPod, truncated
 
@@ -66,6 +66,19 @@ def be_evicted(pod: PlayedPod) -> None:
     pod.evict()
 
 
+def succeed_beside_sidecar(pod: PlayedPod) -> None:
+    """Do the work, while a sidecar does not notice."""
+    pod.start()
+    pod.put_marker()
+    pod.end_beside_sidecar(0)
+
+
+def fail_beside_sidecar(pod: PlayedPod) -> None:
+    """Exit 1, while a sidecar does not notice."""
+    pod.start()
+    pod.end_beside_sidecar(1)
+
+
 def lack_image(pod: PlayedPod) -> None:
     """Wait for an image that cannot be pulled."""
     pod.wait_for_image("ImagePullBackOff", f'Back-off pulling image "{_image(pod)}"')
@@ -82,3 +95,8 @@ def in_turn(*behaviours: Behaviour) -> Behaviour:
         behaviours[min(pod.task.attempt, len(behaviours)) - 1](pod)
 
     return behaviour
+
+
+def for_volumes(i_ids: Collection[str], some: Behaviour, others: Behaviour = succeed) -> Behaviour:
+    """Return a worker that does one thing for some volumes, and another for the rest."""
+    return lambda pod: (some if pod.task.i_id in i_ids else others)(pod)

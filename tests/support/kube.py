@@ -55,7 +55,9 @@ class Watch:
         self._closed = True
         connection: Any = self._response.connection
         if connection is not None and connection.sock is not None:
-            connection.sock.shutdown(socket.SHUT_RDWR)  # wakes the reader, which then cleans up
+            # Wakes the reader, which then cleans up. Past TLS: its own shutdown would let the
+            # reader go on without decrypting.
+            socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
     def _lines(self) -> Iterator[bytes]:
         rest = b""

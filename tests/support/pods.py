@@ -88,6 +88,11 @@ class PlayedPod:
         self._ended = True
         self._report("Failed" if code else "Succeeded", {"terminated": state})
 
+    def end_beside_sidecar(self, code: int) -> None:
+        """Let the worker exit while another container runs on."""
+        state = {"exitCode": code, "startedAt": self._started, "finishedAt": _now()}
+        self._report("Running", {"terminated": state})
+
     def evict(self) -> None:
         """Be evicted for want of room on the node."""
         self._ended = True

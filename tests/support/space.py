@@ -79,11 +79,11 @@ class Space:
         """Return the pods."""
         return self.kube.items(core(self.namespace, "pods"))
 
-    def events(self, job: str) -> list[Body]:
-        """Return what people are told about a Job, oldest first."""
-        selector = f"involvedObject.kind=Job,involvedObject.name={job}"
-        found = self.kube.items(core(self.namespace, "events"), fieldSelector=selector)
-        return sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))
+    def events(self, job: str, reason: str) -> list[Body]:
+        """Wait until people are told something about a Job, and return all that tells it."""
+        about = f"involvedObject.kind=Job,involvedObject.name={job},reason={reason}"
+        path = core(self.namespace, "events")
+        return until(lambda: self.kube.items(path, fieldSelector=about), f"an Event {reason}")
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002
         """Run kubectl in this namespace."""

@@ -74,6 +74,16 @@ class Workers:
         until(lambda: len(look()) >= count, f"{count} pods run", timeout)
         return look()
 
+    def nth(self, number: int, phase: str, timeout: float = 20.0) -> Run:
+        """Wait until the pod that came as the `number`th is in a phase, and return it."""
+
+        def look() -> bool:
+            runs = self.runs.all()
+            return len(runs) >= number and runs[number - 1].phase == phase
+
+        until(look, f"pod {number} is {phase}", timeout)
+        return self.runs.all()[number - 1]
+
     def ended(self, count: int, timeout: float = 30.0) -> None:
         """Wait until so many pods have ended."""
         until(lambda: self._count_ended() >= count, f"{count} pods have ended", timeout)
