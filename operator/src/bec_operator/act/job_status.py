@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
     """Write `status`; what others write there at the same time is looked at in the next pass."""
     before = memory.job
-    patch = {"metadata": {"uid": before.uid}, "status": status.wire()}
+    absent = {"startTime": None, "completionTime": None}  # a merge patch keeps what it leaves out
+    patch = {"metadata": {"uid": before.uid}, "status": {**absent, **status.wire()}}
     path = bec(before.namespace, "jobs", before.name, "status")
     try:
         written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)

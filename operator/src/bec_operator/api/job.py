@@ -260,6 +260,12 @@ class Counts(Resource):
         """Volumes that nothing more will be done about."""
         return self.succeeded + self.failed + self.skipped
 
+    @property
+    def add_up(self) -> bool:
+        """Whether every volume is counted once."""
+        active = self.queued + self.running + self.retrying
+        return self.total == self.waiting + active + self.finished > 0
+
 
 class Condition(Resource):
     """A condition, as metav1.Condition."""
@@ -293,5 +299,7 @@ class JobStatus(Resource):
 
     @property
     def terminal(self) -> bool:
-        """Whether the Job has ended."""
-        return self.phase in {JobPhase.COMPLETE, JobPhase.FAILED}
+        """Whether the Job has ended: phase, condition and counts say so, not one stray write."""
+        ended = self.phase in {JobPhase.COMPLETE, JobPhase.FAILED}
+        told = any(c.type == self.phase and c.status == "True" for c in self.conditions)
+        return ended and told and self.counts.add_up

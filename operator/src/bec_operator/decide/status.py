@@ -86,7 +86,7 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
         percent=f"{100 * counts.finished // counts.total}%" if counts.total else "",
         eta=old.eta if same else "" if finished else _eta(counts, started, now),
         start_time=started,
-        completion_time=old.completion_time or (moment if finished else None),
+        completion_time=(old.completion_time or moment) if finished else None,
         conditions=conditions(
             _wanted(phase, verdict, reason, message), old, memory.job.generation, moment
         ),

@@ -14,7 +14,7 @@ from bec_operator.decide.actions import (
     Settle,
 )
 from bec_operator.decide.ending import classify
-from bec_operator.decide.failures import class_of, is_final
+from bec_operator.decide.failures import FailureClass, class_of, is_final
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState, PodSeen, TaskSeen
 
@@ -52,6 +52,11 @@ class TaskView:
         return len(self.task.ended) + 1
 
     @property
+    def failures(self) -> list[FailureClass]:
+        """The classes of the attempts that are over; its phase is only what somebody wrote."""
+        return [class_of(attempt.failure) for attempt in self.task.ended]
+
+    @property
     def pod(self) -> PodSeen | None:
         """The pod of that attempt; one of this name that is another task's is none."""
         pod = self.pods.get(pod_name(self.task.name, self.attempt))
@@ -63,8 +68,8 @@ def decide_task(view: TaskView) -> Iterator[Action]:
     task, pod = view.task, view.pod
     if view.reading is not None and view.reading.state is MarkerState.VALID:
         yield Settle(task, Outcome.SUCCEEDED)
-    elif task.phase is TaskPhase.FAILED:
-        yield Settle(task, Outcome.FAILED, class_of(task.attempts[-1].failure))
+    elif is_final(view.failures, view.limit):
+        yield Settle(task, Outcome.FAILED, view.failures[-1])
     elif task.deleting:
         return
     elif pod is None and view.lost is not None:
@@ -112,7 +117,7 @@ def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
         return
     running = view.task.recorded_running
     if view.now - pod.seen_running >= RECORD_RUNNING_AFTER and (
-        running is None or running.pod_uid != pod.uid
+        view.task.phase is not TaskPhase.RUNNING or running is None or running.pod_uid != pod.uid
     ):
         attempts = [*view.task.ended, _attempt(view.attempt, pod)]
         yield RecordTask(
@@ -146,7 +151,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         }
     )
     attempts = [*view.task.ended, ended]
-    final = is_final([class_of(attempt.failure) for attempt in attempts], view.limit)
+    final = is_final([*view.failures, failure], view.limit)
     yield RecordTask(
         view.task,
         VolumeTaskStatus(
