@@ -1,5 +1,7 @@
 """Makes and deletes the pods of attempts."""
 
+import aiohttp
+
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.checks import template_fact
 from bec_operator.act.context import Context
@@ -25,10 +27,14 @@ async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
         elif error.final:
             memory.facts.template = template_fact(error, ctx.clock.now())
         else:
+            memory.doubt(task)
             raise
         return
+    except (aiohttp.ClientError, TimeoutError):
+        memory.doubt(task)
+        raise
     memory.facts.launch = None
-    memory.blocked.pop(task.index, None)
+    memory.note_begun(task, action.attempt)
     ctx.cache.pods.put(pod_of(made, None, ctx.clock.now()))
 
 
@@ -44,10 +50,11 @@ async def _take_in(ctx: Context, memory: Memory, action: CreatePod) -> None:
         )
     except ApiError as error:
         if error.code == 404:
-            return  # it went just now: the next pass makes ours
+            memory.doubt(task)  # it went just now, and may have been ours
+            return
         raise
     if pod.owner_uid == task.uid:
-        memory.blocked.pop(task.index, None)
+        memory.note_begun(task, action.attempt)
         ctx.cache.pods.put(pod)
     elif pod.job == memory.job.name:
         memory.blocked[task.index] = Fact(

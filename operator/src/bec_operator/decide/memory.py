@@ -150,6 +150,16 @@ class Memory:
         else:
             self.lost.pop(task.uid, None)
 
+    def note_begun(self, task: TaskSeen, attempt: int) -> None:
+        """Take in that the pod of an attempt was made, even if it is gone before it is seen."""
+        self._started[task.uid] = attempt
+        self.blocked.pop(task.index, None)
+
+    def doubt(self, task: TaskSeen) -> None:
+        """Take in that a pod may have been made, and have done its work: look at the marker."""
+        self.born.discard(task.uid)
+        self.readings.pop(task.index, None)
+
     def note_swept(self, candidates: frozenset[int], now: float) -> None:
         """Take in which volumes have an output folder; one without cannot be done.
 
