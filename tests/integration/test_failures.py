@@ -267,5 +267,5 @@ def test_the_report_names_every_failed_volume(space: Space, workers: Workers) ->
 
 
 def _report(space: Space, job_id: str) -> list[Body]:
-    keys = [key for key in space.keys(f"artefacts/{job_id}/_job/") if "/failures-" in key]
+    keys = [key for key in space.stored(f"artefacts/{job_id}/_job/") if "/failures-" in key]
     return [json.loads(line) for key in keys for line in space.read(key).decode().splitlines()]

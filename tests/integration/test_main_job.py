@@ -47,7 +47,7 @@ def test_inline_volumes(space: Space, workers: Workers) -> None:
     assert not is_true(found, "Reconciling")
     assert not is_true(found, "Failed")
     workers.runs.check_each_ran_once(7)
-    markers = [key for key in space.keys("artefacts/inline/") if key.endswith(MARKER_NAME)]
+    markers = [key for key in space.stored("artefacts/inline/") if key.endswith(MARKER_NAME)]
     assert markers == [f"artefacts/inline/W1-I{n}-v1/success.json" for n in range(7)]
 
 
@@ -118,7 +118,7 @@ def test_hostile_ids_get_legal_names_and_places_of_their_own(
         assert LEGAL_NAME.fullmatch(name)
     template = OutputTemplate.parse("artefacts/{job_id}/{w_id}-{i_id}-{i_version}/")
     markers = {template.prefix("hostile", volume) + MARKER_NAME for volume in HOSTILE}
-    assert markers <= set(space.keys())
+    assert markers <= set(space.stored())
     assert len(markers) == len(HOSTILE)
 
 
@@ -197,6 +197,6 @@ def test_the_window_is_never_exceeded(space: Space, workers: Workers) -> None:
 
 
 def _frozen(space: Space, job_id: str) -> list[Volume]:
-    (key,) = [k for k in space.keys(f"artefacts/{job_id}/_job/") if "/manifest-" in k]
+    (key,) = [k for k in space.stored(f"artefacts/{job_id}/_job/") if "/manifest-" in k]
     lines = gzip.decompress(space.read(key)).decode().splitlines()
     return [Volume(row["wId"], row["iId"], row["iVersion"]) for row in map(json.loads, lines)]

@@ -26,7 +26,7 @@ class ReverseProxy:
         self._context = context
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
-        self._under_way: set[web.Request] = set()
+        self._under_way: set[asyncio.Transport] = set()
         self._port = 0
 
     @property
@@ -73,7 +73,9 @@ class ReverseProxy:
         )
         app = web.Application(client_max_size=_LARGEST)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         port: int = self._runner.addresses[0][1]
@@ -85,17 +87,17 @@ class ReverseProxy:
         await self._session.close()
 
     def _drop(self) -> None:
-        for request in self._under_way:
-            if request.transport is not None:
-                request.transport.abort()
+        for transport in self._under_way:
+            transport.abort()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        self._under_way.add(request)
+        body, transport = await request.read(), request.transport
+        assert transport is not None
+        self._under_way.add(transport)
         try:
             return await self.answer(request) or await self._pass_on(request, body)
         finally:
-            self._under_way.discard(request)
+            self._under_way.discard(transport)
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
         headers = request.headers.copy()

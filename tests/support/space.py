@@ -51,7 +51,7 @@ class Space:
         """Read an object of the bucket."""
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def stored(self, prefix: str = "") -> list[str]:
         """Return the keys in the bucket, in order."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", ())]
