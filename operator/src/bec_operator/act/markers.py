@@ -15,6 +15,7 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     volumes = memory.volumes
     volume, prefix = volumes[action.index], memory.prefixes[action.index]
     bucket, job_id = memory.output.bucket, memory.job.job_id
+    trouble = None
     try:
         marker = await ctx.storage.call(
             "marker", lambda store: store.read_marker(bucket, prefix, job_id, volume)
@@ -22,9 +23,11 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     except InvalidMarker as error:
         seen = MarkerSeen(MarkerState.INVALID, asked, str(error))
     except StoreError as error:
-        memory.facts.storage = storage_fact(error, asked)
+        trouble = storage_fact(error, asked)
+        if error.reason != "Forbidden":  # which may be a matter of this one key
+            memory.facts.storage = trouble
         seen = MarkerSeen(MarkerState.UNKNOWN, asked, str(error))
     else:
         seen = MarkerSeen(MarkerState.ABSENT if marker is None else MarkerState.VALID, asked)
     if memory.volumes is volumes:
-        memory.note_reading(action.index, seen)
+        memory.note_reading(action.index, seen, trouble)

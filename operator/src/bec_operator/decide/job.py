@@ -104,7 +104,9 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
         if memory.ledger.outcome(view.task.index) is Outcome.WAITING:
             active += 1
             for action in decide_task(view):
-                if may_read or not isinstance(action, ReadMarker):
+                if not isinstance(action, ReadMarker) or (
+                    may_read and _may_read(memory, action.index, seen.now)
+                ):
                     yield action
         else:
             settled.append(view)
@@ -114,9 +116,15 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     if may_read and memory.facts.sweep is not None:
         unread = READS_AT_ONCE - memory.frontier.count(Look.READING)
         for index in memory.frontier.first(Look.UNCHECKED, unread):
-            yield ReadMarker(index)
+            if _may_read(memory, index, seen.now):
+                yield ReadMarker(index)
     if _save_due(memory, active, seen.now):
         yield SaveLedger()
+
+
+def _may_read(memory: Memory, index: int, now: float) -> bool:
+    """Whether a marker may be looked at: S3 has not failed to tell about it just now."""
+    return index not in memory.unread or _due(memory.unread[index], now)
 
 
 def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]:

@@ -46,6 +46,7 @@ class Memory:
     prefixes: Sequence[str] = ()  # of the outputs of the volumes
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
+    unread: dict[int, Fact] = field(default_factory=dict)  # markers that S3 did not tell about
     failures: dict[int, dict[str, Any]] = field(default_factory=dict)  # lines not yet reported
     tasks: dict[int, TaskSeen] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)  # task uid → when its pod was missed
@@ -96,6 +97,7 @@ class Memory:
         self.prefixes = ()
         self.facts.manifest = None
         self.readings.clear()
+        self.unread.clear()
         self.failures.clear()
         self.tasks.clear()
         self.born.clear()
@@ -132,8 +134,8 @@ class Memory:
         settled = self.ledger.outcome(index) is not Outcome.WAITING
         self.frontier[index] = Look.SETTLED if settled else Look.UNCHECKED
         self._released.add(index)
-        self.readings.pop(index, None)
-        self.blocked.pop(index, None)
+        for notes in (self.readings, self.unread, self.blocked):
+            notes.pop(index, None)
         for book in (self._started, self._vetted, self.lost):
             book.pop(task.uid, None)
         self.born.discard(task.uid)
@@ -175,10 +177,17 @@ class Memory:
         if self.ledger is not None and self.frontier[index] is Look.UNCHECKED:
             self.frontier[index] = Look.READING
 
-    def note_reading(self, index: int, reading: MarkerSeen) -> None:
-        """Take in a look at a marker: of a volume with a task, or of one that might be done."""
+    def note_reading(self, index: int, reading: MarkerSeen, trouble: Fact | None = None) -> None:
+        """Take in a look at a marker: of a volume with a task, or of one that might be done.
+
+        `trouble` says why it is unknown.
+        """
         if self.ledger is None:
             return
+        if trouble is None:
+            self.unread.pop(index, None)
+        else:
+            self.unread[index] = trouble
         if self.frontier[index] is Look.ACTIVE:
             self.readings[index] = reading
         elif self.frontier[index] is Look.SETTLED:
@@ -197,6 +206,7 @@ class Memory:
         if self.ledger.outcome(task.index) is not Outcome.WAITING:
             return
         self.ledger.settle(task.index, outcome, failure or 0)
+        self.unread.pop(task.index, None)
         if failure is not None:
             self.failures[task.index] = self._report_line(task, failure)
 

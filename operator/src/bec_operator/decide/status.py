@@ -126,6 +126,9 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
     for fact in (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep):
         if fact is not None and not fact.good:
             return fact.reason, fact.message
+    if memory.unread:
+        unread = memory.unread[min(memory.unread)]
+        return unread.reason, unread.message
     return tally.trouble
 
 

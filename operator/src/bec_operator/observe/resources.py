@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
 import kopf
 
 from bec_operator.act.api_server import ApiError, bec
+from bec_operator.act.cache import R, Records
 from bec_operator.act.context import Context
 from bec_operator.act.records import job_of, task_of
 from bec_operator.api.base import GROUP, VERSION
@@ -18,25 +21,21 @@ log = logging.getLogger(__name__)
 
 def register(registry: kopf.OperatorRegistry, ctx: Context) -> None:
     """Let kopf feed the cache. Handlers of events only: they write nothing to the objects."""
+    watch = partial(kopf.on.event, GROUP, VERSION, registry=registry)
+    watch("jobs")(_handler(ctx.cache.jobs, job_of))
+    watch("volumetasks")(_handler(ctx.cache.tasks, task_of))
 
-    async def on_job(event: kopf.RawEvent, **_: Any) -> None:
+
+def _handler(records: Records[R], record_of: Callable[[Any], R]) -> Callable[..., Awaitable[None]]:
+    async def take_in(event: kopf.RawEvent, **_: Any) -> None:
         item: Any = event["object"]
         if event["type"] == "DELETED":
             meta = item["metadata"]
-            ctx.cache.jobs.remove(meta["namespace"], meta["name"], meta["uid"])
+            records.remove(meta["namespace"], meta["name"], meta["uid"])
         else:
-            ctx.cache.jobs.put(job_of(item))
+            records.put(record_of(item))
 
-    async def on_task(event: kopf.RawEvent, **_: Any) -> None:
-        item: Any = event["object"]
-        if event["type"] == "DELETED":
-            meta = item["metadata"]
-            ctx.cache.tasks.remove(meta["namespace"], meta["name"], meta["uid"])
-        else:
-            ctx.cache.tasks.put(task_of(item))
-
-    kopf.on.event(GROUP, VERSION, "jobs", registry=registry)(on_job)
-    kopf.on.event(GROUP, VERSION, "volumetasks", registry=registry)(on_task)
+    return take_in
 
 
 async def relist(ctx: Context, namespace: str | None) -> None:
