@@ -61,6 +61,11 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
         memory.facts.manifest = Fact(now, "InvalidOutput", f"spec.output: {error}")
     except StoreError as error:
         memory.facts.storage = storage_fact(error, now)
+    except ApiError as error:
+        if not error.final:
+            raise
+        message = f"the API server refuses the operator: {error.message}"
+        memory.facts.manifest = Fact(now, "OperatorForbidden", message)
     else:
         memory.ledger_version = version
         memory.saved_at = now

@@ -38,9 +38,14 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
     try:
         made = await ctx.api.request("POST", bec(job.namespace, PLURAL), body)
     except ApiError as error:
-        if error.reason != "AlreadyExists":
+        if error.reason == "AlreadyExists":
+            await _take_in(ctx, memory, action.index, name)
+        elif error.over_quota:
+            memory.facts.launch = Fact(ctx.clock.now(), "QuotaExceeded", error.message)
+        elif error.final:
+            memory.facts.launch = Fact(ctx.clock.now(), "TaskRefused", error.message)
+        else:
             raise
-        await _take_in(ctx, memory, action.index, name)
         return
     task = task_of(made)
     memory.born.add(task.uid)

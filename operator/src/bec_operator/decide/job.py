@@ -114,12 +114,12 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     if launch:
         yield from _launches(memory, spec.parallelism - active, seen.now)
     if may_read and memory.facts.sweep is not None:
-        unread = READS_AT_ONCE - memory.frontier.count(Look.READING)
-        for index in memory.frontier.first(Look.UNCHECKED, unread):
+        free = READS_AT_ONCE - memory.frontier.count(Look.READING)
+        for index in memory.frontier.first(Look.UNCHECKED, free):
             if _may_read(memory, index, seen.now):
                 yield ReadMarker(index)
-    if _save_due(memory, active, seen.now):
-        yield SaveLedger()
+    if (may_read or not memory.failures) and _save_due(memory, active, seen.now):
+        yield SaveLedger()  # which begins with the report of the failures, in S3
 
 
 def _may_read(memory: Memory, index: int, now: float) -> bool:
