@@ -17,7 +17,7 @@ def volume_list(name: str) -> bytes:
 
 def made_list(volumes: int) -> bytes:
     """Make a list of works with a few volumes each, as in the real ones; always the same."""
-    chance = random.Random(volumes)  # noqa: S311
+    chance = random.Random(volumes)
     lines: list[str] = []
     work = 0
     while len(lines) < volumes:

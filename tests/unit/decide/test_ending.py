@@ -1,0 +1,47 @@
+"""What the end of an attempt without a marker is called."""
+
+from typing import Any
+
+import pytest
+
+from bec_operator.decide.ending import classify
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen
+
+ABSENT = MarkerSeen(MarkerState.ABSENT, 0.0)
+
+
+def _pod(**seen: Any) -> PodSeen:
+    base = {"namespace": "ns", "name": "t-1", "uid": "u", "version": 1, "job": "j", "task": "t"}
+    return PodSeen(**{**base, "owner_uid": "o", "worker_ended": True, **seen})
+
+
+@pytest.mark.parametrize(
+    ("seen", "failure", "said"),
+    [
+        ({"exit_code": 0}, FailureClass.MARKER_MISSING, "exit 0, but no success.json"),
+        ({"exit_code": 1, "message": "boom\n"}, FailureClass.RETRYABLE, "exit 1: boom"),
+        ({"exit_code": 75}, FailureClass.RETRYABLE, "exit 75"),
+        ({"exit_code": 65, "message": "no pages"}, FailureClass.TERMINAL, "exit 65: no pages"),
+        ({"exit_code": 137, "reason": "OOMKilled"}, FailureClass.OUT_OF_MEMORY, "its memory"),
+        ({"exit_code": 143, "deleting": True}, FailureClass.DISRUPTED, "taken away: deleted"),
+        ({"exit_code": 0, "deleting": True}, FailureClass.DISRUPTED, "taken away"),
+        ({"disrupted": True, "reason": "Evicted"}, FailureClass.DISRUPTED, "Evicted"),
+        ({"exit_code": None}, FailureClass.DISRUPTED, "lost its node"),
+    ],
+)
+def test_classes(seen: dict[str, Any], failure: FailureClass, said: str) -> None:
+    found, message = classify(_pod(**seen), ABSENT)
+    assert found is failure
+    assert said in message
+
+
+def test_a_pod_that_is_gone_was_taken_away() -> None:
+    assert classify(None, ABSENT)[0] is FailureClass.DISRUPTED
+
+
+def test_a_marker_that_is_not_valid_is_told() -> None:
+    reading = MarkerSeen(MarkerState.INVALID, 0.0, "it ends in the middle")
+    failure, message = classify(_pod(exit_code=0), reading)
+    assert failure is FailureClass.MARKER_MISSING
+    assert "not valid: it ends in the middle" in message

@@ -1,0 +1,35 @@
+"""When a task gets no further attempt."""
+
+import pytest
+
+from bec_operator.decide.failures import MAX_DISRUPTIONS, FailureClass, class_of, is_final
+
+RETRYABLE, TERMINAL = FailureClass.RETRYABLE, FailureClass.TERMINAL
+DISRUPTED, MISSING = FailureClass.DISRUPTED, FailureClass.MARKER_MISSING
+
+
+@pytest.mark.parametrize(
+    ("failures", "limit", "final"),
+    [
+        ([], 1, False),
+        ([RETRYABLE], 1, True),
+        ([RETRYABLE], 2, False),
+        ([RETRYABLE, MISSING], 2, True),
+        ([TERMINAL], 9, True),
+        ([DISRUPTED], 1, False),
+        ([DISRUPTED, RETRYABLE], 2, False),
+        ([DISRUPTED] * (MAX_DISRUPTIONS - 1), 1, False),
+        ([DISRUPTED] * MAX_DISRUPTIONS, 1, True),
+    ],
+)
+def test_budget(failures: list[FailureClass], limit: int, *, final: bool) -> None:
+    assert is_final(failures, limit) is final
+
+
+@pytest.mark.parametrize("failure", list(FailureClass))
+def test_a_class_is_found_by_the_name_that_people_see(failure: FailureClass) -> None:
+    assert class_of(failure.label) is failure
+
+
+def test_a_class_of_another_version_can_be_retried() -> None:
+    assert class_of("Unheard") is RETRYABLE

@@ -1,0 +1,62 @@
+"""The ledger: one byte a volume, small when stored, exact when counted."""
+
+import random
+
+import pytest
+
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.ledger import ALREADY_DONE, Ledger, LedgerError, Outcome
+
+
+def test_what_is_stored_is_what_is_read() -> None:
+    ledger = Ledger.fresh("sha", 5)
+    ledger.settle(1, Outcome.SUCCEEDED)
+    ledger.settle(2, Outcome.SUCCEEDED, ALREADY_DONE)
+    ledger.settle(4, Outcome.FAILED, FailureClass.DISRUPTED)
+    again = Ledger.decode("sha", ledger.encode(), 5)
+    assert [again.outcome(i) for i in range(5)] == [
+        Outcome.WAITING,
+        Outcome.SUCCEEDED,
+        Outcome.SUCCEEDED,
+        Outcome.WAITING,
+        Outcome.FAILED,
+    ]
+    assert again.count(Outcome.SUCCEEDED) == 2
+    assert again.count(Outcome.SUCCEEDED, ALREADY_DONE) == 1
+    assert again.count(Outcome.FAILED, FailureClass.DISRUPTED) == 1
+    assert again.settled() == [1, 2, 4]
+    assert not again.unsaved
+
+
+def test_a_result_is_stored_only_once_it_was_saved() -> None:
+    ledger = Ledger.fresh("sha", 2)
+    ledger.settle(0, Outcome.SUCCEEDED)
+    assert not ledger.is_stored(0)
+    ledger.unsaved.clear()
+    assert ledger.is_stored(0)
+    assert not ledger.is_stored(1)
+
+
+@pytest.mark.parametrize("failure", list(FailureClass))
+def test_every_failure_class_fits_beside_its_outcome(failure: FailureClass) -> None:
+    ledger = Ledger.fresh("sha", 1)
+    ledger.settle(0, Outcome.FAILED, failure)
+    assert ledger.outcome(0) is Outcome.FAILED
+    assert ledger.count(Outcome.FAILED, failure) == 1
+
+
+def test_200_000_volumes_in_any_state_fit_into_a_quarter_megabyte() -> None:
+    ledger = Ledger.fresh("sha", 200_000)
+    chance = random.Random(1)
+    for index in range(200_000):
+        ledger.settle(index, chance.choice(list(Outcome)), chance.randint(0, 31))
+    assert len(ledger.encode()) < 250_000
+
+
+@pytest.mark.parametrize(
+    ("packed", "message"),
+    [(b"nonsense", "cannot be unpacked"), (Ledger.fresh("", 3).encode(), "has 3 volumes")],
+)
+def test_what_cannot_be_ours_is_refused(packed: bytes, message: str) -> None:
+    with pytest.raises(LedgerError, match=message):
+        Ledger.decode("sha", packed, 4)

@@ -1,0 +1,151 @@
+"""The status of a Job, as people and GitOps tools read it."""
+
+from typing import Any
+
+import pytest
+
+from bec_operator.api.job import Condition, JobPhase, JobSpec, JobStatus
+from bec_operator.decide.conditions import find
+from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
+from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.decide.seen import Fact, Facts
+from bec_operator.decide.status import Tally, duration, iso, job_status, worth_writing
+from bec_ops.volume import Volume
+
+NOW = 1_800_000_000.0
+GOOD = Fact(NOW)
+
+
+def _memory(volumes: int = 10, status: JobStatus | None = None, **spec: Any) -> Memory:
+    made = JobSpec.model_validate(
+        {
+            "volumes": {"manifest": {"uri": "s3://b/list.csv"}},
+            "worker": {"template": {"spec": {"containers": [{"name": "worker"}]}}},
+            "output": {"bucket": "b"},
+            **spec,
+        }
+    )
+    memory = Memory(JobSeen("ns", "ocr", "uid", 1, 3, "2026", made, status=status or JobStatus()))
+    listed = [Volume("W1", f"I{n}") for n in range(volumes)]
+    memory.load(listed, [f"{v}/" for v in listed], Ledger.fresh("sha", volumes), NOW)
+    memory.facts = Facts(GOOD, GOOD, GOOD, GOOD, GOOD)
+    return memory
+
+
+def _settle(memory: Memory, outcome: Outcome, *indices: int, code: int = 0) -> None:
+    assert memory.ledger is not None
+    for index in indices:
+        memory.ledger.settle(index, outcome, code)
+    memory.ledger.unsaved.clear()
+
+
+def _truths(status: JobStatus) -> dict[str, str]:
+    return {condition.type: condition.status for condition in status.conditions}
+
+
+def test_counts_and_time_left() -> None:
+    started = JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 100))
+    memory = _memory(10, started)
+    _settle(memory, Outcome.SUCCEEDED, 0, 1)
+    _settle(memory, Outcome.SUCCEEDED, 2, 3, code=ALREADY_DONE)
+    status = job_status(memory, Tally(queued=1, running=2), NOW)
+    assert status.counts.add_up
+    assert (status.counts.waiting, status.counts.succeeded, status.counts.already_done) == (3, 4, 2)
+    assert (status.done, status.percent) == ("4/10", "40%")
+    assert status.eta == "5m"  # two in a hundred seconds, six left
+
+
+def test_a_running_job_is_healthy_to_those_who_wait_for_it() -> None:
+    truths = _truths(job_status(_memory(), Tally(running=1), NOW))
+    assert truths == {
+        "Ready": "True",
+        "Reconciling": "False",
+        "Stalled": "False",
+        "Complete": "False",
+        "Failed": "False",
+    }
+
+
+def test_a_job_that_is_being_checked_reconciles() -> None:
+    memory = _memory()
+    memory.facts = Facts()
+    status = job_status(memory, Tally(), NOW)
+    assert status.phase is JobPhase.PENDING
+    assert _truths(status)["Reconciling"] == "True"
+
+
+def test_a_stall_speaks_in_ready_too() -> None:
+    memory = _memory()
+    memory.facts.storage = Fact(NOW, "BucketNotFound", "the bucket s3://b does not exist")
+    status = job_status(memory, Tally(), NOW)
+    for kind in ("Ready", "Stalled"):
+        condition = find(status, kind)
+        assert condition is not None
+        assert (condition.reason, condition.message) == (
+            "BucketNotFound",
+            "the bucket s3://b does not exist",
+        )
+
+
+def test_complete_and_complete_with_failures() -> None:
+    memory = _memory(2, maxFailed="100%")
+    _settle(memory, Outcome.SUCCEEDED, 0, 1)
+    assert job_status(memory, Tally(), NOW).terminal
+    _settle(memory, Outcome.FAILED, 1, code=1)
+    status = job_status(memory, Tally(), NOW)
+    complete = find(status, "Complete")
+    assert complete is not None
+    assert (complete.status, complete.reason) == ("True", "CompletedWithFailures")
+
+
+def test_too_many_failures_end_it_once_nothing_runs() -> None:
+    memory = _memory(10, maxFailed=1)
+    _settle(memory, Outcome.FAILED, 0, 1, code=1)
+    assert job_status(memory, Tally(running=1), NOW).phase is JobPhase.RUNNING
+    status = job_status(memory, Tally(queued=2, retrying=1), NOW)
+    assert status.phase is JobPhase.FAILED
+    assert status.terminal
+    assert status.counts.waiting == 8
+
+
+def test_nothing_ends_before_it_is_saved() -> None:
+    memory = _memory(1)
+    assert memory.ledger is not None
+    memory.ledger.settle(0, Outcome.SUCCEEDED)
+    assert job_status(memory, Tally(), NOW).phase is JobPhase.RUNNING
+
+
+def test_the_moment_of_a_transition_is_kept_and_what_others_wrote_stays() -> None:
+    foreign = Condition(
+        type="Audited", status="True", reason="Seen", last_transition_time=iso(NOW - 500)
+    )
+    old = job_status(_memory(), Tally(running=1), NOW - 60)
+    old = old.model_copy(update={"conditions": [*old.conditions, foreign]})
+    status = job_status(_memory(status=old), Tally(running=1), NOW)
+    ready = find(status, "Ready")
+    assert ready is not None
+    assert ready.last_transition_time == iso(NOW - 60)
+    assert status.conditions[-1] == foreign
+
+
+def test_one_stray_write_does_not_end_a_job() -> None:
+    running = job_status(_memory(), Tally(running=1), NOW)
+    assert not running.model_copy(update={"phase": JobPhase.COMPLETE}).terminal
+
+
+def test_what_is_written_and_when() -> None:
+    memory = _memory(status=job_status(_memory(), Tally(), NOW))
+    same = job_status(memory, Tally(), NOW + 3600)
+    assert not worth_writing(same, memory, NOW + 3600)
+    moved = job_status(memory, Tally(running=1), NOW + 1)
+    memory.written_at = NOW
+    assert not worth_writing(moved, memory, NOW + 1)
+    assert worth_writing(moved, memory, NOW + 2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(45.9, "45s"), (60, "1m"), (3599, "59m"), (7800, "2h10m"), (273600, "3d4h")],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
