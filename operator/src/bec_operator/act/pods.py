@@ -10,7 +10,7 @@ from bec_operator.act.records import pod_of
 from bec_operator.api.names import pod_name
 from bec_operator.decide.actions import CreatePod, DeletePod
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import Fact
+from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 
 
 async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
@@ -42,17 +42,10 @@ async def _take_in(ctx: Context, memory: Memory, action: CreatePod) -> None:
     """A pod of that name is there: ours, then all is well; somebody else's, then it must go."""
     task, now = action.task, ctx.clock.now()
     name = pod_name(task.name, action.attempt)
-    try:
-        pod = pod_of(
-            await ctx.api.request("GET", core(task.namespace, "pods", name)),
-            ctx.cache.pods.get(task.namespace, name),
-            now,
-        )
-    except ApiError as error:
-        if error.code == 404:
-            memory.doubt(task)  # it went just now, and may have been ours
-            return
-        raise
+    pod = await _look(ctx, task, action.attempt)
+    if pod is None:
+        memory.doubt(task)  # it went just now, and may have been ours
+        return
     if pod.owner_uid == task.uid:
         memory.note_begun(task, action.attempt)
         ctx.cache.pods.put(pod)
@@ -68,6 +61,26 @@ async def _take_in(ctx: Context, memory: Memory, action: CreatePod) -> None:
             "PodNameTaken",
             f"pod {name} is there and is not ours; delete it, and the task goes on",
         )
+
+
+async def _look(ctx: Context, task: TaskSeen, attempt: int) -> PodSeen | None:
+    name = pod_name(task.name, attempt)
+    try:
+        found = await ctx.api.request("GET", core(task.namespace, "pods", name))
+    except ApiError as error:
+        if error.code == 404:
+            return None
+        raise
+    return pod_of(found, ctx.cache.pods.get(task.namespace, name), ctx.clock.now())
+
+
+async def find_pod(ctx: Context, task: TaskSeen, attempt: int) -> bool:
+    """Look whether the task has a pod of this attempt after all; if so, take it in."""
+    pod = await _look(ctx, task, attempt)
+    if pod is None or pod.owner_uid != task.uid:
+        return False
+    ctx.cache.pods.put(pod)
+    return True
 
 
 async def delete_pod(ctx: Context, action: DeletePod) -> None:

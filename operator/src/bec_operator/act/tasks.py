@@ -5,6 +5,7 @@ import logging
 from bec_operator.act.api_server import MERGE_PATCH, ApiError, bec
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import owner
+from bec_operator.act.pods import find_pod
 from bec_operator.act.records import task_of
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.job import VolumeId
@@ -81,8 +82,10 @@ async def refresh_task(ctx: Context, namespace: str, name: str) -> TaskSeen | No
 async def record_task(ctx: Context, action: RecordTask) -> None:
     """Write the status of a VolumeTask, if it is still as it was when this was decided."""
     task = action.task
-    status: dict[str, object] = {**action.status.wire()}
-    patch = {"metadata": {"resourceVersion": str(task.version), "uid": task.uid}, "status": status}
+    if action.gone and await find_pod(ctx, task, action.status.attempt):
+        return  # another operator has made it again: it is in the cache now
+    version = {"resourceVersion": str(task.version), "uid": task.uid}
+    patch = {"metadata": version, "status": action.status.wire()}
     path = bec(task.namespace, PLURAL, task.name, "status")
     try:
         written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)

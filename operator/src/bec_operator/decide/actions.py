@@ -76,10 +76,14 @@ class CreatePod(Action):
 
 @dataclass(frozen=True, slots=True)
 class RecordTask(Action):
-    """Write the status of a VolumeTask, if it is still as we saw it."""
+    """Write the status of a VolumeTask, if it is still as we saw it.
+
+    `gone`: it says that a pod is gone, which is worth a look of its own before it is written.
+    """
 
     task: TaskSeen
     status: VolumeTaskStatus
+    gone: bool = False
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.task.uid,)

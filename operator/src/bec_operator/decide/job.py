@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import pod_name
-from bec_operator.api.volume_task import TaskPhase
+from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
 from bec_operator.decide.actions import (
     Action,
     CheckStorage,
@@ -25,12 +25,20 @@ from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.status import Tally, is_hopeless, job_status, worth_writing
-from bec_operator.decide.task import LINGER, TaskView, decide_task, is_blocked, success_status
+from bec_operator.decide.task import (
+    LINGER,
+    TaskView,
+    decide_task,
+    failure_status,
+    is_blocked,
+    success_status,
+)
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
 LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
 READS_AT_ONCE = 64
 LAUNCHES_AT_ONCE = 500
+_PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 SAVE_AFTER = 5.0  # seconds
 SAVE_AT = 500  # results
 SAVE_NOT_BEFORE = 1.0  # seconds since the last write of the ledger
@@ -155,19 +163,27 @@ def _launches(memory: Memory, free: int, now: float) -> Iterator[Action]:
 
 def _settled(seen: Seen, spec: JobSpec, views: list[TaskView]) -> Iterator[Action]:
     """Tasks whose end is in the ledger: keep some as history, delete the rest once it is saved."""
-    memory = seen.memory
-    assert memory.ledger is not None
+    ledger = seen.memory.ledger
+    assert ledger is not None
     room = {TaskPhase.SUCCEEDED: spec.history.succeeded, TaskPhase.FAILED: spec.history.failed}
-    for view in sorted(views, key=lambda v: (not v.task.terminal, v.task.version)):
-        task = view.task
+    ends = [(_PHASES[ledger.outcome(view.task.index)], view) for view in views]
+    ends.sort(key=lambda end: (end[1].task.phase is not end[0], end[1].task.version))
+    for phase, view in ends:
         yield from _end_lingerers(view)
-        if task.phase in room and room[task.phase] > 0:
-            room[task.phase] -= 1
-        elif not task.terminal and room[TaskPhase.SUCCEEDED] > 0 and view.reading is not None:
-            room[TaskPhase.SUCCEEDED] -= 1
-            yield RecordTask(task, success_status(view))
-        elif memory.ledger.is_stored(task.index):
-            yield from _delete(task, seen.pods)
+        status = _last_status(view, phase)
+        if room[phase] > 0 and (view.task.phase is phase or status is not None):
+            room[phase] -= 1
+            if view.task.phase is not phase and status is not None:
+                yield RecordTask(view.task, status)
+        elif ledger.is_stored(view.task.index):
+            yield from _delete(view.task, seen.pods)
+
+
+def _last_status(view: TaskView, phase: TaskPhase) -> VolumeTaskStatus | None:
+    """Return what a settled task should say; None where that is not known any more."""
+    if phase is TaskPhase.FAILED:
+        return failure_status(view) if view.task.ended else None
+    return success_status(view) if view.reading is not None else None
 
 
 def _end_lingerers(view: TaskView) -> Iterator[Action]:

@@ -114,6 +114,7 @@ class Memory:
             self.frontier[index] = Look.ACTIVE
             self._note_pod(task, pods, now)
         self.tasks = mine
+        self._note_old_pods(pods, now)
 
     def _is_mine(self, task: TaskSeen) -> bool:
         """Whether the task is of this very Job, at the place of the manifest where it says."""
@@ -151,6 +152,20 @@ class Memory:
             self.lost.setdefault(task.uid, now)
         else:
             self.lost.pop(task.uid, None)
+
+    def _note_old_pods(self, pods: Mapping[str, PodSeen], now: float) -> None:
+        """Pods of an older task of the same name must be gone, whatever attempt they are of."""
+        owners = {task.uid for task in self.tasks.values()}
+        old = [pod for pod in pods.values() if pod.alive and pod.owner_uid not in owners]
+        indices = {task.name: index for index, task in self.tasks.items()} if old else {}
+        for pod in old:
+            if pod.task in indices:
+                self.blocked[indices[pod.task]] = Fact(
+                    now,
+                    "WaitingForOldPod",
+                    f"pod {pod.name} of an older task of this name is still there; the task waits "
+                    "for its end",
+                )
 
     def note_begun(self, task: TaskSeen, attempt: int) -> None:
         """Take in that the pod of an attempt was made, even if it is gone before it is seen."""
@@ -220,6 +235,6 @@ class Memory:
             "iVersion": volume.i_version,
             "task": task.name,
             "class": failure.label,
-            "message": task.message,
+            "message": task.ended[-1].message,
             "attempts": [attempt.wire() for attempt in task.attempts],
         }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from bec_operator.api.volume_task import Attempt, TaskPhase
+from bec_operator.decide.failures import FailureClass, class_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class TaskSeen:
     def ended(self) -> list[Attempt]:
         """The attempts whose end is recorded."""
         return [attempt for attempt in self.attempts if attempt.failure or attempt.end_time]
+
+    @property
+    def failures(self) -> list[FailureClass]:
+        """The classes of these. They say how it stands; its phase is only what somebody wrote."""
+        return [class_of(attempt.failure) for attempt in self.ended]
 
     @property
     def recorded_running(self) -> Attempt | None:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from bec_operator.api.job import Counts, JobPhase, JobStatus
 from bec_operator.api.names import pod_name
-from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.conditions import conditions
+from bec_operator.decide.failures import is_final
 from bec_operator.decide.ledger import ALREADY_DONE, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import PodSeen
@@ -35,6 +35,7 @@ class Tally:
         """Count the tasks in `memory`."""
         if memory.ledger is None:
             return cls()
+        limit = memory.job.spec.retry.limit if memory.job.spec else 0
         queued = running = retrying = 0
         images: dict[str, str] = {}
         for index, task in memory.tasks.items():
@@ -42,11 +43,11 @@ class Tally:
                 continue
             pod = pods.get(pod_name(task.name, len(task.ended) + 1))
             mine = pod is not None and pod.owner_uid == task.uid
-            if mine or task.uid in memory.lost or task.terminal:
+            if mine or task.uid in memory.lost or is_final(task.failures, limit):
                 running += 1  # or it has run, and its end is not yet settled
                 if pod is not None and pod.waiting in IMAGE_TROUBLES:
                     images[pod.name] = f"{pod.waiting}: {pod.waiting_message}"
-            elif task.phase is TaskPhase.RETRYING:
+            elif task.ended:
                 retrying += 1
             else:
                 queued += 1

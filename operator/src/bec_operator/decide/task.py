@@ -14,7 +14,7 @@ from bec_operator.decide.actions import (
     Settle,
 )
 from bec_operator.decide.ending import classify
-from bec_operator.decide.failures import FailureClass, class_of, is_final
+from bec_operator.decide.failures import is_final
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState, PodSeen, TaskSeen
 
@@ -52,11 +52,6 @@ class TaskView:
         return len(self.task.ended) + 1
 
     @property
-    def failures(self) -> list[FailureClass]:
-        """The classes of the attempts that are over; its phase is only what somebody wrote."""
-        return [class_of(attempt.failure) for attempt in self.task.ended]
-
-    @property
     def pod(self) -> PodSeen | None:
         """The pod of that attempt; one of this name that is another task's is none."""
         pod = self.pods.get(pod_name(self.task.name, self.attempt))
@@ -68,8 +63,8 @@ def decide_task(view: TaskView) -> Iterator[Action]:
     task, pod = view.task, view.pod
     if view.reading is not None and view.reading.state is MarkerState.VALID:
         yield Settle(task, Outcome.SUCCEEDED)
-    elif is_final(view.failures, view.limit):
-        yield Settle(task, Outcome.FAILED, view.failures[-1])
+    elif is_final(task.failures, view.limit):
+        yield Settle(task, Outcome.FAILED, task.failures[-1])
     elif task.deleting:
         return
     elif pod is None and view.lost is not None:
@@ -151,7 +146,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         }
     )
     attempts = [*view.task.ended, ended]
-    final = is_final([*view.failures, failure], view.limit)
+    final = is_final([*view.task.failures, failure], view.limit)
     yield RecordTask(
         view.task,
         VolumeTaskStatus(
@@ -162,6 +157,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
             output=view.locate(view.task.index),
             attempts=attempts,
         ),
+        gone=pod is None,
     )
 
 
@@ -172,6 +168,19 @@ def _attempt(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> 
         return recorded or Attempt(number=number, pod=name)
     return Attempt(
         number=number, pod=pod.name, pod_uid=pod.uid, node=pod.node, start_time=pod.start_time
+    )
+
+
+def failure_status(view: TaskView) -> VolumeTaskStatus:
+    """Return the status of a task that failed and stays to be looked at."""
+    last = view.task.ended[-1]
+    return VolumeTaskStatus(
+        phase=TaskPhase.FAILED,
+        attempt=last.number,
+        node=last.node,
+        message=last.message,
+        output=view.locate(view.task.index),
+        attempts=view.task.ended,
     )
 
 
