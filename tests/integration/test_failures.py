@@ -27,6 +27,7 @@ from tests.support.jobs import condition, counts, is_true, job, numbered
 from tests.support.kube import Body
 from tests.support.pods import PlayedPod
 from tests.support.space import Space
+from tests.support.waiting import until
 from tests.support.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -90,7 +91,7 @@ def test_a_later_attempt_may_succeed(space: Space, workers: Workers, case: str) 
 
     workers.runs.check_one_pod_per_attempt()
     assert len(workers.runs.all()) == 3
-    live.wait(lambda _: len(attempts(space)) == 3, "three attempts are recorded")
+    until(lambda: len(attempts(space)) == 3, "three attempts are recorded")
     assert [attempt.get("failure", "") for attempt in attempts(space)] == [failure, failure, ""]
 
 
@@ -146,7 +147,7 @@ def test_a_pod_that_is_taken_away_costs_nothing(
 
     workers.runs.check_one_pod_per_attempt()
     assert len(workers.runs.all()) == 3
-    live.wait(lambda _: len(attempts(space)) == 3, "three attempts are recorded")
+    until(lambda: len(attempts(space)) == 3, "three attempts are recorded")
     failures = [attempt.get("failure", "") for attempt in attempts(space)]
     assert failures == ["Disrupted", "Disrupted", ""]
 
@@ -172,7 +173,7 @@ def test_an_eviction_costs_nothing(space: Space, workers: Workers) -> None:
 
     assert counts(live.wait_complete()) == {"total": 1, "succeeded": 1}
 
-    live.wait(lambda _: len(attempts(space)) == 2, "two attempts are recorded")
+    until(lambda: len(attempts(space)) == 2, "two attempts are recorded")
     first = attempts(space)[0]
     assert first["failure"] == "Disrupted"
     assert "Evicted" in first["message"]
@@ -263,7 +264,7 @@ def test_the_report_names_every_failed_volume(space: Space, workers: Workers) ->
         assert (line["wId"], line["iVersion"], line["class"]) == ("W1", "v1", "Terminal")
         assert line["message"] == "exit 65: torn"
         assert [attempt["number"] for attempt in line["attempts"]] == [1]
-    live.wait(lambda _: len(space.tasks()) == 3, "three VolumeTasks are left as history")
+    until(lambda: len(space.tasks()) == 3, "three VolumeTasks are left as history")
 
 
 def _report(space: Space, job_id: str) -> list[Body]:

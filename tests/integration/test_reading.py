@@ -7,6 +7,7 @@ from tests.support.behaviours import fail, for_volumes, hang, in_turn, succeed
 from tests.support.jobs import counts, job, numbered
 from tests.support.kube import Body
 from tests.support.space import Space
+from tests.support.waiting import until
 from tests.support.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -101,8 +102,8 @@ def test_history_is_kept_as_long_as_asked_for(space: Space, workers: Workers) ->
     found = live.wait_complete()
 
     assert counts(found) == {"total": 12, "succeeded": 9, "failed": 3}
-    live.wait(
-        lambda _: _phases(space) == ["Failed", "Succeeded", "Succeeded"],
+    until(
+        lambda: _phases(space) == ["Failed", "Succeeded", "Succeeded"],
         "one failed and two succeeded VolumeTasks are left",
     )
 

@@ -143,7 +143,7 @@ def test_no_failure_is_forgotten_before_it_is_reported(
     faults.heal()
     found = live.wait_complete()
     assert counts(found) == {"total": 5, "failed": 5}
-    live.wait(lambda _: not space.tasks(), "no VolumeTask is left")
+    until(lambda: not space.tasks(), "no VolumeTask is left")
     keys = [key for key in space.stored() if "/failures-" in key]
     lines = [json.loads(line) for key in keys for line in space.read(key).splitlines()]
     assert {line["iId"] for line in lines} == {f"I{number}" for number in range(5)}

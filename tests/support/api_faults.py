@@ -1,6 +1,7 @@
 """The API server behind a proxy that can lose watches, and counts what it is asked."""
 
 import ssl
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +16,6 @@ from tests.support.proxy import ReverseProxy
 
 Ask = tuple[str, str]  # verb and resource, such as ("WATCH", "pods")
 _READING = {"GET", "LIST", "WATCH"}
-_GONE = {
-    "kind": "Status",
-    "apiVersion": "v1",
-    "status": "Failure",
-    "reason": "Expired",
-    "message": "too old resource version (injected by a test)",
-    "code": 410,
-}
 
 
 class ApiFaults(ReverseProxy):
@@ -39,8 +32,12 @@ class ApiFaults(ReverseProxy):
         context.load_cert_chain(str(configuration.cert_file), str(configuration.key_file))
         super().__init__(str(configuration.host), context)
         self.requests: Counter[Ask] = Counter()
-        self._silent: frozenset[str] = frozenset()
+        self._watches = 0  # opened so far
+        self._silent: dict[str, int] = {}  # resource → how many watches were open when it fell
         self._expired: set[str] = set()
+        self._refusing = False
+        self._left: int | None = None  # writes that still get through; None: all
+        self._cut = threading.Event()
 
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig that leads here."""
@@ -57,42 +54,79 @@ class ApiFaults(ReverseProxy):
         path.write_text(yaml.safe_dump(content))
         return path
 
-    def silence(self, resource: str) -> None:
-        """Let nothing more through on the watches of a resource that are open now."""
-        self._silent |= {resource}
+    def silence(self, *resources: str) -> None:
+        """Let nothing more through on the watches of some resources that are open now."""
+        self._silent |= dict.fromkeys(resources, self._watches)
 
-    def speak(self) -> None:
-        """Let the watches that are opened from now on say what they have to say."""
-        self._silent = frozenset()
+    def expire(self, *resources: str) -> None:
+        """Answer the next watch of some resources with 410 Gone."""
+        self._expired |= set(resources)
 
-    def expire(self, resource: str) -> None:
-        """Answer the next watch of a resource with 410 Gone."""
-        self._expired.add(resource)
+    def refuse(self) -> None:
+        """Answer everything with 503, and break what is under way."""
+        self._refusing = True
+        self.drop()
+
+    def cut(self, after: int) -> None:
+        """Let so many more writes happen, and let no answer through from the last one on.
+
+        It is as if the operator died right after that write. Returns when that is so.
+        """
+        self._cut.clear()
+        self._left = after
+        if not self._cut.wait(60):
+            raise AssertionError(f"the operator made less than {after} writes in 60 s")
+
+    def heal(self) -> None:
+        """Be well again."""
+        self._refusing, self._left = False, None
 
     def writes(self) -> dict[Ask, int]:
         """Return how often something was asked that is not reading."""
         return {ask: n for ask, n in self.requests.items() if ask[0] not in _READING}
 
     async def answer(self, request: web.Request) -> web.StreamResponse | None:
-        """Answer a watch that is to expire."""
+        """Answer what is refused or has expired, and nothing once the line is cut."""
         verb, resource = ask = _ask(request)
+        if self._cut.is_set() and self._left is not None:
+            await self.hang()
         self.requests[ask] += 1
+        if self._refusing:
+            return web.json_response(_status(503, "ServiceUnavailable"), status=503)
         if verb == "WATCH" and resource in self._expired:
             self._expired.discard(resource)
-            return web.json_response(_GONE, status=410)
+            return web.json_response(_status(410, "Expired"), status=410)
         return None
 
     def silencer(self, request: web.Request) -> Callable[[], bool]:
-        """Return whether this watch has been silenced since it was opened."""
+        """Return whether the answer is lost: of a silent watch, or since the line is cut."""
         verb, resource = _ask(request)
-        silent = False
+        if verb != "WATCH":
+            lost = verb not in _READING and self._is_last()
+            return lambda: lost
+        self._watches += 1
+        number = self._watches
+        return lambda: number <= self._silent.get(resource, 0)
 
-        def silenced() -> bool:
-            nonlocal silent
-            silent = silent or (verb == "WATCH" and resource in self._silent)
-            return silent
+    def _is_last(self) -> bool:
+        """Count a write that has happened; say whether the line is cut after it."""
+        if self._left is None:
+            return False
+        self._left -= 1
+        if self._left <= 0:
+            self._cut.set()
+        return self._left <= 0
 
-        return silenced
+
+def _status(code: int, reason: str) -> dict[str, object]:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reason,
+        "message": "injected by a test",
+        "code": code,
+    }
 
 
 def _ask(request: web.Request) -> Ask:

@@ -5,7 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import aiohttp
 from aiohttp import web
@@ -124,4 +124,11 @@ class ReverseProxy:
         async for chunk in upstream.content.iter_any():
             if not silenced():
                 await response.write(chunk)
+        if silenced():
+            await self.hang()
         return response
+
+    async def hang(self) -> NoReturn:
+        """Leave whoever asked waiting, until the connection breaks."""
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets this event")

@@ -10,7 +10,6 @@ from tests.cluster import S3
 from tests.support.proxy import ReverseProxy
 
 _CODES = {403: "AccessDenied", 503: "SlowDown"}
-_FOR_EVER = 3600.0  # seconds, longer than any test
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,7 @@ class _Fault:
     key: str
     status: int = 0
     delay: float = 0.0
+    swallow: bool = False
 
 
 class S3Faults(ReverseProxy):
@@ -51,7 +51,7 @@ class S3Faults(ReverseProxy):
 
     def swallow(self, operation: str = "", key: str = "") -> None:
         """Never answer."""
-        self.delay(_FOR_EVER, operation, key)
+        self._faults += (_Fault(operation, key, swallow=True),)
 
     def heal(self) -> None:
         """Be well again."""
@@ -63,6 +63,8 @@ class S3Faults(ReverseProxy):
         self.requests[operation] += 1
         for fault in self._faults:
             if fault.operation in {"", operation} and fault.key in key:
+                if fault.swallow:
+                    await self.hang()
                 await asyncio.sleep(fault.delay)
                 return _error(fault.status) if fault.status else None
         return None

@@ -17,3 +17,12 @@ def until(look: Callable[[], T], what: str, timeout: float = 15.0) -> T:
             raise AssertionError(f"not within {timeout:.0f} s: {what}; last seen: {seen!r}")
         time.sleep(POLL)
     return seen
+
+
+def throughout(seconds: float, holds: Callable[[], bool], what: str) -> None:
+    """See that something holds for so many seconds."""
+    start = time.monotonic()
+    while (passed := time.monotonic() - start) < seconds:
+        if not holds():
+            raise AssertionError(f"after {passed:.1f} of {seconds:.0f} s no longer: {what}")
+        time.sleep(POLL)
