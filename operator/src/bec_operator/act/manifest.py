@@ -62,6 +62,8 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
     except StoreError as error:
         memory.facts.storage = storage_fact(error, now)
     except ApiError as error:
+        if error.reason == "AlreadyExists":
+            return  # another operator was faster: the next pass reads its ledger
         if not error.final:
             raise
         message = f"the API server refuses the operator: {error.message}"

@@ -182,7 +182,7 @@ def _settled(seen: Seen, spec: JobSpec, views: list[TaskView]) -> Iterator[Actio
 def _last_status(view: TaskView, phase: TaskPhase) -> VolumeTaskStatus | None:
     """Return what a settled task should say; None where that is not known any more."""
     if phase is TaskPhase.FAILED:
-        return failure_status(view) if view.task.ended else None
+        return failure_status(view) if view.task.failed else None
     return success_status(view) if view.reading is not None else None
 
 
@@ -196,7 +196,7 @@ def _end_lingerers(view: TaskView) -> Iterator[Action]:
 
 
 def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
-    for number in range(1, len(task.ended) + 2):
+    for number in range(1, len(task.failed) + 2):
         pod = pods.get(pod_name(task.name, number))
         if pod is not None and pod.owner_uid == task.uid:
             yield pod

@@ -142,13 +142,13 @@ class Memory:
         self.born.discard(task.uid)
 
     def _note_pod(self, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
-        attempt = len(task.ended) + 1
+        attempt = len(task.failed) + 1
         pod = pods.get(pod_name(task.name, attempt))
         if pod is not None and pod.owner_uid == task.uid:
             self._started[task.uid] = attempt
             self.blocked.pop(task.index, None)
             self.lost.pop(task.uid, None)
-        elif self._started.get(task.uid) == attempt or task.recorded_running is not None:
+        elif self._started.get(task.uid) == attempt or task.recorded_begun is not None:
             self.lost.setdefault(task.uid, now)
         else:
             self.lost.pop(task.uid, None)
@@ -235,6 +235,6 @@ class Memory:
             "iVersion": volume.i_version,
             "task": task.name,
             "class": failure.label,
-            "message": task.ended[-1].message,
+            "message": task.failed[-1].message,
             "attempts": [attempt.wire() for attempt in task.attempts],
         }

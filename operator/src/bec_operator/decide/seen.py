@@ -56,20 +56,20 @@ class TaskSeen:
     deleting: bool = False
 
     @property
-    def ended(self) -> list[Attempt]:
-        """The attempts whose end is recorded."""
-        return [attempt for attempt in self.attempts if attempt.failure or attempt.end_time]
+    def failed(self) -> list[Attempt]:
+        """The attempts that are recorded as failed."""
+        return [attempt for attempt in self.attempts if attempt.failure]
 
     @property
     def failures(self) -> list[FailureClass]:
         """The classes of these. They say how it stands; its phase is only what somebody wrote."""
-        return [class_of(attempt.failure) for attempt in self.ended]
+        return [class_of(attempt.failure) for attempt in self.failed]
 
     @property
-    def recorded_running(self) -> Attempt | None:
-        """The attempt that is recorded as running."""
+    def recorded_begun(self) -> Attempt | None:
+        """The attempt that is recorded as running, or as having ended well."""
         last = self.attempts[-1] if self.attempts else None
-        return last if last is not None and not (last.failure or last.end_time) else None
+        return last if last is not None and not last.failure else None
 
     @property
     def terminal(self) -> bool:

@@ -41,13 +41,13 @@ class Tally:
         for index, task in memory.tasks.items():
             if memory.ledger.outcome(index) is not Outcome.WAITING:
                 continue
-            pod = pods.get(pod_name(task.name, len(task.ended) + 1))
+            pod = pods.get(pod_name(task.name, len(task.failed) + 1))
             mine = pod is not None and pod.owner_uid == task.uid
             if mine or task.uid in memory.lost or is_final(task.failures, limit):
                 running += 1  # or it has run, and its end is not yet settled
                 if pod is not None and pod.waiting in IMAGE_TROUBLES:
                     images[pod.name] = f"{pod.waiting}: {pod.waiting_message}"
-            elif task.ended:
+            elif task.failed:
                 retrying += 1
             else:
                 queued += 1

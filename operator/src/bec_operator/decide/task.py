@@ -49,7 +49,7 @@ class TaskView:
     @property
     def attempt(self) -> int:
         """The number of the attempt that is under way or comes next."""
-        return len(self.task.ended) + 1
+        return len(self.task.failed) + 1
 
     @property
     def pod(self) -> PodSeen | None:
@@ -110,11 +110,11 @@ def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
     """While the worker runs: let people see it, and look now and then whether it has succeeded."""
     if pod.seen_running is None:
         return
-    running = view.task.recorded_running
+    running = view.task.recorded_begun
     if view.now - pod.seen_running >= RECORD_RUNNING_AFTER and (
         view.task.phase is not TaskPhase.RUNNING or running is None or running.pod_uid != pod.uid
     ):
-        attempts = [*view.task.ended, _attempt(view.attempt, pod)]
+        attempts = [*view.task.failed, _attempt(view.attempt, pod)]
         yield RecordTask(
             view.task,
             VolumeTaskStatus(
@@ -145,7 +145,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
             "end_time": pod.end_time if pod else None,
         }
     )
-    attempts = [*view.task.ended, ended]
+    attempts = [*view.task.failed, ended]
     final = is_final([*view.task.failures, failure], view.limit)
     yield RecordTask(
         view.task,
@@ -163,7 +163,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
 
 def _attempt(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> Attempt:
     if pod is None:
-        recorded = task.recorded_running if task is not None else None
+        recorded = task.recorded_begun if task is not None else None
         name = pod_name(task.name, number) if task is not None else ""
         return recorded or Attempt(number=number, pod=name)
     return Attempt(
@@ -173,14 +173,14 @@ def _attempt(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> 
 
 def failure_status(view: TaskView) -> VolumeTaskStatus:
     """Return the status of a task that failed and stays to be looked at."""
-    last = view.task.ended[-1]
+    last = view.task.failed[-1]
     return VolumeTaskStatus(
         phase=TaskPhase.FAILED,
         attempt=last.number,
         node=last.node,
         message=last.message,
         output=view.locate(view.task.index),
-        attempts=view.task.ended,
+        attempts=view.task.failed,
     )
 
 
@@ -197,5 +197,5 @@ def success_status(view: TaskView) -> VolumeTaskStatus:
         node=ended.node,
         progress="100%",
         output=view.locate(view.task.index),
-        attempts=[*view.task.ended, ended],
+        attempts=[*view.task.failed, ended],
     )
