@@ -59,7 +59,7 @@ class ApiFaults(ReverseProxy):
         self._silent |= dict.fromkeys(resources, self._watches)
 
     def expire(self, *resources: str) -> None:
-        """Answer the next watch of some resources with 410 Gone."""
+        """Tell the next watch of some resources that its version is too old: 410 Gone."""
         self._expired |= set(resources)
 
     def refuse(self) -> None:
@@ -95,7 +95,8 @@ class ApiFaults(ReverseProxy):
             return web.json_response(_status(503, "ServiceUnavailable"), status=503)
         if verb == "WATCH" and resource in self._expired:
             self._expired.discard(resource)
-            return web.json_response(_status(410, "Expired"), status=410)
+            event = {"type": "ERROR", "object": _status(410, "Expired")}
+            return web.json_response(event)  # within the stream, as API servers do
         return None
 
     def silencer(self, request: web.Request) -> Callable[[], bool]:
