@@ -1,0 +1,176 @@
+"""An API server in memory: objects, their versions, and all changes for those who watch."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bec_operator.act.api_server import ApiError
+from bec_operator.api.names import TASK_LABEL
+from bec_operator.decide.status import iso
+
+Object = dict[str, Any]
+NAMESPACE = "bec"
+ENDED = {"Succeeded", "Failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one object, as a watch tells it."""
+
+    plural: str
+    type: str
+    object: Object
+
+
+class Objects:
+    """All objects of one namespace. Those handed out are never changed afterwards."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._objects: dict[tuple[str, str], Object] = {}
+        self._now = now
+        self._uids = itertools.count(1)
+        self.version = 0
+        self.changes: list[Change] = []
+
+    def get(self, plural: str, name: str) -> Object | None:
+        """Return one object."""
+        return self._objects.get((plural, name))
+
+    def all(self, plural: str) -> list[Object]:
+        """Return all objects of a kind, in the order of their making."""
+        return [found for (kind, _), found in self._objects.items() if kind == plural]
+
+    def create(self, plural: str, body: Object) -> Object:
+        """Make an object; its name must be free."""
+        name = body["metadata"]["name"]
+        if (plural, name) in self._objects:
+            raise ApiError(409, "AlreadyExists", f'{plural} "{name}" already exists')
+        meta = {
+            **body["metadata"],
+            "namespace": NAMESPACE,
+            "uid": f"{plural}-{next(self._uids)}",
+            "generation": 1,
+            "creationTimestamp": iso(self._now()),
+        }
+        return self._store(plural, "ADDED", {**body, "metadata": meta})
+
+    def put(self, plural: str, name: str, body: Object) -> Object:
+        """Replace an object, if it still has the version that `body` names."""
+        found = self._found(plural, name)
+        self._check_version(found, body["metadata"])
+        meta = {**found["metadata"], **body["metadata"]}
+        return self._store(plural, "MODIFIED", {**found, **body, "metadata": meta})
+
+    def patch(self, plural: str, name: str, patch: Object) -> Object:
+        """Merge `patch` into an object; UID and version in it are conditions."""
+        found = self._found(plural, name)
+        meta = patch.get("metadata", {})
+        self._check_version(found, meta)
+        if meta.get("uid", found["metadata"]["uid"]) != found["metadata"]["uid"]:
+            raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
+        merged: Object = merge(found, {k: v for k, v in patch.items() if k != "metadata"})
+        if merged == found:
+            return found  # nothing is written
+        return self._store(plural, "MODIFIED", merged)
+
+    def delete(self, plural: str, name: str, uid: str = "") -> Object:
+        """Delete an object; a pod that runs on a node takes its grace."""
+        found = self._found(plural, name)
+        if uid not in {"", found["metadata"]["uid"]}:
+            raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
+        if plural == "pods" and found["spec"].get("nodeName") and _runs(found):
+            return self.mark_deleting(name)
+        return self.remove(plural, name)
+
+    def mark_deleting(self, pod: str) -> Object:
+        """Ask the kubelet to end a pod."""
+        found = self._found("pods", pod)
+        if "deletionTimestamp" in found["metadata"]:
+            return found
+        meta = {**found["metadata"], "deletionTimestamp": iso(self._now())}
+        return self._store("pods", "MODIFIED", {**found, "metadata": meta})
+
+    def remove(self, plural: str, name: str) -> Object:
+        """Take an object away at once."""
+        found = self._objects.pop((plural, name))
+        self.version += 1
+        meta = {**found["metadata"], "resourceVersion": str(self.version)}
+        gone = {**found, "metadata": meta}
+        self.changes.append(Change(plural, "DELETED", gone))
+        return gone
+
+    def _found(self, plural: str, name: str) -> Object:
+        found = self._objects.get((plural, name))
+        if found is None:
+            raise ApiError(404, "NotFound", f'{plural} "{name}" not found')
+        return found
+
+    def _check_version(self, found: Object, meta: Object) -> None:
+        wanted = meta.get("resourceVersion")
+        if wanted is not None and wanted != found["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict", "the object has been modified")
+
+    def _store(self, plural: str, how: str, made: Object) -> Object:
+        self.version += 1
+        meta = {**made["metadata"], "resourceVersion": str(self.version)}
+        made = {**made, "metadata": meta}
+        self._objects[plural, meta["name"]] = made
+        self.changes.append(Change(plural, how, made))
+        return made
+
+    def answer(
+        self, method: str, path: str, body: Object | None, query: Mapping[str, str]
+    ) -> Object:
+        """Answer one request as the API server does."""
+        plural, name = address(path)
+        if method == "GET":
+            return self._found(plural, name) if name else self._listed(plural, query)
+        if plural == "events" or "dryRun" in query:
+            return body or {}
+        if method == "DELETE":
+            gone = self.delete(plural, name, (body or {}).get("preconditions", {}).get("uid", ""))
+            return gone if plural == "pods" else {"kind": "Status"}
+        assert body is not None
+        if method == "POST":
+            return self.create(plural, body)
+        return (self.put if method == "PUT" else self.patch)(plural, name, body)
+
+    def _listed(self, plural: str, query: Mapping[str, str]) -> Object:
+        items = self.all(plural)
+        if "labelSelector" in query:
+            assert query["labelSelector"] == TASK_LABEL
+            items = [i for i in items if TASK_LABEL in i["metadata"].get("labels", {})]
+        return {"items": items, "metadata": {"resourceVersion": str(self.version)}}
+
+
+def merge(into: Any, patch: Any) -> Any:
+    """Return `into` after a JSON merge patch."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(into) if isinstance(into, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
+def address(path: str) -> tuple[str, str]:
+    """Return the kind and, where there is one, the name that a path is about."""
+    parts = path.strip("/").split("/")
+    rest = parts[3:] if parts[0] == "apis" else parts[2:]
+    if rest[0] == "namespaces":
+        rest = rest[2:]
+    return rest[0], rest[1] if len(rest) > 1 else ""
+
+
+def owner_uid(found: Object) -> str:
+    """Return the UID of the object that `found` belongs to."""
+    owners = found["metadata"].get("ownerReferences") or [{"uid": ""}]
+    return str(owners[0]["uid"])
+
+
+def _runs(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase", "Pending") not in ENDED

@@ -1,0 +1,37 @@
+"""An S3 in memory, which can be out of order; markers are read by the real code."""
+
+from collections.abc import Iterator
+
+from bec_ops.store import Reason, Store, StoreError
+
+
+class FakeStore(Store):
+    """Objects by key, in one bucket. While `trouble` is set, S3 gives no good answer."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.trouble: Reason | None = None
+
+    def get(self, bucket: str, key: str) -> bytes | None:
+        self.check_bucket(bucket)
+        return self.objects.get(key)
+
+    def put(
+        self, bucket: str, key: str, body: bytes, content_type: str = "application/octet-stream"
+    ) -> None:
+        self.check_bucket(bucket)
+        assert content_type
+        self.objects[key] = body
+
+    def check_bucket(self, bucket: str) -> None:
+        if self.trouble is not None:
+            raise StoreError(self.trouble, f"s3://{bucket} is out of order")
+
+    def list_folders(self, bucket: str, prefix: str) -> Iterator[str]:
+        self.check_bucket(bucket)
+        rests = (key[len(prefix) :] for key in self.objects if key.startswith(prefix))
+        yield from sorted({prefix + rest[: rest.index("/") + 1] for rest in rests if "/" in rest})
+
+    def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        self.check_bucket(bucket)
+        yield from sorted(key for key in self.objects if key.startswith(prefix))

@@ -1,0 +1,253 @@
+"""The rules that always hold, checked at every request that the operator gets through.
+
+The numbers are those of the design's list "What must always hold".
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bec_operator.act.api_server import ApiError
+from bec_operator.api.job import JobPhase, JobSpec, JobStatus
+from bec_operator.api.names import ledger_name
+from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
+from bec_operator.decide.failures import RULES, FailureClass, class_of, is_final
+from bec_operator.decide.ledger import Ledger, Outcome
+from tests.unit.decide.fake_api import Object, address, owner_uid
+from tests.unit.decide.process import JOB
+from tests.unit.decide.world import World
+
+FOREIGN_TOTAL = 99  # what a foreign hand writes as the number of volumes
+REPORTS = "artefacts/ocr/_job/failures-"
+
+
+class Guard:
+    """Stands before the API server: what breaks a rule fails the test.
+
+    `alone` is whether there was never more than one operator at a time: two that do not know of
+    each other may exceed the window for a moment, but must still hold all else.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.alone = True
+        self.writes: list[str] = []
+
+    def answer(
+        self, method: str, path: str, body: Object | None, query: Mapping[str, str]
+    ) -> Object:
+        """Answer a request of an operator, if it breaks no rule."""
+        world = self._world
+        world.tick()
+        if method == "GET":
+            return world.objects.answer(method, path, body, query)
+        plural, name = address(path)
+        name = name or (body or {}).get("metadata", {}).get("name", "")
+        if (method, plural) == ("POST", "pods"):
+            self._admit_pod()
+        before = world.objects.get(plural, name)
+        if method == "DELETE" and before is not None and _uid(before) == _wanted_uid(body):
+            world.note_deletion(plural, name)
+            self._check_deletion(plural, before)
+        answer = world.objects.answer(method, path, body, query)
+        if "dryRun" not in query:
+            self.writes.append(f"{method} {path}")
+            self._check_write(method, plural, before, world.objects.get(plural, name))
+        return answer
+
+    def _admit_pod(self) -> None:
+        if self._world.quota_full:
+            raise ApiError(403, "Forbidden", "pods is forbidden: exceeded quota: few")
+        if self._world.template_refused:
+            raise ApiError(422, "Invalid", "spec.containers[0].image: Required value")
+
+    def _check_write(
+        self, method: str, plural: str, before: Object | None, after: Object | None
+    ) -> None:
+        if after is None or after is before:
+            return
+        if method == "POST" and plural == "pods":
+            self._world.note_pod(after)
+            self._check_pod(after)
+        elif method == "POST" and plural == "volumetasks":
+            self._check_task(after)
+        elif plural == "volumetasks" and before is not None:
+            self._check_record(before, after)
+        elif plural == "configmaps":
+            self._check_ledger(before, after)
+        elif plural == "jobs":
+            self._check_status(after)
+
+    def ledger(self, found: Object | None = None) -> Ledger | None:
+        """Return the stored ledger of the Job as it is now, or as `found` has it."""
+        found = found or self._world.objects.get("configmaps", ledger_name(JOB))
+        if found is None or owner_uid(found) != self._world.job_uid:
+            return None
+        packed = base64.b64decode(found["binaryData"]["ledger"])
+        return Ledger.decode("", packed, self._world.plan.volumes)
+
+    def stored(self, index: int) -> Outcome:
+        """Return what the stored ledger says of a volume."""
+        ledger = self.ledger()
+        return Outcome.WAITING if ledger is None else ledger.outcome(index)
+
+    def status(self) -> JobStatus:
+        """Return the status of the Job as it stands."""
+        return JobStatus.model_validate(self._world.job.get("status") or {})
+
+    def reported(self, index: int) -> list[dict[str, Any]]:
+        """Return the lines about a volume in the failure reports."""
+        bodies = [b for k, b in self._world.store.objects.items() if k.startswith(REPORTS)]
+        lines = [json.loads(line) for body in bodies for line in body.splitlines()]
+        uid = self._world.job_uid
+        return [line for line in lines if (line["index"], line["jobUid"]) == (index, uid)]
+
+    def _check_pod(self, made: Object) -> None:
+        world, life = self._world, self._world.lives[made["metadata"]["uid"]]
+        others = [
+            other
+            for other in world.lives.values()
+            if other.index == life.index and other is not life and not (other.over or other.zombie)
+        ]
+        assert not others, f"rule 2: {life.name} beside {[other.name for other in others]}"
+        task = next((t for t in world.all("volumetasks") if _uid(t) == life.task_uid), None)
+        if task is None or not self._is_ours(task):
+            return  # somebody deleted it, or its Job, just now; the pod goes with it
+        assert not world.is_proven(life.index), f"rule 1: {life.name} though its marker stands"
+        ended = _failures(task)
+        limit = world.plan.limit
+        assert life.attempt <= len(ended) + 1, f"{life.name}: an attempt was left out"
+        assert not is_final(ended, limit), f"{life.name}: there was no attempt left"
+        if self.alone:
+            assert life.attempt == len(ended) + 1, f"{life.name}: an old attempt again"
+            assert self.stored(life.index) is Outcome.WAITING, f"rule 1: {life.name} is settled"
+
+    def _check_task(self, made: Object) -> None:
+        world = self._world
+        index = made["spec"]["index"]
+        if not (self.alone and self._is_ours(made)):
+            return
+        assert self.stored(index) is Outcome.WAITING, f"a task for volume {index}, which is settled"
+        active = [t for t in world.all("volumetasks") if self._is_active(t)]
+        assert len(active) <= world.plan.parallelism, f"rule 7: {len(active)} tasks are active"
+
+    def _is_active(self, task: Object) -> bool:
+        world = self._world
+        return (
+            self._is_ours(task)
+            and not world.has_marker(task["spec"]["index"])
+            and not is_final(_failures(task), world.plan.limit)
+        )
+
+    def _is_ours(self, found: Object) -> bool:
+        return owner_uid(found) == self._world.job_uid
+
+    def _check_record(self, before: Object, after: Object) -> None:
+        world, index = self._world, after["spec"]["index"]
+        if not self._is_ours(after):
+            return
+        status = VolumeTaskStatus.model_validate(after["status"])
+        if status.phase is TaskPhase.SUCCEEDED:
+            assert world.has_marker(index), f"rule 1: task {index} succeeded without a marker"
+        old, new = _failures(before), _failures(after)
+        assert new[: len(old)] == old, f"rule 4: task {index} lost an attempt"
+        if status.phase in {TaskPhase.FAILED, TaskPhase.RETRYING}:
+            final = is_final(new, world.plan.limit)
+            assert (status.phase is TaskPhase.FAILED) == final, f"task {index}: {status.phase}"
+            assert not world.is_proven(index), f"rule 1: an attempt at {index} failed with a marker"
+        counted = [failure for failure in new if not RULES[failure].free]
+        assert len(counted) <= world.plan.limit, f"task {index} had {len(counted)} attempts"
+        for number in range(len(old) + 1, len(new) + 1):
+            self._check_end(_uid(after), number, new[number - 1], status.message)
+
+    def _check_end(self, task_uid: str, attempt: int, failure: FailureClass, said: str) -> None:
+        """An attempt is over only if its pods are, and its class is what really happened."""
+        assert said, "rule 6: a failure without a sentence"
+        there = {_uid(p): "deletionTimestamp" in p["metadata"] for p in self._world.all("pods")}
+        lives = [
+            life
+            for life in self._world.lives.values()
+            if (life.task_uid, life.attempt) == (task_uid, attempt)
+        ]
+        for life in lives:
+            assert not life.busy, f"rule 2: {life.name} is called {failure.label} and still runs"
+        if failure is FailureClass.DISRUPTED:
+            assert all(life.taken_away or there.get(life.uid, True) for life in lives)
+        else:
+            assert failure in {life.failure for life in lives}, f"{failure.label} did not happen"
+
+    def _check_ledger(self, before: Object | None, after: Object) -> None:
+        old, new = self.ledger(before) if before else None, self.ledger(after)
+        if new is None:
+            return  # of a Job that is gone
+        for index in range(len(new)):
+            was = old.outcome(index) if old is not None else Outcome.WAITING
+            now = new.outcome(index)
+            if was is now:
+                continue
+            assert was is Outcome.WAITING, f"rule 4: volume {index} was {was.name}, is {now.name}"
+            if now is Outcome.SUCCEEDED:
+                assert self._world.has_marker(index), f"rule 1: {index} succeeded without a marker"
+            else:
+                self._check_failure(index)
+
+    def _check_failure(self, index: int) -> None:
+        assert not self._world.is_proven(index), f"rule 1: {index} failed with a marker"
+        lines = self.reported(index)
+        assert lines, f"rule 4: volume {index} failed, and no report says so"
+        for line in lines:
+            assert line["class"], f"rule 6: {line} has no class"
+            assert line["message"], f"rule 6: {line} has no message"
+            failures = [class_of(attempt["failure"]) for attempt in line["attempts"]]
+            assert is_final(failures, self._world.plan.limit), f"volume {index}: {line}"
+
+    def _check_status(self, after: Object) -> None:
+        status = JobStatus.model_validate(after["status"])
+        counts, volumes = status.counts, self._world.plan.volumes
+        if counts.total not in {0, FOREIGN_TOTAL}:  # not counted yet, or counted by others
+            assert counts.total == volumes, f"rule 6: {counts}"
+            parts = counts.waiting + counts.queued + counts.running + counts.retrying
+            assert parts + counts.finished == counts.total, f"rule 6: {counts}"
+        if not status.terminal:
+            return
+        ledger = self.ledger()
+        assert ledger is not None, "rule 4: the Job ended without a ledger"
+        settled = (ledger.count(Outcome.SUCCEEDED), ledger.count(Outcome.FAILED))
+        assert settled == (counts.succeeded, counts.failed), f"rule 6: {counts}, stored {settled}"
+        if status.phase is JobPhase.COMPLETE:
+            assert sum(settled) == volumes, "rule 6: the Job is complete, and volumes wait"
+        else:
+            assert settled[1] > JobSpec.model_validate(self._world.job["spec"]).failures_allowed(
+                volumes
+            )
+
+    def _check_deletion(self, plural: str, found: Object) -> None:
+        ended = self.status().terminal
+        if plural == "volumetasks":
+            index = found["spec"]["index"]
+            if not self._is_ours(found):
+                return
+            if not ended or is_final(_failures(found), self._world.plan.limit):
+                assert self.stored(index) is not Outcome.WAITING, f"rule 4: task {index} is lost"
+        else:
+            life = self._world.lives[_uid(found)]
+            tasks = [t for t in self._world.all("volumetasks") if _uid(t) == life.task_uid]
+            if not (tasks and self._is_ours(tasks[0])):
+                return
+            done = ended or self._world.has_marker(life.index) or life.worker_end is not None
+            assert done, f"a busy pod is deleted: {life.name}"
+
+
+def _wanted_uid(options: Object | None) -> str:
+    return str((options or {}).get("preconditions", {}).get("uid", ""))
+
+
+def _uid(found: Object) -> str:
+    return str(found["metadata"]["uid"])
+
+
+def _failures(task: Object) -> list[FailureClass]:
+    """Return the classes of the attempts whose end is recorded."""
+    status = VolumeTaskStatus.model_validate(task.get("status") or {})
+    return [class_of(a.failure) for a in status.attempts if a.failure]

@@ -1,0 +1,159 @@
+"""One operator process: the operator's own code over the fake world, stepped by the test."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from bec_operator.act.api_server import JSON, ApiServer
+from bec_operator.act.cache import Cache
+from bec_operator.act.clock import Clock
+from bec_operator.act.context import Context
+from bec_operator.act.reconciler import Reconciler
+from bec_operator.act.records import job_of, pod_of, task_of
+from bec_operator.act.storage import Storage
+from bec_operator.decide.memory import Memory
+from bec_operator.observe.pods import PodWatch
+from bec_operator.observe.resources import relist
+from bec_operator.settings import Settings
+from bec_ops.store import Store, StoreError
+from tests.unit.decide.fake_api import NAMESPACE, Change, Object
+from tests.unit.decide.stepping import Call, Doing, Loop, run_through
+
+JOB = "ocr"
+WATCHED = ("jobs", "volumetasks", "pods")
+_SETTINGS = Settings()
+
+Answer = Callable[[str, str, Object | None, Mapping[str, str]], Object]
+
+
+class _Api(ApiServer):
+    """Sends each request to the fake API server, as a call that can be cut."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+    ) -> Object:
+        assert content_type
+        call = Call(lambda: self._answer(method, path, body, query or {}), _no_answer)
+        answer: Object = await call
+        return answer
+
+
+def _no_answer() -> Exception:
+    return TimeoutError()
+
+
+def _no_s3() -> Exception:
+    return StoreError("Unavailable", "S3 does not answer")
+
+
+class Process:
+    """A living operator. What it remembers is lost with it.
+
+    `heard` is how far each of its watches has come in `changes`.
+    """
+
+    def __init__(self, answer: Answer, store: Store, clock: Clock, changes: list[Change]) -> None:
+        self._loop = Loop(_no_s3)
+        self._changes = changes
+        self.reconciler = Reconciler()
+        self.reconciler._gate = asyncio.Semaphore(1000)  # how much at once is up to the test
+        self.ctx = Context(
+            api=_Api(answer),
+            storage=Storage(store, 1),
+            cache=Cache(self.reconciler.look_at),
+            clock=clock,
+            settings=_SETTINGS,
+        )
+        self.heard = dict.fromkeys(WATCHED, len(changes))
+        with self._loop.running():
+            run_through(PodWatch(self.ctx, None).list())
+            run_through(relist(self.ctx, None))
+
+    @property
+    def under_way(self) -> list[Doing]:
+        """What waits for an answer, oldest first."""
+        return self._loop.begun
+
+    @property
+    def memory(self) -> Memory | None:
+        """What it remembers of the job."""
+        work = self.reconciler._jobs.get((NAMESPACE, JOB))
+        return work.memory if work is not None else None
+
+    def hear(self, plural: str, most: int) -> None:
+        """Let a watch tell up to `most` of the changes that it has not told yet."""
+        start = self.heard[plural]
+        for change in self._changes[start:]:
+            if most == 0:
+                break
+            self.heard[plural] += 1
+            if change.plural == plural:
+                most -= 1
+                self._take_in(change)
+
+    def hear_all(self) -> None:
+        """Let all watches catch up."""
+        for plural in WATCHED:
+            self.hear(plural, -1)
+
+    def _take_in(self, change: Change) -> None:
+        cache, found = self.ctx.cache, change.object
+        meta: Any = found["metadata"]
+        if change.type == "DELETED":
+            records: Any = {"jobs": cache.jobs, "volumetasks": cache.tasks, "pods": cache.pods}
+            records[change.plural].remove(NAMESPACE, meta["name"], meta["uid"])
+        elif change.plural == "jobs":
+            cache.jobs.put(job_of(found))
+        elif change.plural == "volumetasks":
+            cache.tasks.put(task_of(found))
+        else:
+            before = cache.pods.get(NAMESPACE, meta["name"])
+            cache.pods.put(pod_of(found, before, self.ctx.clock.now()))
+
+    def look(self) -> None:
+        """Make one pass over the job, and begin what it decides."""
+        with self._loop.running():
+            work = self.reconciler._work(self.ctx, (NAMESPACE, JOB))
+            if work is not None:
+                self.reconciler._pass(self.ctx, work)
+
+    def list_again(self) -> None:
+        """Begin a full look at Jobs and VolumeTasks."""
+        with self._loop.running():
+            self._loop.create_task(self._list_again())
+
+    async def _list_again(self) -> None:
+        with suppress(TimeoutError):
+            await relist(self.ctx, None)
+
+    def get_answer(self, doing: Doing) -> None:
+        """Let an answer arrive."""
+        with self._loop.running():
+            doing.get_answer()
+        self._drop_if_ended(doing)
+
+    def lose_answer(self, doing: Doing) -> None:
+        """Let an answer be lost, and the process know that."""
+        with self._loop.running():
+            doing.lose_answer()
+        self._drop_if_ended(doing)
+
+    def _drop_if_ended(self, doing: Doing) -> None:
+        if doing.call is None:
+            self.under_way.remove(doing)
+
+    def die(self) -> None:
+        """End at once; what was not carried out never is."""
+        for doing in self.under_way:
+            doing.die()
+        self.under_way.clear()

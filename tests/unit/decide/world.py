@@ -1,0 +1,273 @@
+"""The world around the operator: what is durable, what pods do, and what is true of each volume."""
+
+from dataclasses import dataclass, field
+
+from bec_operator.act.clock import Clock
+from bec_operator.api.base import API_VERSION
+from bec_operator.api.names import JOB_LABEL, TASK_LABEL, task_name
+from bec_operator.decide.failures import FailureClass
+from bec_ops.location import OutputTemplate
+from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
+from bec_ops.volume import Volume
+from tests.unit.decide.fake_api import Object, Objects, owner_uid
+from tests.unit.decide.fake_s3 import FakeStore
+from tests.unit.decide.process import JOB
+
+BUCKET = "bec"
+GOOD_MARKER = b'{"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z"}'
+PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the Job asks for, and what the world is like."""
+
+    volumes: int = 3
+    parallelism: int = 2
+    limit: int = 2
+    keep_succeeded: int = 1
+    keep_failed: int = 1
+    max_failed: int | str = "100%"
+    done_before: frozenset[int] = frozenset()
+    sidecar: bool = False
+    hopeless: frozenset[int] = frozenset()  # volumes that no attempt gets done in the end
+
+    def spec(self) -> Object:
+        """Return the spec of the Job."""
+        containers = [{"name": "worker"}, *([{"name": "proxy"}] if self.sidecar else [])]
+        return {
+            "volumes": {"items": [{"wId": "W", "iId": f"I{n}"} for n in range(self.volumes)]},
+            "worker": {"template": {"spec": {"containers": containers}}},
+            "output": {"bucket": BUCKET},
+            "parallelism": self.parallelism,
+            "retry": {"limit": self.limit},
+            "maxFailed": self.max_failed,
+            "history": {"succeeded": self.keep_succeeded, "failed": self.keep_failed},
+        }
+
+
+@dataclass(slots=True)
+class Life:
+    """What is true of one pod. `worker_end` is when its worker really ended."""
+
+    name: str
+    uid: str
+    index: int
+    attempt: int
+    task_uid: str
+    begun: bool = False
+    worker_end: float | None = None
+    over: bool = False  # nothing of it runs any more
+    failure: FailureClass | None = None
+    taken_away: bool = False
+    zombie: bool = False  # its object is gone, and it runs on
+
+    @property
+    def busy(self) -> bool:
+        """Whether its worker may still be at work, as far as anybody can know."""
+        return self.worker_end is None and not self.zombie
+
+
+class WorldClock(Clock):
+    """The time, as the test lets it pass."""
+
+    def __init__(self) -> None:
+        self.time = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+@dataclass
+class World:
+    """All that outlives an operator, and the deeds of everybody but the operator."""
+
+    plan: Plan
+    clock: WorldClock = field(default_factory=WorldClock)
+    store: FakeStore = field(default_factory=FakeStore)
+    lives: dict[str, Life] = field(default_factory=dict)  # pods by UID
+    ended: dict[int, float] = field(default_factory=dict)  # index → end of its last attempt
+    proven: dict[int, float] = field(default_factory=dict)  # index → when its marker came
+    quota_full: bool = False
+    template_refused: bool = False
+
+    def __post_init__(self) -> None:
+        self.objects = Objects(self.clock.now)
+        self.volumes = [Volume("W", f"I{n}") for n in range(self.plan.volumes)]
+        self.index = {task_name(JOB, volume): n for n, volume in enumerate(self.volumes)}
+        for index in self.plan.done_before:
+            self.write_marker(index, GOOD_MARKER)
+        self.apply_job()
+
+    # --- the user
+
+    def apply_job(self) -> None:
+        """Make the Job."""
+        self.tick()
+        self.born = self.clock.now()
+        self.job_uid: str = self.objects.create(
+            "jobs",
+            {
+                "apiVersion": API_VERSION,
+                "kind": "Job",
+                "metadata": {"name": JOB},
+                "spec": self.plan.spec(),
+            },
+        )["metadata"]["uid"]
+
+    @property
+    def job(self) -> Object:
+        """The Job as it stands."""
+        found = self.objects.get("jobs", JOB)
+        assert found is not None
+        return found
+
+    def replace_job(self) -> None:
+        """Delete the Job, and apply it again; what the old one owned goes later."""
+        self.objects.remove("jobs", JOB)
+        self.apply_job()
+
+    # --- the cluster
+
+    def tick(self, seconds: float = 0.001) -> None:
+        """Let time pass."""
+        self.clock.time += seconds
+
+    def collect_garbage(self) -> bool:
+        """Delete one object whose owner is gone; return whether there was one."""
+        uids = {o["metadata"]["uid"] for kind in ("jobs", "volumetasks") for o in self.all(kind)}
+        for kind in ("configmaps", "volumetasks", "pods"):
+            for found in self.all(kind):
+                meta = found["metadata"]
+                if owner_uid(found) not in uids and "deletionTimestamp" not in meta:
+                    self.delete(kind, meta["name"])
+                    return True
+        return False
+
+    def all(self, plural: str) -> list[Object]:
+        """Return all objects of a kind."""
+        return self.objects.all(plural)
+
+    def delete(self, plural: str, name: str) -> None:
+        """Delete an object as kubectl does."""
+        self.tick()
+        self.note_deletion(plural, name)
+        self.objects.delete(plural, name)
+
+    def note_deletion(self, plural: str, name: str) -> None:
+        """Take down what a deletion means for a pod."""
+        found = self.objects.get(plural, name)
+        if plural != "pods" or found is None:
+            return
+        life = self.lives[found["metadata"]["uid"]]
+        if life.worker_end is None:
+            life.taken_away = True
+        if not found["spec"].get("nodeName"):
+            self._end(life)
+
+    # --- the kubelet, and what workers do
+
+    def note_pod(self, made: Object) -> None:
+        """Take in a pod that was made."""
+        meta = made["metadata"]
+        task, attempt = meta["labels"][TASK_LABEL], int(meta["name"].rsplit("-", 1)[1])
+        self.lives[meta["uid"]] = Life(
+            meta["name"], meta["uid"], self.index[task], attempt, owner_uid(made)
+        )
+
+    def pods(self) -> list[Life]:
+        """Return the pods whose objects are there."""
+        return [self.lives[pod["metadata"]["uid"]] for pod in self.all("pods") if _ours(pod)]
+
+    def start(self, life: Life) -> None:
+        """Let a pod get a node, and its worker run."""
+        life.begun = True
+        pod = self.objects.get("pods", life.name)
+        assert pod is not None
+        spec = {**pod["spec"], "nodeName": "node-1"}
+        status = {"phase": "Running", "containerStatuses": [_worker({"running": {}})]}
+        self._change(life, {"spec": spec, "status": status})
+
+    def end_worker(self, life: Life, exit_code: int, reason: str = "Error") -> None:
+        """Let the worker end by itself."""
+        if life.worker_end is None and not life.taken_away:
+            life.failure = _failure(exit_code, reason)
+        state = {"terminated": {"exitCode": exit_code, "reason": reason, "message": "so it ended"}}
+        if not self.plan.sidecar:
+            self._end(life)
+        self._note_end(life)
+        phase = "Running" if self.plan.sidecar else "Failed" if exit_code else "Succeeded"
+        self._change(life, {"status": {"phase": phase, "containerStatuses": [_worker(state)]}})
+
+    def end_sidecar(self, life: Life) -> None:
+        """Let the rest of a pod end, after its worker."""
+        self._end(life)
+        self._change(life, {"status": {"phase": "Succeeded"}})
+
+    def evict(self, life: Life) -> None:
+        """Let the kubelet evict a pod."""
+        life.taken_away = life.taken_away or life.worker_end is None
+        self._end(life)
+        status = {"phase": "Failed", "reason": "Evicted", "message": "the node was low on memory"}
+        self._change(life, {"status": status})
+
+    def remove_pod(self, life: Life, *, runs_on: bool = False) -> None:
+        """Let a pod's object go: its grace is over, or somebody forced it."""
+        if life.worker_end is None:
+            life.taken_away = True
+            life.zombie = runs_on
+        self._end(life)
+        self.tick()
+        self.objects.remove("pods", life.name)
+
+    def write_marker(self, index: int, body: bytes) -> None:
+        """Put a marker, whole or truncated."""
+        self.tick()
+        self.store.objects[self._marker_key(index)] = body
+        if self.has_marker(index):
+            self.proven.setdefault(index, self.clock.now())
+
+    def has_marker(self, index: int) -> bool:
+        """Whether a valid marker stands."""
+        body = self.store.objects.get(self._marker_key(index))
+        try:
+            return body is not None and bool(Marker.parse(body, JOB, self.volumes[index]))
+        except InvalidMarker:
+            return False
+
+    def is_proven(self, index: int) -> bool:
+        """Whether a look made after the last attempt's end is bound to find a valid marker."""
+        last = max(self.ended.get(index, 0.0), self.born)
+        return self.proven.get(index, float("inf")) <= last
+
+    def _marker_key(self, index: int) -> str:
+        prefix = OutputTemplate.parse(PREFIX).prefix(JOB, self.volumes[index])
+        return prefix + MARKER_NAME
+
+    def _note_end(self, life: Life) -> None:
+        if life.worker_end is None:
+            life.worker_end = self.clock.now()
+            self.ended[life.index] = self.clock.now()
+
+    def _end(self, life: Life) -> None:
+        self._note_end(life)
+        life.over = True
+
+    def _change(self, life: Life, patch: Object) -> None:
+        self.tick()
+        self.objects.patch("pods", life.name, patch)
+
+
+def _ours(pod: Object) -> bool:
+    return JOB_LABEL in pod["metadata"].get("labels", {})
+
+
+def _worker(state: Object) -> Object:
+    return {"name": "worker", "state": state}
+
+
+def _failure(exit_code: int, reason: str) -> FailureClass:
+    if reason == "OOMKilled":
+        return FailureClass.OUT_OF_MEMORY
+    by_code = {0: FailureClass.MARKER_MISSING, 65: FailureClass.TERMINAL}
+    return by_code.get(exit_code, FailureClass.RETRYABLE)
