@@ -35,6 +35,7 @@ class PodWatch:
         self._path = core(namespace, "pods")
         self._selector = {"labelSelector": TASK_LABEL}
         self._version = 0
+        self._delay = RETRY[0]  # grows while there is no sign
         self._last_sign = ctx.clock.now()
 
     @property
@@ -57,18 +58,17 @@ class PodWatch:
 
     async def run(self) -> None:
         """Watch for ever, from the last list on."""
-        delay = RETRY[0]
         while True:
             try:
                 await self._follow()
-                delay = RETRY[0]
             except _ListAgainError:
                 log.info("pod watch of %s: too old, listing again", self.scope)
                 self._version = 0
             except (ApiError, aiohttp.ClientError, TimeoutError, ValueError) as error:
-                log.warning("pod watch of %s: %s; again in %.1f s", self.scope, error, delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY[1])
+                said = str(error) or f"no sign for {SILENCE:.0f} s"
+                log.warning("pod watch of %s: %s; again in %.1f s", self.scope, said, self._delay)
+                await asyncio.sleep(self._delay)
+                self._delay = min(self._delay * 2, RETRY[1])
 
     async def _follow(self) -> None:
         if not self._version:
@@ -112,3 +112,4 @@ class PodWatch:
 
     def _sign(self) -> None:
         self._last_sign = self._ctx.clock.now()
+        self._delay = RETRY[0]
