@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bec_operator.decide.ledger import Outcome
 from bec_ops.store import Reason
-from tests.unit.decide.process import JOB, WATCHED, Process
 from tests.unit.decide.guard import FOREIGN_TOTAL, Guard
+from tests.unit.decide.process import JOB, WATCHED, Process
 from tests.unit.decide.stepping import Doing
 from tests.unit.decide.world import GOOD_MARKER, Life, Plan, World
 
