@@ -43,7 +43,8 @@ from bec_operator.metrics import ACTIONS, DECIDE_SECONDS, JOB_VOLUMES
 log = logging.getLogger(__name__)
 
 PASS_EVERY = 0.05  # seconds between two passes over one job, at least
-PASS_SHARE = 0.05  # of the time, at most, is spent in passes over one job
+PASS_SHARE = 0.1  # of the time, at most, is spent in passes over one job, but
+PASS_LATEST = 0.3  # seconds after which one is made all the same
 TICK = 1.0  # seconds after which an unfinished job is looked at, whatever happens
 DRAIN_SECONDS = 10.0
 BACKOFF = (1.0, 60.0)  # seconds before an action that failed is tried again
@@ -166,7 +167,7 @@ class Reconciler:
                 if pause is None or pause.until <= now:
                     self._start(ctx, work, action)
         took = ctx.clock.now() - now
-        work.next_pass = now + max(PASS_EVERY, took / PASS_SHARE)
+        work.next_pass = now + min(max(PASS_EVERY, took / PASS_SHARE), PASS_LATEST)
 
     def _judge_conflict(self, memory: Memory, now: float) -> None:
         known = memory.facts.conflict
