@@ -17,14 +17,16 @@ from tests.support.behaviours import (
     hang,
     in_turn,
     lie,
+    mark_and_vanish,
     run_out_of_memory,
     stay_pending,
     succeed,
     succeed_and_crash,
+    succeed_and_vanish,
     succeed_beside_sidecar,
+    vanish,
 )
 from tests.support.jobs import condition, counts, is_true, job, numbered
-from tests.support.kube import Body
 from tests.support.pods import PlayedPod
 from tests.support.space import Space
 from tests.support.waiting import until
@@ -154,10 +156,6 @@ def test_a_pod_that_is_taken_away_costs_nothing(
 
 def test_a_pod_that_is_deleted_at_once(space: Space, workers: Workers) -> None:
     """Its end may be seen before the API server has answered that it was made."""
-
-    def vanish(pod: PlayedPod) -> None:
-        space.kube.delete(pod.path, uid=pod.uid, grace=0)
-
     workers.behaviour = in_turn(vanish, vanish, vanish, succeed)
     live = space.submit(job("at-once", space.bucket, numbered(10), retry={"limit": 1}))
 
@@ -180,10 +178,6 @@ def test_an_eviction_costs_nothing(space: Space, workers: Workers) -> None:
 
 
 def test_a_pod_that_is_deleted_as_it_ends_has_succeeded(space: Space, workers: Workers) -> None:
-    def succeed_and_vanish(pod: PlayedPod) -> None:
-        succeed(pod)
-        space.kube.delete(pod.path, uid=pod.uid, grace=0)
-
     workers.behaviour = succeed_and_vanish
     live = space.submit(job("vanish", space.bucket, numbered(8), parallelism=4))
     assert counts(live.wait_complete()) == {"total": 8, "succeeded": 8}
@@ -195,8 +189,7 @@ def test_a_pod_that_vanishes_after_its_marker_has_succeeded(space: Space, worker
     live = space.submit(job("gone", space.bucket, numbered(1), retry={"limit": 1}))
     (run,) = workers.running(1)
 
-    run.pod.put_marker()
-    space.kube.delete(run.pod.path, grace=0)
+    workers.play(run, mark_and_vanish)
 
     assert counts(live.wait_complete()) == {"total": 1, "succeeded": 1}
     workers.runs.check_each_ran_once(1)
@@ -254,7 +247,7 @@ def test_the_report_names_every_failed_volume(space: Space, workers: Workers) ->
     found = live.wait_complete(timeout=60)
 
     assert counts(found) == {"total": 40, "succeeded": 20, "failed": 20}
-    lines = _report(space, "report")
+    lines = space.reported("report")
     assert {line["iId"] for line in lines} == bad
     assert {line["index"] for line in lines} == set(range(0, 40, 2))
     assert len(lines) == 20
@@ -265,8 +258,3 @@ def test_the_report_names_every_failed_volume(space: Space, workers: Workers) ->
         assert line["message"] == "exit 65: torn"
         assert [attempt["number"] for attempt in line["attempts"]] == [1]
     until(lambda: len(space.tasks()) == 3, "three VolumeTasks are left as history")
-
-
-def _report(space: Space, job_id: str) -> list[Body]:
-    keys = [key for key in space.stored(f"artefacts/{job_id}/_job/") if "/failures-" in key]
-    return [json.loads(line) for key in keys for line in space.read(key).decode().splitlines()]

@@ -1,6 +1,5 @@
 """The operator may die at any instant, and may run twice: nothing is lost, nothing done twice."""
 
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,18 @@ import pytest
 from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults
-from tests.support.behaviours import Behaviour, fail, for_volumes, hang, in_turn, succeed
+from tests.support.behaviours import (
+    Behaviour,
+    fail,
+    for_volumes,
+    hang,
+    in_turn,
+    mark_and_vanish,
+    succeed,
+    vanish,
+)
 from tests.support.jobs import counts, job, numbered
 from tests.support.operator_process import Operator
-from tests.support.pods import PlayedPod
 from tests.support.space import Space
 from tests.support.waiting import until
 from tests.support.workers import Workers
@@ -66,61 +73,48 @@ def test_killed_right_after_a_write(
     workers.runs.check_one_pod_per_attempt()
     ran = [len(runs) for runs in workers.runs.of_volumes().values()]
     assert sorted(ran) == [1] * 55 + [2] * 5
-    reported = {line["index"] for line in _report(space, "mortal")}
+    reported = {line["index"] for line in space.reported("mortal")}
     assert reported == set(range(0, 60, 12))
     until(lambda: len(space.tasks()) == 7, "what is not history goes")
 
 
 def test_what_happens_while_nobody_looks(space: Space, workers: Workers, mortal: Operator) -> None:
-    workers.behaviour = hang
     mortal.start()
+    over = space.submit(job("over", space.bucket, numbered(2, work="W2")))
+    before = over.wait_complete()
+    workers.behaviour = hang
     live = space.submit(job("away", space.bucket, numbered(6), retry={"limit": 2}))
     runs = {run.pod.task.i_id: run for run in workers.running(6)}
     # What is recorded is known to the next one: without that the pod alone could tell.
     until(lambda: len(space.tasks(fieldSelector="status.phase=Running")) == 6, "recorded")
     mortal.kill()
 
-    def vanish(pod: PlayedPod) -> None:
-        space.kube.delete(pod.path, uid=pod.uid, grace=0)
-
-    def succeed_and_vanish(pod: PlayedPod) -> None:
-        pod.put_marker()
-        vanish(pod)
-
     for volume, behaviour in {
         "I0": succeed,
-        "I1": succeed_and_vanish,
+        "I1": mark_and_vanish,
         "I2": fail(1),
         "I3": vanish,
         "I4": fail(65),
     }.items():
         workers.play(runs[volume], behaviour)
     workers.behaviour = succeed
-    workers.ended(5)
+    workers.ended(7)
     live.patch(maxFailed=1)
+    for key in space.stored("artefacts/over/"):
+        space.s3.delete_object(Bucket=space.bucket, Key=key)
 
     mortal.start()
     live.wait_counts(succeeded=4, failed=1, running=1)
     workers.play(runs["I5"], succeed)
     assert counts(live.wait_complete()) == {"total": 6, "succeeded": 5, "failed": 1}
     workers.runs.check_one_pod_per_attempt()
-    tried = {place.split("-")[-2]: len(runs) for place, runs in workers.runs.of_volumes().items()}
+    tried = {
+        place.split("-")[-2]: len(runs)
+        for place, runs in workers.runs.of_volumes().items()
+        if "/away/" in place
+    }
     assert tried == {"I0": 1, "I1": 1, "I2": 2, "I3": 2, "I4": 1, "I5": 1}
-
-
-def test_a_job_that_is_complete_stays_so(space: Space, workers: Workers, mortal: Operator) -> None:
-    mortal.start()
-    live = space.submit(job("done", space.bucket, numbered(3)))
-    before = live.wait_complete()
-    mortal.kill()
-    for key in space.stored("artefacts/done/"):
-        space.s3.delete_object(Bucket=space.bucket, Key=key)
-
-    mortal.start()
-    other = space.submit(job("other", space.bucket, numbered(1, work="W2")))
-    other.wait_complete()
-    assert live.read()["status"] == before["status"]
-    assert len(workers.runs.all()) == 4
+    assert over.read()["status"] == before["status"], "what is complete stays so"
 
 
 def test_two_operators_at_once(space: Space, workers: Workers, make_operator: MakeOperator) -> None:
@@ -140,8 +134,3 @@ def test_two_operators_at_once(space: Space, workers: Workers, make_operator: Ma
     # They did meet: each found what the other had made, and lost a race for the ledger.
     assert 'code="409",resource="pods"' in metrics
     assert 'code="409",resource="configmaps"' in metrics
-
-
-def _report(space: Space, job_id: str) -> list[dict[str, int]]:
-    keys = [key for key in space.stored(f"artefacts/{job_id}/_job/") if "/failures-" in key]
-    return [json.loads(line) for key in keys for line in space.read(key).decode().splitlines()]

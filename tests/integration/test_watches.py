@@ -9,7 +9,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults
-from tests.support.behaviours import fail, hang, in_turn, succeed
+from tests.support.behaviours import fail, hang, in_turn, mark_and_vanish, succeed, vanish
 from tests.support.jobs import counts, job, numbered
 from tests.support.operator_process import Operator
 from tests.support.space import Space
@@ -49,9 +49,8 @@ def test_an_outage_of_the_api_server(
     workers.behaviour = succeed
     workers.play(first, succeed)
     workers.play(second, fail(1))
-    third.pod.put_marker()
-    for run in (third, fourth):
-        space.kube.delete(run.pod.path, grace=0)
+    workers.play(third, mark_and_vanish)
+    workers.play(fourth, vanish)
     workers.ended(4)
     asked = api.requests["WATCH", "pods"]
     until(lambda: api.requests["WATCH", "pods"] > asked, "the watch is tried again")

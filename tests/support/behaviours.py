@@ -66,6 +66,23 @@ def be_evicted(pod: PlayedPod) -> None:
     pod.evict()
 
 
+def vanish(pod: PlayedPod) -> None:
+    """Be deleted by force, in whatever state."""
+    pod.vanish()
+
+
+def mark_and_vanish(pod: PlayedPod) -> None:
+    """Write a good marker, and be deleted before anything else happens."""
+    pod.put_marker()
+    pod.vanish()
+
+
+def succeed_and_vanish(pod: PlayedPod) -> None:
+    """Do the work, and be deleted in the same moment."""
+    succeed(pod)
+    pod.vanish()
+
+
 def succeed_beside_sidecar(pod: PlayedPod) -> None:
     """Do the work, while a sidecar does not notice."""
     pod.start()

@@ -1,5 +1,6 @@
 """A place of a test's own: a namespace and a bucket, and what the test makes and reads there."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import boto3
 from mypy_boto3_s3 import S3Client
+from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 from bec_operator.act.api_server import bec, core
 from bec_operator.api.names import ledger_name
@@ -60,6 +62,13 @@ class Space:
         """Make a ConfigMap; `content` is its data or binaryData."""
         self.kube.create(core(self.namespace, "configmaps"), _named("ConfigMap", name, **content))
 
+    def clear_bucket(self) -> None:
+        """Take the bucket away: each one takes room in the store, empty or not."""
+        while keys := self.stored()[:1000]:
+            found: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
+            self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": found})
+        self.s3.delete_bucket(Bucket=self.bucket)
+
     def make_pod(self, name: str, spec: Body, labels: dict[str, str] | None = None) -> str:
         """Make a pod that is nobody's, and return its path."""
         pod = _named("Pod", name, spec=spec)
@@ -70,6 +79,11 @@ class Space:
     def ledger(self, job: str) -> Body | None:
         """Return the ConfigMap with the ledger of a Job; None if there is none."""
         return self.kube.find(core(self.namespace, "configmaps", ledger_name(job)))
+
+    def reported(self, job_id: str) -> list[Body]:
+        """Return the lines of the failure report of a job."""
+        keys = [key for key in self.stored(f"artefacts/{job_id}/_job/") if "/failures-" in key]
+        return [json.loads(line) for key in keys for line in self.read(key).splitlines()]
 
     def tasks(self, **query: str) -> list[Body]:
         """Return the VolumeTasks."""
@@ -96,14 +110,16 @@ def _named(kind: str, name: str, **content: Any) -> Body:
 
 @contextmanager
 def new_space(cluster: Cluster, kube: Kube, s3: S3Client) -> Iterator[Space]:
-    """Make a namespace and a bucket; both go at the end, the namespace without being waited for."""
+    """Make a namespace and a bucket; both go at the end, the namespace in its own time."""
     name = f"test-{uuid4().hex[:10]}"
     kube.create(core(None, "namespaces"), _named("Namespace", name))
     until(lambda: kube.find(core(name, "serviceaccounts", "default")), "pods are accepted")
     s3.create_bucket(Bucket=name)
+    space = Space(cluster, kube, s3, name, name)
     try:
-        yield Space(cluster, kube, s3, name, name)
+        yield space
     finally:
         kube.delete(core(None, "namespaces", name))
+        space.clear_bucket()
         for pod in kube.items(core(name, "pods")):  # there is no kubelet that would let them go
             kube.delete(core(name, "pods", pod["metadata"]["name"]), grace=0)
