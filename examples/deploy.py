@@ -5,11 +5,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import boto3
-
 from bec_ops.store import Store, StoreError
 from tests.cluster import Cluster
 from tests.cluster.images import CHECKOUT, archive, image_ref
+from tests.support.space import s3_client
 
 OPERATOR_NAMESPACE = "bec-system"
 SECRET = "bec-s3"
@@ -67,9 +66,7 @@ def open_store(cluster: Cluster, bucket: str) -> Store:
     except StoreError as error:
         if error.reason != "BucketNotFound":
             raise
-        s3 = cluster.s3
-        client = boto3.client("s3", endpoint_url=s3.endpoint_url, region_name=s3.region)
-        client.create_bucket(Bucket=bucket)
+        s3_client(cluster.s3).create_bucket(Bucket=bucket)
     return store
 
 

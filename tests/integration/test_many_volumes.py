@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
 from bec_ops.store import Store
@@ -16,6 +15,7 @@ from tests.scale.fleet import fleet
 from tests.scale.lists import volume_list
 from tests.support.kube import Kube
 from tests.support.operator_process import Operator
+from tests.support.space import s3_client
 from tests.support.waiting import until
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _counts(kube: Kube) -> dict[str, int]:
 def test_one_job_over_all_volumes(cluster: Cluster, tmp_path: Path) -> None:
     kube = Kube(cluster.kubeconfig)
     store = Store()
-    boto3.client("s3").create_bucket(Bucket="bec")  # the operator never makes one
+    s3_client(cluster.s3).create_bucket(Bucket="bec")  # the operator never makes one
     store.put("bec", "lists/ldv1-volumes.csv", volume_list("ldv1-volumes.csv"))
     with (
         fleet(cluster, tmp_path / "fleet.log"),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
-import boto3
 import pytest
 
 from bec_ops.location import OutputTemplate
@@ -20,6 +19,7 @@ from bec_ops.marker import MARKER_NAME, InvalidMarker
 from bec_ops.store import Store, StoreError
 from bec_ops.volume import Volume
 from tests.cluster import S3
+from tests.support.space import s3_client
 
 MARKER = json.dumps({"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z"}).encode()
 VOLUME = Volume("W1", "I1")
@@ -56,8 +56,7 @@ def store() -> Store:
 @pytest.fixture
 def bucket(s3: S3) -> str:
     name = f"store-{uuid4().hex[:12]}"
-    client = boto3.client("s3", endpoint_url=s3.endpoint_url, region_name=s3.region)
-    client.create_bucket(Bucket=name)
+    s3_client(s3).create_bucket(Bucket=name)
     return name
 
 
