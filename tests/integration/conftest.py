@@ -11,6 +11,7 @@ from tests.cluster import S3, Cluster, Parts
 from tests.support.kube import Kube
 from tests.support.node import PlayedNode
 from tests.support.operator_process import Operator
+from tests.support.rights import operator_rights
 from tests.support.space import Space, new_space, s3_client
 from tests.support.workers import Workers
 
@@ -58,16 +59,20 @@ def workers(kube: Kube, client: S3Client, space: Space, node: str) -> Iterator[W
         yield workers
 
 
+@pytest.fixture(scope="session")
+def rights(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubeconfig of an operator that may do what the chart lets it do, everywhere."""
+    return operator_rights(cluster, tmp_path_factory.mktemp("rights"))
+
+
 MakeOperator = Callable[..., Operator]
 
 
 @pytest.fixture(scope="session")
-def make_operator(
-    cluster: Cluster, s3: S3, tmp_path_factory: pytest.TempPathFactory
-) -> MakeOperator:
+def make_operator(rights: Path, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> MakeOperator:
     """Make an operator, not yet started; keywords are its settings, or another API server or S3."""
 
-    def make(kubeconfig: Path = cluster.kubeconfig, s3: S3 = s3, **settings: object) -> Operator:
+    def make(kubeconfig: Path = rights, s3: S3 = s3, **settings: object) -> Operator:
         log = tmp_path_factory.mktemp("operator") / "log"
         return Operator(kubeconfig, s3, log, **settings)
 

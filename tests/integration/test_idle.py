@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults
 from tests.support.behaviours import hang
@@ -19,10 +18,10 @@ IDLE = 30.0  # seconds
 
 @pytest.fixture(scope="module")
 def api(
-    cluster: Cluster, make_operator: MakeOperator, tmp_path_factory: pytest.TempPathFactory
+    rights: Path, make_operator: MakeOperator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiFaults]:
     """What an operator asks of the API server."""
-    with ApiFaults(cluster.kubeconfig) as api:
+    with ApiFaults(rights) as api:
         kubeconfig: Path = api.kubeconfig(tmp_path_factory.mktemp("api"))
         with make_operator(kubeconfig):
             yield api

@@ -79,17 +79,17 @@ JSONL = b"""
 """
 
 
-@pytest.mark.parametrize(
-    ("key", "body"),
-    [
-        ("list.csv", CSV),
-        ("list.csv.gz", gzip.compress(CSV)),
-        ("list.jsonl", JSONL),
-        ("list.jsonl.gz", gzip.compress(JSONL)),
-    ],
-)
-def test_a_list_in_s3(space: Space, workers: Workers, key: str, body: bytes) -> None:
-    space.put(f"lists/{key}", body)
+LISTS = {
+    "list.csv": CSV,
+    "list.csv.gz": gzip.compress(CSV),
+    "list.jsonl": JSONL,
+    "list.jsonl.gz": gzip.compress(JSONL),
+}
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_a_list_in_s3(space: Space, workers: Workers, key: str) -> None:
+    space.put(f"lists/{key}", LISTS[key])
     live = space.submit(job("listed", space.bucket, manifest(space.bucket, f"lists/{key}")))
 
     found = live.wait_complete()

@@ -1,5 +1,7 @@
 """Namespaces: one that goes, and operators that serve only some."""
 
+from pathlib import Path
+
 from mypy_boto3_s3 import S3Client
 
 from bec_operator.act.api_server import core
@@ -8,6 +10,7 @@ from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang
 from tests.support.jobs import counts, job, numbered
 from tests.support.kube import Kube
+from tests.support.rights import operator_rights
 from tests.support.space import new_space
 from tests.support.waiting import until
 from tests.support.workers import Workers
@@ -35,15 +38,24 @@ def test_a_namespace_goes_without_the_operator(
 
 
 def test_an_operator_of_some_namespaces(
-    cluster: Cluster, kube: Kube, client: S3Client, node: str, make_operator: MakeOperator
+    cluster: Cluster,
+    kube: Kube,
+    client: S3Client,
+    node: str,
+    make_operator: MakeOperator,
+    tmp_path: Path,
 ) -> None:
+    """It has rights in these, and asks for no others."""
     with (
         new_space(cluster, kube, client) as one,
         new_space(cluster, kube, client) as two,
         new_space(cluster, kube, client) as foreign,
         Workers(kube, client, one.namespace, node),
         Workers(kube, client, two.namespace, node),
-        make_operator(namespaces=f"{one.namespace}, {two.namespace}"),
+        make_operator(
+            operator_rights(cluster, tmp_path, (one.namespace, two.namespace)),
+            namespaces=f"{one.namespace}, {two.namespace}",
+        ),
     ):
         ignored = foreign.submit(job("mine", foreign.bucket, numbered(2)))
         served = [space.submit(job("mine", space.bucket, numbered(2))) for space in (one, two)]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults
 from tests.support.behaviours import (
@@ -37,8 +36,8 @@ MIXED: Behaviour = for_volumes(
 
 
 @pytest.fixture
-def proxy(cluster: Cluster) -> Iterator[ApiFaults]:
-    with ApiFaults(cluster.kubeconfig) as proxy:
+def proxy(rights: Path) -> Iterator[ApiFaults]:
+    with ApiFaults(rights) as proxy:
         yield proxy
 
 

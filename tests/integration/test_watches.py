@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults
 from tests.support.behaviours import fail, hang, in_turn, mark_and_vanish, succeed, vanish
@@ -21,8 +20,8 @@ KINDS = ("jobs", "volumetasks", "pods")
 
 
 @pytest.fixture(scope="module")
-def api(cluster: Cluster) -> Iterator[ApiFaults]:
-    with ApiFaults(cluster.kubeconfig) as api:
+def api(rights: Path) -> Iterator[ApiFaults]:
+    with ApiFaults(rights) as api:
         yield api
 
 

@@ -5,13 +5,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 from aiohttp import web
-from kubernetes.client import Configuration
-from kubernetes.config import load_kube_config
 
+from tests.support.kube import configuration_of
 from tests.support.proxy import ReverseProxy
 
 Ask = tuple[str, str]  # verb and resource, such as ("WATCH", "pods")
@@ -19,18 +17,16 @@ _READING = {"GET", "LIST", "WATCH"}
 
 
 class ApiFaults(ReverseProxy):
-    """Speaks plain HTTP to the operator, and to the API server with an administrator's rights.
+    """Speaks plain HTTP to the operator, whose token, in `kubeconfig`, it passes on.
 
     `requests` counts what was asked for by verb (GET, LIST, WATCH, or the method) and resource.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
-        configuration = Configuration()
-        load: Any = load_kube_config  # it has no types
-        load(str(kubeconfig), client_configuration=configuration)
-        context = ssl.create_default_context(cafile=str(configuration.ssl_ca_cert))
-        context.load_cert_chain(str(configuration.cert_file), str(configuration.key_file))
-        super().__init__(str(configuration.host), context)
+        upstream = configuration_of(kubeconfig)
+        context = ssl.create_default_context(cafile=str(upstream.ssl_ca_cert))
+        super().__init__(str(upstream.host), context)
+        self._kubeconfig = kubeconfig
         self.requests: Counter[Ask] = Counter()
         self._watches = 0  # opened so far
         self._silent: dict[str, int] = {}  # resource → how many watches were open when it fell
@@ -41,15 +37,8 @@ class ApiFaults(ReverseProxy):
 
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig that leads here."""
-        context = {"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "proxy",
-            "clusters": [{"name": "proxy", "cluster": {"server": self.url}}],
-            "users": [{"name": "proxy", "user": {}}],
-            "contexts": [context],
-        }
+        content = yaml.safe_load(self._kubeconfig.read_text())
+        content["clusters"][0]["cluster"] = {"server": self.url}
         path = folder / "proxy.kubeconfig"
         path.write_text(yaml.safe_dump(content))
         return path

@@ -18,6 +18,14 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 
+def configuration_of(kubeconfig: Path) -> Configuration:
+    """Read where the API server is, and who is asking."""
+    configuration = Configuration()
+    load: Any = load_kube_config  # it has no types
+    load(str(kubeconfig), client_configuration=configuration)
+    return configuration
+
+
 class KubeError(Exception):
     """The API server refused a request."""
 
@@ -70,9 +78,8 @@ class Kube:
     """A client with the rights of a kubeconfig's user."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        configuration = Configuration(connection_pool_maxsize=32)
-        load: Any = load_kube_config  # it has no types
-        load(str(kubeconfig), client_configuration=configuration)
+        configuration = configuration_of(kubeconfig)
+        configuration.connection_pool_maxsize = 32
         self._host = str(configuration.host)
         self._client: Any = ApiClient(configuration)
 
