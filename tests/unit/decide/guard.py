@@ -129,8 +129,28 @@ class Guard:
         if not (self.alone and self._is_ours(made)):
             return
         assert self.stored(index) is Outcome.WAITING, f"a task for volume {index}, which is settled"
-        active = [t for t in world.all("volumetasks") if self._is_active(t)]
-        assert len(active) <= world.plan.parallelism, f"rule 7: {len(active)} tasks are active"
+        active = self.active()
+        assert active <= world.plan.parallelism, f"rule 7: {active} tasks are active"
+
+    def active(self) -> int:
+        """Return how many tasks take a slot of the window."""
+        return sum(self._is_active(task) for task in self._world.all("volumetasks"))
+
+    def could_run(self, index: int) -> bool:
+        """Whether nothing keeps a volume from having a task: not its end, not a stranger."""
+        tasks = [t for t in self._world.all("volumetasks") if t["spec"]["index"] == index]
+        ours = all(self._is_active(task) for task in tasks)
+        done = self._world.has_marker(index) or self.stored(index) is not Outcome.WAITING
+        return ours and not done
+
+    def is_hopeless(self) -> bool:
+        """Whether more volumes are stored as failed than the Job allows."""
+        ledger = self.ledger()
+        return ledger is not None and ledger.count(Outcome.FAILED) > self._allowed()
+
+    def _allowed(self) -> int:
+        spec = JobSpec.model_validate(self._world.job["spec"])
+        return spec.failures_allowed(self._world.plan.volumes)
 
     def _is_active(self, task: Object) -> bool:
         world = self._world
@@ -218,9 +238,20 @@ class Guard:
         if status.phase is JobPhase.COMPLETE:
             assert sum(settled) == volumes, "rule 6: the Job is complete, and volumes wait"
         else:
-            assert settled[1] > JobSpec.model_validate(self._world.job["spec"]).failures_allowed(
-                volumes
-            )
+            assert self.is_hopeless(), f"rule 6: {counts} is not too many"
+
+    def check_end(self) -> None:
+        """When all is well and all pods have ended, the Job has ended, too; it counts right."""
+        status, ledger = self.status(), self.ledger()
+        assert status.terminal, f"the Job never ends: {status}"
+        assert ledger is not None
+        for index in range(self._world.plan.volumes):
+            if ledger.outcome(index) is Outcome.SUCCEEDED:
+                assert self._world.has_marker(index)
+            elif ledger.outcome(index) is Outcome.FAILED:
+                assert self.reported(index)
+        done_before = len(self._world.plan.done_before)
+        assert done_before <= status.counts.already_done <= status.counts.succeeded
 
     def _check_deletion(self, plural: str, found: Object) -> None:
         ended = self.status().terminal

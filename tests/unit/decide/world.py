@@ -179,6 +179,15 @@ class World:
         """Return the pods whose objects are there."""
         return [self.lives[pod["metadata"]["uid"]] for pod in self.all("pods") if _ours(pod)]
 
+    def zombies(self) -> list[Life]:
+        """Return the pods that run on though their objects are gone."""
+        return [life for life in self.lives.values() if life.zombie]
+
+    def is_deleting(self, life: Life) -> bool:
+        """Whether somebody asked for a pod to be ended."""
+        pod = self.objects.get("pods", life.name)
+        return pod is not None and "deletionTimestamp" in pod["metadata"]
+
     def start(self, life: Life) -> None:
         """Let a pod get a node, and its worker run."""
         life.begun = True

@@ -1,0 +1,146 @@
+"""One Job on stage: its world, the guard of the rules, and the operators that are alive."""
+
+from tests.unit.decide.guard import Guard
+from tests.unit.decide.process import Process
+from tests.unit.decide.stepping import Doing
+from tests.unit.decide.world import GOOD_MARKER, Life, Plan, World
+
+# Seconds between the looks until an operator has nothing left to do, and from then on.
+SETTLING = [0.1] * 4 + [1.0] * 6 + [3.0] * 5 + [6.0] * 3 + [31.0, 1.0, 3.0, 3.0, 61.0, 3.0, 3.0]
+RESTING = [1.0, 5.0, 60.0, 61.0, 300.0, 600.0, 1000.0, 1500.0]
+ROUNDS = 200  # more than the longest plan needs
+
+
+class Stage:
+    """What the state machine's rules, and its end, are made of."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.world = World(plan)
+        self.guard = Guard(self.world)
+        self.operators: list[Process] = []
+        self.start()
+
+    # --- operators
+
+    def start(self) -> None:
+        """Start an operator."""
+        world = self.world
+        self.operators.append(
+            Process(self.guard.answer, world.store, world.clock, world.objects.changes)
+        )
+        self.guard.alone = self.guard.alone and len(self.operators) == 1
+
+    def kill(self, operator: Process) -> None:
+        """End an operator where it stands."""
+        operator.die()
+        self.operators.remove(operator)
+
+    def look(self, operator: Process) -> None:
+        """Let an operator make one pass."""
+        self.world.tick(0.05)
+        operator.look()
+
+    def step(self, operator: Process, doing: Doing, how: str) -> None:
+        """Carry a request "out", let its "answer" arrive, or let one of both be "lost"."""
+        self.world.tick()
+        assert doing.call is not None
+        if how == "out":
+            doing.call.carry_out()
+        elif how == "answer":
+            operator.get_answer(doing)
+        else:
+            operator.lose_answer(doing)
+
+    def do_all(self, operator: Process) -> None:
+        """Let an operator hear all, make one pass, and do what it decides."""
+        operator.hear_all()
+        self.look(operator)
+        while operator.under_way:
+            self.step(operator, operator.under_way[0], "answer")
+
+    def let_pass(self, waits: list[float]) -> None:
+        """Let time pass, with all operators at work and nothing else happening."""
+        for seconds in waits:
+            self.world.tick(seconds)
+            for operator in self.operators:
+                self.do_all(operator)
+
+    # --- pods
+
+    def lives(self, *, begun: bool, ended: bool) -> list[Life]:
+        """Return the pods whose workers have begun, or not, and have ended, or not."""
+        return [
+            life
+            for life in self.world.pods()
+            if life.begun is begun and (life.worker_end is not None) is ended
+        ]
+
+    def write(self, index: int, marker: bytes | None) -> None:
+        """Let somebody write a marker; a valid one stays as it is."""
+        if marker is not None and not self.world.has_marker(index):
+            self.world.write_marker(index, marker)
+
+    def let_pods_end(self) -> None:
+        """Let every pod go on: begin, end as the plan says, or go."""
+        world = self.world
+        while world.collect_garbage():
+            pass
+        for life in world.pods():
+            if world.is_deleting(life):
+                world.remove_pod(life)
+            elif not life.begun:
+                world.start(life)
+            elif life.worker_end is None:
+                done = life.index not in world.plan.hopeless
+                self.write(life.index, GOOD_MARKER if done else None)
+                world.end_worker(life, 0 if done else 1)
+            elif not life.over:
+                world.end_sidecar(life)
+
+    # --- what must hold when nothing happens, and at the end
+
+    def come_to_rest(self) -> None:
+        """Rule 9: if nothing changes, nothing is written; rule 7: the window is full."""
+        self.let_pass(SETTLING)
+        before = len(self.guard.writes)
+        self.let_pass(RESTING)
+        assert self.guard.writes[before:] == [], f"rule 9: {self.guard.writes[before:][:3]}"
+        self._check_window()
+
+    def _check_window(self) -> None:
+        world = self.world
+        troubles = (world.store.trouble, world.quota_full, world.template_refused)
+        if any(troubles) or self.guard.is_hopeless() or self.guard.ledger() is None:
+            return  # the last: an older Job's ledger has its name
+        could_run = [i for i in range(world.plan.volumes) if self.guard.could_run(i)]
+        expected = min(len(could_run), world.plan.parallelism)
+        assert self.guard.active() >= expected, f"rule 7: {could_run} could run, and wait"
+
+    def play_to_the_end(self) -> None:
+        """Make all well, let one operator and the pods go on, and compare with the truth."""
+        world = self.world
+        world.store.trouble, world.quota_full, world.template_refused = None, False, False
+        while len(self.operators) > 1:
+            self.kill(self.operators[-1])
+        if not self.operators:
+            self.start()
+        for _ in range(ROUNDS):
+            self.let_pass([3.0] * 4)
+            if self.guard.status().terminal:
+                break
+            self.let_pods_end()
+        self.guard.check_end()
+        self._check_rest()
+
+    def _check_rest(self) -> None:
+        """What is left when a Job has ended: its history, and nobody who writes."""
+        for _ in range(3):
+            self.let_pass([3.0] * 4)
+            self.let_pods_end()
+        self.come_to_rest()
+        plan, tasks = self.world.plan, self.world.all("volumetasks")
+        phases = [(task.get("status") or {}).get("phase") for task in tasks]
+        assert set(phases) <= {"Succeeded", "Failed"}
+        if self.guard.alone:
+            assert phases.count("Succeeded") <= plan.keep_succeeded
+            assert phases.count("Failed") <= plan.keep_failed
