@@ -154,6 +154,20 @@ def test_a_pod_that_is_taken_away_costs_nothing(
     assert failures == ["Disrupted", "Disrupted", ""]
 
 
+def test_a_worker_may_end_well_in_the_grace_of_its_deletion(space: Space, workers: Workers) -> None:
+    workers.behaviour = hang
+    workers.stubborn = True
+    live = space.submit(job("grace", space.bucket, numbered(2), parallelism=1))
+    (run,) = workers.running(1)
+    space.kube.delete(run.pod.path, grace=60)
+    until(lambda: "deletionTimestamp" in space.pods()[0]["metadata"], "the pod is to go")
+    live.wait_counts(running=1, waiting=1)
+
+    workers.release()
+    assert counts(live.wait_complete()) == {"total": 2, "succeeded": 2}
+    workers.runs.check_each_ran_once(2)
+
+
 def test_a_pod_that_is_deleted_at_once(space: Space, workers: Workers) -> None:
     """Its end may be seen before the API server has answered that it was made."""
     workers.behaviour = in_turn(vanish, vanish, vanish, succeed)

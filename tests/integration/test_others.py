@@ -5,10 +5,11 @@ import pytest
 from bec_operator.act.api_server import bec, core
 from bec_operator.api.names import TASK_LABEL, ledger_name, pod_name, task_name
 from bec_ops.volume import Volume
-from tests.support.behaviours import hang, lack_image
+from tests.support.behaviours import hang, lack_image, succeed
 from tests.support.jobs import TEMPLATE, condition, counts, is_true, job, numbered
 from tests.support.kube import Body
 from tests.support.space import Space
+from tests.support.waiting import until
 from tests.support.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -102,6 +103,29 @@ def test_a_strangers_pod_in_our_labels_counts_for_nothing(space: Space, workers:
     workers.release()
     space.kube.delete(stranger)
     assert counts(live.wait_complete()) == {"total": 1, "succeeded": 1}
+
+
+def test_pods_of_an_older_job_of_the_same_name(space: Space, workers: Workers) -> None:
+    """They take their time to end; the new Job waits for them, and begins with what it can."""
+    workers.behaviour = hang
+    workers.stubborn = True
+    old = space.submit(job("heir", space.bucket, numbered(2)))
+    left = workers.running(2)
+    old.delete()
+    until(lambda: not space.tasks(), "the old Job's tasks are gone", timeout=60)
+    workers.behaviour = succeed
+    new = space.submit(job("heir", space.bucket, numbered(4)))
+
+    message = new.wait_stalled("WaitingForOldPod")
+    assert any(run.pod.name in message for run in left)
+    new.wait_counts(succeeded=2)
+    assert len(workers.runs.all()) == 4
+
+    for run in left:
+        workers.play(run, lambda pod: pod.end(0))
+    assert counts(new.wait_complete()) == {"total": 4, "succeeded": 4}
+    assert not workers.runs.overlaps
+    assert len(workers.runs.all()) == 6
 
 
 def test_a_strangers_task_of_our_name(space: Space, workers: Workers) -> None:

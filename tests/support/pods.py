@@ -11,7 +11,7 @@ from bec_operator.act.api_server import core
 from bec_operator.api.names import JOB_LABEL, WORKER_CONTAINER
 from bec_ops.marker import MARKER_NAME
 from bec_ops.task import Task
-from tests.support.kube import STRATEGIC_PATCH, Body, Kube, KubeError
+from tests.support.kube import STRATEGIC_PATCH, Body, Kube
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 KILLED = 137  # exit code of what ends by SIGKILL
@@ -33,6 +33,7 @@ class PlayedPod:
         self._kube = kube
         self._s3 = s3
         self._node = node
+        self._bound = False
         self._started = ""
         self._ended = False
 
@@ -54,11 +55,9 @@ class PlayedPod:
             "metadata": {"name": self.name, "uid": self.uid},
             "target": {"apiVersion": "v1", "kind": "Node", "name": self._node},
         }
-        try:
+        if not self._bound:
             self._kube.create(f"{self.path}/binding", binding)
-        except KubeError as error:
-            if error.code != 409 or "already assigned" not in error.message:
-                raise
+            self._bound = True
 
     def wait_for_image(self, reason: str, message: str) -> None:
         """Be unable to start for its image."""

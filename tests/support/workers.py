@@ -23,13 +23,15 @@ _LIFETIME = 3600.0  # seconds, longer than any test
 class Workers:
     """As a context: from its start on every task's pod of `namespace` does what `behaviour` says.
 
-    A test may set another `behaviour` at any time; it holds for pods that come afterwards.
+    A test may set another `behaviour` at any time; it holds for pods that come afterwards. While
+    it has `stubborn` set, pods that are deleted go on with what they do for their whole grace.
     """
 
     def __init__(
         self, kube: Kube, s3: S3Client, namespace: str, node: str, behaviour: Behaviour = succeed
     ) -> None:
         self.behaviour = behaviour
+        self.stubborn = False
         self.runs = Runs()
         self._kube = kube
         self._s3 = s3
@@ -119,9 +121,12 @@ class Workers:
         run = self.runs.take_in(kind, pod, play)
         if play is not None and run.alive:
             self._submit(play, self.behaviour)
-        deleting = "deletionTimestamp" in pod["metadata"]
-        if deleting and not run.deleted and uid not in self._letting_go:
-            self._letting_go.add(uid)
+        if "deletionTimestamp" in pod["metadata"] and not run.deleted:
+            self._let_go(run)
+
+    def _let_go(self, run: Run) -> None:
+        if run.pod.uid not in self._letting_go and not (self.stubborn and run.alive):
+            self._letting_go.add(run.pod.uid)
             self._submit(run.pod, PlayedPod.let_go)
 
     def _submit(self, pod: PlayedPod, behaviour: Behaviour) -> None:

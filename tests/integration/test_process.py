@@ -1,0 +1,53 @@
+"""The operator as a process: how it starts, what it tells, how it stops."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.integration.conftest import MakeOperator
+from tests.support.behaviours import hang
+from tests.support.jobs import counts, job, numbered
+from tests.support.rights import operator_rights
+from tests.support.space import Space
+from tests.support.waiting import until
+from tests.support.workers import Workers
+
+
+def test_it_stops_in_good_order_and_goes_on(
+    space: Space, workers: Workers, make_operator: MakeOperator
+) -> None:
+    """Its log is JSON, its metrics follow the Job."""
+    workers.behaviour = hang
+    series = f'bec_job_volumes{{job="stopped",namespace="{space.namespace}",state="succeeded"}}'
+    with make_operator(log_format="json") as operator:
+        live = space.submit(job("stopped", space.bucket, numbered(6), parallelism=3))
+        workers.running(3)
+        operator.stop()
+        assert len(workers.alive()) == 3
+        assert operator.health() == 0
+
+        operator.start()
+        workers.release()
+        assert counts(live.wait_complete()) == {"total": 6, "succeeded": 6}
+        until(lambda: f"{series} 6.0" in operator.metrics(), "the metrics say so")
+        live.delete()
+        until(lambda: series not in operator.metrics(), "the metrics forget the Job")
+
+    workers.runs.check_each_ran_once(6)
+    lines = [json.loads(line) for line in operator.text().splitlines()]
+    assert all({"time", "level", "name", "message"} <= line.keys() for line in lines)
+    assert len([line for line in lines if line["message"].startswith("ready: ")]) == 2
+
+
+def test_without_rights_it_says_which(
+    cluster: Cluster, make_operator: MakeOperator, tmp_path: Path
+) -> None:
+    kubeconfig = operator_rights(cluster, tmp_path, ("kube-public",))
+    operator = make_operator(kubeconfig)  # it has none in all namespaces
+    with pytest.raises(AssertionError, match="ended at once with 1"):
+        operator.start()
+    assert "Traceback" not in operator.text()
+    assert "forbidden" in operator.text()
+    assert "cluster scope" in operator.text()
