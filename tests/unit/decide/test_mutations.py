@@ -18,7 +18,6 @@ from bec_operator.decide.failures import is_final
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import PodSeen
-from bec_operator.decide.task import TaskView
 from tests.unit.decide.machine import OperatorMachine
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -27,15 +26,6 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 def _marker_ignored(patch: pytest.MonkeyPatch) -> None:
     """A look from before the attempt's end will do."""
     patch.setattr(task, "_may_ask", lambda view, _: view.reading is None)
-
-
-def _restart_not_doubted(patch: pytest.MonkeyPatch) -> None:
-    """A task of an earlier process is launched as if its pod could not have come and gone."""
-
-    def view(**seen: Any) -> TaskView:
-        return TaskView(**{**seen, "own": True})
-
-    patch.setattr(job, "TaskView", view)
 
 
 def _old_pod_not_awaited(patch: pytest.MonkeyPatch) -> None:
@@ -90,7 +80,6 @@ def _restless(patch: pytest.MonkeyPatch) -> None:
 
 MUTATIONS: list[tuple[Patch, str]] = [
     (_marker_ignored, "rule 1"),
-    (_restart_not_doubted, "rule 1"),
     (_old_pod_not_awaited, "rule 2"),
     (_deleted_before_stored, "rule 4"),
     (_not_reported, "rule 4"),
