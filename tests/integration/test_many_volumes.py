@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ JOB = {
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    with Cluster.start("many", Parts.KWOK) as running:
+    with Cluster.start(f"many-{os.getpid()}", Parts.KWOK) as running:
         running.add_fake_nodes(2)
         running.kubectl("apply", "-f", str(ROOT / "crds"))
         for name, value in running.environment().items():
