@@ -127,31 +127,22 @@ class World:
         self.objects.remove("jobs", JOB)
         self.apply_job()
 
-    def patch_status(self, plural: str, name: str, status: Object) -> None:
-        """Write into a status as a foreign hand does."""
-        self.tick()
-        self.objects.patch(plural, name, {"status": status})
-
     # --- the cluster
 
     def tick(self, seconds: float = 0.001) -> None:
         """Let time pass."""
         self.clock.time += seconds
 
-    def orphans(self) -> list[tuple[str, str]]:
-        """Return kind and name of the objects whose owner is gone."""
+    def collect_garbage(self) -> bool:
+        """Delete one object whose owner is gone; return whether there was one."""
         uids = {o["metadata"]["uid"] for kind in ("jobs", "volumetasks") for o in self.all(kind)}
-        return [
-            (kind, found["metadata"]["name"])
-            for kind in ("configmaps", "volumetasks", "pods")
-            for found in self.all(kind)
-            if owner_uid(found) not in uids and "deletionTimestamp" not in found["metadata"]
-        ]
-
-    def collect_garbage(self) -> None:
-        """Delete one object whose owner is gone."""
-        for kind, name in self.orphans()[:1]:
-            self.delete(kind, name)
+        for kind in ("configmaps", "volumetasks", "pods"):
+            for found in self.all(kind):
+                meta = found["metadata"]
+                if owner_uid(found) not in uids and "deletionTimestamp" not in meta:
+                    self.delete(kind, meta["name"])
+                    return True
+        return False
 
     def all(self, plural: str) -> list[Object]:
         """Return all objects of a kind."""
