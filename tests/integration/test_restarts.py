@@ -24,7 +24,7 @@ from tests.support.space import Space
 from tests.support.waiting import until
 from tests.support.workers import Workers
 
-LIVES = 10
+LIVES = 8
 MIXED: Behaviour = for_volumes(
     {f"I{number}" for number in range(0, 60, 12)},
     fail(65, "torn"),
@@ -53,7 +53,7 @@ def mortal(proxy: ApiFaults, make_operator: MakeOperator, tmp_path: Path) -> Ite
 def test_killed_right_after_a_write(
     space: Space, workers: Workers, mortal: Operator, proxy: ApiFaults
 ) -> None:
-    """It dies ten times, each time when a random one of its writes has just happened."""
+    """It dies some times, each time when a random one of its writes has just happened."""
     moments = random.Random(1)
     workers.behaviour = MIXED
     history = {"succeeded": 5, "failed": 2}
