@@ -8,7 +8,16 @@ import pytest
 
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults
-from tests.support.behaviours import fail, hang, in_turn, mark_and_vanish, succeed, vanish
+from tests.support.behaviours import (
+    fail,
+    for_volumes,
+    hang,
+    in_turn,
+    mark_and_vanish,
+    succeed,
+    succeed_and_vanish,
+    vanish,
+)
 from tests.support.jobs import counts, job, numbered
 from tests.support.operator_process import Operator
 from tests.support.space import Space
@@ -20,17 +29,24 @@ KINDS = ("jobs", "volumetasks", "pods")
 
 
 @pytest.fixture(scope="module")
-def api(rights: Path) -> Iterator[ApiFaults]:
-    with ApiFaults(rights) as api:
-        yield api
+def proxy(rights: Path) -> Iterator[ApiFaults]:
+    with ApiFaults(rights) as proxy:
+        yield proxy
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def api(proxy: ApiFaults) -> Iterator[ApiFaults]:
+    """The proxy, which is well before and after each test."""
+    yield proxy
+    proxy.heal()
+
+
+@pytest.fixture(scope="module", autouse=True)
 def operator(
-    api: ApiFaults, make_operator: MakeOperator, tmp_path_factory: pytest.TempPathFactory
+    proxy: ApiFaults, make_operator: MakeOperator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
     """An operator that reaches the API server through the proxy."""
-    kubeconfig: Path = api.kubeconfig(tmp_path_factory.mktemp("api"))
+    kubeconfig: Path = proxy.kubeconfig(tmp_path_factory.mktemp("api"))
     with make_operator(kubeconfig) as operator:
         yield operator
 
@@ -79,6 +95,21 @@ def test_connections_that_break_all_the_time(
     workers.runs.check_one_pod_per_attempt()
     assert len(workers.runs.all()) == 60
     assert operator.health() == 200
+
+
+@pytest.mark.parametrize("kind", ["pods", "volumetasks"])
+def test_answers_that_get_lost(space: Space, workers: Workers, api: ApiFaults, kind: str) -> None:
+    """What was asked for has happened, but nobody told; half of the pods are gone again at once."""
+    workers.behaviour = for_volumes(
+        {f"I{number}" for number in range(0, 12, 2)}, succeed_and_vanish
+    )
+    api.lose("POST", kind)
+    live = space.submit(job("lost", space.bucket, numbered(12), parallelism=4))
+    workers.ended(4)
+    api.heal()
+
+    assert counts(live.wait_complete()) == {"total": 12, "succeeded": 12}
+    workers.runs.check_each_ran_once(12)
 
 
 def test_a_job_that_goes_unseen(space: Space, workers: Workers, api: ApiFaults) -> None:

@@ -13,13 +13,14 @@ from tests.support.kube import configuration_of
 from tests.support.proxy import ReverseProxy
 
 Ask = tuple[str, str]  # verb and resource, such as ("WATCH", "pods")
-_READING = {"GET", "LIST", "WATCH"}
+_READING = {"GET", "LIST", "WATCH", "TRY"}
 
 
 class ApiFaults(ReverseProxy):
     """Speaks plain HTTP to the operator, whose token, in `kubeconfig`, it passes on.
 
-    `requests` counts what was asked for by verb (GET, LIST, WATCH, or the method) and resource.
+    `requests` counts what was asked for by verb (GET, LIST, WATCH, TRY for a dry run, or the
+    method) and resource.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
@@ -31,6 +32,7 @@ class ApiFaults(ReverseProxy):
         self._watches = 0  # opened so far
         self._silent: dict[str, int] = {}  # resource → how many watches were open when it fell
         self._expired: set[str] = set()
+        self._losing: set[Ask] = set()
         self._refusing = False
         self._left: int | None = None  # writes that still get through; None: all
         self._cut = threading.Event()
@@ -56,6 +58,10 @@ class ApiFaults(ReverseProxy):
         self._refusing = True
         self.drop()
 
+    def lose(self, verb: str, resource: str) -> None:
+        """Do what is asked, and break the connection before the answer."""
+        self._losing.add((verb, resource))
+
     def cut(self, after: int) -> None:
         """Let so many more writes happen, and let no answer through from the last one on.
 
@@ -69,6 +75,7 @@ class ApiFaults(ReverseProxy):
     def heal(self) -> None:
         """Be well again."""
         self._refusing, self._left = False, None
+        self._losing.clear()
 
     def writes(self) -> dict[Ask, int]:
         """Return how often something was asked that is not reading."""
@@ -90,7 +97,9 @@ class ApiFaults(ReverseProxy):
 
     def silencer(self, request: web.Request) -> Callable[[], bool]:
         """Return whether the answer is lost: of a silent watch, or since the line is cut."""
-        verb, resource = _ask(request)
+        verb, resource = ask = _ask(request)
+        if ask in self._losing and request.transport is not None:
+            request.transport.abort()
         if verb != "WATCH":
             lost = verb not in _READING and self._is_last()
             return lambda: lost
@@ -125,6 +134,8 @@ def _ask(request: web.Request) -> Ask:
     if rest[:1] == ["namespaces"] and len(rest) > 2:
         rest = rest[2:]
     resource = "/".join(rest[:1] + rest[2:]) or "discovery"
+    if "dryRun" in request.query:
+        return "TRY", resource
     if request.method != "GET":
         return request.method, resource
     if "watch" in request.query:
