@@ -83,8 +83,8 @@ class Stage:
     def let_pods_end(self) -> None:
         """Let every pod go on: begin, end as the plan says, or go."""
         world = self.world
-        while world.collect_garbage():
-            pass
+        while world.orphans():
+            world.collect_garbage()
         for life in world.pods():
             if world.is_deleting(life):
                 world.remove_pod(life)
@@ -96,6 +96,19 @@ class Stage:
                 world.end_worker(life, 0 if done else 1)
             elif not life.over:
                 world.end_sidecar(life)
+
+    # --- troubles
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether S3 or the API server refuses something."""
+        world = self.world
+        return bool(world.store.trouble) or world.quota_full or world.template_refused
+
+    def end_troubles(self) -> None:
+        """Bring all in order."""
+        world = self.world
+        world.store.trouble, world.quota_full, world.template_refused = None, False, False
 
     # --- what must hold when nothing happens, and at the end
 
@@ -109,17 +122,17 @@ class Stage:
 
     def _check_window(self) -> None:
         world = self.world
-        troubles = (world.store.trouble, world.quota_full, world.template_refused)
-        if any(troubles) or self.guard.is_hopeless() or self.guard.ledger() is None:
+        if self.is_troubled or self.guard.is_hopeless() or self.guard.ledger() is None:
             return  # the last: an older Job's ledger has its name
+        if world.old_pods():
+            return  # some tasks wait for them, and have their slots
         could_run = [i for i in range(world.plan.volumes) if self.guard.could_run(i)]
         expected = min(len(could_run), world.plan.parallelism)
         assert self.guard.active() >= expected, f"rule 7: {could_run} could run, and wait"
 
     def play_to_the_end(self) -> None:
         """Make all well, let one operator and the pods go on, and compare with the truth."""
-        world = self.world
-        world.store.trouble, world.quota_full, world.template_refused = None, False, False
+        self.end_troubles()
         while len(self.operators) > 1:
             self.kill(self.operators[-1])
         if not self.operators:

@@ -4,6 +4,7 @@ A mutation that the machine lets pass would mean that the rule is not tested at 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +12,15 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from bec_operator.act import ledger as act_ledger
+from bec_operator.act.manifest import ledger_object
 from bec_operator.api.job import JobStatus
 from bec_operator.decide import job, status, task
 from bec_operator.decide.conditions import conditions
 from bec_operator.decide.failures import is_final
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen
+from bec_operator.decide.task import TaskView
 from tests.unit.decide.machine import OperatorMachine
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -26,6 +29,31 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 def _marker_ignored(patch: pytest.MonkeyPatch) -> None:
     """A look from before the attempt's end will do."""
     patch.setattr(task, "_may_ask", lambda view, _: view.reading is None)
+
+
+def _restart_not_doubted(patch: pytest.MonkeyPatch) -> None:
+    """A task of an earlier process is launched as if its pod could not have come and gone."""
+
+    def view(**seen: Any) -> TaskView:
+        return TaskView(**{**seen, "own": True})
+
+    patch.setattr(job, "TaskView", view)
+
+
+def _unknown_is_absent(patch: pytest.MonkeyPatch) -> None:
+    note = Memory.note_reading
+
+    def wrong(self: Memory, index: int, reading: MarkerSeen, *_: Any) -> None:
+        unknown = reading.state is MarkerState.UNKNOWN
+        note(self, index, replace(reading, state=MarkerState.ABSENT) if unknown else reading)
+
+    patch.setattr(Memory, "note_reading", wrong)
+
+
+def _blind_between_passes(patch: pytest.MonkeyPatch) -> None:
+    """What came and went before a pass could see it was never there."""
+    patch.setattr(Memory, "note_begun", lambda *_: None)
+    patch.setattr(Memory, "doubt", lambda *_: None)
 
 
 def _old_pod_not_awaited(patch: pytest.MonkeyPatch) -> None:
@@ -41,6 +69,14 @@ def _not_reported(patch: pytest.MonkeyPatch) -> None:
         return True
 
     patch.setattr(act_ledger, "_report_failures", nothing)
+
+
+def _ledger_overwritten(patch: pytest.MonkeyPatch) -> None:
+    """The ledger is stored, whoever has written it meanwhile."""
+    patch.setattr(
+        "bec_operator.act.ledger.ledger_object",
+        lambda memory, ledger, _: ledger_object(memory, ledger),
+    )
 
 
 def _one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
@@ -80,12 +116,13 @@ def _restless(patch: pytest.MonkeyPatch) -> None:
 
 MUTATIONS: list[tuple[Patch, str]] = [
     (_marker_ignored, "rule 1"),
+    (_restart_not_doubted, "rule 1"),
     (_old_pod_not_awaited, "rule 2"),
     (_deleted_before_stored, "rule 4"),
     (_not_reported, "rule 4"),
     (_one_attempt_too_many, "Retrying|no attempt left"),
     (_window_one_too_wide, "rule 7"),
-    (_window_never_filled, "rule 7"),
+    (_window_never_filled, "rule 7|never ends"),
     (_counted_twice, "rule 6"),
     (_restless, "rule 9"),
 ]

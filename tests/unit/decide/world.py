@@ -55,6 +55,7 @@ class Life:
     index: int
     attempt: int
     task_uid: str
+    made: float
     begun: bool = False
     worker_end: float | None = None
     over: bool = False  # nothing of it runs any more
@@ -127,22 +128,31 @@ class World:
         self.objects.remove("jobs", JOB)
         self.apply_job()
 
+    def patch_status(self, plural: str, name: str, status: Object) -> None:
+        """Write into a status as a foreign hand does."""
+        self.tick()
+        self.objects.patch(plural, name, {"status": status})
+
     # --- the cluster
 
     def tick(self, seconds: float = 0.001) -> None:
         """Let time pass."""
         self.clock.time += seconds
 
-    def collect_garbage(self) -> bool:
-        """Delete one object whose owner is gone; return whether there was one."""
+    def orphans(self) -> list[tuple[str, str]]:
+        """Return kind and name of the objects whose owner is gone."""
         uids = {o["metadata"]["uid"] for kind in ("jobs", "volumetasks") for o in self.all(kind)}
-        for kind in ("configmaps", "volumetasks", "pods"):
-            for found in self.all(kind):
-                meta = found["metadata"]
-                if owner_uid(found) not in uids and "deletionTimestamp" not in meta:
-                    self.delete(kind, meta["name"])
-                    return True
-        return False
+        return [
+            (kind, found["metadata"]["name"])
+            for kind in ("configmaps", "volumetasks", "pods")
+            for found in self.all(kind)
+            if owner_uid(found) not in uids and "deletionTimestamp" not in found["metadata"]
+        ]
+
+    def collect_garbage(self) -> None:
+        """Delete one object whose owner is gone."""
+        for kind, name in self.orphans()[:1]:
+            self.delete(kind, name)
 
     def all(self, plural: str) -> list[Object]:
         """Return all objects of a kind."""
@@ -172,7 +182,7 @@ class World:
         meta = made["metadata"]
         task, attempt = meta["labels"][TASK_LABEL], int(meta["name"].rsplit("-", 1)[1])
         self.lives[meta["uid"]] = Life(
-            meta["name"], meta["uid"], self.index[task], attempt, owner_uid(made)
+            meta["name"], meta["uid"], self.index[task], attempt, owner_uid(made), self.clock.now()
         )
 
     def pods(self) -> list[Life]:
@@ -182,6 +192,11 @@ class World:
     def zombies(self) -> list[Life]:
         """Return the pods that run on though their objects are gone."""
         return [life for life in self.lives.values() if life.zombie]
+
+    def old_pods(self) -> list[Life]:
+        """Return the pods that are alive and whose tasks are gone."""
+        tasks = {task["metadata"]["uid"] for task in self.all("volumetasks")}
+        return [life for life in self.pods() if not life.over and life.task_uid not in tasks]
 
     def is_deleting(self, life: Life) -> bool:
         """Whether somebody asked for a pod to be ended."""

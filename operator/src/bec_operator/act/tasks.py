@@ -95,6 +95,8 @@ async def record_task(ctx: Context, action: RecordTask) -> None:
         await refresh_task(ctx, task.namespace, task.name)
         return
     ctx.cache.tasks.put(task_of(written))
+    if action.gone:  # made again in the meantime: it has to go before there is another
+        await find_pod(ctx, task, action.status.attempt)
     if action.status.message:
         log.info("%s/%s: %s: %s", task.namespace, task.name, action.status.phase,
                  action.status.message)  # fmt: skip

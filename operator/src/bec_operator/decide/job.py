@@ -145,6 +145,7 @@ def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]
             blocked=memory.blocked.get(index),
             lost=memory.lost.get(task.uid),
             own=task.uid in memory.born,
+            rivals_until=memory.rivals_until(task),
             may_launch=may_launch,
             limit=spec.retry.limit,
             locate=memory.output_uri,
@@ -153,11 +154,17 @@ def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]
 
 
 def _launches(memory: Memory, free: int, now: float) -> Iterator[Action]:
-    """Fill the free slots of the window, in manifest order."""
+    """Fill the free slots of the window, in manifest order.
+
+    What is under way has its slot already; a volume whose name is taken holds up no other.
+    """
     under_way = {key[1] for key in memory.busy if key[0] == CreateTask.__name__}
-    wanted = min(free, LAUNCHES_AT_ONCE)
-    for index in memory.frontier.first(Look.STARTABLE, wanted):
-        if index not in under_way and not is_blocked(memory.blocked.get(index), now):
+    blocked = {index for index, fact in memory.blocked.items() if is_blocked(fact, now)}
+    left_out = under_way | blocked
+    wanted = min(free - len(under_way - memory.tasks.keys()), LAUNCHES_AT_ONCE)
+    if wanted > 0:
+        found = memory.frontier.first(Look.STARTABLE, wanted + len(left_out))
+        for index in [index for index in found if index not in left_out][:wanted]:
             yield CreateTask(index)
 
 
@@ -203,10 +210,12 @@ def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
 
 
 def _delete(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]:
-    for pod in _own_pods(task, pods):
+    """Delete the pods, then the task: the garbage collector has nothing left to look for."""
+    pods_left = list(_own_pods(task, pods))
+    for pod in pods_left:
         if not pod.deleting:
             yield DeletePod(pod)
-    if not task.deleting:
+    if not pods_left and not task.deleting:
         yield DeleteTask(task)
 
 

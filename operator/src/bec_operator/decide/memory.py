@@ -57,6 +57,7 @@ class Memory:
     written_at: float = 0.0
     _released: set[int] = field(default_factory=set)  # volumes whose task went, since the load
     _started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
+    _rivals: dict[str, float] = field(default_factory=dict)  # task name → older pod last seen alive
     _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
 
     def observe_job(self, job: JobSeen) -> None:
@@ -159,6 +160,7 @@ class Memory:
         old = [pod for pod in pods.values() if pod.alive and pod.owner_uid not in owners]
         indices = {task.name: index for index, task in self.tasks.items()} if old else {}
         for pod in old:
+            self._rivals[pod.task] = now
             if pod.task in indices:
                 self.blocked[indices[pod.task]] = Fact(
                     now,
@@ -166,6 +168,14 @@ class Memory:
                     f"pod {pod.name} of an older task of this name is still there; the task waits "
                     "for its end",
                 )
+
+    def rivals_until(self, task: TaskSeen) -> float:
+        """Return when a pod of an older task of this name was last seen alive; 0 if none was.
+
+        It may have left a marker, even if it was gone before the task was made.
+        """
+        blocked = self.blocked.get(task.index)
+        return max(self._rivals.get(task.name, 0.0), blocked.at if blocked is not None else 0.0)
 
     def note_begun(self, task: TaskSeen, attempt: int) -> None:
         """Take in that the pod of an attempt was made, even if it is gone before it is seen."""
@@ -222,6 +232,7 @@ class Memory:
             return
         self.ledger.settle(task.index, outcome, failure or 0)
         self.unread.pop(task.index, None)
+        self._rivals.pop(task.name, None)
         if failure is not None:
             self.failures[task.index] = self._report_line(task, failure)
 

@@ -31,8 +31,9 @@ class TaskView:
 
     `blocked` says that somebody else has a name that it needs, `lost` is when the pod of its
     attempt was first missed, `own` whether this process made the task (so that its marker was
-    looked at before), `may_launch` whether pods may be made now. `locate` gives the output URI
-    of the volume at an index.
+    looked at before), `rivals_until` when somebody else who might write its marker was last seen,
+    `may_launch` whether pods may be made now. `locate` gives the output URI of the volume at an
+    index.
     """
 
     task: TaskSeen
@@ -41,6 +42,7 @@ class TaskView:
     blocked: Fact | None
     lost: float | None
     own: bool
+    rivals_until: float
     may_launch: bool
     limit: int
     locate: Callable[[int], str]
@@ -85,11 +87,14 @@ def _launch(view: TaskView) -> Iterator[Action]:
             yield DeletePod(pod)  # its worker has ended, a sidecar has not
     if alive or not view.may_launch or is_blocked(view.blocked, view.now):
         return
-    if view.own or (view.reading is not None and view.reading.state in _NO_MARKER):
+    if view.own and not view.rivals_until:
         yield CreatePod(view.task, view.attempt)
-    elif _may_ask(view, 0.0):
-        # A task from before a restart: its pod may have come, succeeded and gone unseen.
+    elif _may_ask(view, view.rivals_until):
+        # A task from before a restart: its pod may have come, succeeded and gone unseen. And a pod
+        # of an older task may have left a marker until the moment when it was last seen.
         yield ReadMarker(view.task.index)
+    elif view.reading is not None and view.reading.state in _NO_MARKER:
+        yield CreatePod(view.task, view.attempt)
 
 
 def is_blocked(blocked: Fact | None, now: float) -> bool:
