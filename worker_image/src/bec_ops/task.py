@@ -1,12 +1,13 @@
 """What a worker is asked to do, as the operator hands it to the container."""
 
+import json
 import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bec_ops.marker import Marker, MarkerVolume
 from bec_ops.volume import Volume
@@ -17,17 +18,23 @@ class TaskError(ValueError):
 
 
 class Task(BaseModel):
-    """One task and the attempt at it; fields are named in the environment as their aliases."""
+    """One task and the attempt at it; fields are named in the environment as their aliases.
 
-    model_config = ConfigDict(frozen=True)
+    `task_uid` is the VolumeTask's, empty where no operator asked for the task. `handler` is which
+    of the image's handlers is meant, empty where it has but one.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     job_id: str = Field(alias="BEC_JOB_ID", min_length=1)
     w_id: str = Field(alias="BEC_W_ID", min_length=1)
     i_id: str = Field(alias="BEC_I_ID", min_length=1)
     i_version: str = Field(alias="BEC_I_VERSION", default="")
     attempt: int = Field(alias="BEC_ATTEMPT", default=1, ge=1)
+    task_uid: str = Field(alias="BEC_TASK_UID", default="")
+    handler: str = Field(alias="BEC_HANDLER", default="")
     output_uri: str = Field(alias="BEC_OUTPUT_URI", pattern=r"^s3://[^/]+/.+/$")
-    parameters: Json[dict[str, Any]] = Field(alias="BEC_PARAMETERS", default={})
+    parameters: dict[str, Any] = Field(alias="BEC_PARAMETERS", default={})
     worker_id: str = Field(alias="BEC_WORKER_ID", min_length=1)
 
     @classmethod
@@ -45,8 +52,13 @@ class Task(BaseModel):
 
     @field_validator("parameters", mode="before")
     @classmethod
-    def _no_parameters(cls, value: object) -> object:
-        return value or "{}"
+    def _read_parameters(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value or "{}")
+        except ValueError as error:
+            raise ValueError(f"not JSON: {error}") from None
 
     @property
     def volume(self) -> Volume:
