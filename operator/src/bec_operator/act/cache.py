@@ -6,10 +6,12 @@ before an object came does not take it away. So nothing is launched twice from a
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from bec_operator.decide.memory import JobSeen
-from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.seen import PodSeen, Report, TaskSeen, WorkerSeen
+from bec_ops.protocol import Progress
 
 Key = tuple[str, str]  # namespace and name
 _TOMBSTONES = 10_000
@@ -32,12 +34,18 @@ R = TypeVar("R", bound=_Record)
 class Records(Generic[R]):
     """Records of one kind by namespace and name, grouped by the Job that they belong to."""
 
-    def __init__(self, job_of: Callable[[R], str], changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        job_of: Callable[[R], str],
+        changed: Callable[[Key], None],
+        gone: Callable[[R], None] = lambda _: None,
+    ) -> None:
         self._records: dict[Key, R] = {}
         self._by_job: defaultdict[Key, dict[str, R]] = defaultdict(dict)
         self._buried: OrderedDict[str, None] = OrderedDict()  # uids of what is gone for good
         self._job_of = job_of
         self._changed = changed
+        self._gone = gone
 
     def get(self, namespace: str, name: str) -> R | None:
         """Return one record."""
@@ -76,6 +84,7 @@ class Records(Generic[R]):
         del of_job[name]
         if not of_job:
             del self._by_job[job]
+        self._gone(record)
         self._changed(job)
 
     def replace_all(self, namespace: str | None, records: Iterable[R], version: int) -> None:
@@ -93,10 +102,58 @@ class Records(Generic[R]):
                 self.remove(known.namespace, known.name, known.uid)
 
 
-class Cache:
-    """Jobs, VolumeTasks and pods, as last seen. `changed` is told which Job to look at."""
+class Workers:
+    """What the workers in the pods of attempts have told, by the UID of the pod."""
 
     def __init__(self, changed: Callable[[Key], None]) -> None:
+        self._workers: dict[str, WorkerSeen] = {}
+        self._changed = changed
+
+    def get(self, pod_uid: str) -> WorkerSeen | None:
+        """Return what the worker in a pod has told."""
+        return self._workers.get(pod_uid)
+
+    def note_call(
+        self, pod: PodSeen, attempt: int, now: float, progress: Progress | None, activity: int
+    ) -> None:
+        """Take in a sign of life, and whether anything has moved since the last one."""
+        known = self._of_attempt(pod, attempt)
+        if known is None:
+            seen = WorkerSeen(attempt, now, now, progress, activity)
+            self._changed((pod.namespace, pod.job))
+        else:
+            moved = (progress, activity) != (known.progress, known.activity)
+            seen = replace(
+                known,
+                called=now,
+                moved=now if moved else known.moved,
+                progress=progress or known.progress,
+                activity=activity,
+            )
+        self._workers[pod.uid] = seen
+
+    def note_report(self, pod: PodSeen, attempt: int, report: Report) -> None:
+        """Take in what the worker says became of its attempt; the first word counts."""
+        known = self._of_attempt(pod, attempt) or WorkerSeen(attempt, report.at, report.at)
+        self._workers[pod.uid] = replace(
+            known, called=report.at, moved=report.at, report=known.report or report
+        )
+        self._changed((pod.namespace, pod.job))
+
+    def forget(self, pod: PodSeen) -> None:
+        """Drop what a pod's worker has told: the pod is gone."""
+        self._workers.pop(pod.uid, None)
+
+    def _of_attempt(self, pod: PodSeen, attempt: int) -> WorkerSeen | None:
+        known = self._workers.get(pod.uid)
+        return known if known is not None and known.attempt == attempt else None
+
+
+class Cache:
+    """Jobs, VolumeTasks, pods and workers, as last seen. `changed` is told which Job to look at."""
+
+    def __init__(self, changed: Callable[[Key], None]) -> None:
+        self.workers = Workers(changed)
         self.jobs: Records[JobSeen] = Records(lambda job: job.name, changed)
         self.tasks: Records[TaskSeen] = Records(lambda task: task.job, changed)
-        self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed)
+        self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed, self.workers.forget)

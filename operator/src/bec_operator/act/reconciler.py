@@ -100,6 +100,11 @@ class Reconciler:
         self._dirty.add(job)
         self._wake.set()
 
+    def memory(self, job: Key) -> Memory | None:
+        """Return what is remembered of a job."""
+        work = self._jobs.get(job)
+        return work.memory if work is not None else None
+
     async def run(self, ctx: Context) -> None:
         """Reconcile until `stop` is called."""
         self._gate = asyncio.Semaphore(ctx.settings.api_requests)

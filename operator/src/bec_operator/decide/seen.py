@@ -5,6 +5,7 @@ from enum import Enum, auto
 
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.failures import FailureClass, class_of
+from bec_ops.protocol import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,27 @@ class PodSeen:
     def alive(self) -> bool:
         """Whether anything of it may still run."""
         return self.phase not in {"Succeeded", "Failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker says became of its attempt; without a failure, that its marker stands."""
+
+    at: float
+    failure: FailureClass | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """What a worker has told of its attempt, since this process runs."""
+
+    attempt: int
+    called: float  # when it last called
+    moved: float  # when its progress or activity last changed
+    progress: Progress | None = None
+    activity: int = 0
+    report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
