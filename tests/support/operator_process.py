@@ -28,9 +28,10 @@ class Operator:
 
     def __init__(self, kubeconfig: Path, s3: S3, log: Path, **settings: object) -> None:
         self.log = log
-        self.health_port, self.metrics_port = _free_ports(2)
+        self.worker_port, self.health_port, self.metrics_port = _free_ports(3)
         own = {
             "log_format": "plain",
+            "worker_port": self.worker_port,
             "health_port": self.health_port,
             "metrics_port": self.metrics_port,
             **settings,
@@ -82,6 +83,11 @@ class Operator:
         code = self._process.wait(timeout)
         self._process = None
         return code
+
+    @property
+    def worker_url(self) -> str:
+        """Where workers reach it."""
+        return f"http://127.0.0.1:{self.worker_port}"
 
     @property
     def pid(self) -> int:

@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "plain"] = "json"
+    worker_port: int = Field(default=8080, description="The worker API")
     health_port: int = Field(default=8081, description="/healthz")
     metrics_port: int = Field(default=9090, description="/metrics")
     api_requests: int = Field(default=32, ge=1, description="Writes to the API server at once")
@@ -25,6 +26,12 @@ class Settings(BaseSettings):
     )
     relist_every: float = Field(
         default=300.0, gt=0, description="Seconds between two full looks at Jobs and VolumeTasks"
+    )
+    worker_url: str | None = Field(
+        default=None, description="Where workers reach the worker API; unset: they are not told"
+    )
+    heartbeat_seconds: float = Field(
+        default=30.0, gt=0, description="Seconds between two heartbeats of a worker"
     )
     s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL_S3")
     s3_region: str | None = Field(default=None, validation_alias="AWS_REGION")
