@@ -14,4 +14,5 @@ class ExitCode(IntEnum):
     TERMINAL = 65  # no retry can help this volume
     RETRYABLE = 75
     MISCONFIGURED = 78  # no volume of this job can succeed: nothing more is launched
+    KILLED = 137  # for its memory, if the termination message says so; else as RETRYABLE
     INTERRUPTED = 143  # told to stop, and stopped

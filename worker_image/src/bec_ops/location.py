@@ -15,6 +15,9 @@ from bec_ops.volume import Volume, check_id, check_volume
 MAX_PREFIX_BYTES = 1000
 """S3 allows keys of 1,024 bytes; the rest is for the names of the artefacts."""
 
+LOG_FOLDER = "_logs/"
+"""Where, under a task's prefix, the logs of its attempts are."""
+
 _VOLUME_IDS = ("w_id", "i_id", "i_version")
 _KNOWN = ("job_id", *_VOLUME_IDS)
 _REQUIRED = ("job_id", "w_id", "i_id")
@@ -136,6 +139,11 @@ def reports_prefix(template: str, job_id: str) -> str:
     parts = _split(template, known=("job_id",), required=("job_id",), example=_REPORTS_EXAMPLE)
     check_id(job_id)
     return _render(parts, {"job_id": job_id})
+
+
+def log_key(prefix: str, attempt: int) -> str:
+    """Return the key of what an attempt has printed; `prefix` is that of its task, or empty."""
+    return f"{prefix}{LOG_FOLDER}attempt-{attempt}.log"
 
 
 def _render(parts: tuple[str, ...], values: Mapping[str, str]) -> str:

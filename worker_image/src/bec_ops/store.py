@@ -123,10 +123,17 @@ class Store:
         with _answering(bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
-    def upload(self, bucket: str, key: str, path: Path) -> None:
+    def upload(
+        self,
+        bucket: str,
+        key: str,
+        path: Path,
+        content_type: str = "application/octet-stream",
+    ) -> None:
         """Write an object from a file of any size, in parts where it is big."""
+        extra = {"ContentType": content_type}
         with path.open("rb") as file, _answering(bucket, key):
-            self._client.upload_fileobj(file, bucket, key)
+            self._client.upload_fileobj(file, bucket, key, ExtraArgs=extra)
 
     def check_bucket(self, bucket: str) -> None:
         """Raise StoreError if the bucket does not exist or cannot be reached."""
