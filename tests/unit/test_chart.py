@@ -15,6 +15,7 @@ from tests.cluster.binaries import binary
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHART = CHECKOUT / "helm" / "bec-operator"
 IMAGE = "image.repository=registry.example.org/bec-operator"
+REVIEW = "bec-operator-token-review"
 NAMESPACED = "watchNamespaces={texts,images}"
 
 Object = dict[str, Any]
@@ -85,9 +86,9 @@ def test_rights_are_few(values: tuple[str, ...]) -> None:
     rules = [rule for role in roles for rule in role["rules"]]
     granted = {part for rule in rules for field in rule.values() for part in field}
     assert "*" not in granted
-    assert {rule["apiGroups"][0] for rule in rules} == {"", "bec.bdrc.io"}
+    assert {rule["apiGroups"][0] for rule in rules} == {"", "bec.bdrc.io", "authentication.k8s.io"}
     of_core = {name for rule in rules if rule["apiGroups"] == [""] for name in rule["resources"]}
-    assert of_core == {"pods", "configmaps", "events"}
+    assert of_core == {"pods", "pods/status", "pods/log", "configmaps", "events"}
     on_jobs = {verb for rule in operator_rules(*values) for verb in verbs(rule, "jobs")}
     assert on_jobs == {"get", "list", "watch"}
 
@@ -109,13 +110,14 @@ def verbs(rule: Object, resource: str) -> list[str]:
 
 def test_one_role_serves_all_namespaces() -> None:
     assert not of_kind("Role") + of_kind("RoleBinding")
-    (binding,) = of_kind("ClusterRoleBinding")
-    assert binding["roleRef"]["name"] == "bec-operator"
+    bound = {binding["roleRef"]["name"] for binding in of_kind("ClusterRoleBinding")}
+    assert bound == {"bec-operator", REVIEW}
     assert environment()["BEC_OPERATOR_NAMESPACES"]["value"] == ""
 
 
-def test_named_namespaces_give_no_right_elsewhere() -> None:
-    assert not of_kind("ClusterRoleBinding", NAMESPACED)
+def test_named_namespaces_give_no_right_elsewhere_but_to_review_tokens() -> None:
+    (binding,) = of_kind("ClusterRoleBinding", NAMESPACED)
+    assert binding["roleRef"]["name"] == REVIEW
     for kind in ("Role", "RoleBinding"):
         places = [each["metadata"]["namespace"] for each in of_kind(kind, NAMESPACED)]
         assert places == ["texts", "images"]
@@ -128,8 +130,29 @@ def test_named_namespaces_give_no_right_elsewhere() -> None:
 
 def test_cluster_roles_beside_the_operators_own_only_help_users() -> None:
     for role in of_kind("ClusterRole", NAMESPACED):
-        assert role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
-    assert not of_kind("ClusterRole", NAMESPACED, "userRoles.create=false")
+        labels = role["metadata"]["labels"]
+        helps = labels.get("rbac.authorization.k8s.io/aggregate-to-admin") == "true"
+        assert helps is (role["metadata"]["name"] != REVIEW)
+    (role,) = of_kind("ClusterRole", NAMESPACED, "userRoles.create=false")
+    assert role["rules"] == [
+        {
+            "apiGroups": ["authentication.k8s.io"],
+            "resources": ["tokenreviews"],
+            "verbs": ["create"],
+        }
+    ]
+
+
+def test_workers_are_told_of_their_service() -> None:
+    (service,) = [s for s in of_kind("Service") if s["metadata"]["name"].endswith("-workers")]
+    (port,) = service["spec"]["ports"]
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    url = f"http://{name}.{namespace}.svc:{port['port']}"
+    variables = environment("worker.heartbeatSeconds=7")
+    assert variables["BEC_OPERATOR_WORKER_URL"]["value"] == url
+    assert variables["BEC_OPERATOR_HEARTBEAT_SECONDS"]["value"] == "7"
+    assert port["targetPort"] in {each["name"] for each in container()["ports"]}
+    assert service["spec"]["selector"] == deployment()["selector"]["matchLabels"]
 
 
 def test_crds_are_the_generated_ones_and_are_kept() -> None:
@@ -170,6 +193,7 @@ def test_settings_know_every_variable_and_port() -> None:
     assert set(environment("s3.endpoint=https://s3", "s3.region=r")) <= known
     ports = {each["name"]: each["containerPort"] for each in container()["ports"]}
     assert ports == {
+        "workers": fields["worker_port"].default,
         "health": fields["health_port"].default,
         "metrics": fields["metrics_port"].default,
     }
@@ -197,6 +221,7 @@ def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
         ((IMAGE, "watchNamespaces={Texts}"), "does not match pattern"),
         ((IMAGE, "log.level=loud"), "value must be one of"),
         ((IMAGE, "s3.endpoint=s3.example.org"), "does not match pattern"),
+        ((IMAGE, "worker.heartbeatSeconds=0"), "exclusiveMinimum: got 0"),
         ((IMAGE, "serviceAccount.create=false"), "name the service account to use"),
     ],
 )

@@ -47,6 +47,13 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, create, delete]
+# What workers tell is a condition of their pods; the log of one that died is kept for it.
+- apiGroups: [""]
+  resources: [pods/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
 # Volume lists to read, and the ledger of each Job.
 - apiGroups: [""]
   resources: [configmaps]
