@@ -16,3 +16,10 @@ JOB_VOLUMES = Gauge(
     "bec_job_volumes", "Volumes of a job by what became of them", ["namespace", "job", "state"]
 )
 WATCH_AGE = Gauge("bec_watch_age_seconds", "Time since the last sign of a watch", ["namespace"])
+WORKER_CALLS = Counter("bec_worker_calls", "Calls of workers", ["call", "outcome"])
+WORKER_CALL_SECONDS = Histogram(
+    "bec_worker_call_seconds",
+    "Time of a call of a worker; that of `next` may be spent waiting",
+    ["call"],
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+)

@@ -1,0 +1,84 @@
+"""Who is calling: the pod of a token, and the task that the pod was made for."""
+
+from dataclasses import dataclass
+
+import aiohttp
+
+from bec_operator.act.api_server import ApiError, Body, bec, core
+from bec_operator.act.context import Context
+from bec_operator.act.records import pod_of, task_of
+from bec_operator.api.names import pod_name
+from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.worker_api.refusals import RefusedError
+from bec_operator.worker_api.tokens import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A pod of ours, the VolumeTask that controls it, and the attempt that the pod is."""
+
+    pod: PodSeen
+    task: TaskSeen
+    attempt: int
+
+    def check(self, task_uid: str, attempt: int) -> None:
+        """See that a report is about this pod's own task and attempt; raises RefusedError."""
+        if task_uid != self.task.uid:
+            raise RefusedError(
+                "Gone", f"task {task_uid} is over, or it is not the one of pod {self.pod.name}"
+            )
+        if attempt != self.attempt:
+            raise RefusedError("Gone", f"attempt {attempt} is not the one of pod {self.pod.name}")
+
+
+async def find_caller(ctx: Context, identity: Identity) -> Caller:
+    """Return the pod of an identity and its task, from the cache, else from the API server.
+
+    The watches may lag behind a worker. Raises RefusedError: Forbidden for what is not a worker
+    of ours, Gone for what was one, Unavailable if the API server does not answer.
+    """
+    namespace = identity.namespace
+    if ctx.settings.namespaces and namespace not in ctx.settings.namespaces:
+        raise RefusedError("Forbidden", f"this operator does not serve namespace {namespace}")
+    pod = ctx.cache.pods.get(namespace, identity.pod)
+    if pod is None or pod.uid != identity.uid:
+        pod = await _look_for_pod(ctx, identity)
+    if not pod.job or not pod.task or not pod.owner_uid:
+        raise RefusedError("Forbidden", f"pod {pod.name} is not the pod of a task")
+    task = ctx.cache.tasks.get(namespace, pod.task)
+    if task is None or task.uid != pod.owner_uid:
+        task = await _look_for_task(ctx, pod)
+    attempt = len(task.failed) + 1
+    if pod.name != pod_name(task.name, attempt):
+        raise RefusedError("Gone", f"the attempt of pod {pod.name} is over")
+    return Caller(pod, task, attempt)
+
+
+async def _look_for_pod(ctx: Context, identity: Identity) -> PodSeen:
+    raw = await _get(ctx, core(identity.namespace, "pods", identity.pod))
+    pod = pod_of(raw, None, ctx.clock.now()) if raw is not None else None
+    if pod is None or pod.uid != identity.uid:
+        raise RefusedError("Gone", f"pod {identity.pod} is gone")
+    if pod.task:  # as the watch has it
+        ctx.cache.pods.put(pod)
+    return pod
+
+
+async def _look_for_task(ctx: Context, pod: PodSeen) -> TaskSeen:
+    raw = await _get(ctx, bec(pod.namespace, "volumetasks", pod.task))
+    task = task_of(raw) if raw is not None else None
+    if task is None or task.uid != pod.owner_uid:
+        raise RefusedError("Gone", f"the task of pod {pod.name} is gone")
+    ctx.cache.tasks.put(task)
+    return task
+
+
+async def _get(ctx: Context, path: str) -> Body | None:
+    try:
+        return await ctx.api.request("GET", path)
+    except ApiError as error:
+        if error.code == 404:
+            return None
+        raise RefusedError("Unavailable", f"the API server answers with {error.code}") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise RefusedError("Unavailable", "the API server does not answer") from error

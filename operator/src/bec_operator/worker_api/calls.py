@@ -1,0 +1,226 @@
+"""What a worker can call, and what is made of it: noted for the decisions, or answered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from bec_operator.act.cache import Key
+from bec_operator.act.context import Context
+from bec_operator.decide.failures import class_of
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Report
+from bec_operator.worker_api.callers import Caller
+from bec_operator.worker_api.refusals import RefusedError
+from bec_operator.worker_api.sessions import Sessions
+from bec_ops.location import log_key
+from bec_ops.protocol import (
+    LOG_BYTES,
+    AboutAttempt,
+    Accepted,
+    Answer,
+    Assigned,
+    Directive,
+    Done,
+    Failed,
+    Heartbeat,
+    HeartbeatAnswer,
+    Log,
+    Next,
+    Progress,
+    Register,
+    Registered,
+    Request,
+)
+from bec_ops.store import Store, StoreError
+from bec_ops.task import Task
+
+LOOK_EVERY = 0.2  # seconds between two looks whether a job is loaded
+PRUNE_EVERY = 60.0  # seconds
+
+Doing = Callable[[Caller, Any], Awaitable[Answer]]
+
+
+class Calls:
+    """Answers the calls; each raises RefusedError where it is refused.
+
+    `memory_of` gives what the operator remembers of a Job. `answers` has what answers a request of
+    each kind. Once `stopping` is set, nobody waits.
+    """
+
+    def __init__(self, ctx: Context, memory_of: Callable[[Key], Memory | None]) -> None:
+        self.stopping = asyncio.Event()
+        self.answers: Mapping[type[Request], Doing] = {
+            Register: self.register,
+            Next: self.next,
+            Heartbeat: self.heartbeat,
+            Done: self.done,
+            Failed: self.failed,
+            Log: self.log,
+        }
+        self._ctx = ctx
+        self._memory_of = memory_of
+        self._sessions = Sessions()
+        self._pruned = ctx.clock.now()
+
+    async def register(self, caller: Caller, call: Register) -> Registered:
+        """Take a process in; what is known of its attempt stays."""
+        self._prune()
+        session = self._sessions.register(caller.pod.uid, call.process)
+        self._note_alive(caller)
+        return Registered(
+            session=session,
+            worker_id=_worker_id(caller),
+            heartbeat_seconds=self._ctx.settings.heartbeat_seconds,
+        )
+
+    async def next(self, caller: Caller, call: Next) -> Assigned:
+        """Give a pod of its own its one task, as soon as the operator has loaded the job."""
+        self._sessions.check(caller.pod.uid, call.session)
+        self._note_alive(caller)
+        if (
+            self._sessions.given(caller.pod.uid)
+            or self._judge(caller).directive is not Directive.CONTINUE
+        ):
+            return Assigned(over=True)
+        memory = await self._loaded(caller, call.wait)
+        if memory is None:
+            return Assigned()
+        self._sessions.give(caller.pod.uid)
+        return Assigned(task=_task(caller, memory))
+
+    async def heartbeat(self, caller: Caller, call: Heartbeat) -> HeartbeatAnswer:
+        """Note a sign of life, and say what is to be done."""
+        self._check(caller, call)
+        self._note_alive(caller, call.progress, call.activity)
+        return self._judge(caller)
+
+    async def done(self, caller: Caller, call: Done) -> Accepted:
+        """Note that the marker is said to be written: it will be read."""
+        self._check(caller, call)
+        self._note(caller, Report(self._ctx.clock.now()))
+        return Accepted()
+
+    async def failed(self, caller: Caller, call: Failed) -> Accepted:
+        """Note that the attempt is said to have failed."""
+        self._check(caller, call)
+        self._note(caller, Report(self._ctx.clock.now(), class_of(call.failure), call.message))
+        return Accepted()
+
+    async def log(self, caller: Caller, call: Log) -> Accepted:
+        """Store the end of the attempt's output for a worker that cannot."""
+        self._check(caller, call)
+        memory = self._memory(caller)
+        if memory is None:
+            raise RefusedError("Unavailable", "the job is not loaded yet; try again later")
+        bucket = memory.output.bucket
+        key = log_key(memory.prefixes[caller.task.index], call.attempt)
+        body = call.text.encode()[-LOG_BYTES:]
+
+        def put(store: Store) -> None:
+            store.put(bucket, key, body, "text/plain; charset=utf-8")
+
+        try:
+            await self._ctx.storage.call("put", put)
+        except StoreError as error:
+            raise RefusedError("Unavailable", str(error)) from error
+        return Accepted()
+
+    def _check(self, caller: Caller, call: AboutAttempt) -> None:
+        caller.check(call.task_uid, call.attempt)
+        self._sessions.check(caller.pod.uid, call.session)
+        self._sessions.give(caller.pod.uid)  # it has it, whoever gave it
+
+    def _note_alive(
+        self, caller: Caller, progress: Progress | None = None, activity: int | None = None
+    ) -> None:
+        """Note a call; where it tells nothing of progress, there was none."""
+        known = self._ctx.cache.workers.get(caller.pod.uid)
+        if activity is None:
+            activity = known.activity if known is not None else 0
+        progress = progress or (known.progress if known is not None else None)
+        now = self._ctx.clock.now()
+        self._ctx.cache.workers.note_call(caller.pod, caller.attempt, now, progress, activity)
+
+    def _note(self, caller: Caller, report: Report) -> None:
+        self._ctx.cache.workers.note_report(caller.pod, caller.attempt, report)
+
+    def _judge(self, caller: Caller) -> HeartbeatAnswer:
+        """Say whether the work is still wanted."""
+        if unwanted := self._unwanted(caller):
+            return HeartbeatAnswer(directive=Directive.ABORT, reason=unwanted)
+        outcome = _outcome(self._memory(caller), caller.task.index)
+        if outcome is Outcome.WAITING:
+            return HeartbeatAnswer()
+        if outcome is Outcome.SUCCEEDED:  # through this worker itself, most likely
+            return HeartbeatAnswer(directive=Directive.FINISH, reason="the marker is written")
+        return HeartbeatAnswer(directive=Directive.ABORT, reason="the task is over")
+
+    def _unwanted(self, caller: Caller) -> str:
+        """Say why the pod is to stop; empty if it is not."""
+        pod, task = caller.pod, caller.task
+        if pod.stopped is not None:
+            return pod.stopped.message
+        job = self._ctx.cache.jobs.get(pod.namespace, pod.job)
+        if job is None or job.deleting or job.uid != task.owner_uid:
+            return "the Job is deleted"
+        if task.deleting:
+            return "the task is deleted"
+        return "the pod is deleted" if pod.deleting else ""
+
+    def _memory(self, caller: Caller) -> Memory | None:
+        """Return what is remembered of the caller's Job, once that includes its task."""
+        memory = self._memory_of((caller.pod.namespace, caller.pod.job))
+        if memory is None or memory.ledger is None or memory.job.spec is None:
+            return None
+        task = memory.tasks.get(caller.task.index)
+        return memory if task is not None and task.uid == caller.task.uid else None
+
+    async def _loaded(self, caller: Caller, seconds: float) -> Memory | None:
+        """Return the memory of the caller's Job, for which it waits so long at most."""
+        deadline = self._ctx.clock.now() + seconds
+        while (memory := self._memory(caller)) is None:
+            left = deadline - self._ctx.clock.now()
+            if left <= 0 or self.stopping.is_set():
+                return None
+            try:
+                await asyncio.wait_for(self.stopping.wait(), min(LOOK_EVERY, left))
+            except TimeoutError:
+                continue
+        return memory
+
+    def _prune(self) -> None:
+        """Forget the sessions of pods that are gone."""
+        now = self._ctx.clock.now()
+        if now - self._pruned >= PRUNE_EVERY:
+            self._pruned = now
+            self._sessions.keep(pod.uid for pod in self._ctx.cache.pods.all())
+
+
+def _worker_id(caller: Caller) -> str:
+    return f"{caller.pod.name}/{caller.pod.uid}"
+
+
+def _task(caller: Caller, memory: Memory) -> Task:
+    assert memory.job.spec is not None
+    worker, index = memory.job.spec.worker, caller.task.index
+    volume = memory.volumes[index]
+    return Task(
+        job_id=memory.job.job_id,
+        w_id=volume.w_id,
+        i_id=volume.i_id,
+        i_version=volume.i_version,
+        attempt=caller.attempt,
+        task_uid=caller.task.uid,
+        handler=worker.handler or "",
+        output_uri=memory.output_uri(index),
+        parameters=worker.parameters,
+        worker_id=_worker_id(caller),
+    )
+
+
+def _outcome(memory: Memory | None, index: int) -> Outcome:
+    """Return what became of a volume; one that is not loaded yet waits."""
+    if memory is None or memory.ledger is None:
+        return Outcome.WAITING
+    return memory.ledger.outcome(index)

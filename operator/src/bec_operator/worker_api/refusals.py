@@ -1,0 +1,40 @@
+"""Refusals: a word for programs, a sentence for people, and the HTTP status that goes with it."""
+
+from typing import Literal
+
+from bec_ops.protocol import Refusal
+
+Word = Literal[
+    "Unauthenticated",
+    "Forbidden",
+    "Gone",
+    "UnknownSession",
+    "StaleSession",
+    "Invalid",
+    "Unavailable",
+]
+
+STATUS: dict[Word, int] = {
+    "Invalid": 400,
+    "Unauthenticated": 401,
+    "Forbidden": 403,
+    "UnknownSession": 409,
+    "StaleSession": 409,
+    "Gone": 410,
+    "Unavailable": 503,
+}
+
+
+class RefusedError(Exception):
+    """A call that is refused; `status` is HTTP's, by default the one that the word stands for."""
+
+    def __init__(self, word: Word, message: str, status: int | None = None) -> None:
+        super().__init__(f"{word}: {message}")
+        self.word = word
+        self.message = message
+        self.status = status or STATUS[word]
+
+    @property
+    def body(self) -> Refusal:
+        """What the caller is told."""
+        return Refusal(error=self.word, message=self.message)
