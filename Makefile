@@ -51,6 +51,7 @@ bench: setup ## tasks a second and what they cost, beside a native Job
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds
+	$(PY) -m bec_operator.worker_api.openapi docs/worker-api.json
 	$(PY) -m ruff format $(CODE)
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m mypy

@@ -1,4 +1,4 @@
-"""Tokens of pods: as the kubelet gets them for a projected volume, and as nobody should have them."""
+"""Tokens of pods: as the kubelet gets them for its pods, and as nobody should have them."""
 
 import base64
 import json

@@ -110,6 +110,7 @@ class Calls:
     async def log(self, caller: Caller, call: Log) -> Accepted:
         """Store the end of the attempt's output for a worker that cannot."""
         self._check(caller, call)
+        self._note_alive(caller)
         memory = self._memory(caller)
         if memory is None:
             raise RefusedError("Unavailable", "the job is not loaded yet; try again later")
@@ -166,6 +167,8 @@ class Calls:
             return "the Job is deleted"
         if task.deleting:
             return "the task is deleted"
+        if pod.disrupted:
+            return f"the pod is taken away: {pod.reason or 'DisruptionTarget'}"
         return "the pod is deleted" if pod.deleting else ""
 
     def _memory(self, caller: Caller) -> Memory | None:

@@ -57,6 +57,7 @@ def openapi() -> Schema:
                     "description": "The pod's projected service account token",
                 }
             },
+            "responses": _refusals(),
             "schemas": _schemas(),
         },
     }
@@ -69,7 +70,7 @@ def _operation(route: Route) -> Schema:
         "requestBody": {"required": True, "content": _content(route.request)},
         "responses": {
             "200": {"description": _first_line(route.answer), "content": _content(route.answer)},
-            **_refusals(),
+            **{status: {"$ref": f"#/components/responses/{status}"} for status in _refusals()},
         },
     }
 

@@ -1,5 +1,6 @@
 """The worker API over HTTP: who is calling, what is asked, and an answer or a refusal as JSON."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from bec_operator.worker_api.tokens import Tokens
 log = logging.getLogger(__name__)
 
 BODY_BYTES = 128 * 1024
+BODY_SECONDS = 30.0
 STOP_SECONDS = 5.0
 _OTHER = "other"  # what a path that is no call is counted as
 
@@ -80,7 +82,13 @@ def _token(request: web.Request) -> str:
 
 async def _body(route: Route, request: web.Request) -> BaseModel:
     try:
-        return route.request.model_validate_json(await request.read())
+        async with asyncio.timeout(BODY_SECONDS):
+            sent = await request.read()
+        return route.request.model_validate_json(sent)
+    except TimeoutError:
+        raise RefusedError(
+            "Invalid", f"the body did not come within {BODY_SECONDS:.0f} s; send it at once"
+        ) from None
     except web.HTTPRequestEntityTooLarge:
         raise RefusedError(
             "Invalid", f"the body has more than {BODY_BYTES} bytes; send less, and UTF-8 as it is"
