@@ -2,7 +2,15 @@
 
 from typing import Any, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from bec_ops.volume import Volume
 
@@ -36,7 +44,8 @@ class Marker(MarkerVolume):
 
     The volume may be an object of its own or three keys at the top. `success_timestamp` is a
     text or seconds since 1970; BEC's older workers call it `timestamp`. They also write a number
-    as `job_id` beside `job_name`, so one of the two names must be the job's.
+    as `job_id` beside `job_name`, so one of the two names must be the job's. `total_images` is how
+    many items were worked on, `log` the key of the attempt's log under the output prefix.
     """
 
     worker_id: str = Field(min_length=1)
@@ -46,6 +55,17 @@ class Marker(MarkerVolume):
     job_id: str | None = None
     job_name: str | None = None
     volume: MarkerVolume | None = None
+    total_images: int | None = None
+    log: str | None = None
+
+    @field_validator("total_images", "log", mode="wrap")
+    @classmethod
+    def _lenient(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """Pass over a detail that somebody writes otherwise: it does not unmake the marker."""
+        try:
+            return check(value)
+        except ValidationError:
+            return None
 
     @classmethod
     def parse(cls, body: bytes, job_id: str, volume: Volume) -> Self:

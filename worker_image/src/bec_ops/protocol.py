@@ -43,6 +43,11 @@ class Progress(Request):
     total: int | None = Field(default=None, ge=0)
     unit: str = Field(default="items", min_length=1, max_length=32)
 
+    @property
+    def share(self) -> float:
+        """How much of the work is done, from 0 to 1; 0 where the total is not known."""
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
     def __str__(self) -> str:
         """Return it as people read it: `312/480 pages`."""
         of = "" if self.total is None else f"/{self.total}"

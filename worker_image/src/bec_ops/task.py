@@ -5,23 +5,26 @@ import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from bec_ops.faults import explain
 from bec_ops.marker import Marker, MarkerVolume
 from bec_ops.volume import Volume
 
 
 class TaskError(ValueError):
-    """The environment describes no task; the message names the variables."""
+    """There is no such task; the message says what is wrong, and where."""
 
 
 class Task(BaseModel):
     """One task and the attempt at it; fields are named in the environment as their aliases.
 
     `task_uid` is the VolumeTask's, empty where no operator asked for the task. `handler` is which
-    of the image's handlers is meant, empty where it has but one.
+    of the image's handlers is meant, empty where it has but one. The output is a place in S3, or a
+    folder of this machine, `file:///…/`, where an author tries one volume.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -33,21 +36,18 @@ class Task(BaseModel):
     attempt: int = Field(alias="BEC_ATTEMPT", default=1, ge=1)
     task_uid: str = Field(alias="BEC_TASK_UID", default="")
     handler: str = Field(alias="BEC_HANDLER", default="")
-    output_uri: str = Field(alias="BEC_OUTPUT_URI", pattern=r"^s3://[^/]+/.+/$")
+    output_uri: str = Field(alias="BEC_OUTPUT_URI", pattern=r"^(s3://[^/]+/.+|file:///.*)/$")
     parameters: dict[str, Any] = Field(alias="BEC_PARAMETERS", default={})
     worker_id: str = Field(alias="BEC_WORKER_ID", min_length=1)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the task that the operator set; raises TaskError with what is missing or wrong.
-
-        Where `BEC_WORKER_ID` is not set, the host's name, a pod's own, is the worker's id.
-        """
+        """Read the task that the operator set; raises TaskError with what is missing or wrong."""
         found = {name: value for name, value in environ.items() if name.startswith("BEC_")}
         try:
-            return cls.model_validate({"BEC_WORKER_ID": platform.node(), **found})
+            return cls.model_validate({**found, "BEC_WORKER_ID": worker_id(environ)})
         except ValidationError as error:
-            wrong = "; ".join(_sentence(detail) for detail in error.errors())
+            wrong = explain(error, missing="is not set")
             raise TaskError(f"the environment describes no task: {wrong}") from None
 
     @field_validator("parameters", mode="before")
@@ -66,14 +66,33 @@ class Task(BaseModel):
         return Volume(self.w_id, self.i_id, self.i_version)
 
     @property
+    def folder(self) -> Path | None:
+        """The folder that the artefacts go to, if it is none in S3."""
+        path = self.output_uri.removeprefix("file://")
+        return None if path == self.output_uri else Path(path)
+
+    @property
     def bucket(self) -> str:
-        """The bucket that the artefacts go to."""
+        """The bucket that the artefacts go to; raises TaskError if they go to a folder."""
+        if self.folder is not None:
+            raise TaskError(
+                f"the output {self.output_uri} is in no bucket; if the input's bucket is meant, "
+                "make that a parameter, or give an output in S3"
+            )
         return self.output_uri.removeprefix("s3://").partition("/")[0]
 
     @property
     def prefix(self) -> str:
         """The key prefix of the artefacts and the marker, ending in ``/``."""
         return self.output_uri.removeprefix("s3://").partition("/")[2]
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables from which `from_environment` reads this very task."""
+        values = self.model_dump(by_alias=True)
+        return {
+            name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for name, value in values.items()
+        }
 
     def marker(self, **details: Any) -> Marker:
         """Make the marker of this task; `details` are further keys of the worker's own."""
@@ -87,9 +106,6 @@ class Task(BaseModel):
         )
 
 
-def _sentence(detail: Any) -> str:
-    """Say what is wrong with one variable, by its name."""
-    name = detail["loc"][0]
-    if detail["type"] == "missing":
-        return f"{name} is not set"
-    return f"{name}={detail['input']!r}: {detail['msg']}"
+def worker_id(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the worker's id; where none is set, the host's name, which is a pod's own."""
+    return environ.get("BEC_WORKER_ID") or platform.node()

@@ -1,0 +1,149 @@
+"""One attempt at one task, whoever does the work: its begin, its success, its failure."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from bec_ops.environment import Surroundings
+from bec_ops.errors import Failure
+from bec_ops.link import DELIVERY_SECONDS, Link
+from bec_ops.location import log_key
+from bec_ops.memory import oom_kills
+from bec_ops.meter import Meter
+from bec_ops.output_log import OutputLog
+from bec_ops.outputs import Output, Place, open_place
+from bec_ops.stopping import Stop
+from bec_ops.task import Task
+
+LISTED_ERRORS = 100
+"""How many errors of single items a marker lists."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Attempt:
+    """Holds what an attempt needs, and does what its end asks for, in the right order.
+
+    `log` is None where nobody keeps what is printed, `place` where the task says it.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        surroundings: Surroundings,
+        stop: Stop,
+        *,
+        log: OutputLog | None = None,
+        place: Place | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        self.task, self.surroundings, self.stop = task, surroundings, stop
+        self.meter = meter or Meter()
+        self.output = Output(place or open_place(task), task)
+        self.link = Link.open(surroundings, task, self.meter, stop)
+        self._log = log
+        self._details: dict[str, Any] = {}
+        self._errors: list[dict[str, str]] = []
+        self._error_count = 0
+        self._begun = time.monotonic()
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._oom_kills = oom_kills()
+
+    def begin(self) -> None:
+        """Begin to give signs of life."""
+        if self.link is not None:
+            self.link.start()
+
+    def add_details(self, details: dict[str, Any]) -> None:
+        """Add keys of the author's own to the marker; raises ValueError for one that is not."""
+        if reserved := sorted(details.keys() & self._own_details().keys()):
+            raise ValueError(f"the marker's {', '.join(reserved)} is not for you: take other names")
+        self.task.marker(**details).dump()  # what is no JSON is refused while its author looks
+        self._details |= details
+
+    def note_error(self, item: str, message: str) -> None:
+        """Count an item that failed, without the task failing for it."""
+        self._error_count += 1
+        if len(self._errors) < LISTED_ERRORS:
+            self._errors.append({"item": item, "message": message})
+
+    def succeed(self, *, keep_marker: bool = False) -> None:
+        """Write the log, then the marker, then say so; raises what keeps the marker away.
+
+        With `keep_marker` one that stands already is good enough.
+        """
+        self.output.seal()
+        self.keep_log()
+        if not keep_marker or self.output.marker() is None:
+            self.output.put_marker(self.task.marker(**self._own_details(), **self._details))
+        self.finished(None)
+
+    def finished(self, failure: Failure | None) -> None:
+        """Tell the operator of the end, if it knows of the attempt."""
+        if self.link is not None:
+            self.link.end(failure)
+
+    def fail(self, error: BaseException) -> Failure:
+        """Say everywhere why the attempt has failed, and return it. Raises nothing.
+
+        All of it takes at most ten seconds: after a SIGTERM there are not many more.
+        """
+        failure = self._judge(Failure.of(error))
+        _logger.error("%s: %s", failure.failure, failure.message)
+        tell(self.surroundings, failure)
+        log = threading.Thread(target=self.keep_log, daemon=True)
+        log.start()
+        deadline = time.monotonic() + DELIVERY_SECONDS
+        self.finished(failure)
+        log.join(max(deadline - time.monotonic(), 0))
+        return failure
+
+    def _judge(self, failure: Failure) -> Failure:
+        """See the kernel's hand in what nobody understands."""
+        if failure.failure == "Retryable" and oom_kills() > self._oom_kills:
+            return Failure("OutOfMemory", f"a process was killed for its memory; {failure.message}")
+        return failure
+
+    def _own_details(self) -> dict[str, Any]:
+        """Return the marker's keys that are this class's."""
+        details: dict[str, Any] = {
+            "attempt": self.task.attempt,
+            "started": self._started,
+            "duration_seconds": round(time.monotonic() - self._begun, 1),
+            "nb_errors": self._error_count,
+            "errors": self._errors,
+        }
+        if self._log is not None:
+            details["log"] = log_key("", self.task.attempt)
+        if (progress := self.meter.progress) is not None:
+            details |= {"total_images": progress.done, "unit": progress.unit}
+        return details
+
+    def keep_log(self) -> None:
+        """Store the log; without it an attempt is as good as with it."""
+        if self._log is None:
+            return
+        tail = self._log.tail()
+        try:
+            self.output.put_log(log_key("", self.task.attempt), tail)
+        except Exception as error:  # noqa: BLE001 - of whatever kind: the task matters more
+            _logger.warning("the log cannot be stored: %s", error)
+            if self.link is not None:
+                self.link.send_log(tail)
+
+
+def tell(surroundings: Surroundings, failure: Failure) -> None:
+    """Leave the reason of a failure to the kubelet."""
+    try:
+        surroundings.write_termination_message(failure.termination_message())
+    except OSError as error:
+        _logger.warning("no termination message: %s", error)
+
+
+def stopped_at_once(surroundings: Surroundings) -> Callable[[], None]:
+    """Return what is to be done when the second signal ends the process."""
+    return partial(tell, surroundings, Failure("Interrupted", "told to stop twice"))

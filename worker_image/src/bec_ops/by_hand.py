@@ -1,0 +1,145 @@
+"""Tries a worker on one volume, with no cluster: for authors, at a terminal."""
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from bec_ops import protocol
+from bec_ops.attempt import Attempt
+from bec_ops.environment import Surroundings
+from bec_ops.errors import Failure, MisconfiguredError
+from bec_ops.meter import Meter
+from bec_ops.outputs import Place, open_place
+from bec_ops.running import Prepare, show_traceback
+from bec_ops.stopping import Stop, signals_stop
+from bec_ops.task import Task, worker_id
+from bec_ops.volume import Volume, check_volume
+
+JOB_ID = "by-hand"
+"""The job that a volume tried by hand belongs to, unless the author names one."""
+
+_INTERRUPTED = 130  # as a shell says of a Ctrl-C
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an author wants to try. `output` is ``s3://bucket/prefix/`` or a folder."""
+
+    volume: Volume
+    output: str
+    handler: str = ""
+    parameters: str = "{}"
+    job_id: str = JOB_ID
+
+    def task(self) -> Task:
+        """Make the task of it; raises MisconfiguredError or TaskError with what is wrong."""
+        try:
+            check_volume(self.volume)
+        except ValueError as error:
+            raise MisconfiguredError(str(error)) from None
+        variables = {
+            "BEC_JOB_ID": self.job_id,
+            "BEC_HANDLER": self.handler,
+            "BEC_W_ID": self.volume.w_id,
+            "BEC_I_ID": self.volume.i_id,
+            "BEC_I_VERSION": self.volume.i_version,
+            "BEC_OUTPUT_URI": self._uri(),
+            "BEC_PARAMETERS": self.parameters,
+            "BEC_WORKER_ID": worker_id(),
+        }
+        return Task.from_environment(variables)
+
+    def _uri(self) -> str:
+        if not self.output.startswith("s3://"):
+            return f"file://{Path(self.output).resolve()}/"
+        return self.output.rstrip("/") + "/"
+
+
+class Seen:
+    """A place that notes what is written to it, for the author to see."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.names: list[str] = []
+
+    def put(self, name: str, body: bytes, content_type: str) -> None:
+        """Write an object."""
+        self._place.put(name, body, content_type)
+        self.names.append(name)
+
+    def upload(self, name: str, file: Path, content_type: str) -> None:
+        """Write an object from a file."""
+        self._place.upload(name, file, content_type)
+        self.names.append(name)
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object, or None if there is none."""
+        return self._place.get(name)
+
+
+def run_by_hand(wish: Wish, prepare: Prepare, console: Console) -> int:
+    """Do the volume, done before or not, and show what comes of it; 0, 1, or 130 if stopped."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    stop = Stop()
+
+    def at_once() -> None:
+        console.show_cursor()
+        os._exit(_INTERRUPTED)
+
+    try:
+        task = wish.task()
+        with _bar(console) as bar, signals_stop(stop, at_once):
+            seen = Seen(open_place(task))
+            attempt = Attempt(task, Surroundings(), stop, place=seen, meter=_meter(bar))
+            prepare(task)(attempt)
+            attempt.succeed()
+    except BaseException as error:  # noqa: BLE001 - whatever ends the work is shown
+        show_traceback(error)
+        failure = Failure.of(error)
+        console.print(f"[red]{failure.failure}[/]: {escape(failure.message)}")
+        return _INTERRUPTED if failure.failure == "Interrupted" else 1
+    _show(console, task, seen, attempt)
+    return 0
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _meter(bar: Progress) -> Meter:
+    """Return a meter that moves the bar."""
+    row = bar.add_task("working", total=None, unit="")
+
+    def move(progress: protocol.Progress) -> None:
+        bar.update(row, completed=progress.done, total=progress.total, unit=progress.unit)
+
+    return Meter(on_change=move)
+
+
+def _show(console: Console, task: Task, seen: Seen, attempt: Attempt) -> None:
+    marker = attempt.output.marker()
+    assert marker is not None
+    for name in seen.names:
+        console.print(f"[green]wrote[/] {escape(task.output_uri + name)}")
+    details: dict[str, Any] = json.loads(marker.dump())
+    console.print_json(data=details)

@@ -1,0 +1,35 @@
+"""Where jobs write: the worker's own for any volume, and those that it depends on."""
+
+from bec_ops.environment import Surroundings
+from bec_ops.errors import MisconfiguredError
+from bec_ops.location import OutputTemplate
+from bec_ops.task import Task
+from bec_ops.volume import Volume
+
+
+def output_of(job_id: str, volume: Volume) -> tuple[str, str]:
+    """Return bucket and key prefix of a job's output for a volume.
+
+    Raises MisconfiguredError for a job that nobody has told the worker of, TemplateError for a
+    volume that has no place there.
+    """
+    task, surroundings = Task.from_environment(), Surroundings.from_environment()
+    if job_id == task.job_id:
+        if volume == task.volume:
+            return task.bucket, task.prefix
+        if not surroundings.output_template:
+            raise MisconfiguredError(
+                f"where {job_id!r} writes for {volume} is not known: BEC_OUTPUT_TEMPLATE is not "
+                f"set, and {task.output_uri} is for {task.volume} alone"
+            )
+        bucket, _, prefix = surroundings.output_template.removeprefix("s3://").partition("/")
+    elif job_id in surroundings.dependencies:
+        other = surroundings.dependencies[job_id]
+        bucket, prefix = other.bucket, other.prefix
+    else:
+        listed = ", ".join(map(repr, sorted(surroundings.dependencies))) or "none"
+        raise MisconfiguredError(
+            f"where the job {job_id!r} writes is not known: this worker's job is {task.job_id!r}, "
+            f"and the jobs in its BEC_DEPENDENCIES are: {listed}"
+        )
+    return bucket, OutputTemplate.parse(prefix).prefix(job_id, volume)

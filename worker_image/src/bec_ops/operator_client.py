@@ -1,0 +1,130 @@
+"""The worker API, as a worker calls it; the answers are sorted by what to do about them."""
+
+import threading
+import uuid
+from pathlib import Path
+from typing import Any, TypeVar
+
+import urllib3
+from pydantic import BaseModel, ValidationError
+
+from bec_ops import protocol
+from bec_ops.protocol import (
+    AboutAttempt,
+    Heartbeat,
+    HeartbeatAnswer,
+    Refusal,
+    Register,
+    Registered,
+    Request,
+)
+
+A = TypeVar("A", bound=BaseModel)
+
+REPORTS: dict[str, type[AboutAttempt]] = {
+    "done": protocol.Done,
+    "failed": protocol.Failed,
+    "log": protocol.Log,
+}
+"""What is said once about an attempt, by the last part of its path."""
+
+# A worker has better things to do than to wait for its operator.
+_TIMEOUT = urllib3.Timeout(connect=3.0, read=10.0)
+
+
+class UnreachableError(Exception):
+    """The operator does not answer, or cannot now: go on working, and try again later."""
+
+
+class RefusedError(Exception):
+    """The operator refuses a call; `error` is the word for it in `protocol.Refusal`."""
+
+    def __init__(self, error: str, message: str) -> None:
+        super().__init__(f"{error}: {message}")
+        self.error = error
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the operator wants nothing more of this attempt from this process."""
+        return self.error in {"Gone", "StaleSession"}
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same call may be accepted later, such as with the next token."""
+        return self.error in {"Unauthenticated", "StaleSession", "UnknownSession"}
+
+
+class OperatorClient:
+    """Calls one operator as one worker process, from any thread.
+
+    The token is read for each call, since it rotates. A session is opened by the first call, and
+    again whenever the operator does not know it any more.
+    """
+
+    def __init__(self, url: str, token_file: Path | None) -> None:
+        self._url = url.rstrip("/") + protocol.PREFIX
+        self._token_file = token_file
+        self._http = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
+        self._process = uuid.uuid4().hex
+        self._lock = threading.Lock()
+        self._registered: Registered | None = None
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the operator knows of this process."""
+        return self._registered is not None
+
+    def register(self) -> Registered:
+        """Open a session, or return the one that is open."""
+        with self._lock:
+            if self._registered is None:
+                self._registered = self._post(
+                    "register", Register(process=self._process), Registered
+                )
+            return self._registered
+
+    def heartbeat(self, **fields: Any) -> HeartbeatAnswer:
+        """Give a sign of life; `fields` are those of `protocol.Heartbeat` but the session."""
+        return self._call("heartbeat", Heartbeat, fields, HeartbeatAnswer)
+
+    def report(self, kind: str, fields: dict[str, Any]) -> None:
+        """Say something of `REPORTS` about an attempt; `fields` are all but the session."""
+        self._call(kind, REPORTS[kind], fields, protocol.Accepted)
+
+    def _call(
+        self, path: str, request: type[AboutAttempt], fields: dict[str, Any], answer: type[A]
+    ) -> A:
+        session = self.register().session
+        try:
+            return self._post(path, request(session=session, **fields), answer)
+        except RefusedError as refusal:
+            if refusal.error != "UnknownSession":
+                raise
+        with self._lock:
+            if self._registered is not None and self._registered.session == session:
+                self._registered = None
+        return self._post(path, request(session=self.register().session, **fields), answer)
+
+    def _post(self, path: str, request: Request, answer: type[A]) -> A:
+        url = f"{self._url}/{path}"
+        try:
+            headers = {"Content-Type": "application/json", **self._authorization()}
+            body = request.model_dump_json().encode()
+            response = self._http.request("POST", url, body=body, headers=headers, redirect=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(f"{url}: {error}") from None
+        try:
+            if response.status == 200:
+                return answer.model_validate_json(response.data)
+            refusal = Refusal.model_validate_json(response.data)
+        except ValidationError:  # something else than the operator answers there
+            raise UnreachableError(f"{url} answers {response.status}, not as it should") from None
+        if refusal.error == "Unavailable" or response.status >= 500:
+            raise UnreachableError(f"{url}: {refusal.message}")
+        raise RefusedError(refusal.error, refusal.message)
+
+    def _authorization(self) -> dict[str, str]:
+        if self._token_file is None:
+            return {}
+        token = self._token_file.read_text(encoding="ascii").strip()
+        return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,175 @@
+"""Where artefacts go: under the task's prefix in S3, or to a folder when an author tries things."""
+
+import mimetypes
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from bec_ops.errors import MisconfiguredError, RetryableError
+from bec_ops.location import LOG_FOLDER
+from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
+from bec_ops.store import Store
+from bec_ops.task import Task
+
+
+class Place(Protocol):
+    """Objects by their names under one prefix; what fails raises StoreError or OSError."""
+
+    def put(self, name: str, body: bytes, content_type: str) -> None:
+        """Write an object."""
+
+    def upload(self, name: str, file: Path, content_type: str) -> None:
+        """Write an object from a file."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object, or None if there is none."""
+
+
+class S3Place:
+    """A prefix in a bucket."""
+
+    def __init__(self, store: Store, bucket: str, prefix: str) -> None:
+        self._store, self._bucket, self._prefix = store, bucket, prefix
+
+    def put(self, name: str, body: bytes, content_type: str) -> None:
+        """Write an object in one request."""
+        self._store.put(self._bucket, self._prefix + name, body, content_type)
+
+    def upload(self, name: str, file: Path, content_type: str) -> None:
+        """Write an object of any size."""
+        self._store.upload(self._bucket, self._prefix + name, file, content_type)
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object, or None if S3 says that there is none."""
+        return self._store.get(self._bucket, self._prefix + name)
+
+
+class FolderPlace:
+    """A folder of this machine. What stands there is whole: it is written aside, then renamed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, name: str, body: bytes, content_type: str) -> None:
+        """Write a file."""
+        del content_type
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.draft")
+        draft.write_bytes(body)
+        draft.replace(path)
+
+    def upload(self, name: str, file: Path, content_type: str) -> None:
+        """Copy a file."""
+        self.put(name, file.read_bytes(), content_type)
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file's content, or None if there is none."""
+        path = self._folder / name
+        return path.read_bytes() if path.exists() else None
+
+
+class Output:
+    """What one task writes, from any thread, and last of all its marker.
+
+    A write that failed and was not made good fails the task, even if nobody looked at the error.
+    """
+
+    def __init__(self, place: Place, task: Task) -> None:
+        self._place, self._task = place, task
+        self._changed = threading.Condition()
+        self._under_way = 0
+        self._failed: dict[str, Exception] = {}
+        self._sealed = False
+
+    def write(self, name: str, data: bytes | str, content_type: str = "") -> None:
+        """Write an artefact; a text is written in UTF-8."""
+        body = data.encode() if isinstance(data, str) else data
+        kind = content_type or _kind(name)
+        self._write(name, lambda: self._place.put(name, body, kind))
+
+    def upload(self, name: str, file: Path, content_type: str = "") -> None:
+        """Write an artefact from a file."""
+        kind = content_type or _kind(name)
+        self._write(name, lambda: self._place.upload(name, file, kind))
+
+    def seal(self) -> None:
+        """Wait for the artefacts that are being written, and let no further ones begin.
+
+        Raises RetryableError if any could not be written.
+        """
+        with self._changed:
+            self._sealed = True
+            self._changed.wait_for(lambda: not self._under_way)
+            failed = dict(self._failed)
+        for name, error in failed.items():
+            raise RetryableError(
+                f"{len(failed)} of the artefacts could not be written, such as {name}: {error}"
+            ) from error
+
+    def put_log(self, name: str, tail: bytes) -> None:
+        """Write the attempt's log."""
+        self._place.put(name, tail, "text/plain; charset=utf-8")
+
+    def put_marker(self, marker: Marker) -> None:
+        """Say that the task is done, once everything else is written."""
+        self._place.put(MARKER_NAME, marker.dump(), "application/json")
+
+    def marker(self) -> Marker | None:
+        """Return the task's marker; None if there is none, or none that is valid."""
+        body = self._place.get(MARKER_NAME)
+        try:
+            return Marker.parse(body, self._task.job_id, self._task.volume) if body else None
+        except InvalidMarker:
+            return None
+
+    def _write(self, name: str, write: Callable[[], None]) -> None:
+        check_name(name)
+        with self._writing():
+            try:
+                write()
+            except Exception as error:
+                self._failed[name] = error
+                raise
+            self._failed.pop(name, None)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._changed:
+            if self._sealed:
+                raise MisconfiguredError("the task has ended: write all artefacts before that")
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+
+def open_place(task: Task, store: Callable[[], Store] = Store) -> Place:
+    """Return where a task's artefacts go; the store is only made if it is needed."""
+    folder = task.folder
+    return FolderPlace(folder) if folder else S3Place(store(), task.bucket, task.prefix)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of an artefact; raises ValueError that says what to write."""
+    parts = PurePosixPath(name).parts
+    if not name or name != "/".join(parts) or name.startswith("/") or ".." in parts:
+        raise ValueError(f"{name!r} is no name of an artefact: write 'page-1.txt' or 'text/1.txt'")
+    if name == MARKER_NAME:
+        raise ValueError(
+            f"{MARKER_NAME} is written for you, last of all; give your keys to task.details()"
+        )
+    if name.startswith(LOG_FOLDER):
+        raise ValueError(f"{name!r}: {LOG_FOLDER} is the place of logs; choose another folder")
+
+
+def _kind(name: str) -> str:
+    guessed, encoding = mimetypes.guess_type(name)
+    if guessed is None or encoding is not None:
+        return "application/octet-stream"
+    return f"{guessed}; charset=utf-8" if guessed.startswith("text/") else guessed

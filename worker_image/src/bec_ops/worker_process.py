@@ -1,0 +1,143 @@
+"""What the BEC ops functions share: the one task of this process, and the end of the process."""
+
+import atexit
+import logging
+import os
+import sys
+from functools import cache
+from types import TracebackType
+
+from bec_ops.attempt import Attempt, stopped_at_once, tell
+from bec_ops.environment import Surroundings
+from bec_ops.errors import Failure, Interrupted
+from bec_ops.operator_client import RefusedError, UnreachableError
+from bec_ops.output_log import OutputLog
+from bec_ops.stopping import Stop, catch_signals
+from bec_ops.task import Task, TaskError, worker_id
+from bec_ops.volume import Volume
+
+_logger = logging.getLogger(__name__)
+
+
+class WorkerProcess:
+    """From the first call of a function on: keeps the output, catches signals, watches the end."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._surroundings = Surroundings()
+        self._log: OutputLog | None = None
+        self._made: Attempt | None = None
+        self._given = self._ended = False
+        self._failure: Failure | None = None
+        self._uncaught: BaseException | None = None
+        self._show = sys.excepthook
+        sys.excepthook = self._note_uncaught
+        atexit.register(self._at_exit)
+
+    @property
+    def worker_id(self) -> str:
+        """The id of this worker."""
+        return worker_id()
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt under way; raises TaskError if there is none."""
+        if self._made is None or not self._given or self._ended:
+            raise TaskError("there is no task at hand: call get_next_task first")
+        return self._made
+
+    def attempt_at(self, job_id: str, volume: Volume) -> Attempt:
+        """Return the attempt under way if it is at this task; raises TaskError if not."""
+        task = self.attempt.task
+        if (task.job_id, task.volume) != (job_id, volume):
+            raise TaskError(
+                f"the task at hand is {task.job_id!r} of {task.volume}, not {job_id!r} of {volume}"
+            )
+        return self.attempt
+
+    def next_volume(self, job_id: str) -> Volume | None:
+        """Give the pod's volume, once, if it is not done."""
+        attempt = self._open()
+        task = attempt.task
+        if task.job_id != job_id:
+            raise TaskError(f"this worker is there for the job {task.job_id!r}, not for {job_id!r}")
+        if self._given:
+            return None
+        self._given = True
+        if attempt.output.marker() is not None:
+            _logger.info("%s: %s is done already", task.job_id, task.volume)
+            self._ended = True
+            return None
+        attempt.begin()
+        return task.volume
+
+    def register(self) -> str:
+        """Call the operator, if there is one and it answers."""
+        link = self._open().link
+        try:
+            if link is not None:
+                link.register()
+        except (UnreachableError, RefusedError) as error:
+            _logger.warning("not registered: %s", error)
+        return self.worker_id
+
+    def succeed(self, attempt: Attempt) -> None:
+        """End the attempt with the marker, its author's or ours."""
+        attempt.succeed(keep_marker=True)
+        self._ended = True
+
+    def fail(self, attempt: Attempt, error: BaseException) -> None:
+        """End the attempt, and see to it that the process ends accordingly."""
+        self._failure = attempt.fail(error)
+        self._ended = True
+
+    def no_tasks_left(self, job_id: str) -> None:
+        """Say so where the worker's own words go."""
+        _logger.info("%s: no tasks left", job_id or Task.from_environment().job_id)
+
+    def _open(self) -> Attempt:
+        if self._made is None:
+            self._surroundings = Surroundings.from_environment()
+            task, stop = Task.from_environment(), Stop()
+            self._log = OutputLog()
+            catch_signals(stop, stopped_at_once(self._surroundings))
+            self._made = Attempt(task, self._surroundings, stop, log=self._log)
+        return self._made
+
+    def _note_uncaught(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        self._show(kind, error, trace)
+        self._uncaught = error
+
+    def _at_exit(self) -> None:
+        """End an attempt that is still open; correct the exit code where a failure was told."""
+        if os.getpid() != self._pid:  # a fork of the worker, which has its own end
+            return
+        self._end_open_attempt()
+        if self._log is not None:
+            self._log.close()
+        if self._failure is not None:
+            # What was registered to run at exit before this has no turn any more, but logging's.
+            logging.shutdown()
+            os._exit(self._failure.exit_code)
+
+    def _end_open_attempt(self) -> None:
+        error = self._uncaught
+        if self._made is None:
+            if error is not None:  # the environment is wrong, most likely
+                self._failure = Failure.of(error)
+                tell(self._surroundings, self._failure)
+        elif not self._ended:
+            if self._made.stop.seen:
+                error = Interrupted(self._made.stop.reason)
+            if error is not None:
+                self._failure = self._made.fail(error)
+            else:
+                self._made.keep_log()
+
+
+@cache
+def current() -> WorkerProcess:
+    """Return what this process's functions share."""
+    return WorkerProcess()
