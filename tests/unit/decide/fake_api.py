@@ -7,7 +7,7 @@ from typing import Any
 
 from bec_operator.act.api_server import ApiError
 from bec_operator.api.names import TASK_LABEL
-from bec_operator.decide.status import iso
+from bec_operator.decide.moments import iso
 
 Object = dict[str, Any]
 NAMESPACE = "bec"

@@ -1,8 +1,9 @@
 """An S3 in memory, which can be out of order; markers are read by the real code."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
-from bec_ops.store import Reason, Store, StoreError
+from bec_ops.store import ObjectInfo, Reason, Store, StoreError
 
 
 class FakeStore(Store):
@@ -15,6 +16,10 @@ class FakeStore(Store):
     def get(self, bucket: str, key: str) -> bytes | None:
         self.check_bucket(bucket)
         return self.objects.get(key)
+
+    def head(self, bucket: str, key: str) -> ObjectInfo | None:
+        found = self.get(bucket, key)
+        return ObjectInfo("", datetime.now(UTC), len(found)) if found is not None else None
 
     def put(
         self, bucket: str, key: str, body: bytes, content_type: str = "application/octet-stream"

@@ -4,9 +4,16 @@ from typing import Any
 
 import pytest
 
-from bec_operator.decide.ending import classify
+from bec_operator.decide.ending import Ending, classify
 from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen
+from bec_operator.decide.seen import (
+    MarkerSeen,
+    MarkerState,
+    PodSeen,
+    Report,
+    Verdict,
+    WorkerSeen,
+)
 
 ABSENT = MarkerSeen(MarkerState.ABSENT, 0.0)
 
@@ -23,6 +30,19 @@ def _pod(**seen: Any) -> PodSeen:
         ({"exit_code": 1, "message": "boom\n"}, FailureClass.RETRYABLE, "exit 1: boom"),
         ({"exit_code": 75}, FailureClass.RETRYABLE, "exit 75"),
         ({"exit_code": 65, "message": "no pages"}, FailureClass.TERMINAL, "exit 65: no pages"),
+        ({"exit_code": 64}, FailureClass.MISCONFIGURED, "exit 64"),
+        ({"exit_code": 78, "message": "no model"}, FailureClass.MISCONFIGURED, "no model"),
+        ({"exit_code": 143}, FailureClass.INTERRUPTED, "exit 143"),
+        (
+            {"exit_code": 137, "told": FailureClass.OUT_OF_MEMORY, "message": "the child is dead"},
+            FailureClass.OUT_OF_MEMORY,
+            "the child is dead",
+        ),
+        (
+            {"exit_code": 65, "told": FailureClass.RETRYABLE, "message": "what else"},
+            FailureClass.TERMINAL,
+            "what else",
+        ),
         ({"exit_code": 137, "reason": "OOMKilled"}, FailureClass.OUT_OF_MEMORY, "its memory"),
         ({"exit_code": 143, "deleting": True}, FailureClass.DISRUPTED, "taken away: deleted"),
         ({"exit_code": 0, "deleting": True}, FailureClass.DISRUPTED, "taken away"),
@@ -31,17 +51,34 @@ def _pod(**seen: Any) -> PodSeen:
     ],
 )
 def test_classes(seen: dict[str, Any], failure: FailureClass, said: str) -> None:
-    found, message = classify(_pod(**seen), ABSENT)
+    found, message = classify(Ending(_pod(**seen), ABSENT))
     assert found is failure
     assert said in message
 
 
 def test_a_pod_that_is_gone_was_taken_away() -> None:
-    assert classify(None, ABSENT)[0] is FailureClass.DISRUPTED
+    assert classify(Ending(None, ABSENT))[0] is FailureClass.DISRUPTED
 
 
 def test_a_marker_that_is_not_valid_is_told() -> None:
     reading = MarkerSeen(MarkerState.INVALID, 0.0, "it ends in the middle")
-    failure, message = classify(_pod(exit_code=0), reading)
+    failure, message = classify(Ending(_pod(exit_code=0), reading))
     assert failure is FailureClass.MARKER_MISSING
     assert "not valid: it ends in the middle" in message
+
+
+def test_our_own_verdict_stands_whatever_the_pod_looks_like() -> None:
+    verdict = Verdict(FailureClass.STUCK, "no progress for 30m")
+    for pod in (None, _pod(exit_code=143, deleting=True), _pod(exit_code=1)):
+        assert classify(Ending(pod, ABSENT, verdict=verdict)) == (
+            FailureClass.STUCK,
+            "no progress for 30m",
+        )
+
+
+def test_the_last_word_of_a_worker_whose_pod_is_gone_counts() -> None:
+    report = Report(1.0, FailureClass.TERMINAL, "page 7 is torn")
+    worker = WorkerSeen(1, 1.0, 1.0, report=report)
+    assert classify(Ending(None, ABSENT, worker)) == (FailureClass.TERMINAL, "page 7 is torn")
+    done = WorkerSeen(1, 1.0, 1.0, report=Report(1.0))
+    assert classify(Ending(None, ABSENT, done))[0] is FailureClass.DISRUPTED

@@ -20,7 +20,7 @@ from bec_operator.decide.failures import is_final
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen
-from bec_operator.decide.task import TaskView
+from bec_operator.decide.view import TaskView
 from tests.unit.decide.machine import OperatorMachine
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -116,7 +116,6 @@ def _restless(patch: pytest.MonkeyPatch) -> None:
 
 MUTATIONS: list[tuple[Patch, str]] = [
     (_marker_ignored, "rule 1"),
-    (_restart_not_doubted, "rule 1"),
     (_old_pod_not_awaited, "rule 2"),
     (_deleted_before_stored, "rule 4"),
     (_not_reported, "rule 4"),

@@ -8,8 +8,9 @@ from bec_operator.api.job import Condition, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.conditions import find
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.decide.moments import duration, iso
 from bec_operator.decide.seen import Fact, Facts
-from bec_operator.decide.status import Tally, duration, iso, job_status, worth_writing
+from bec_operator.decide.status import Tally, job_status, worth_writing
 from bec_ops.volume import Volume
 
 NOW = 1_800_000_000.0

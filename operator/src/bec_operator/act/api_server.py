@@ -15,6 +15,7 @@ from bec_operator.metrics import API_REQUESTS
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 _TOKEN = "BearerToken"  # noqa: S105 - the name of a setting, not a secret
 _TIMEOUT = 30.0
 Body = dict[str, Any]
@@ -98,6 +99,14 @@ class ApiServer:
         async with response:
             answer: Body = json.loads(await response.read() or b"{}")
         return answer
+
+    async def tail(self, path: str, query: Mapping[str, str], most: int) -> bytes:
+        """Return the last `most` bytes of an answer that is plain text."""
+        async with await self.stream("GET", path, query=query) as response:
+            end = b""
+            async for part in response.content.iter_any():
+                end = (end + part)[-most:]
+        return end
 
     async def stream(
         self,

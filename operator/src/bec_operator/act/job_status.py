@@ -10,7 +10,7 @@ from bec_operator.api.base import API_VERSION
 from bec_operator.api.job import Condition, JobPhase, JobStatus
 from bec_operator.decide.conditions import find
 from bec_operator.decide.memory import JobSeen, Memory
-from bec_operator.decide.status import iso
+from bec_operator.decide.moments import iso
 from bec_operator.metrics import JOB_VOLUMES
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
         ctx.cache.jobs.remove(before.namespace, before.name, before.uid)
         return
     memory.written_at = ctx.clock.now()
+    memory.told_total = memory.throughput.total
     ctx.cache.jobs.put(job_of(written))
     for state, number in status.counts.model_dump().items():
         JOB_VOLUMES.labels(before.namespace, before.name, state).set(number)

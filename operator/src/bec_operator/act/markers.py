@@ -5,7 +5,7 @@ from bec_operator.act.context import Context
 from bec_operator.decide.actions import ReadMarker
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import MarkerSeen, MarkerState
-from bec_ops.marker import InvalidMarker
+from bec_ops.marker import InvalidMarker, Marker
 from bec_ops.store import StoreError
 
 
@@ -28,6 +28,14 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
             memory.facts.storage = trouble
         seen = MarkerSeen(MarkerState.UNKNOWN, asked, str(error))
     else:
-        seen = MarkerSeen(MarkerState.ABSENT if marker is None else MarkerState.VALID, asked)
+        seen = _seen(marker, asked)
     if memory.volumes is volumes:
         memory.note_reading(action.index, seen, trouble)
+
+
+def _seen(marker: Marker | None, asked: float) -> MarkerSeen:
+    if marker is None:
+        return MarkerSeen(MarkerState.ABSENT, asked)
+    return MarkerSeen(
+        MarkerState.VALID, asked, items=marker.total_images or 0, log=marker.log or ""
+    )

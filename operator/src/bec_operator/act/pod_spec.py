@@ -4,10 +4,11 @@ import copy
 import json
 from typing import Any
 
-from bec_operator.api.base import API_VERSION
+from bec_operator.api.base import API_VERSION, seconds
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, WORKER_CONTAINER, pod_name
 from bec_operator.decide.memory import Memory
 from bec_operator.settings import Settings
+from bec_ops.protocol import AUDIENCE
 
 Object = dict[str, Any]
 
@@ -16,6 +17,30 @@ DO_NOT_EVICT = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }
+_TOKEN_FOLDER = "/var/run/secrets/bec.bdrc.io"  # noqa: S105 - a place, not a secret
+_WORK_FOLDER = "/var/lib/bec"
+_TOKEN_SECONDS = 3600  # the kubelet renews it after 80% of that
+_VOLUMES: list[Object] = [
+    {
+        "name": "bec-token",
+        "projected": {
+            "sources": [
+                {
+                    "serviceAccountToken": {
+                        "audience": AUDIENCE,
+                        "expirationSeconds": _TOKEN_SECONDS,
+                        "path": "token",
+                    }
+                }
+            ]
+        },
+    },
+    {"name": "bec-work", "emptyDir": {}},
+]
+_MOUNTS: list[Object] = [
+    {"name": "bec-token", "mountPath": _TOKEN_FOLDER, "readOnly": True},
+    {"name": "bec-work", "mountPath": _WORK_FOLDER},
+]
 _POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 _CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
@@ -36,9 +61,10 @@ def task_pod(
         }
     _set_up_worker(
         next(c for c in spec["containers"] if c["name"] == WORKER_CONTAINER),
-        _environment(memory, index, attempt, settings),
+        _environment(memory, index, task_uid, attempt, settings),
         memory.output.credentials_secret,
     )
+    spec["volumes"] = [*(spec.get("volumes") or []), *_VOLUMES]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -74,17 +100,29 @@ def owner(kind: str, name: str, uid: str) -> Object:
     }
 
 
-def _environment(memory: Memory, index: int, attempt: int, settings: Settings) -> list[Object]:
+def _environment(
+    memory: Memory, index: int, task_uid: str, attempt: int, settings: Settings
+) -> list[Object]:
     assert memory.job.spec is not None
+    output, worker = memory.output, memory.job.spec.worker
+    silent_after = seconds(memory.job.spec.timeouts.heartbeat)
     volume = memory.volumes[index]
     values = {
         "BEC_JOB_ID": memory.job.job_id,
+        "BEC_HANDLER": worker.handler,
         "BEC_W_ID": volume.w_id,
         "BEC_I_ID": volume.i_id,
         "BEC_I_VERSION": volume.i_version,
         "BEC_ATTEMPT": str(attempt),
+        "BEC_TASK_UID": task_uid,
         "BEC_OUTPUT_URI": memory.output_uri(index),
-        "BEC_PARAMETERS": json.dumps(memory.job.spec.worker.parameters, ensure_ascii=False),
+        "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
+        "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
+        "BEC_OPERATOR_URL": settings.worker_url,
+        "BEC_TOKEN_FILE": f"{_TOKEN_FOLDER}/token",
+        # A worker that calls three times within its time-out is not silent for one lost call.
+        "BEC_HEARTBEAT_SECONDS": f"{min(settings.heartbeat_seconds, silent_after / 3):g}",
+        "BEC_WORK_DIR": _WORK_FOLDER,
         "AWS_ENDPOINT_URL_S3": settings.s3_endpoint,
         "AWS_REGION": settings.s3_region,
     }
@@ -110,4 +148,5 @@ def _set_up_worker(container: Object, environment: list[Object], secret: str | N
     if secret is not None:
         sources = container.get("envFrom") or []
         container["envFrom"] = [*sources, {"secretRef": {"name": secret}}]
+    container["volumeMounts"] = [*(container.get("volumeMounts") or []), *_MOUNTS]
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")

@@ -2,14 +2,15 @@
 
 import aiohttp
 
-from bec_operator.act.api_server import ApiError, core
+from bec_operator.act.api_server import STRATEGIC_PATCH, ApiError, Body, core
 from bec_operator.act.checks import template_fact
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.act.records import pod_of
-from bec_operator.api.names import pod_name
-from bec_operator.decide.actions import CreatePod, DeletePod
+from bec_operator.api.names import HEARTBEAT_CONDITION, STOPPED_CONDITION, pod_name
+from bec_operator.decide.actions import CreatePod, DeletePod, RecordHeartbeat, StopPod
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import iso
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 
 
@@ -98,3 +99,52 @@ async def delete_pod(ctx: Context, action: DeletePod) -> None:
         ctx.cache.pods.put(pod_of(answer, pod, ctx.clock.now()))
     else:
         ctx.cache.pods.remove(pod.namespace, pod.name, pod.uid)
+
+
+async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
+    """End an attempt: say on its pod why, so that a restart does not forget it, and delete it."""
+    pod, verdict = action.pod, action.verdict
+    if pod.stopped is None:
+        condition = {
+            "type": STOPPED_CONDITION,
+            "status": "True",
+            "lastTransitionTime": iso(ctx.clock.now()),
+            "reason": verdict.failure.label,
+            "message": verdict.message,
+        }
+        await _set_condition(ctx, pod, condition)
+    task = ctx.cache.tasks.get(pod.namespace, pod.task)
+    if task is not None and task.uid == pod.owner_uid:
+        memory.notes_of(task).verdict = (len(task.failed) + 1, verdict)
+    await delete_pod(ctx, DeletePod(pod))
+
+
+async def record_heartbeat(ctx: Context, memory: Memory, action: RecordHeartbeat) -> None:
+    """Write on a pod when its worker last called, by our own clock, and how far it is."""
+    pod = action.pod
+    condition = {
+        "type": HEARTBEAT_CONDITION,
+        "status": "True",
+        "lastProbeTime": iso(action.called),
+        "reason": "WorkerCalls",
+        "message": action.message,
+    }
+    if pod.called_since is None:
+        condition["lastTransitionTime"] = iso(action.called)
+    await _set_condition(ctx, pod, condition)
+    task = ctx.cache.tasks.get(pod.namespace, pod.task)
+    if task is not None and task.uid == pod.owner_uid:
+        memory.notes_of(task).probed = ctx.clock.now()
+
+
+async def _set_condition(ctx: Context, pod: PodSeen, condition: Body) -> None:
+    """Set one condition of a pod: this kind of patch merges them by type."""
+    patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+    path = core(pod.namespace, "pods", pod.name, "status")
+    try:
+        written = await ctx.api.request("PATCH", path, patch, content_type=STRATEGIC_PATCH)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+        return  # it is gone, as the watch will tell
+    ctx.cache.pods.put(pod_of(written, pod, ctx.clock.now()))

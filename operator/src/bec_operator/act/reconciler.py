@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from bec_operator.act.api_server import ApiError
+from bec_operator.act.attempt_log import keep_log
 from bec_operator.act.cache import Key
 from bec_operator.act.checks import check_storage, check_template, sweep
 from bec_operator.act.context import Context
@@ -17,7 +18,7 @@ from bec_operator.act.job_status import write_status
 from bec_operator.act.ledger import save_ledger
 from bec_operator.act.manifest import load_manifest
 from bec_operator.act.markers import read_marker
-from bec_operator.act.pods import create_pod, delete_pod
+from bec_operator.act.pods import create_pod, delete_pod, record_heartbeat, stop_pod
 from bec_operator.act.tasks import create_task, delete_task, record_task
 from bec_operator.decide.actions import (
     Action,
@@ -27,11 +28,14 @@ from bec_operator.decide.actions import (
     CreateTask,
     DeletePod,
     DeleteTask,
+    KeepLog,
     LoadManifest,
     ReadMarker,
+    RecordHeartbeat,
     RecordTask,
     SaveLedger,
     Settle,
+    StopPod,
     Sweep,
     WriteStatus,
 )
@@ -39,6 +43,7 @@ from bec_operator.decide.conflicts import judge
 from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide
 from bec_operator.decide.memory import Memory
 from bec_operator.metrics import ACTIONS, DECIDE_SECONDS, JOB_VOLUMES
+from bec_ops.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +63,10 @@ _DOINGS: dict[type[Action], Doing] = {
     ReadMarker: read_marker,
     CreateTask: create_task,
     CreatePod: create_pod,
-    RecordTask: lambda ctx, _, action: record_task(ctx, action),
+    RecordTask: record_task,
+    RecordHeartbeat: record_heartbeat,
+    StopPod: stop_pod,
+    KeepLog: keep_log,
     SaveLedger: lambda ctx, memory, _: save_ledger(ctx, memory),
     DeletePod: lambda ctx, _, action: delete_pod(ctx, action),
     DeleteTask: lambda ctx, _, action: delete_task(ctx, action),
@@ -160,12 +168,13 @@ class Reconciler:
         key = (memory.job.namespace, memory.job.name)
         with DECIDE_SECONDS.time():
             pods = ctx.cache.pods.of_job(key)
-            memory.observe(list(ctx.cache.tasks.of_job(key).values()), pods, now)
+            tasks = list(ctx.cache.tasks.of_job(key).values())
+            memory.observe(tasks, pods, now, ctx.cache.workers.get)
             self._judge_conflict(memory, now)
-            actions = decide(Seen(memory, pods, now))
+            actions = decide(Seen(memory, pods, now, 2 * ctx.settings.heartbeat_seconds))
         for action in actions:
             if isinstance(action, Settle):
-                memory.settle(action.task, action.outcome, action.failure)
+                memory.settle(action.task, action.outcome, action.failure, now)
                 self.look_at(key)
             elif action.key not in memory.busy:
                 pause = work.pauses.get(action.key)
@@ -198,7 +207,7 @@ class Reconciler:
                 async with self._gate:
                     await _DOINGS[type(action)](ctx, memory, action)
             work.pauses.pop(action.key, None)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except (ApiError, StoreError, aiohttp.ClientError, TimeoutError) as error:
             outcome = "failed"
             self._pause(ctx, work, action, error)
         except Exception:

@@ -6,10 +6,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from bec_operator.api.job import JobSpec, JobStatus
-from bec_operator.api.names import JOB_LABEL, TASK_LABEL, WORKER_CONTAINER
+from bec_operator.api.names import (
+    HEARTBEAT_CONDITION,
+    JOB_LABEL,
+    STOPPED_CONDITION,
+    TASK_LABEL,
+    WORKER_CONTAINER,
+)
 from bec_operator.api.volume_task import VolumeTaskStatus
+from bec_operator.decide.failures import class_of
 from bec_operator.decide.memory import JobSeen
-from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.moments import epoch
+from bec_operator.decide.seen import PodSeen, TaskSeen, Verdict
+from bec_ops.protocol import TerminationMessage
 
 Object = dict[str, Any]
 MESSAGE_LIMIT = 1024
@@ -66,6 +75,7 @@ def task_of(raw: Object) -> TaskSeen:
         index=spec["index"],
         phase=status.phase,
         message=status.message,
+        progress=status.progress,
         attempts=tuple(status.attempts),
         deleting="deletionTimestamp" in meta,
     )
@@ -90,6 +100,8 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         reason=status.get("reason", ""),
         message=status.get("message", "")[:MESSAGE_LIMIT],
         start_time=status.get("startTime"),
+        called_since=_called_since(status),
+        stopped=_stopped(status),
     )
     pod = _with_worker(pod, _worker_state(status), now)
     if not pod.alive and not pod.worker_ended:
@@ -116,6 +128,24 @@ def _is_disrupted(status: Object) -> bool:
     )
 
 
+def _condition(status: Object, kind: str) -> Object | None:
+    conditions = status.get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def _called_since(status: Object) -> float | None:
+    condition = _condition(status, HEARTBEAT_CONDITION)
+    since = condition.get("lastTransitionTime") if condition is not None else None
+    return epoch(since) if since else None
+
+
+def _stopped(status: Object) -> Verdict | None:
+    condition = _condition(status, STOPPED_CONDITION)
+    if condition is None:
+        return None
+    return Verdict(class_of(condition.get("reason", "")), condition.get("message", ""))
+
+
 def _worker_state(status: Object) -> Object:
     containers = status.get("containerStatuses") or []
     return next((c.get("state") or {} for c in containers if c["name"] == WORKER_CONTAINER), {})
@@ -124,13 +154,16 @@ def _worker_state(status: Object) -> Object:
 def _with_worker(pod: PodSeen, state: Object, now: float) -> PodSeen:
     """Take in the state of container `worker`: a sidecar does not hold up its end."""
     if (ended := state.get("terminated")) is not None:
+        message = ended.get("message") or pod.message
+        told = _told(message)
         return replace(
             pod,
+            told=class_of(told.failure) if told is not None else None,
             worker_ended=True,
             seen_ended=now,
             exit_code=ended.get("exitCode"),
             reason=ended.get("reason", "") if not pod.disrupted else pod.reason,
-            message=(ended.get("message") or pod.message)[-MESSAGE_LIMIT:],
+            message=(message if told is None else told.message)[-MESSAGE_LIMIT:],
             end_time=ended.get("finishedAt"),
         )
     if "running" in state:
@@ -141,3 +174,13 @@ def _with_worker(pod: PodSeen, state: Object, now: float) -> PodSeen:
         waiting=waiting.get("reason", ""),
         waiting_message=waiting.get("message", "")[:MESSAGE_LIMIT],
     )
+
+
+def _told(message: str) -> TerminationMessage | None:
+    """Read what a worker of our library says of its end; None for any other text."""
+    if not message.startswith("{"):
+        return None
+    try:
+        return TerminationMessage.model_validate_json(message)
+    except ValidationError:
+        return None

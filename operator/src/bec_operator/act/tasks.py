@@ -12,8 +12,9 @@ from bec_operator.api.job import VolumeId
 from bec_operator.api.names import JOB_LABEL, task_name
 from bec_operator.api.volume_task import VolumeTaskSpec
 from bec_operator.decide.actions import CreateTask, DeleteTask, RecordTask
-from bec_operator.decide.memory import Memory
+from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.seen import Fact, TaskSeen
+from bec_operator.decide.view import Told
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ async def refresh_task(ctx: Context, namespace: str, name: str) -> TaskSeen | No
     return task
 
 
-async def record_task(ctx: Context, action: RecordTask) -> None:
+async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
     """Write the status of a VolumeTask, if it is still as it was when this was decided."""
     task = action.task
     if action.gone and await find_pod(ctx, task, action.status.attempt):
@@ -95,6 +96,16 @@ async def record_task(ctx: Context, action: RecordTask) -> None:
         await refresh_task(ctx, task.namespace, task.name)
         return
     ctx.cache.tasks.put(task_of(written))
+    now, status = ctx.clock.now(), action.status
+    if action.share is not None:
+        memory.notes_of(task).told = Told(now, action.share)
+    last = status.attempts[-1] if status.attempts else None
+    if last is not None and last.failure == MISCONFIGURED and memory.facts.worker is None:
+        memory.facts.worker = Fact(
+            now,
+            MISCONFIGURED,
+            f"{last.message} ({task.name}); correct spec.worker, and the job goes on",
+        )
     if action.gone:  # made again in the meantime: it has to go before there is another
         await find_pod(ctx, task, action.status.attempt)
     if action.status.message:

@@ -1,5 +1,6 @@
 """What every model of the resources shares."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +36,15 @@ class Resource(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+_DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+
+
+def seconds(duration: str) -> float:
+    """Return the seconds of a duration such as `90s`, `5m` or `1h30m`."""
+    return float(sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([hms])", duration)))
+
+
 def rule(expression: str, message: str, *, field_path: str | None = None) -> dict[str, str]:
     """Return one CEL validation rule in the form that the CRD has it."""
     made = {"rule": expression, "message": message}
@@ -46,6 +56,20 @@ def rule(expression: str, message: str, *, field_path: str | None = None) -> dic
 def validations(*rules: dict[str, str]) -> dict[str, Any]:
     """Return the schema extension that carries CEL rules."""
     return {"x-kubernetes-validations": list(rules)}
+
+
+Duration = Annotated[
+    str,
+    Field(
+        pattern=_DURATION,
+        min_length=2,
+        max_length=24,
+        json_schema_extra=validations(
+            rule("duration(self) > duration('0s')", "give a time above zero, such as 90s or 1h30m")
+        ),
+    ),
+]
+"""A span of time as Kubernetes' users write it."""
 
 
 def immutable(name: str) -> dict[str, str]:

@@ -75,6 +75,7 @@ _JOB_COLUMNS = [
     _column("Failed", ".status.counts.failed", "integer"),
     _column("Waiting", ".status.counts.waiting", "integer"),
     _column("ETA", ".status.eta"),
+    _column("Rate", ".status.rate", priority=1),
     _column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
     _AGE,
     _column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),

@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bec_operator.api.base import Id, Resource, VersionId, immutable, rule, schema, validations
+from bec_operator.api.base import (
+    Duration,
+    Id,
+    Resource,
+    VersionId,
+    immutable,
+    rule,
+    schema,
+    validations,
+)
 
 DEFAULT_PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
@@ -128,9 +137,25 @@ _TEMPLATE_SCHEMA: dict[str, Any] = {
 
 
 class Worker(Resource):
-    """What runs the task: the template of a pod, and the parameters it gets."""
+    """What runs the task: the template of a pod, the handler, and the parameters it gets."""
+
+    model_config = schema(
+        validations(
+            rule(
+                "has(self.handler) == has(oldSelf.handler)",
+                "handler cannot be changed: make a new Job instead",
+            )
+        )
+    )
 
     template: Annotated[dict[str, Any], Field(json_schema_extra={"x-replace": _TEMPLATE_SCHEMA})]
+    handler: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=128,
+        description="Which of the image's handlers is meant, by its exact name",
+        json_schema_extra=validations(immutable("handler")),
+    )
     parameters: dict[str, Any] = Field(
         default_factory=dict,
         description="Free JSON, handed to the worker as BEC_PARAMETERS",
@@ -179,6 +204,14 @@ class Retry(Resource):
     limit: int = Field(default=3, ge=1, le=100, description="Attempts a volume, the first included")
 
 
+class Timeouts(Resource):
+    """How long an attempt may take. Those of heartbeat and progress begin with its first call."""
+
+    heartbeat: Duration = Field(default="5m", description="Without a sign of life: Silent")
+    progress: Duration = Field(default="30m", description="Without any progress: Stuck")
+    task: Duration = Field(default="6h", description="Since the worker runs: TooLong")
+
+
 class History(Resource):
     """How many finished VolumeTasks stay to be looked at."""
 
@@ -208,6 +241,7 @@ class JobSpec(Resource):
     output: Output = Field(json_schema_extra=validations(immutable("output")))
     parallelism: int = Field(default=50, ge=1, le=10000)
     retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
     max_failed: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=_PERCENT)] = Field(
         default="10%",
         description="Past so many failed volumes, a number or a percentage, the Job fails",
@@ -287,6 +321,7 @@ class JobStatus(Resource):
     done: str = Field(default="", description="finished/total")
     percent: str = ""
     eta: str = Field(default="", description="Time left at the rate so far, such as 2h10m")
+    rate: str = Field(default="", description="What workers get done, such as 5200 pages/h")
     start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     completion_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     conditions: list[Condition] = Field(

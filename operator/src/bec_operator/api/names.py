@@ -11,6 +11,10 @@ from bec_ops.volume import Volume
 JOB_LABEL = f"{GROUP}/job"
 TASK_LABEL = f"{GROUP}/task"
 WORKER_CONTAINER = "worker"
+HEARTBEAT_CONDITION = f"{GROUP}/Heartbeat"
+"""The pod condition that tells when the worker last called, and how far it is."""
+STOPPED_CONDITION = f"{GROUP}/Stopped"
+"""The pod condition that tells why the operator has ended the attempt."""
 
 _SLUG_LENGTH = 38
 _HASH_LENGTH = 13  # base32: 65 bits, so 200,000 volumes of a job do not meet

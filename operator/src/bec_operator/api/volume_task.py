@@ -29,6 +29,7 @@ class Attempt(Resource):
     failure: str = Field(default="", description="The failure class; empty while it runs")
     exit_code: int | None = None
     message: str = ""
+    log: str = Field(default="", description="Where the end of its output is, or why it is lost")
 
 
 class VolumeTaskSpec(Resource):

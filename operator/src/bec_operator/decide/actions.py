@@ -7,7 +7,7 @@ from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import VolumeTaskStatus
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.seen import PodSeen, TaskSeen, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,13 @@ class RecordTask(Action):
     """Write the status of a VolumeTask, if it is still as we saw it.
 
     `gone`: it says that a pod is gone, which is worth a look of its own before it is written.
+    `share` is how much of the work is done, where the status tells the progress.
     """
 
     task: TaskSeen
     status: VolumeTaskStatus
     gone: bool = False
+    share: float | None = None
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.task.uid,)
@@ -111,6 +113,44 @@ class DeletePod(Action):
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.pod.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class StopPod(Action):
+    """End an attempt: write on its pod why, then delete it."""
+
+    pod: PodSeen
+    verdict: Verdict
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.pod.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordHeartbeat(Action):
+    """Write on the pod when its worker last called, and how far it is."""
+
+    pod: PodSeen
+    called: float
+    message: str
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.pod.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLog(Action):
+    """See that the end of what a failed attempt has printed stands beside its outputs.
+
+    `pod` is None if it is gone.
+    """
+
+    task: TaskSeen
+    attempt: int
+    pod: PodSeen | None
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.task.uid,)
 
 
 @dataclass(frozen=True, slots=True)

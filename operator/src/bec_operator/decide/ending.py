@@ -1,32 +1,56 @@
 """How an attempt ended that left no valid marker: its failure class, and a sentence."""
 
-from bec_operator.decide.failures import EXIT_TERMINAL, FailureClass
-from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen
+from dataclasses import dataclass
+
+from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
+from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Verdict, WorkerSeen
+from bec_ops.exit_codes import ExitCode
 
 
-def classify(pod: PodSeen | None, reading: MarkerSeen) -> tuple[FailureClass, str]:
-    """Return class and sentence for an attempt. `pod` is None if it is gone.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """All that is known of the end of an attempt.
 
+    `pod` is None if it is gone, `worker` if it never called, `verdict` if we did not end it.
     `reading` is a look at the marker from after the end, and did not show a valid one.
     """
+
+    pod: PodSeen | None
+    reading: MarkerSeen
+    worker: WorkerSeen | None = None
+    verdict: Verdict | None = None
+
+
+def classify(ending: Ending) -> tuple[FailureClass, str]:
+    """Return class and sentence for an attempt."""
+    pod = ending.pod
+    if ending.verdict is not None:
+        return ending.verdict.failure, ending.verdict.message
     if pod is None:
-        return FailureClass.DISRUPTED, "the pod is gone, and it left no marker"
+        return _of_gone(ending.worker)
     if pod.disrupted or pod.deleting or pod.exit_code is None:
         why = pod.reason or ("deleted" if pod.deleting else "lost its node")
         return FailureClass.DISRUPTED, _sentence(f"the pod was taken away: {why}", pod.message)
     if pod.reason == "OOMKilled":
         return FailureClass.OUT_OF_MEMORY, _sentence("killed for its memory", pod.message)
-    if pod.exit_code == 0:
+    if pod.exit_code == ExitCode.DONE:
         what = (
-            f"the marker is not valid: {reading.message}"
-            if reading.state is MarkerState.INVALID
+            f"the marker is not valid: {ending.reading.message}"
+            if ending.reading.state is MarkerState.INVALID
             else "no success.json at the output location"
         )
         return FailureClass.MARKER_MISSING, f"exit 0, but {what}"
-    said = _sentence(f"exit {pod.exit_code}", pod.message)
-    if pod.exit_code == EXIT_TERMINAL:
-        return FailureClass.TERMINAL, said
-    return FailureClass.RETRYABLE, said
+    failure = EXIT_CLASSES.get(pod.exit_code) or pod.told or FailureClass.RETRYABLE
+    said = pod.message if pod.told else _sentence(f"exit {pod.exit_code}", pod.message)
+    return failure, said
+
+
+def _of_gone(worker: WorkerSeen | None) -> tuple[FailureClass, str]:
+    """Judge by the worker's last word, where it had one: of the pod itself nothing is left."""
+    report = worker.report if worker is not None else None
+    if report is not None and report.failure is not None:
+        return report.failure, report.message
+    return FailureClass.DISRUPTED, "the pod is gone, and it left no marker"
 
 
 def _sentence(what: str, detail: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bec_operator.api.job import JobSpec
+from bec_operator.api.job import History, JobSpec
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
 from bec_operator.decide.actions import (
@@ -22,22 +22,23 @@ from bec_operator.decide.actions import (
 )
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.memory import Memory
+from bec_operator.decide.memory import Memory, Notes
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.status import Tally, is_hopeless, job_status, worth_writing
 from bec_operator.decide.task import (
     LINGER,
-    TaskView,
     decide_task,
     failure_status,
     is_blocked,
     success_status,
 )
+from bec_operator.decide.view import Limits, TaskView
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
 LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
 READS_AT_ONCE = 64
 LAUNCHES_AT_ONCE = 500
+_NO_NOTES = Notes()
 _PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 SAVE_AFTER = 5.0  # seconds
 SAVE_AT = 500  # results
@@ -51,6 +52,7 @@ class Seen:
     memory: Memory
     pods: Mapping[str, PodSeen]
     now: float
+    record_every: float = 60.0  # seconds between two heartbeats that are written on a pod
 
 
 def decide(seen: Seen) -> list[Action]:
@@ -74,6 +76,8 @@ def may_launch(memory: Memory, now: float) -> bool:
     facts = memory.facts
     checks = (facts.storage, facts.manifest, facts.template, facts.conflict, facts.sweep)
     if not all(fact is not None and fact.good for fact in checks):
+        return False
+    if facts.worker is not None:
         return False
     if facts.launch is not None and now - facts.launch.at < LAUNCH_AGAIN_AFTER:
         return False
@@ -137,7 +141,9 @@ def _may_read(memory: Memory, index: int, now: float) -> bool:
 
 def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]:
     memory = seen.memory
+    limits = Limits.of(spec.timeouts, spec.retry.limit)
     for index, task in memory.tasks.items():
+        attempt, notes = len(task.failed) + 1, memory.notes.get(task.uid) or _NO_NOTES
         yield TaskView(
             task=task,
             pods=seen.pods,
@@ -146,8 +152,14 @@ def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]
             lost=memory.lost.get(task.uid),
             own=task.uid in memory.born,
             rivals_until=memory.rivals_until(task),
+            worker=notes.worker if notes.worker and notes.worker.attempt == attempt else None,
+            verdict=notes.verdict[1] if notes.verdict and notes.verdict[0] == attempt else None,
+            log=notes.log[1] if notes.log and notes.log[0] == attempt else None,
+            probed=notes.probed,
+            told=notes.told,
             may_launch=may_launch,
-            limit=spec.retry.limit,
+            limits=limits,
+            record_every=seen.record_every,
             locate=memory.output_uri,
             now=seen.now,
         )
@@ -172,7 +184,7 @@ def _settled(seen: Seen, spec: JobSpec, views: list[TaskView]) -> Iterator[Actio
     """Tasks whose end is in the ledger: keep some as history, delete the rest once it is saved."""
     ledger = seen.memory.ledger
     assert ledger is not None
-    room = {TaskPhase.SUCCEEDED: spec.history.succeeded, TaskPhase.FAILED: spec.history.failed}
+    room = _room(spec.history)
     ends = [(_PHASES[ledger.outcome(view.task.index)], view) for view in views]
     ends.sort(key=lambda end: (end[1].task.phase is not end[0], end[1].task.version))
     for phase, view in ends:
@@ -238,9 +250,19 @@ def _tidy(seen: Seen) -> Iterator[Action]:
     job = seen.memory.job
     if job.status.observed_generation != job.generation:
         yield WriteStatus(job.status.model_copy(update={"observed_generation": job.generation}))
-    for task in seen.memory.tasks.values():
-        if not task.terminal:
+    if job.spec is None:
+        return  # what may stay is not known
+    room = _room(job.spec.history)
+    for task in sorted(seen.memory.tasks.values(), key=lambda task: task.version):
+        if task.phase is not None and room.get(task.phase, 0) > 0:
+            room[task.phase] -= 1
+        else:
             yield from _delete(task, seen.pods)
+
+
+def _room(history: History) -> dict[TaskPhase, int]:
+    """Return how many tasks that ended in each way may stay."""
+    return {TaskPhase.SUCCEEDED: history.succeeded, TaskPhase.FAILED: history.failed}
 
 
 def _status(seen: Seen) -> Iterator[Action]:

@@ -1,16 +1,30 @@
 """What the operator remembers of a job between two looks. All of it can be lost at any instant."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bec_operator.api.job import JobSpec, JobStatus, Output
 from bec_operator.api.names import pod_name, task_name
+from bec_operator.decide.conditions import find
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
-from bec_operator.decide.seen import Fact, Facts, MarkerSeen, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.seen import (
+    Fact,
+    Facts,
+    MarkerSeen,
+    MarkerState,
+    PodSeen,
+    TaskSeen,
+    Verdict,
+    WorkerSeen,
+)
+from bec_operator.decide.throughput import Throughput
+from bec_operator.decide.view import Told
 from bec_ops.volume import Volume
+
+MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,21 @@ class JobSeen:
         return (self.spec.job_id if self.spec else None) or self.name
 
 
+def _nobody(_: str) -> WorkerSeen | None:
+    return None
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is known of a task's attempt beside its pod, each with the number of the attempt."""
+
+    worker: WorkerSeen | None = None
+    verdict: tuple[int, Verdict] | None = None  # why we have ended it
+    log: tuple[int, str] | None = None  # where its log is, or why it is lost
+    probed: float = 0.0  # when a heartbeat was last written on the pod
+    told: Told | None = None  # what the VolumeTask says of its progress
+
+
 @dataclass(slots=True)
 class Memory:
     """One job: facts, manifest, ledger, and what cannot be seen twice."""
@@ -52,9 +81,12 @@ class Memory:
     lost: dict[str, float] = field(default_factory=dict)  # task uid → when its pod was missed
     born: set[str] = field(default_factory=set)  # uids of the tasks that this process made
     blocked: dict[int, Fact] = field(default_factory=dict)  # volumes whose names are taken
+    notes: dict[str, Notes] = field(default_factory=dict)  # task uid → of its attempt
+    throughput: Throughput = field(default_factory=Throughput)
     busy: set[tuple[Hashable, ...]] = field(default_factory=set)  # keys of the actions under way
     saved_at: float = 0.0
-    written_at: float = 0.0
+    written_at: float = 0.0  # when the Job's status was last written, and
+    told_total: int = 0  # how many items were done then
     _released: set[int] = field(default_factory=set)  # volumes whose task went, since the load
     _started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
     _rivals: dict[str, float] = field(default_factory=dict)  # task name → older pod last seen alive
@@ -64,6 +96,7 @@ class Memory:
         """Take in a newer state of the Job; a changed spec is checked again."""
         if job.generation != self.job.generation:
             self.facts.template = None
+            self.facts.worker = None
             if self.ledger is None:
                 self.facts.manifest = None
         self.job = job
@@ -80,6 +113,13 @@ class Memory:
         self._released.clear()
         self.facts.manifest = Fact(now)
         self.facts.sweep = None
+        stalled = find(self.job.status, "Stalled")
+        if (
+            stalled is not None
+            and (stalled.status, stalled.reason) == ("True", MISCONFIGURED)
+            and stalled.observed_generation == self.job.generation
+        ):
+            self.facts.worker = Fact(now, MISCONFIGURED, stalled.message)
 
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""
@@ -103,8 +143,17 @@ class Memory:
         self.tasks.clear()
         self.born.clear()
 
-    def observe(self, tasks: Sequence[TaskSeen], pods: Mapping[str, PodSeen], now: float) -> None:
-        """Take in the tasks and pods of the job as they are now."""
+    def observe(
+        self,
+        tasks: Sequence[TaskSeen],
+        pods: Mapping[str, PodSeen],
+        now: float,
+        worker_of: Callable[[str], WorkerSeen | None] = _nobody,
+    ) -> None:
+        """Take in the tasks and pods of the job as they are now.
+
+        `worker_of` says what the worker in the pod of a UID has told.
+        """
         if self.ledger is None:
             self.tasks = {task.index: task for task in tasks if task.owner_uid == self.job.uid}
             return
@@ -113,7 +162,7 @@ class Memory:
             self._release(index, self.tasks[index])
         for index, task in mine.items():
             self.frontier[index] = Look.ACTIVE
-            self._note_pod(task, pods, now)
+            self._note_pod(task, pods, now, worker_of)
         self.tasks = mine
         self._note_old_pods(pods, now)
 
@@ -138,21 +187,46 @@ class Memory:
         self._released.add(index)
         for notes in (self.readings, self.unread, self.blocked):
             notes.pop(index, None)
-        for book in (self._started, self._vetted, self.lost):
+        for book in (self._started, self._vetted, self.lost, self.notes):
             book.pop(task.uid, None)
+        self.throughput.forget(task.uid)
         self.born.discard(task.uid)
 
-    def _note_pod(self, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
+    def _note_pod(
+        self,
+        task: TaskSeen,
+        pods: Mapping[str, PodSeen],
+        now: float,
+        worker_of: Callable[[str], WorkerSeen | None],
+    ) -> None:
         attempt = len(task.failed) + 1
         pod = pods.get(pod_name(task.name, attempt))
         if pod is not None and pod.owner_uid == task.uid:
             self._started[task.uid] = attempt
             self.blocked.pop(task.index, None)
             self.lost.pop(task.uid, None)
+            self._note_worker(task, attempt, worker_of(pod.uid), now)
         elif self._started.get(task.uid) == attempt or task.recorded_begun is not None:
             self.lost.setdefault(task.uid, now)
         else:
             self.lost.pop(task.uid, None)
+
+    def _note_worker(
+        self, task: TaskSeen, attempt: int, worker: WorkerSeen | None, now: float
+    ) -> None:
+        """Keep what a worker has told: its last word is wanted when its pod is gone."""
+        if worker is None or worker.attempt != attempt:
+            return
+        notes = self.notes_of(task)
+        if notes.worker is not None and notes.worker.attempt != attempt:
+            self.throughput.forget(task.uid)
+        notes.worker = worker
+        if worker.progress is not None:
+            self.throughput.note(task.uid, worker.progress, now)
+
+    def notes_of(self, task: TaskSeen) -> Notes:
+        """Return the notes on a task, to be added to."""
+        return self.notes.setdefault(task.uid, Notes())
 
     def _note_old_pods(self, pods: Mapping[str, PodSeen], now: float) -> None:
         """Pods of an older task of the same name must be gone, whatever attempt they are of."""
@@ -225,7 +299,9 @@ class Memory:
         else:
             self.frontier[index] = Look.STARTABLE
 
-    def settle(self, task: TaskSeen, outcome: Outcome, failure: FailureClass | None) -> None:
+    def settle(
+        self, task: TaskSeen, outcome: Outcome, failure: FailureClass | None, now: float
+    ) -> None:
         """Note what became of a task; a failure is a line of the report, too."""
         assert self.ledger is not None
         if self.ledger.outcome(task.index) is not Outcome.WAITING:
@@ -233,6 +309,9 @@ class Memory:
         self.ledger.settle(task.index, outcome, failure or 0)
         self.unread.pop(task.index, None)
         self._rivals.pop(task.name, None)
+        reading = self.readings.get(task.index)
+        if failure is None and reading is not None and (self.throughput.unit or reading.items):
+            self.throughput.note_done(task.uid, reading.items, now)
         if failure is not None:
             self.failures[task.index] = self._report_line(task, failure)
 

@@ -9,6 +9,14 @@ from bec_ops.protocol import Progress
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why the operator ends an attempt."""
+
+    failure: FailureClass
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class PodSeen:
     """A pod of ours, reduced to what decisions need."""
 
@@ -27,6 +35,9 @@ class PodSeen:
     exit_code: int | None = None
     reason: str = ""  # of the worker's end, such as OOMKilled
     message: str = ""  # of the worker's end
+    told: FailureClass | None = None  # what the worker itself says of its end
+    called_since: float | None = None  # when we first wrote on it that the worker calls
+    stopped: Verdict | None = None  # why we have ended it, if we have
     waiting: str = ""  # why the worker cannot start, such as ImagePullBackOff
     waiting_message: str = ""
     start_time: str | None = None  # as the API server has them
@@ -74,6 +85,7 @@ class TaskSeen:
     index: int
     phase: TaskPhase | None = None
     message: str = ""
+    progress: str = ""
     attempts: tuple[Attempt, ...] = ()
     deleting: bool = False
 
@@ -115,6 +127,8 @@ class MarkerSeen:
     state: MarkerState
     asked: float
     message: str = ""
+    items: int = 0  # that were worked on, if it is valid and says so
+    log: str = ""  # key of the log under the prefix, if it is valid and says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +155,4 @@ class Facts:
     conflict: Fact | None = None
     sweep: Fact | None = None
     launch: Fact | None = None  # the last create that the API server refused
+    worker: Fact | None = None  # a worker that said that it is set up wrongly

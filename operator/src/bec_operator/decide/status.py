@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from bec_operator.api.job import Counts, JobPhase, JobStatus
 from bec_operator.api.names import pod_name
@@ -10,9 +9,12 @@ from bec_operator.decide.conditions import conditions
 from bec_operator.decide.failures import is_final
 from bec_operator.decide.ledger import ALREADY_DONE, Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.moments import duration, epoch, iso
+from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.throughput import Throughput
 
 WRITE_EVERY = 2.0  # seconds between two writes that only move counts
+TELL_RATE_EVERY = 30.0  # seconds between two that only move rate and time left
 IMAGE_TROUBLES = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 
 
@@ -23,6 +25,7 @@ class Tally:
     queued: int = 0
     running: int = 0
     retrying: int = 0
+    share: float = 0.0  # of volumes that run: what is done of them
     trouble: tuple[str, str] = ("", "")  # reason and sentence
 
     @property
@@ -37,6 +40,7 @@ class Tally:
             return cls()
         limit = memory.job.spec.retry.limit if memory.job.spec else 0
         queued = running = retrying = 0
+        share = 0.0
         images: dict[str, str] = {}
         for index, task in memory.tasks.items():
             if memory.ledger.outcome(index) is not Outcome.WAITING:
@@ -45,13 +49,20 @@ class Tally:
             mine = pod is not None and pod.owner_uid == task.uid
             if mine or task.uid in memory.lost or is_final(task.failures, limit):
                 running += 1  # or it has run, and its end is not yet settled
+                share += _share(memory, task)
                 if pod is not None and pod.waiting in IMAGE_TROUBLES:
                     images[pod.name] = f"{pod.waiting}: {pod.waiting_message}"
             elif task.failed:
                 retrying += 1
             else:
                 queued += 1
-        return cls(queued, running, retrying, _trouble(memory, images))
+        return cls(queued, running, retrying, share, _trouble(memory, images))
+
+
+def _share(memory: Memory, task: TaskSeen) -> float:
+    notes = memory.notes.get(task.uid)
+    progress = notes.worker.progress if notes is not None and notes.worker is not None else None
+    return progress.share if progress is not None else 0.0
 
 
 def _trouble(memory: Memory, images: dict[str, str]) -> tuple[str, str]:
@@ -79,13 +90,16 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
     started = old.start_time or (moment if phase is not JobPhase.PENDING else None)
     finished = phase in {JobPhase.COMPLETE, JobPhase.FAILED}
     same = counts == old.counts and phase is old.phase
+    moved = memory.throughput.total != memory.told_total
+    stale = not same or (moved and now - memory.written_at >= TELL_RATE_EVERY)
     return JobStatus(
         phase=phase,
         observed_generation=memory.job.generation,
         counts=counts,
         done=f"{counts.finished}/{counts.total}" if counts.total else "",
         percent=f"{100 * counts.finished // counts.total}%" if counts.total else "",
-        eta=old.eta if same else "" if finished else _eta(counts, started, now),
+        eta="" if finished else _eta(counts, started, tally.share, now) if stale else old.eta,
+        rate=_rate(memory.throughput, now) or old.rate if stale else old.rate,
         start_time=started,
         completion_time=(old.completion_time or moment) if finished else None,
         conditions=conditions(
@@ -124,7 +138,8 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
     if memory.job.spec is None:
         return "InvalidSpec", memory.job.problem
     facts = memory.facts
-    for fact in (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep):
+    checks = (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep)
+    for fact in (*checks, facts.worker):
         if fact is not None and not fact.good:
             return fact.reason, fact.message
     if memory.unread:
@@ -193,31 +208,20 @@ def worth_writing(status: JobStatus, memory: Memory, now: float) -> bool:
     return not moved_only or now - memory.written_at >= WRITE_EVERY
 
 
-def _eta(counts: Counts, started: str | None, now: float) -> str:
-    """Return the time left at the rate since the start; empty while there is no rate."""
-    ran = counts.finished - counts.already_done
-    left = counts.total - counts.finished
+def _rate(throughput: Throughput, now: float) -> str:
+    """Return what workers get done, such as `5200 pages/h`; empty while nobody has told."""
+    per_hour = throughput.per_hour(now)
+    return "" if per_hour is None else f"{per_hour:.0f} {throughput.unit}/h"
+
+
+def _eta(counts: Counts, started: str | None, share: float, now: float) -> str:
+    """Return the time left at the rate since the start; empty while there is no rate.
+
+    `share` is what is done of the volumes that run.
+    """
+    ran = counts.finished - counts.already_done + share
+    left = counts.total - counts.finished - share
     if started is None or ran <= 0 or left <= 0:
         return ""
-    elapsed = now - datetime.fromisoformat(started).timestamp()
+    elapsed = now - epoch(started)
     return duration(left * max(elapsed, 1.0) / ran)
-
-
-def duration(seconds: float) -> str:
-    """Return `seconds` as people say it: 45s, 12m, 2h10m, 3d4h."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    minutes = whole // 60
-    if minutes < 60:
-        return f"{minutes}m"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours}h{minutes}m"
-    days, hours = divmod(hours, 24)
-    return f"{days}d{hours}h"
-
-
-def iso(moment: float) -> str:
-    """Return `moment` (epoch seconds) in the form of Kubernetes' times."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

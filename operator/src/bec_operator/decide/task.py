@@ -1,7 +1,6 @@
 """The life of one task: from what is seen of it to what to do about it."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
@@ -9,55 +8,21 @@ from bec_operator.decide.actions import (
     Action,
     CreatePod,
     DeletePod,
+    KeepLog,
     ReadMarker,
     RecordTask,
     Settle,
 )
-from bec_operator.decide.ending import classify
+from bec_operator.decide.ending import Ending, classify
 from bec_operator.decide.failures import is_final
 from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.running import accompany, is_record_due, share_done
+from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.view import TaskView
 
-RECORD_RUNNING_AFTER = 5.0  # seconds: a status that somebody can still read
-LOOK_AGAIN_AFTER = 60.0  # seconds between two looks for the marker of a running task
 TRY_NAME_AFTER = 3.0  # seconds between two tries for a name that somebody else has
 LINGER = 30.0  # seconds that a worker may take to end after its marker was seen
 _NO_MARKER = {MarkerState.ABSENT, MarkerState.INVALID}
-
-
-@dataclass(frozen=True, slots=True)
-class TaskView:
-    """One task with all that bears on it.
-
-    `blocked` says that somebody else has a name that it needs, `lost` is when the pod of its
-    attempt was first missed, `own` whether this process made the task (so that its marker was
-    looked at before), `rivals_until` when somebody else who might write its marker was last seen,
-    `may_launch` whether pods may be made now. `locate` gives the output URI of the volume at an
-    index.
-    """
-
-    task: TaskSeen
-    pods: Mapping[str, PodSeen]
-    reading: MarkerSeen | None
-    blocked: Fact | None
-    lost: float | None
-    own: bool
-    rivals_until: float
-    may_launch: bool
-    limit: int
-    locate: Callable[[int], str]
-    now: float
-
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt that is under way or comes next."""
-        return len(self.task.failed) + 1
-
-    @property
-    def pod(self) -> PodSeen | None:
-        """The pod of that attempt; one of this name that is another task's is none."""
-        pod = self.pods.get(pod_name(self.task.name, self.attempt))
-        return pod if pod is not None and pod.owner_uid == self.task.uid else None
 
 
 def decide_task(view: TaskView) -> Iterator[Action]:
@@ -65,7 +30,7 @@ def decide_task(view: TaskView) -> Iterator[Action]:
     task, pod = view.task, view.pod
     if view.reading is not None and view.reading.state is MarkerState.VALID:
         yield Settle(task, Outcome.SUCCEEDED)
-    elif is_final(task.failures, view.limit):
+    elif is_final(task.failures, view.limits.attempts):
         yield Settle(task, Outcome.FAILED, task.failures[-1])
     elif task.deleting:
         return
@@ -112,27 +77,19 @@ def _may_ask(view: TaskView, since: float) -> bool:
 
 
 def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
-    """While the worker runs: let people see it, and look now and then whether it has succeeded."""
-    if pod.seen_running is None:
-        return
-    running = view.task.recorded_begun
-    if view.now - pod.seen_running >= RECORD_RUNNING_AFTER and (
-        view.task.phase is not TaskPhase.RUNNING or running is None or running.pod_uid != pod.uid
-    ):
+    if is_record_due(view, pod):
         attempts = [*view.task.failed, _attempt(view.attempt, pod)]
-        yield RecordTask(
-            view.task,
-            VolumeTaskStatus(
-                phase=TaskPhase.RUNNING,
-                attempt=view.attempt,
-                node=pod.node,
-                output=view.locate(view.task.index),
-                attempts=attempts,
-            ),
+        progress = view.worker.progress if view.worker is not None else None
+        status = VolumeTaskStatus(
+            phase=TaskPhase.RUNNING,
+            attempt=view.attempt,
+            node=pod.node,
+            progress=str(progress) if progress is not None else "",
+            output=view.locate(view.task.index),
+            attempts=attempts,
         )
-    last_look = max(pod.seen_running, view.reading.asked if view.reading else 0.0)
-    if view.now - last_look >= LOOK_AGAIN_AFTER:
-        yield ReadMarker(view.task.index)
+        yield RecordTask(view.task, status, share=share_done(view))
+    yield from accompany(view, pod)
 
 
 def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Action]:
@@ -140,24 +97,30 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
     if _may_ask(view, since):
         yield ReadMarker(view.task.index)
         return
+    if view.log is None:
+        yield KeepLog(view.task, view.attempt, pod)
+        return
     assert view.reading is not None
-    failure, message = classify(pod, view.reading)
+    verdict = view.verdict or (pod.stopped if pod is not None else None)
+    failure, message = classify(Ending(pod, view.reading, view.worker, verdict))
     ended = _attempt(view.attempt, pod, view.task).model_copy(
         update={
             "failure": failure.label,
             "message": message,
             "exit_code": pod.exit_code if pod else None,
             "end_time": pod.end_time if pod else None,
+            "log": view.log,
         }
     )
     attempts = [*view.task.failed, ended]
-    final = is_final([*view.task.failures, failure], view.limit)
+    final = is_final([*view.task.failures, failure], view.limits.attempts)
     yield RecordTask(
         view.task,
         VolumeTaskStatus(
             phase=TaskPhase.FAILED if final else TaskPhase.RETRYING,
             attempt=view.attempt,
             node=ended.node,
+            progress=view.task.progress,
             message=message,
             output=view.locate(view.task.index),
             attempts=attempts,
@@ -192,6 +155,9 @@ def failure_status(view: TaskView) -> VolumeTaskStatus:
 def success_status(view: TaskView) -> VolumeTaskStatus:
     """Return the status of a task that succeeded and stays to be looked at."""
     ended = _attempt(view.attempt, view.pod, view.task)
+    output = view.locate(view.task.index)
+    if view.reading is not None and view.reading.log:
+        ended = ended.model_copy(update={"log": output + view.reading.log})
     if view.pod is not None:
         ended = ended.model_copy(
             update={"end_time": view.pod.end_time, "exit_code": view.pod.exit_code}
@@ -201,6 +167,6 @@ def success_status(view: TaskView) -> VolumeTaskStatus:
         attempt=view.attempt,
         node=ended.node,
         progress="100%",
-        output=view.locate(view.task.index),
+        output=output,
         attempts=[*view.task.failed, ended],
     )

@@ -1,0 +1,59 @@
+"""Keeps the end of what a failed attempt has printed beside the outputs of its task."""
+
+import logging
+
+import aiohttp
+
+from bec_operator.act.api_server import ApiError, core
+from bec_operator.act.context import Context
+from bec_operator.api.names import WORKER_CONTAINER
+from bec_operator.decide.actions import KeepLog
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import PodSeen
+from bec_ops.location import log_key
+from bec_ops.protocol import LOG_BYTES
+from bec_ops.store import Store, StoreError
+
+log = logging.getLogger(__name__)
+
+_LINES = 2000  # that are asked for; what is more than LOG_BYTES of them is cut
+
+
+async def keep_log(ctx: Context, memory: Memory, action: KeepLog) -> None:
+    """See that the log stands in S3. The worker's own is as good; one that is lost is called so."""
+    bucket = memory.output.bucket
+    key = log_key(memory.prefixes[action.task.index], action.attempt)
+    if await ctx.storage.call("log", lambda store: store.head(bucket, key)) is None:
+        found = await _read(ctx, action.pod)
+        if isinstance(found, str):
+            _note(memory, action, found)
+            return
+        try:
+            await ctx.storage.call("log", lambda store: _put(store, bucket, key, found))
+        except StoreError as error:
+            if error.reason == "Unavailable":
+                raise
+            _note(memory, action, f"lost: {error}")
+            return
+    _note(memory, action, f"s3://{bucket}/{key}")
+
+
+def _put(store: Store, bucket: str, key: str, text: bytes) -> None:
+    store.put(bucket, key, text, "text/plain; charset=utf-8")
+
+
+def _note(memory: Memory, action: KeepLog, what: str) -> None:
+    memory.notes_of(action.task).log = (action.attempt, what)
+
+
+async def _read(ctx: Context, pod: PodSeen | None) -> bytes | str:
+    """Return the end of the log of a pod's worker, or a sentence on why there is none."""
+    if pod is None:
+        return "lost: the pod is gone"
+    path = core(pod.namespace, "pods", pod.name, "log")
+    query = {"container": WORKER_CONTAINER, "tailLines": str(_LINES)}
+    try:
+        return await ctx.api.tail(path, query, LOG_BYTES)
+    except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        log.info("no log of %s/%s: %s", pod.namespace, pod.name, error)
+        return f"lost: {error}" if str(error) else "lost: its node does not answer"

@@ -1,0 +1,28 @@
+"""Moments and spans of time, as Kubernetes and people write them."""
+
+from datetime import UTC, datetime
+
+
+def iso(moment: float) -> str:
+    """Return `moment` (epoch seconds) in the form of Kubernetes' times."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def epoch(moment: str) -> float:
+    """Return the epoch seconds of a time in the form of Kubernetes'."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def duration(seconds: float) -> str:
+    """Return `seconds` as people say it: 45s, 12m, 2h10m, 3d4h."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{minutes}m"
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours}h"

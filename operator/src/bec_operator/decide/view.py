@@ -1,0 +1,79 @@
+"""One task with all that bears on it: what decisions about it are made from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+from bec_operator.api.base import seconds
+from bec_operator.api.job import Timeouts
+from bec_operator.api.names import pod_name
+from bec_operator.decide.seen import Fact, MarkerSeen, PodSeen, TaskSeen, Verdict, WorkerSeen
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a job allows an attempt: how many of them, and seconds of each time-out."""
+
+    attempts: int
+    heartbeat: float
+    progress: float
+    task: float
+
+    @classmethod
+    @lru_cache
+    def of(cls, timeouts: Timeouts, attempts: int) -> Self:
+        """Return the limits that a job's spec gives."""
+        times = (timeouts.heartbeat, timeouts.progress, timeouts.task)
+        return cls(attempts, *map(seconds, times))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a VolumeTask was last made to say of its progress."""
+
+    at: float
+    share: float  # of the work that was done
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One task with all that bears on it.
+
+    `blocked` says that somebody else has a name that it needs, `lost` is when the pod of its
+    attempt was first missed, `own` whether this process made the task (so that its marker was
+    looked at before), `rivals_until` when somebody else who might write its marker was last seen,
+    `may_launch` whether pods may be made now. `worker` and `verdict` are of its attempt, `log` is
+    what became of the log of it, None while nobody has looked. `probed` is when a heartbeat was
+    last written on a pod of it, `record_every` the seconds between two. `locate` gives the output
+    URI of the volume at an index.
+    """
+
+    task: TaskSeen
+    pods: Mapping[str, PodSeen]
+    reading: MarkerSeen | None
+    blocked: Fact | None
+    lost: float | None
+    own: bool
+    rivals_until: float
+    worker: WorkerSeen | None
+    verdict: Verdict | None
+    log: str | None
+    probed: float
+    told: Told | None
+    may_launch: bool
+    limits: Limits
+    record_every: float
+    locate: Callable[[int], str]
+    now: float
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that is under way or comes next."""
+        return len(self.task.failed) + 1
+
+    @property
+    def pod(self) -> PodSeen | None:
+        """The pod of that attempt; one of this name that is another task's is none."""
+        pod = self.pods.get(pod_name(self.task.name, self.attempt))
+        return pod if pod is not None and pod.owner_uid == self.task.uid else None
