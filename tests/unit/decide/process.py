@@ -47,7 +47,7 @@ class _Api(ApiServer):
         answer: Object = await call
         return answer
 
-    async def tail(self, path: str, query: Mapping[str, str], most: int) -> bytes:
+    async def tail(self, path: str, query: Mapping[str, str], most: int) -> bytes:  # noqa: ARG002
         def none() -> bytes:
             raise ApiError(500, "InternalError", f"no log of {path}, nor {most} bytes of it")
 
