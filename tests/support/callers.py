@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import urllib3
 
 from bec_ops.protocol import PREFIX
-from tests.support.kube import Body
+from tests.support.kube import Body, Kube
+from tests.support.pods import PlayedPod
+from tests.support.tokens import pod_token
+
+_SECONDS = 70.0  # more than the longest wait of `next`
 
 
 @dataclass(frozen=True)
@@ -25,26 +29,37 @@ class Answer:
 
 
 class CallingWorker:
-    """One process in a pod, calling `url` with `token`; `about` is what its reports are about."""
+    """One process in a pod, calling the operator at `url` with `token`.
+
+    `about` is the task and the attempt that its reports name.
+    """
 
     def __init__(self, url: str, token: str, about: Body | None = None) -> None:
         self.url = url
         self.token = token
-        self.about = about or {}
+        self.about = about or {"task_uid": "none", "attempt": 1}
         self.process = uuid4().hex
         self.session = "none"
         self._http = urllib3.PoolManager(retries=False)
 
+    @classmethod
+    def of(cls, pod: PlayedPod, kube: Kube, url: str) -> Self:
+        """Return the process in a pod that is played, with the token that it would find there."""
+        found = kube.get(pod.path)
+        owner = found["metadata"]["ownerReferences"][0]["uid"]
+        about = {"task_uid": owner, "attempt": pod.task.attempt}
+        return cls(url, pod_token(kube, found), about)
+
     def send(self, call: str, body: bytes, **headers: str) -> Answer:
-        """Send whatever bytes as the body of a call."""
+        """Send whatever bytes as the body of a call; headers of one's own replace the usual."""
         sent = {"Authorization": f"Bearer {self.token}", **headers}
         response = self._http.request(
-            "POST", f"{self.url}{PREFIX}/{call}", body=body, headers=sent, timeout=70.0
+            "POST", f"{self.url}{PREFIX}/{call}", body=body, headers=sent, timeout=_SECONDS
         )
         return Answer(response.status, json.loads(response.data))
 
     def call(self, call: str, **fields: Any) -> Answer:
-        """Make a call, within the session."""
+        """Make a call within the session."""
         return self.send(call, json.dumps({"session": self.session, **fields}).encode())
 
     def report(self, call: str, **fields: Any) -> Answer:

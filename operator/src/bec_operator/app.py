@@ -22,6 +22,7 @@ from bec_operator.observe.engine import run_kopf
 from bec_operator.observe.pods import PodWatch
 from bec_operator.observe.resources import keep_relisting, relist
 from bec_operator.settings import Settings
+from bec_operator.worker_api.server import WorkerApi
 from bec_ops.store import Store
 
 log = logging.getLogger(__name__)
@@ -39,20 +40,28 @@ async def serve(settings: Settings) -> None:
         clock=Clock(),
         settings=settings,
     )
+    worker_api = WorkerApi(ctx, reconciler.memory)
     namespaces: list[str | None] = [*settings.namespaces] or [None]
     watches = [PodWatch(ctx, namespace) for namespace in namespaces]
     try:
         await _take_in(ctx, watches, namespaces)
         for watch in watches:
             WATCH_AGE.labels(watch.scope).set_function(partial(getattr, watch, "age"))
+        await worker_api.start()
+
+        async def end_well() -> None:
+            await worker_api.stop()
+            await reconciler.stop()
+
         parts = [
             *(watch.run() for watch in watches),
             *(keep_relisting(ctx, namespace) for namespace in namespaces),
             reconciler.run(ctx),
-            run_kopf(ctx, watches, reconciler.stop),
+            run_kopf(ctx, watches, end_well),
         ]
         await _until_one_ends(parts)
     finally:
+        await worker_api.stop()
         ctx.storage.close()
         await api.close()
 

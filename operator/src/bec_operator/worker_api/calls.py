@@ -116,7 +116,8 @@ class Calls:
             raise RefusedError("Unavailable", "the job is not loaded yet; try again later")
         bucket = memory.output.bucket
         key = log_key(memory.prefixes[caller.task.index], call.attempt)
-        body = call.text.encode()[-LOG_BYTES:]
+        # The cut may go through a character.
+        body = call.text.encode()[-LOG_BYTES:].decode(errors="ignore").encode()
 
         def put(store: Store) -> None:
             store.put(bucket, key, body, "text/plain; charset=utf-8")
