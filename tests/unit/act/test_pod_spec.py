@@ -14,12 +14,13 @@ VOLUME = Volume("W1", "I/1", "v-2")
 SETTINGS = Settings(AWS_ENDPOINT_URL_S3="http://s3:8333", AWS_REGION="us-east-1")  # type: ignore[call-arg]
 
 
-def _pod(template: dict[str, Any], **output: Any) -> dict[str, Any]:
+def _pod(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> dict[str, Any]:
     spec = JobSpec.model_validate(
         {
             "volumes": {"items": [{"wId": "W1", "iId": "I/1", "iVersion": "v-2"}]},
             "worker": {"template": template, "parameters": {"model": "བོད $(HOME)"}},
             "output": {"bucket": "bec", **output},
+            "timeouts": {"heartbeat": heartbeat},
         }
     )
     memory = Memory(JobSeen("ns", "ocr", "job-uid", 1, 1, "2026", spec))
@@ -63,6 +64,23 @@ def test_it_never_restarts_and_holds_no_kubernetes_rights() -> None:
     spec = _pod({"spec": {**SIMPLE["spec"], "restartPolicy": "Always"}})["spec"]
     assert spec["restartPolicy"] == "Never"
     assert spec["automountServiceAccountToken"] is False
+
+
+def test_its_only_token_is_for_the_operator_alone() -> None:
+    own = {"name": "models", "emptyDir": {}}
+    spec = _pod({"spec": {**SIMPLE["spec"], "volumes": [own]}})["spec"]
+    assert [volume["name"] for volume in spec["volumes"]] == ["models", "bec-token", "bec-work"]
+    (source,) = spec["volumes"][1]["projected"]["sources"]
+    assert source["serviceAccountToken"]["audience"] == "bec.bdrc.io"
+    mounts = {m["name"]: m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+    plain = _plain({"spec": spec})
+    assert plain["BEC_TOKEN_FILE"] == f"{mounts['bec-token']}/token"
+    assert plain["BEC_WORK_DIR"] == mounts["bec-work"]
+
+
+def test_it_calls_three_times_within_the_time_out_at_least() -> None:
+    assert _plain(_pod(SIMPLE))["BEC_HEARTBEAT_SECONDS"] == "30"
+    assert _plain(_pod(SIMPLE, heartbeat="12s"))["BEC_HEARTBEAT_SECONDS"] == "4"
 
 
 def test_it_is_restricted_unless_the_template_says_otherwise() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bec_operator.act.records import job_of, pod_of
-from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.seen import PodSeen, Verdict
 
 NOW = 1000.0
 
@@ -96,3 +97,22 @@ def test_a_spec_that_cannot_be_read_is_a_problem_with_a_place() -> None:
 def test_a_status_that_somebody_else_broke_is_taken_for_none() -> None:
     job = job_of({**_raw({"counts": {"total": "many"}}), "spec": {}})
     assert job.status.counts.total == 0
+
+
+def test_the_last_word_of_a_worker_of_our_library_is_understood() -> None:
+    word = '{"class": "OutOfMemory", "message": "a child was killed"}'
+    pod = _seen("Failed", _worker({"terminated": {"exitCode": 137, "message": word}}))
+    assert (pod.told, pod.message) == (FailureClass.OUT_OF_MEMORY, "a child was killed")
+    for other in ('{"class": "Nonsense"}', '{"half', "[1]", "plain"):
+        pod = _seen("Failed", _worker({"terminated": {"exitCode": 1, "message": other}}))
+        assert (pod.told, pod.message) == (None, other)
+
+
+def test_what_we_wrote_on_the_pod_is_read_again() -> None:
+    written = [
+        {"type": "bec.bdrc.io/Heartbeat", "lastTransitionTime": "1970-01-01T00:16:40Z"},
+        {"type": "bec.bdrc.io/Stopped", "reason": "TooLong", "message": "it ran for 6h"},
+    ]
+    pod = _seen("Running", _worker({"running": {}}), conditions=written)
+    assert pod.called_since == NOW
+    assert pod.stopped == Verdict(FailureClass.TOO_LONG, "it ran for 6h")
