@@ -1,24 +1,23 @@
-"""The OCR worker: reads one volume's page images with Tesseract, then ends.
+"""The OCR worker: reads the page images of a volume with Tesseract.
 
 Input are the images under `images/{w_id}/{i_id}/` of the job's bucket. Output are a text file a
-page, `volume.json` with what was done, and last of all the success marker. It exits 65 if the
-volume can never be read, 75 if S3 should be asked again later, 78 if the job is set up wrongly.
+page, and `volume.json` with what was done. A page that is no image is listed in the marker, and
+its volume succeeds without it; a volume of which no page can be read has failed for good.
 """
 
 import json
-import os
 import subprocess
-import sys
 import time
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from bec_ops import MisconfiguredError, TerminalError, worker
 from bec_ops.location import escape
-from bec_ops.marker import MARKER_NAME
-from bec_ops.store import Store, StoreError
-from bec_ops.task import Task, TaskError
+from bec_ops.running_task import RunningTask
+from bec_ops.store import Store
 from bec_ops.volume import Volume
 
 # A page lit from one side has no one threshold for all of its ink: Sauvola's method looks at the
@@ -37,7 +36,7 @@ class Parameters(BaseModel):
 
 
 class UnreadableError(Exception):
-    """Trying again would change nothing: there is no page, or one is not an image."""
+    """This page will never be read."""
 
 
 def images_prefix(volume: Volume) -> str:
@@ -45,93 +44,61 @@ def images_prefix(volume: Volume) -> str:
     return f"images/{escape(volume.w_id)}/{escape(volume.i_id)}/"
 
 
-def main() -> int:
-    """Run the task that the environment describes, and return the exit code."""
-    try:
-        task = Task.from_environment()
-        parameters = Parameters.model_validate(task.parameters)
-        _check_languages(parameters.languages)
-        read_volume(task, parameters, Store())
-    except (TaskError, ValidationError) as error:
-        return _complain(os.EX_CONFIG, error)
-    except UnreadableError as error:
-        return _complain(os.EX_DATAERR, error)
-    except StoreError as error:
-        return _complain(os.EX_TEMPFAIL, error)
-    return os.EX_OK
-
-
-def read_volume(task: Task, parameters: Parameters, store: Store) -> None:
-    """Read all pages, and write the marker once everything else is written."""
-    prefix = images_prefix(task.volume)
-    keys = sorted(
-        key for key in store.list_keys(task.bucket, prefix) if PurePosixPath(key).suffix in _IMAGES
-    )
-    if not keys:
-        raise UnreadableError(f"no page images under s3://{task.bucket}/{prefix}")
+@worker.job("ocr", parameters=Parameters)
+def ocr(task: RunningTask, parameters: Parameters) -> None:
+    """Read all pages of a volume."""
+    check_languages(parameters.languages)
+    store, prefix = Store(), images_prefix(task.volume)
+    found = store.list_keys(task.bucket, prefix)
+    keys = sorted(key for key in found if PurePosixPath(key).suffix in _IMAGES)
     pages = []
-    for number, key in enumerate(keys, start=1):
-        pages.append(read_page(task, parameters, store, key))
-        print(f"{number}/{len(keys)} pages", flush=True)
+    for key in task.track(keys):
+        try:
+            pages.append(read_page(task, parameters, store, key))
+        except UnreadableError as error:
+            task.note_error(key, error)
+    if not pages:
+        raise TerminalError(f"no page that can be read under s3://{task.bucket}/{prefix}")
     summary = {
         "job_id": task.job_id,
         "volume": task.volume._asdict(),
         "parameters": parameters.model_dump(),
         "pages": pages,
     }
-    body = json.dumps(summary, ensure_ascii=False, indent=1).encode()
-    store.put(task.bucket, f"{task.prefix}volume.json", body, "application/json")
-    marker = task.marker(total_images=len(pages)).dump()
-    store.put(task.bucket, task.prefix + MARKER_NAME, marker, "application/json")
+    task.write("volume.json", json.dumps(summary, ensure_ascii=False, indent=1))
 
 
-def read_page(task: Task, parameters: Parameters, store: Store, key: str) -> dict[str, Any]:
+def read_page(task: RunningTask, parameters: Parameters, store: Store, key: str) -> dict[str, Any]:
     """Read one page, write its text, and say what was read."""
     begun = time.monotonic()
-    image = store.get(task.bucket, key)
-    if image is None:
-        raise UnreadableError(f"s3://{task.bucket}/{key} was listed and is gone")
-    text = _recognise(image, parameters, key)
-    name = f"{PurePosixPath(key).stem}.txt"
-    store.put(task.bucket, task.prefix + name, text, "text/plain; charset=utf-8")
+    options = ("-l", parameters.languages, "--dpi", str(parameters.dpi), *_THRESHOLDING)
+    command = ("tesseract", "stdin", "stdout", *options)
+    image = store.get(task.bucket, key) or b""  # taken away since it was listed
+    done = subprocess.run(command, input=image, capture_output=True, check=False)
+    if done.returncode < 0:  # a signal, such as the kernel's for too much memory: not the image's
+        done.check_returncode()
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise UnreadableError(f"Tesseract ends with {done.returncode}: {said}")
+    text, name = done.stdout.decode(), f"{PurePosixPath(key).stem}.txt"
+    task.write(name, text)
     return {
         "image": key,
         "text": name,
         "words": len(text.split()),
-        "characters": len(text.decode()),
+        "characters": len(text),
         "seconds": round(time.monotonic() - begun, 2),
     }
 
 
-def _recognise(image: bytes, parameters: Parameters, key: str) -> bytes:
-    """Return the text of an image in UTF-8."""
-    options = ("-l", parameters.languages, "--dpi", str(parameters.dpi), *_THRESHOLDING)
-    command = ("tesseract", "stdin", "stdout", *options)
-    done = subprocess.run(command, input=image, capture_output=True, check=False)
-    if done.returncode < 0:  # a signal, such as the kernel's for too much memory: not the image's
-        done.check_returncode()
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
-        raise UnreadableError(f"Tesseract cannot read {key} (exit {done.returncode}): {said}")
-    return done.stdout
-
-
-def _check_languages(wanted: str) -> None:
-    listed = subprocess.run(("tesseract", "--list-langs"), capture_output=True, check=True).stdout
-    known = listed.decode().split("\n")[1:]  # the first line is a heading
-    missing = [name for name in wanted.split("+") if name not in known]
-    if missing:
-        raise TaskError(
-            f"parameters.languages: this image has no {' or '.join(missing)}; "
-            f"it has {', '.join(name for name in known if name)}"
+@cache
+def check_languages(wanted: str) -> None:
+    """See that Tesseract has the languages; raises MisconfiguredError."""
+    command = ("tesseract", "--list-langs")
+    listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    known = listed.splitlines()[1:]  # the first line is a heading
+    if missing := set(wanted.split("+")).difference(known):
+        raise MisconfiguredError(
+            f"parameters.languages: this image has no {' or '.join(sorted(missing))}; "
+            f"it has {', '.join(known)}"
         )
-
-
-def _complain(code: int, error: Exception) -> int:
-    # The last of what a failed container says becomes its termination message.
-    print(error, file=sys.stderr)
-    return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())
