@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bec_ops.store import Store, StoreError
@@ -17,9 +17,9 @@ _CHART = CHECKOUT / "helm" / "bec-operator"
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
-def load_images(cluster: Cluster, report: Callable[[str], None]) -> None:
-    """Build the images of the operator and the OCR worker where needed, and load them."""
-    for name in ("operator", "ocr"):
+def load_images(cluster: Cluster, names: Iterable[str], report: Callable[[str], None]) -> None:
+    """Build images where needed, and load them."""
+    for name in names:
         report(f"image {image_ref(name)}")
         cluster.load_image(archive(name), image_ref(name))
 
@@ -37,8 +37,11 @@ def add_namespace(cluster: Cluster, name: str) -> None:
         cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(resource))
 
 
-def install_operator(cluster: Cluster) -> None:
-    """Install the chart, or upgrade it, and wait until the operator is ready."""
+def install_operator(cluster: Cluster, *more: str) -> None:
+    """Install the chart, or upgrade it, and wait until the operator is ready.
+
+    `more` are further arguments of `helm upgrade`.
+    """
     add_namespace(cluster, OPERATOR_NAMESPACE)
     repository, tag = image_ref("operator").rsplit(":", 1)
     values = {
@@ -54,7 +57,9 @@ def install_operator(cluster: Cluster) -> None:
     settings = (f"--set-string={name}={value}" for name, value in values.items())
     where = ("--namespace", OPERATOR_NAMESPACE)
     waiting = ("--wait", "--timeout=180s")
-    cluster.helm("upgrade", "--install", "bec-operator", str(_CHART), *where, *settings, *waiting)
+    cluster.helm(
+        "upgrade", "--install", "bec-operator", str(_CHART), *where, *settings, *more, *waiting
+    )
 
 
 def open_store(cluster: Cluster, bucket: str) -> Store:

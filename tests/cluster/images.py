@@ -58,12 +58,20 @@ _RECIPES = {
         parent="worker",
         parent_argument="WORKER_IMAGE",
     ),
+    "checksums": _Recipe(
+        "examples/shell",
+        "examples/shell/Dockerfile",
+        ("examples/shell",),
+        parent="worker",
+        parent_argument="WORKER_IMAGE",
+    ),
 }
 _REFERENCES = {
     "pause": "localhost/pause:1",
     "operator": "localhost/bec-operator:dev",
     "worker": "localhost/bec-worker:dev",
     "ocr": "localhost/bec-ocr:dev",
+    "checksums": "localhost/bec-checksums:dev",
 }
 IMAGES = tuple(_RECIPES)
 
