@@ -67,7 +67,7 @@ def test_from_the_start_to_the_end(
     run.pod.put_marker()
     assert worker.report("done").status == 200
     live.wait_counts(succeeded=1)
-    assert directive(worker) in {"finish", "abort"}
+    assert directive(worker) == "finish"
     workers.release()
     live.wait_complete()
 

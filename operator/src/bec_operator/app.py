@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -48,18 +49,12 @@ async def serve(settings: Settings) -> None:
         for watch in watches:
             WATCH_AGE.labels(watch.scope).set_function(partial(getattr, watch, "age"))
         await worker_api.start()
-
-        async def end_well() -> None:
-            await worker_api.stop()
-            await reconciler.stop()
-
         parts = [
             *(watch.run() for watch in watches),
             *(keep_relisting(ctx, namespace) for namespace in namespaces),
             reconciler.run(ctx),
-            run_kopf(ctx, watches, end_well),
         ]
-        await _until_one_ends(parts)
+        await _run(ctx, watches, parts, [worker_api.stop, reconciler.stop])
     finally:
         await worker_api.stop()
         ctx.storage.close()
@@ -76,15 +71,39 @@ async def _take_in(ctx: Context, watches: list[PodWatch], namespaces: list[str |
     log.info("ready: %d jobs, %d tasks", jobs, len(list(ctx.cache.tasks.all())))
 
 
-async def _until_one_ends(parts: list[Any]) -> None:
-    """Run the parts side by side; when one ends, the others do, and its error is ours."""
+async def _run(
+    ctx: Context,
+    watches: list[PodWatch],
+    parts: list[Coroutine[Any, Any, None]],
+    stops: list[Callable[[], Awaitable[None]]],
+) -> None:
+    """Run kopf and the parts side by side; when one ends, all do, and its error is ours.
+
+    When the process is told to stop, the `stops` are done first, and the parts end before kopf
+    does: it closes the session that they use, and waits for what it takes for its own tasks.
+    """
     tasks = [asyncio.ensure_future(part) for part in parts]
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
-    for task in done:
+    ending = asyncio.Event()
+
+    async def end() -> None:
+        ending.set()
+        for stop in stops:
+            await stop()
+        await _cancel(tasks)
+
+    kopf = asyncio.ensure_future(run_kopf(ctx, watches, end))
+    ended, _ = await asyncio.wait([kopf, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    if ending.is_set():
+        ended, _ = await asyncio.wait([kopf])
+    await _cancel([kopf, *tasks])
+    for task in ended:
         task.result()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from bec_operator.act.api_server import ApiError
 from bec_operator.act.cache import Cache
 from bec_operator.act.context import Context
-from bec_operator.api.job import JobSpec
+from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, pod_name, task_name
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import JobSeen, Memory
@@ -100,6 +100,16 @@ class Scene:
     def change_job(self, **fields: Any) -> None:
         """Let the Job be seen in another state."""
         self.cache.jobs.put(replace(JOB, version=10, **fields))
+
+    def finish_job(self) -> None:
+        """Let the Job be seen as complete; with that, all else is forgotten."""
+        over = Condition(
+            type="Complete", status="True", reason="Complete", last_transition_time="now"
+        )
+        counts = Counts(total=2, succeeded=2)
+        status = JobStatus(phase=JobPhase.COMPLETE, counts=counts, conditions=[over])
+        self.change_job(status=status)
+        self.memory.forget()
 
     def now(self) -> float:
         """Be the clock."""

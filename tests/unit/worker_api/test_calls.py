@@ -166,6 +166,7 @@ async def test_only_progress_and_activity_are_signs_of_progress(
         (lambda s: s.change_job(deleting=True), "abort"),
         (lambda s: s.change_job(uid="uid-of-a-newer-one"), "abort"),
         (lambda s: s.cache.jobs.remove("texts", "ocr", "uid-job"), "abort"),
+        (lambda s: s.finish_job(), "finish"),
         (lambda s: s.memory.ledger.settle(0, Outcome.SUCCEEDED), "finish"),
         (lambda s: s.memory.ledger.settle(0, Outcome.FAILED), "abort"),
         (lambda s: s.memory.ledger.settle(1, Outcome.FAILED), "continue"),
@@ -180,6 +181,7 @@ async def test_only_progress_and_activity_are_signs_of_progress(
         "job deleted",
         "job made anew",
         "job gone",
+        "job over",
         "done",
         "failed",
         "another volume failed",
@@ -235,6 +237,8 @@ async def test_a_log_that_cannot_be_stored_is_to_be_sent_again(
     scene.s3_error = None
     scene.memory.forget()
     assert await worker.refusal("log", text="x") == "Unavailable"
+    scene.finish_job()
+    assert await worker.refusal("log", text="x") == "Gone"
 
 
 async def test_sessions_of_pods_that_are_gone_are_forgotten(scene: Scene, worker: Worker) -> None:

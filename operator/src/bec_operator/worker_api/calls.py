@@ -112,6 +112,8 @@ class Calls:
         self._check(caller, call)
         self._note_alive(caller)
         memory = self._memory(caller)
+        if memory is None and self._is_over(caller):
+            raise RefusedError("Gone", "the Job is over")
         if memory is None:
             raise RefusedError("Unavailable", "the job is not loaded yet; try again later")
         bucket = memory.output.bucket
@@ -151,12 +153,22 @@ class Calls:
         """Say whether the work is still wanted."""
         if unwanted := self._unwanted(caller):
             return HeartbeatAnswer(directive=Directive.ABORT, reason=unwanted)
-        outcome = _outcome(self._memory(caller), caller.task.index)
+        if self._is_over(caller):
+            return HeartbeatAnswer(directive=Directive.FINISH, reason="the Job is over")
+        memory = self._memory(caller)
+        if memory is None or memory.ledger is None:
+            return HeartbeatAnswer()
+        outcome = memory.ledger.outcome(caller.task.index)
         if outcome is Outcome.WAITING:
             return HeartbeatAnswer()
         if outcome is Outcome.SUCCEEDED:  # through this worker itself, most likely
             return HeartbeatAnswer(directive=Directive.FINISH, reason="the marker is written")
         return HeartbeatAnswer(directive=Directive.ABORT, reason="the task is over")
+
+    def _is_over(self, caller: Caller) -> bool:
+        """Whether the caller's Job has ended, so that nothing is remembered of it."""
+        job = self._ctx.cache.jobs.get(caller.pod.namespace, caller.pod.job)
+        return job is not None and job.status.terminal
 
     def _unwanted(self, caller: Caller) -> str:
         """Say why the pod is to stop; empty if it is not."""
@@ -221,10 +233,3 @@ def _task(caller: Caller, memory: Memory) -> Task:
         parameters=worker.parameters,
         worker_id=_worker_id(caller),
     )
-
-
-def _outcome(memory: Memory | None, index: int) -> Outcome:
-    """Return what became of a volume; one that is not loaded yet waits."""
-    if memory is None or memory.ledger is None:
-        return Outcome.WAITING
-    return memory.ledger.outcome(index)
