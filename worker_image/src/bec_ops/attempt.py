@@ -3,12 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from bec_ops.environment import Surroundings
+from bec_ops.environment import Surroundings, write_termination_message
 from bec_ops.errors import Failure
 from bec_ops.link import DELIVERY_SECONDS, Link
 from bec_ops.location import log_key
@@ -60,8 +58,9 @@ class Attempt:
 
     def add_details(self, details: dict[str, Any]) -> None:
         """Add keys of the author's own to the marker; raises ValueError for one that is not."""
-        if reserved := sorted(details.keys() & self._own_details().keys()):
-            raise ValueError(f"the marker's {', '.join(reserved)} is not for you: take other names")
+        reserved = self._own_details().keys() | self.task.marker().model_dump().keys()
+        if taken := sorted(details.keys() & (reserved - {"total_images"})):
+            raise ValueError(f"the marker's {', '.join(taken)} is not for you: take other names")
         self.task.marker(**details).dump()  # what is no JSON is refused while its author looks
         self._details |= details
 
@@ -79,7 +78,7 @@ class Attempt:
         self.output.seal()
         self.keep_log()
         if not keep_marker or self.output.marker() is None:
-            self.output.put_marker(self.task.marker(**self._own_details(), **self._details))
+            self.output.put_marker(self.task.marker(**(self._own_details() | self._details)))
         self.finished(None)
 
     def finished(self, failure: Failure | None) -> None:
@@ -92,9 +91,7 @@ class Attempt:
 
         All of it takes at most ten seconds: after a SIGTERM there are not many more.
         """
-        failure = self._judge(Failure.of(error))
-        _logger.error("%s: %s", failure.failure, failure.message)
-        tell(self.surroundings, failure)
+        failure = tell(self._judge(Failure.of(error)))
         log = threading.Thread(target=self.keep_log, daemon=True)
         log.start()
         deadline = time.monotonic() + DELIVERY_SECONDS
@@ -136,14 +133,16 @@ class Attempt:
                 self.link.send_log(tail)
 
 
-def tell(surroundings: Surroundings, failure: Failure) -> None:
-    """Leave the reason of a failure to the kubelet."""
+def tell(failure: Failure) -> Failure:
+    """Leave the reason of a failure to people and to the kubelet, and return it."""
+    _logger.error("%s: %s", failure.failure, failure.message)
     try:
-        surroundings.write_termination_message(failure.termination_message())
+        write_termination_message(failure.termination_message())
     except OSError as error:
         _logger.warning("no termination message: %s", error)
+    return failure
 
 
-def stopped_at_once(surroundings: Surroundings) -> Callable[[], None]:
-    """Return what is to be done when the second signal ends the process."""
-    return partial(tell, surroundings, Failure("Interrupted", "told to stop twice"))
+def stopped_at_once() -> None:
+    """Do what is to be done before the second signal ends the process."""
+    tell(Failure("Interrupted", "told to stop twice"))

@@ -37,7 +37,6 @@ class Surroundings(BaseModel):
     token_file: Path | None = Field(alias="BEC_TOKEN_FILE", default=None)
     heartbeat_seconds: float = Field(alias="BEC_HEARTBEAT_SECONDS", default=30.0, gt=0)
     work_dir: Path | None = Field(alias="BEC_WORK_DIR", default=None)
-    termination_log: Path = Field(alias="BEC_TERMINATION_LOG", default=Path(TERMINATION_LOG))
     output_template: str = Field(
         alias="BEC_OUTPUT_TEMPLATE", default="", pattern=r"^(s3://[^/]+/.+/)?$"
     )
@@ -69,10 +68,14 @@ class Surroundings(BaseModel):
             self.work_dir.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.work_dir))
 
-    def write_termination_message(self, text: str) -> None:
-        """Tell the kubelet why the process ends; where there is none, do nothing.
 
-        The file is the kubelet's and only written where it is, but made where a path was set.
-        """
-        if self.termination_log.exists() or str(self.termination_log) != TERMINATION_LOG:
-            self.termination_log.write_text(text, encoding="utf-8")
+def write_termination_message(text: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Tell the kubelet why the process ends; where there is none, do nothing.
+
+    The file is the kubelet's and only written where it is, but made where another path is set in
+    `BEC_TERMINATION_LOG`. This must do whatever else in the environment is wrong.
+    """
+    other = environ.get("BEC_TERMINATION_LOG")
+    file = Path(other or TERMINATION_LOG)
+    if other or file.exists():
+        file.write_text(text, encoding="utf-8")

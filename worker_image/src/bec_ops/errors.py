@@ -86,7 +86,8 @@ class Failure:
             case MemoryError():
                 return cls("OutOfMemory", f"Python has no memory left: {error}".rstrip(": "))
             case SystemExit():
-                return cls.of_exit(error.code if isinstance(error.code, int) else 1, "the worker")
+                code = error.code or 0
+                return cls.of_exit(code if isinstance(code, int) else 1, "the worker")
         said = str(error)
         return cls("Retryable", f"{type(error).__name__}: {said}" if said else type(error).__name__)
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from typing import Any
 
 from bec_ops.environment import Surroundings
@@ -60,7 +61,10 @@ class Link:
 
     def end(self, failure: Failure | None) -> None:
         """Give no more signs of life; report the end if the operator knows of this attempt."""
+        deadline = time.monotonic() + DELIVERY_SECONDS
         self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(DELIVERY_SECONDS)
         if not self._client.is_registered:
             return
         if failure is None:
@@ -68,7 +72,7 @@ class Link:
         else:
             told = {"failure": failure.failure, "message": failure.short_message}
             self._spool.add("failed", self._about | told)
-        if not self._spool.deliver(self._client.report, DELIVERY_SECONDS):
+        if not self._spool.deliver(self._client.report, deadline - time.monotonic()):
             _logger.warning("the operator does not answer: it will find out by itself")
 
     def send_log(self, tail: bytes) -> None:
@@ -84,7 +88,8 @@ class Link:
             try:
                 self.register()
                 self._obey(self._beat())
-                self._spool.deliver(self._client.report)
+                if not self._ended.is_set():  # else the end delivers
+                    self._spool.deliver(self._client.report)
                 self._complained = False
             except UnreachableError as error:
                 self._complain(error)

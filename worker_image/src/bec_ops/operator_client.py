@@ -64,7 +64,7 @@ class OperatorClient:
     def __init__(self, url: str, token_file: Path | None) -> None:
         self._url = url.rstrip("/") + protocol.PREFIX
         self._token_file = token_file
-        self._http = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
+        self._http = urllib3.PoolManager(retries=False, timeout=_TIMEOUT, maxsize=2)
         self._process = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._registered: Registered | None = None

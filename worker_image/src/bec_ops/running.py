@@ -28,17 +28,13 @@ def run_task(prepare: Prepare) -> int:
     # For the library's own words; a worker that has set up logging itself keeps that.
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    surroundings = Surroundings()
     try:
         surroundings = Surroundings.from_environment()
         task = Task.from_environment()
     except (WorkerError, TaskError) as error:
-        failure = Failure.of(error)
-        _logger.error("%s: %s", failure.failure, failure.message)  # noqa: TRY400
-        tell(surroundings, failure)
-        return failure.exit_code
+        return tell(Failure.of(error)).exit_code
     stop = Stop()
-    with output_kept() as log, signals_stop(stop, stopped_at_once(surroundings)):
+    with output_kept() as log, signals_stop(stop, stopped_at_once):
         return _run(task, surroundings, stop, log, prepare)
 
 

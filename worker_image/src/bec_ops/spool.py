@@ -54,7 +54,7 @@ class Spool:
         A report that the operator will never take is dropped, with a warning.
         """
         deadline = time.monotonic() + seconds
-        while not self._deliver_once(send):
+        while not self._try(send):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -65,6 +65,13 @@ class Spool:
         """Let go of the file."""
         with self._lock:
             self._database.close()
+
+    def _try(self, send: Send) -> bool:
+        try:
+            return self._deliver_once(send)
+        except sqlite3.Error as error:
+            _logger.warning("the spool cannot be used: %s", error)
+            return False
 
     def _deliver_once(self, send: Send) -> bool:
         with self._lock:
@@ -116,7 +123,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
 
 
 def _connect(name: str) -> sqlite3.Connection:
-    database = sqlite3.connect(name, timeout=1.0, check_same_thread=False)
+    database = sqlite3.connect(name, timeout=0.5, check_same_thread=False)
     try:
         with database:
             database.execute(_TABLE)

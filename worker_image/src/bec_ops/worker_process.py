@@ -24,7 +24,6 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self._pid = os.getpid()
-        self._surroundings = Surroundings()
         self._log: OutputLog | None = None
         self._made: Attempt | None = None
         self._given = self._ended = False
@@ -97,11 +96,11 @@ class WorkerProcess:
 
     def _open(self) -> Attempt:
         if self._made is None:
-            self._surroundings = Surroundings.from_environment()
-            task, stop = Task.from_environment(), Stop()
+            surroundings, task = Surroundings.from_environment(), Task.from_environment()
+            stop = Stop()
             self._log = OutputLog()
-            catch_signals(stop, stopped_at_once(self._surroundings))
-            self._made = Attempt(task, self._surroundings, stop, log=self._log)
+            catch_signals(stop, stopped_at_once)
+            self._made = Attempt(task, surroundings, stop, log=self._log)
         return self._made
 
     def _note_uncaught(
@@ -126,8 +125,7 @@ class WorkerProcess:
         error = self._uncaught
         if self._made is None:
             if error is not None:  # the environment is wrong, most likely
-                self._failure = Failure.of(error)
-                tell(self._surroundings, self._failure)
+                self._failure = tell(Failure.of(error))
         elif not self._ended:
             if self._made.stop.seen:
                 error = Interrupted(self._made.stop.reason)

@@ -1,0 +1,104 @@
+"""An operator that only answers: the worker API over real sockets, as a test wants it."""
+
+import json
+import threading
+from collections.abc import Callable
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+Body = dict[str, Any]
+Answer = tuple[int, Body]
+
+
+class Call(NamedTuple):
+    """What came in."""
+
+    path: str
+    body: Body
+    token: str
+
+
+def refusal(status: int, error: str) -> Answer:
+    """Return the answer to a call that is refused."""
+    return status, {"error": error, "message": f"a test says {error}"}
+
+
+class FakeOperator:
+    """As a context it listens on `url`, and keeps all `calls`.
+
+    `answers` holds by path what is answered next; a path with nothing left gets the usual answer.
+    """
+
+    def __init__(self, heartbeat_seconds: float = 0.05) -> None:
+        self.calls: list[Call] = []
+        self.answers: dict[str, list[Answer]] = {}
+        self.sessions = 0
+        self._every = heartbeat_seconds
+        self._came = threading.Condition()
+        handler = type("Handler", (_Handler,), {"fake": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=partial(self._server.serve_forever, 0.01))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def paths(self) -> list[str]:
+        """Return what was called, in order."""
+        return [call.path for call in self.calls]
+
+    def bodies(self, path: str) -> list[Body]:
+        """Return what was sent to a path."""
+        return [call.body for call in self.calls if call.path == path]
+
+    def wait(self, holds: Callable[[], object], what: str) -> None:
+        """Return as soon as something holds, looking after each call."""
+        with self._came:
+            assert self._came.wait_for(holds, timeout=10), f"{what}; calls: {self.paths()}"
+
+    def take(self, call: Call) -> Answer:
+        """Note a call, and return its answer."""
+        with self._came:
+            self.calls.append(call)
+            self._came.notify_all()
+            if waiting := self.answers.get(call.path):
+                return waiting.pop(0)
+            if call.path != "register":
+                return 200, {}
+            self.sessions += 1
+            session = f"session-{self.sessions}"
+            seconds = self._every
+            return 200, {"session": session, "worker_id": "w", "heartbeat_seconds": seconds}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeOperator
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        status, answer = self.fake.take(Call(self.path.removeprefix("/v1/"), body, token))
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""

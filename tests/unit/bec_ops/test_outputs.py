@@ -1,0 +1,115 @@
+"""Artefacts: their names, and that none is forgotten before the marker."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from bec_ops.errors import MisconfiguredError, RetryableError
+from bec_ops.outputs import FolderPlace, Output
+from bec_ops.task import Task
+
+
+def task_in(folder: Path) -> Task:
+    return Task(job_id="j", w_id="W1", i_id="I1", output_uri=f"file://{folder}/", worker_id="w")
+
+
+class Kinds(FolderPlace):
+    """A folder that notes the types, and refuses some names the first time."""
+
+    def __init__(self, folder: Path, refused: tuple[str, ...] = ()) -> None:
+        super().__init__(folder)
+        self.kinds: dict[str, str] = {}
+        self._refused = list(refused)
+
+    def put(self, name: str, body: bytes, content_type: str) -> None:
+        if name in self._refused:
+            self._refused.remove(name)
+            raise OSError(f"no {name}")
+        self.kinds[name] = content_type
+        super().put(name, body, content_type)
+
+
+def test_what_is_written_is_there_with_its_type(tmp_path: Path) -> None:
+    place = Kinds(tmp_path / "out")
+    output = Output(place, task_in(tmp_path))
+    output.write("text/1.txt", "ཀ")
+    output.write("a.json", b"{}")
+    output.write("b", b"\0", "x/y")
+    source = tmp_path / "page.csv.gz"
+    source.write_bytes(b"zipped")
+    output.upload("page.csv.gz", source)
+    assert (tmp_path / "out/text/1.txt").read_text() == "ཀ"
+    assert (tmp_path / "out/page.csv.gz").read_bytes() == b"zipped"
+    assert place.kinds == {
+        "text/1.txt": "text/plain; charset=utf-8",
+        "a.json": "application/json",
+        "b": "x/y",
+        "page.csv.gz": "application/octet-stream",
+    }
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("a.json", "b", "page.csv.gz", "text")
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/a", "../a", "a/../../b", "a//b", "./a", "a/", "success.json", "_logs/x"]
+)
+def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"page-1\.txt|written for you|place of logs"):
+        Output(FolderPlace(tmp_path), task_in(tmp_path)).write(name, b"")
+
+
+def test_a_write_that_failed_in_silence_fails_the_task(tmp_path: Path) -> None:
+    output = Output(Kinds(tmp_path, refused=("a", "b")), task_in(tmp_path))
+    for name in ("a", "b", "c"):
+        thread = threading.Thread(target=_swallow, args=(output, name))
+        thread.start()
+        thread.join()
+    output.write("b", b"again")
+    with pytest.raises(RetryableError, match=r"1 of the artefacts .* such as a: no a"):
+        output.seal()
+
+
+def _swallow(output: Output, name: str) -> None:
+    try:
+        output.write(name, b"")
+    except OSError:
+        return
+
+
+def test_writes_under_way_are_waited_for_and_none_begins_after_the_end(tmp_path: Path) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    class Slow(FolderPlace):
+        def put(self, name: str, body: bytes, content_type: str) -> None:
+            begun.set()
+            go.wait(10)
+            super().put(name, body, content_type)
+
+    output = Output(Slow(tmp_path), task_in(tmp_path))
+    writer = threading.Thread(target=output.write, args=("a", b"x"))
+    sealer = threading.Thread(target=output.seal)
+    writer.start()
+    assert begun.wait(10)
+    sealer.start()
+    assert not (tmp_path / "a").exists()
+    assert sealer.is_alive()
+    go.set()
+    sealer.join(10)
+    assert (tmp_path / "a").exists()
+    with pytest.raises(MisconfiguredError, match="the task has ended"):
+        output.write("late", b"")
+    writer.join()
+
+
+def test_only_a_valid_marker_is_one(tmp_path: Path) -> None:
+    task = task_in(tmp_path)
+    output = Output(FolderPlace(tmp_path), task)
+    assert output.marker() is None
+    (tmp_path / "success.json").write_text("{}")
+    assert output.marker() is None
+    output.put_marker(task.marker(pages=3))
+    marker = output.marker()
+    assert marker
+    assert marker.model_extra == {"pages": 3}
