@@ -17,7 +17,7 @@ from bec_ops import (
     task_done,
 )
 
-JOB_ID = "page-sizes"
+JOB_ID = "sizes"
 
 s3 = boto3.client("s3")
 

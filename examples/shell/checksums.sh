@@ -8,8 +8,11 @@ bucket=${bucket%%/*}
 pages=s3:$bucket/images/$BEC_W_ID/$BEC_I_ID
 
 # rclone's remote called s3, from what every worker is given
-export RCLONE_CONFIG_S3_TYPE=s3 RCLONE_CONFIG_S3_ENV_AUTH=true
-export RCLONE_CONFIG_S3_ENDPOINT=${AWS_ENDPOINT_URL_S3:-} RCLONE_CONFIG_S3_REGION=${AWS_REGION:-}
+provider=AWS
+[ -z "${AWS_ENDPOINT_URL_S3:-}" ] || provider=Other
+export RCLONE_CONFIG= RCLONE_CONFIG_S3_TYPE=s3 RCLONE_CONFIG_S3_ENV_AUTH=true
+export RCLONE_CONFIG_S3_PROVIDER=$provider RCLONE_CONFIG_S3_REGION=${AWS_REGION:-}
+export RCLONE_CONFIG_S3_ENDPOINT=${AWS_ENDPOINT_URL_S3:-}
 
 listed=$(rclone lsf --files-only --format sp --separator $'\t' "$pages" | sort --key 2)
 if [ -z "$listed" ]; then

@@ -2,27 +2,27 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from bec_ops.store import Store
 from examples import deploy
 from tests.cluster import Cluster, Parts
-from tests.cluster.images import archive, image_ref
 from tests.e2e.site import Site
 from tests.support.kube import Kube
 
 log = logging.getLogger(__name__)
 
 BUCKET = "bec-e2e"
+HEARTBEAT_SECONDS = 1
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     with Cluster.start("e2e", Parts.NODE) as running:
-        deploy.load_images(running, log.info)
-        running.load_image(archive("worker"), image_ref("worker"))
-        deploy.install_operator(running)
+        deploy.load_images(running, ("operator", "worker", "ocr", "checksums"), log.info)
+        deploy.install_operator(running, f"--set=worker.heartbeatSeconds={HEARTBEAT_SECONDS}")
         yield running
 
 
@@ -34,7 +34,20 @@ def store(cluster: Cluster) -> Store:
 @pytest.fixture
 def site(cluster: Cluster, store: Store, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A namespace of the test's own, and what a test does in it."""
-    name = request.node.name.removeprefix("test_").replace("_", "-")[:50].strip("-")
+    with _site(cluster, store, request.node.name) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_site(cluster: Cluster, store: Store, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A namespace that the tests of a module share."""
+    with _site(cluster, store, request.node.path.stem) as made:
+        yield made
+
+
+@contextmanager
+def _site(cluster: Cluster, store: Store, test: str) -> Iterator[Site]:
+    name = test.removeprefix("test_").replace("_", "-")[:50].strip("-")
     deploy.add_namespace(cluster, name)
     yield Site(cluster, Kube(cluster.kubeconfig), store, BUCKET, name)
     cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")

@@ -6,6 +6,7 @@ from typing import Any
 
 from bec_operator.act.api_server import bec, core
 from bec_ops.store import Store
+from bec_ops.volume import Volume
 from examples.deploy import SECRET
 from tests.cluster import Cluster
 from tests.cluster.images import image_ref
@@ -26,6 +27,15 @@ store.put(task.bucket, task.prefix + "success.json", task.marker().dump())
 """
 
 
+def worker_pod(command: list[str], grace: int = 2, **container: Any) -> Body:
+    """Return the spec of a pod that runs a command in the worker image; `grace` in seconds."""
+    worker = {"name": "worker", "image": image_ref("worker"), "imagePullPolicy": "Never"}
+    return {
+        "containers": [{**worker, "command": command, **container}],
+        "terminationGracePeriodSeconds": grace,
+    }
+
+
 @dataclass(frozen=True)
 class Site:
     """Where one test works: a namespace, and a bucket that it shares by job ids of its own."""
@@ -38,26 +48,18 @@ class Site:
 
     def run(self, script: str, volumes: int, **spec: Any) -> LiveJob:
         """Apply a Job whose workers run the Python `script` after their beginning."""
-        made = job(
-            "work",
-            self.bucket,
-            numbered(volumes),
-            jobId=self.namespace,
-            worker={"template": {"spec": self._pod(script)}},
-            output={"bucket": self.bucket, "credentialsSecret": SECRET},
-            **spec,
-        )
-        self.kube.create(bec(self.namespace, "jobs"), made)
-        return LiveJob(self.kube, self.namespace, "work")
+        pod = worker_pod(["python", "-c", _BEGIN + script])
+        worker = {"template": {"spec": pod}}
+        return self.apply("work", self.namespace, numbered(volumes), worker, **spec)
 
-    def _pod(self, script: str) -> Body:
-        container = {
-            "name": "worker",
-            "image": image_ref("worker"),
-            "imagePullPolicy": "Never",
-            "command": ["python", "-c", _BEGIN + script],
-        }
-        return {"containers": [container], "terminationGracePeriodSeconds": 2}
+    def apply(
+        self, name: str, job_id: str, volumes: list[Volume], worker: Body, **spec: Any
+    ) -> LiveJob:
+        """Apply a Job that writes to this site's bucket."""
+        output = {"bucket": self.bucket, "credentialsSecret": SECRET}
+        made = job(name, self.bucket, volumes, jobId=job_id, worker=worker, output=output, **spec)
+        self.kube.create(bec(self.namespace, "jobs"), made)
+        return LiveJob(self.kube, self.namespace, name)
 
     def pods(self) -> list[Body]:
         """Return the pods of the namespace."""

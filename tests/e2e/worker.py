@@ -1,0 +1,52 @@
+"""The worker of these tests: what it does to a volume, the volume's `i_id` says.
+
+Each does 312 of 480 pages and waits for the object `go/{job_id}/{i_id}`, or to be stopped; then
+`broken` fails, and the others do the rest. A second attempt neither waits nor fails. `overlong`
+never comes to an end.
+"""
+
+import itertools
+import logging
+import time
+
+from pydantic import BaseModel, ConfigDict
+
+from bec_ops import worker
+from bec_ops.running_task import RunningTask
+from bec_ops.store import Store
+
+log = logging.getLogger(__name__)
+
+PAGES, STOP_AT = 480, 312
+
+
+class Parameters(BaseModel):
+    """What a Job may set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dpi: int = 300
+
+
+@worker.job("act", parameters=Parameters)
+def act(task: RunningTask, parameters: Parameters) -> None:
+    """Do a volume in its own way."""
+    log.info("attempt %d at %s, %d dpi", task.attempt, task.volume, parameters.dpi)
+    if task.volume.i_id == "overlong":
+        for _ in task.track(itertools.count()):
+            time.sleep(0.1)
+    for page in task.track(range(PAGES)):
+        if page == STOP_AT and task.attempt == 1:
+            await_go(task)
+            if task.volume.i_id == "broken" and not task.should_stop:
+                raise ValueError("page 7 is upside down")
+    task.write("pages.txt", str(PAGES))
+
+
+def await_go(task: RunningTask) -> None:
+    """Wait until a test lets the task go on, or it is to stop."""
+    store = Store()
+    while store.head(task.bucket, f"go/{task.job_id}/{task.volume.i_id}") is None:
+        if task.should_stop:
+            return
+        time.sleep(0.1)
