@@ -7,7 +7,6 @@ import pytest
 from bec_ops.errors import (
     Failure,
     Interrupted,
-    MemoryExhaustedError,
     MisconfiguredError,
     RetryableError,
     TerminalError,
@@ -24,7 +23,6 @@ from bec_ops.task import TaskError
         (TerminalError("no pages"), "Terminal", "no pages", 65),
         (TerminalError(), "Terminal", "TerminalError", 65),
         (MisconfiguredError("no such model"), "Misconfigured", "no such model", 78),
-        (MemoryExhaustedError("too big"), "OutOfMemory", "too big", 137),
         (MemoryError(), "OutOfMemory", "Python has no memory left", 137),
         (Interrupted("got SIGTERM"), "Interrupted", "got SIGTERM", 143),
         (TaskError("BEC_W_ID is not set"), "Misconfigured", "BEC_W_ID is not set", 78),
@@ -34,7 +32,7 @@ from bec_ops.task import TaskError
         (SystemExit(65), "Terminal", "the worker ended with exit code 65", 65),
         (SystemExit(64), "Misconfigured", "the worker ended with exit code 64", 78),
         (SystemExit(3), "Retryable", "the worker ended with exit code 3", 75),
-        (SystemExit("sorry"), "Retryable", "the worker ended with exit code 1", 75),
+        (SystemExit("sorry"), "Retryable", "sorry", 75),
         (SystemExit(None), "Retryable", "the worker ended with exit code 0", 75),
         (SystemExit(137), "Retryable", "the worker ended with exit code 137", 75),
     ],
@@ -63,4 +61,5 @@ def test_of_a_long_message_the_end_is_told() -> None:
     assert len(read.message) == MESSAGE_CHARACTERS
     assert read.message.startswith("…x")
     assert read.message.endswith("ཀ the cause")
+    assert "no \ud800" not in Failure("Retryable", "no \ud800").termination_message()
     assert len(Failure("Retryable", "ཀ" * 5000).termination_message().encode()) < 4096

@@ -150,12 +150,12 @@ def test_who_returns_because_of_a_stop_has_not_done_its_task(attempt: Attempt) -
 def test_errors_of_items_and_details_stand_in_the_marker(attempt: Attempt) -> None:
     task = RunningTask(attempt)
     for number in range(LISTED_ERRORS + 50):
-        task.note_error(number, ValueError("blank"))
+        task.note_error(number or "\ud800", ValueError("blank"))
     task.details(model="bod-2", scores={"mean": 0.9})
     found = details_of(attempt)
     assert found["nb_errors"] == 150
     assert len(found["errors"]) == 100
-    assert found["errors"][0] == {"item": "0", "message": "blank"}
+    assert found["errors"][0] == {"item": "?", "message": "blank"}
     assert (found["model"], found["scores"]) == ("bod-2", {"mean": 0.9})
     assert found["attempt"] == 1
 
@@ -184,3 +184,5 @@ def test_a_task_writes_and_has_a_folder_for_what_it_does_not_keep(
     assert (tmp_path / "page.txt").read_text() == "text"
     assert (tmp_path / "other/name.txt").read_text() == "text"
     assert (tmp_path / "third.txt").read_text() == "x"
+    attempt.close()
+    assert not draft.exists()

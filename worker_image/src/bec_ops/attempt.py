@@ -1,13 +1,16 @@
 """One attempt at one task, whoever does the work: its begin, its success, its failure."""
 
 import logging
+import shutil
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from bec_ops.environment import Surroundings, write_termination_message
-from bec_ops.errors import Failure
+from bec_ops.errors import Failure, in_utf8
 from bec_ops.link import DELIVERY_SECONDS, Link
 from bec_ops.location import log_key
 from bec_ops.memory import oom_kills
@@ -47,6 +50,7 @@ class Attempt:
         self._details: dict[str, Any] = {}
         self._errors: list[dict[str, str]] = []
         self._error_count = 0
+        self._folders: list[Path] = []
         self._begun = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._oom_kills = oom_kills()
@@ -55,6 +59,20 @@ class Attempt:
         """Begin to give signs of life."""
         if self.link is not None:
             self.link.start()
+
+    def new_folder(self, name: str) -> Path:
+        """Make an empty folder, which goes with the attempt."""
+        parent = self.surroundings.work_dir
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
+        self._folders.append(folder)
+        return folder
+
+    def close(self) -> None:
+        """Remove the folders that were made for it."""
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def add_details(self, details: dict[str, Any]) -> None:
         """Add keys of the author's own to the marker; raises ValueError for one that is not."""
@@ -68,7 +86,7 @@ class Attempt:
         """Count an item that failed, without the task failing for it."""
         self._error_count += 1
         if len(self._errors) < LISTED_ERRORS:
-            self._errors.append({"item": item, "message": message})
+            self._errors.append({"item": in_utf8(item), "message": in_utf8(message)})
 
     def succeed(self, *, keep_marker: bool = False) -> None:
         """Write the log, then the marker, then say so; raises what keeps the marker away.

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from bec_ops.outputs import Place, open_place
 from bec_ops.running import Prepare, show_traceback
 from bec_ops.stopping import Stop, signals_stop
 from bec_ops.task import Task, worker_id
-from bec_ops.volume import Volume, check_volume
+from bec_ops.volume import Volume, check_id, check_volume
 
 JOB_ID = "by-hand"
 """The job that a volume tried by hand belongs to, unless the author names one."""
@@ -45,27 +46,37 @@ class Wish:
     job_id: str = JOB_ID
 
     def task(self) -> Task:
-        """Make the task of it; raises MisconfiguredError or TaskError with what is wrong."""
+        """Make the task of it; raises MisconfiguredError with what is wrong."""
         try:
             check_volume(self.volume)
+            check_id(self.job_id)
         except ValueError as error:
             raise MisconfiguredError(str(error)) from None
-        variables = {
-            "BEC_JOB_ID": self.job_id,
-            "BEC_HANDLER": self.handler,
-            "BEC_W_ID": self.volume.w_id,
-            "BEC_I_ID": self.volume.i_id,
-            "BEC_I_VERSION": self.volume.i_version,
-            "BEC_OUTPUT_URI": self._uri(),
-            "BEC_PARAMETERS": self.parameters,
-            "BEC_WORKER_ID": worker_id(),
-        }
-        return Task.from_environment(variables)
+        return Task(
+            job_id=self.job_id,
+            handler=self.handler,
+            **self.volume._asdict(),
+            output_uri=self._uri(),
+            parameters=self._parameters(),
+            worker_id=worker_id(),
+        )
+
+    def _parameters(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.parameters)
+        except ValueError as error:
+            raise MisconfiguredError(f"the parameters are not JSON: {error}") from None
+        if not isinstance(found, dict):
+            raise MisconfiguredError(f'the parameters are {found!r}: write {{"name": value, …}}')
+        return found
 
     def _uri(self) -> str:
         if not self.output.startswith("s3://"):
             return f"file://{Path(self.output).resolve()}/"
-        return self.output.rstrip("/") + "/"
+        bucket, _, prefix = self.output.removeprefix("s3://").strip("/").partition("/")
+        if not bucket or not prefix:
+            raise MisconfiguredError(f"the output {self.output!r}: write s3://bucket/prefix/")
+        return f"s3://{bucket}/{prefix}/"
 
 
 class Seen:
@@ -104,8 +115,9 @@ def run_by_hand(wish: Wish, prepare: Prepare, console: Console) -> int:
         with _bar(console) as bar, signals_stop(stop, at_once):
             seen = Seen(open_place(task))
             attempt = Attempt(task, Surroundings(), stop, place=seen, meter=_meter(bar))
-            prepare(task)(attempt)
-            attempt.succeed()
+            with closing(attempt):
+                prepare(task)(attempt)
+                attempt.succeed()
     except BaseException as error:  # noqa: BLE001 - whatever ends the work is shown
         show_traceback(error)
         failure = Failure.of(error)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -61,12 +60,6 @@ class Surroundings(BaseModel):
             return json.loads(value)
         except ValueError as error:
             raise ValueError(f"not JSON: {error}") from None
-
-    def new_folder(self, name: str) -> Path:
-        """Make an empty folder that nobody else has."""
-        if self.work_dir is not None:
-            self.work_dir.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.work_dir))
 
 
 def write_termination_message(text: str, environ: Mapping[str, str] = os.environ) -> None:

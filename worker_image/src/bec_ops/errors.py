@@ -46,12 +46,6 @@ class MisconfiguredError(WorkerError):
     failure = "Misconfigured"
 
 
-class MemoryExhaustedError(WorkerError):
-    """The attempt needs more memory than its container may have."""
-
-    failure = "OutOfMemory"
-
-
 class Interrupted(SystemExit):
     """The worker is to stop, and the work under way is given up.
 
@@ -76,25 +70,31 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
         """Sort what a worker's code raised; what nobody thought of is retryable."""
+        said = str(error)
         match error:
             case WorkerError():
-                return cls(error.failure, str(error) or type(error).__name__)
+                return cls(error.failure, said or type(error).__name__)
             case TaskError():
-                return cls("Misconfigured", str(error))
+                return cls("Misconfigured", said)
             case Interrupted():
-                return cls("Interrupted", error.reason)
+                return cls("Interrupted", said)
             case MemoryError():
-                return cls("OutOfMemory", f"Python has no memory left: {error}".rstrip(": "))
+                return cls("OutOfMemory", f"Python has no memory left: {said}".rstrip(": "))
             case SystemExit():
-                code = error.code or 0
-                return cls.of_exit(code if isinstance(code, int) else 1, "the worker")
-        said = str(error)
+                return cls._of_sys_exit(error.code)
         return cls("Retryable", f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
     @classmethod
     def of_exit(cls, code: int, who: str) -> "Failure":
-        """Read the exit code of a program, or what was given to `sys.exit`."""
+        """Read an exit code."""
         return cls(_CLASSES.get(code, "Retryable"), f"{who} ended with exit code {code}")
+
+    @classmethod
+    def _of_sys_exit(cls, given: object) -> "Failure":
+        """Read what was given to `sys.exit`: a code, nothing, or what went wrong."""
+        if given is None or isinstance(given, int):
+            return cls.of_exit(given or 0, "the worker")
+        return cls("Retryable", str(given))
 
     @property
     def exit_code(self) -> int:
@@ -104,11 +104,17 @@ class Failure:
     @property
     def short_message(self) -> str:
         """As much of the message as a report has room for: its end, where the cause stands."""
-        if len(self.message) <= MESSAGE_CHARACTERS:
-            return self.message
-        return "…" + self.message[1 - MESSAGE_CHARACTERS :]
+        message = in_utf8(self.message)
+        if len(message) <= MESSAGE_CHARACTERS:
+            return message
+        return "…" + message[1 - MESSAGE_CHARACTERS :]
 
     def termination_message(self) -> str:
         """Return what the kubelet is to pass on."""
         told = TerminationMessage(failure=self.failure, message=self.short_message)
         return told.model_dump_json(by_alias=True)
+
+
+def in_utf8(text: str) -> str:
+    """Return a text that can be written in UTF-8: names of files may hold what cannot."""
+    return text.encode("utf-8", "replace").decode()

@@ -16,13 +16,11 @@ from bec_ops.attempt import Attempt
 from bec_ops.errors import (
     Failure,
     Interrupted,
-    MemoryExhaustedError,
     MisconfiguredError,
     RetryableError,
     TerminalError,
 )
 from bec_ops.marker import MARKER_NAME
-from bec_ops.memory import oom_kills
 from bec_ops.progress_lines import parse_progress
 from bec_ops.tee import write_all
 
@@ -50,15 +48,14 @@ class Program:
 
     def work(self, attempt: Attempt) -> None:
         """Run it on a volume, then upload its output folder."""
-        folder = attempt.surroundings.new_folder("output")
-        progress_file = attempt.surroundings.new_folder("progress") / "progress"
-        before = oom_kills()
+        folder = attempt.new_folder("output")
+        progress_file = attempt.new_folder("progress") / "progress"
         child = self._start(attempt, folder, progress_file)
         with self._watched(child, attempt, progress_file):
             code = child.wait()
         attempt.stop.check()
         if code:
-            raise _failure(self.command[0], code, killed=oom_kills() > before)
+            raise _failure(self.command[0], code)
         upload_folder(attempt, folder)
 
     def _start(self, attempt: Attempt, folder: Path, progress: Path) -> subprocess.Popen[bytes]:
@@ -146,13 +143,10 @@ def _files_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _failure(program: str, code: int, *, killed: bool) -> Exception | Interrupted:
+def _failure(program: str, code: int) -> Exception | Interrupted:
     """Say why a program has failed; a negative code is the signal that ended it."""
     if code < 0:
-        name = signal.Signals(-code).name
-        if killed and -code == signal.SIGKILL:
-            return MemoryExhaustedError(f"{program} was killed for its memory")
-        return RetryableError(f"{program} was ended by {name}")
+        return RetryableError(f"{program} was ended by {signal.Signals(-code).name}")
     failure = Failure.of_exit(code, program)
     if failure.failure == "Interrupted":
         return Interrupted(failure.message)

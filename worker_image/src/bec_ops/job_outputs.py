@@ -2,7 +2,7 @@
 
 from bec_ops.environment import Surroundings
 from bec_ops.errors import MisconfiguredError
-from bec_ops.location import OutputTemplate
+from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.task import Task
 from bec_ops.volume import Volume
 
@@ -10,8 +10,8 @@ from bec_ops.volume import Volume
 def output_of(job_id: str, volume: Volume) -> tuple[str, str]:
     """Return bucket and key prefix of a job's output for a volume.
 
-    Raises MisconfiguredError for a job that nobody has told the worker of, TemplateError for a
-    volume that has no place there.
+    Raises MisconfiguredError for a job that nobody has told the worker of, and for a volume that
+    has no place there.
     """
     task, surroundings = Task.from_environment(), Surroundings.from_environment()
     if job_id == task.job_id:
@@ -32,4 +32,7 @@ def output_of(job_id: str, volume: Volume) -> tuple[str, str]:
             f"where the job {job_id!r} writes is not known: this worker's job is {task.job_id!r}, "
             f"and the jobs in its BEC_DEPENDENCIES are: {listed}"
         )
-    return bucket, OutputTemplate.parse(prefix).prefix(job_id, volume)
+    try:
+        return bucket, OutputTemplate.parse(prefix).prefix(job_id, volume)
+    except TemplateError as error:
+        raise MisconfiguredError(str(error)) from None

@@ -47,12 +47,15 @@ def _run(
         if attempt.output.marker() is not None:
             _logger.info("%s: %s is done already", task.job_id, task.volume)
             return ExitCode.DONE
+        attempt.stop.check()  # making ready may have taken long
         attempt.begin()
         work(attempt)
         attempt.succeed()
     except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told
         show_traceback(error)
         return attempt.fail(error).exit_code
+    finally:
+        attempt.close()
     return ExitCode.DONE
 
 

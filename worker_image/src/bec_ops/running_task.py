@@ -36,7 +36,7 @@ class RunningTask:
     @cached_property
     def work_dir(self) -> Path:
         """An empty folder for files that nobody needs later."""
-        return self._attempt.surroundings.new_folder("task")
+        return self._attempt.new_folder("task")
 
     def track(
         self, items: Iterable[T], total: int | None = None, unit: str = DEFAULT_UNIT

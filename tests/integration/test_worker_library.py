@@ -1,0 +1,152 @@
+"""The worker's library against a real S3, and against one that does not answer."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from mypy_boto3_s3 import S3Client
+
+from bec_ops import get_output_info, is_successfully_done
+from bec_ops.store import StoreError
+from bec_ops.volume import Volume
+from tests.cluster import S3
+from tests.support.s3_faults import S3Faults
+from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
+
+VOLUME = Volume("W1", "I1", "v1")
+PREFIX = "artefacts/ocr/W1-I1-v1/"
+HANDLER = """
+from bec_ops import worker
+
+@worker.job("ocr")
+def ocr(task):
+    for page in task.track(range(3)):
+        task.write(f"{page}.txt", "བོད")
+    print("the last words")
+
+worker.main()
+"""
+# Written from the page on the functions alone, with boto3 for the artefacts.
+LOOP = """
+import boto3
+from bec_ops import get_next_task, get_output_info, is_successfully_done, task_done
+job_id = "ocr"
+s3 = boto3.client("s3")
+while task := get_next_task(job_id):
+    w_id, i_id, i_version = task
+    if is_successfully_done(job_id, w_id, i_id):
+        continue
+    bucket, prefix = get_output_info(job_id, w_id, i_id, i_version)
+    s3.put_object(Bucket=bucket, Key=prefix + "0.txt", Body=b"text")
+    task_done(job_id, w_id, i_id, i_version, "done")
+"""
+
+
+@pytest.fixture
+def bucket(client: S3Client) -> str:
+    name = f"worker-{uuid4().hex[:12]}"
+    client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def faults(s3: S3) -> Iterator[S3Faults]:
+    with S3Faults(s3) as faults:
+        yield faults
+
+
+def environment(s3: S3, bucket: str) -> dict[str, str]:
+    return s3.environment() | {
+        "BEC_OUTPUT_URI": f"s3://{bucket}/{PREFIX}",
+        "BEC_OUTPUT_TEMPLATE": f"s3://{bucket}/artefacts/{{job_id}}/{{w_id}}-{{i_id}}-{{i_version}}/",
+        "AWS_DEFAULT_REGION": s3.region,  # which boto3 itself wants
+    }
+
+
+def keys(client: S3Client, bucket: str) -> list[str]:
+    return [o["Key"] for o in client.list_objects_v2(Bucket=bucket).get("Contents", ())]
+
+
+def test_a_handler(s3: S3, client: S3Client, bucket: str, tmp_path: Path) -> None:
+    run = WorkerRun(tmp_path, environment(s3, bucket))
+    wait_done(run.start_script(HANDLER))
+    names = ("0.txt", "1.txt", "2.txt", "_logs/attempt-1.log", "success.json")
+    assert keys(client, bucket) == [PREFIX + name for name in names]
+    page = client.get_object(Bucket=bucket, Key=PREFIX + "0.txt")
+    assert page["Body"].read().decode() == "བོད"
+    assert page["ContentType"] == "text/plain; charset=utf-8"
+    log = client.get_object(Bucket=bucket, Key=PREFIX + "_logs/attempt-1.log")["Body"].read()
+    assert log == b"the last words\n"
+    marker = json.loads(
+        client.get_object(Bucket=bucket, Key=PREFIX + "success.json")["Body"].read()
+    )
+    assert (marker["worker_id"], marker["total_images"]) == ("pod-1/uid-1", 3)
+
+
+def test_a_loop(s3: S3, client: S3Client, bucket: str, tmp_path: Path) -> None:
+    run = WorkerRun(tmp_path, environment(s3, bucket))
+    for _ in range(2):
+        wait_done(run.start_script(LOOP))
+        assert PREFIX + "success.json" in keys(client, bucket)
+
+
+def test_a_store_that_does_not_answer_is_to_be_asked_later(
+    faults: S3Faults, client: S3Client, bucket: str, tmp_path: Path
+) -> None:
+    run = WorkerRun(tmp_path, environment(faults.s3, bucket))
+    faults.refuse(503, "GetObject")
+    for script in (HANDLER, LOOP):
+        assert wait_ended(run.start_script(script)).code == 75
+        assert run.told["class"] == "Retryable"
+        assert "503" in run.told["message"] or "SlowDown" in run.told["message"]
+    faults.heal()
+    assert PREFIX + "success.json" not in keys(client, bucket)
+
+
+def test_an_artefact_that_is_refused(
+    faults: S3Faults, client: S3Client, bucket: str, tmp_path: Path
+) -> None:
+    run = WorkerRun(tmp_path, environment(faults.s3, bucket))
+    faults.refuse(403, "PutObject", "1.txt")
+    assert wait_ended(run.start_script(HANDLER)).code == 75
+    assert "forbids access" in run.told["message"]
+    assert keys(client, bucket) == [PREFIX + "0.txt", PREFIX + "_logs/attempt-1.log"]
+
+
+def test_a_log_that_is_refused_costs_nothing(
+    faults: S3Faults, client: S3Client, bucket: str, tmp_path: Path
+) -> None:
+    run = WorkerRun(tmp_path, environment(faults.s3, bucket))
+    faults.refuse(403, "PutObject", "_logs/")
+    ended = wait_done(run.start_script(HANDLER))
+    assert "the log cannot be stored" in ended.err
+    assert PREFIX + "success.json" in keys(client, bucket)
+
+
+def test_done_undone_and_unknown(
+    s3: S3, client: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = {"BEC_JOB_ID": "ocr", "BEC_W_ID": "W1", "BEC_I_ID": "I1", "BEC_I_VERSION": "v1"}
+    for name, value in (environment(s3, bucket) | task).items():
+        monkeypatch.setenv(name, value)
+
+    def write(volume: Volume, body: str) -> None:
+        place, prefix = get_output_info("ocr", *volume)
+        client.put_object(Bucket=place, Key=f"{prefix}success.json", Body=body.encode())
+
+    valid = '{"worker_id": "w", "success_timestamp": "2026-11-25T00:00:00Z"}'
+    assert not is_successfully_done("ocr", *VOLUME)
+    write(VOLUME, "{}")
+    assert not is_successfully_done("ocr", *VOLUME)
+    write(VOLUME, valid)
+    assert is_successfully_done("ocr", *VOLUME)
+    assert is_successfully_done("ocr", "W1", "I1")  # of the version at hand
+    assert not is_successfully_done("ocr", "W1", "I1", "")
+    assert not is_successfully_done("ocr", "W2", "I1")
+    write(Volume("W2", "I1"), valid)
+    assert is_successfully_done("ocr", "W2", "I1")
+    monkeypatch.setenv("BEC_OUTPUT_TEMPLATE", "s3://nobody-made-this/{job_id}/{w_id}-{i_id}/")
+    with pytest.raises(StoreError, match="does not exist"):
+        is_successfully_done("ocr", "W2", "I1")
