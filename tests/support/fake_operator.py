@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -37,6 +38,8 @@ class FakeOperator:
         self.sessions = 0
         self._every = heartbeat_seconds
         self._came = threading.Condition()
+        self._answering = threading.Event()
+        self._answering.set()
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=partial(self._server.serve_forever, 0.01))
@@ -58,8 +61,19 @@ class FakeOperator:
         with self._came:
             assert self._came.wait_for(holds, timeout=10), f"{what}; calls: {self.paths()}"
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Give no answers in here, and what came in then is refused afterwards."""
+        self._answering.clear()
+        try:
+            yield
+        finally:
+            self.answers |= {path: [(503, {})] * 9 for path in ("done", "failed", "heartbeat")}
+            self._answering.set()
+
     def take(self, call: Call) -> Answer:
         """Note a call, and return its answer."""
+        self._answering.wait()
         with self._came:
             self.calls.append(call)
             self._came.notify_all()

@@ -147,6 +147,19 @@ def test_the_report_is_delivered_once_the_operator_is_back(
     assert len(operator.bodies("done")) == 2
 
 
+def test_an_operator_that_hangs_does_not_hold_up_the_end(
+    linked: Linked, operator: FakeOperator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bec_ops.link.DELIVERY_SECONDS", 0.1)
+    linked.link.start()
+    beats(operator, 1)
+    with operator.hanging():
+        linked.link.end(Failure("Retryable", "m"))
+    sent: list[str] = []
+    Spool(tmp_path / NAME).deliver(lambda kind, fields: sent.append(f"{kind} {fields['attempt']}"))
+    assert sent == ["failed 3"]
+
+
 def test_what_an_earlier_process_left_is_delivered_first(
     linked: Linked, operator: FakeOperator, tmp_path: Path
 ) -> None:

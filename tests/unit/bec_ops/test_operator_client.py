@@ -77,7 +77,7 @@ def test_a_session_is_opened_anew_only_once(client: OperatorClient, operator: Fa
     ("status", "error", "is_over", "may_pass"),
     [
         (410, "Gone", True, False),
-        (409, "StaleSession", True, True),
+        (409, "StaleSession", True, False),
         (403, "Forbidden", False, False),
         (400, "Invalid", False, False),
         (401, "Unauthenticated", False, True),

@@ -78,6 +78,16 @@ def test_what_may_be_taken_later_waits(tmp_path: Path) -> None:
     assert receiver.got == [1]
 
 
+def test_what_another_process_is_to_deliver_stays(tmp_path: Path) -> None:
+    receiver = Receiver()
+    receiver.errors[1] = RefusedError("StaleSession", "another process has registered")
+    spool = filled(Spool(tmp_path / NAME), 1)
+    with pytest.raises(RefusedError, match="another process"):
+        spool.deliver(receiver.send, seconds=60)
+    assert Spool(tmp_path / NAME).deliver(receiver.send)
+    assert receiver.got == [1]
+
+
 def test_reports_outlive_the_process(tmp_path: Path) -> None:
     filled(Spool(tmp_path / "new/folder" / NAME), 1, 2)
     receiver = Receiver()

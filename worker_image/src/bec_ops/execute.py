@@ -168,11 +168,10 @@ def _pass_on(source: IO[bytes], target: int, attempt: Attempt) -> None:
 def _follow(file: Path, ended: threading.Event, attempt: Attempt) -> None:
     """Look at the progress file while the program runs; its last line counts."""
     seen = b""
-    while not ended.wait(_LOOK_EVERY):
-        try:
-            content = file.read_bytes()
-        except OSError:
-            continue
+    over = False
+    while not over:
+        over = ended.wait(_LOOK_EVERY)  # and one look after the end
+        content = file.read_bytes() if file.exists() else b""
         if content != seen:
             seen = content
             _note_progress(attempt, content.strip().rpartition(b"\n")[2])

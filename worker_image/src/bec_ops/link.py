@@ -72,8 +72,12 @@ class Link:
         else:
             told = {"failure": failure.failure, "message": failure.short_message}
             self._spool.add("failed", self._about | told)
-        if not self._spool.deliver(self._client.report, deadline - time.monotonic()):
-            _logger.warning("the operator does not answer: it will find out by itself")
+        # A call under way may take longer than there is time.
+        thread = threading.Thread(target=self._deliver, args=(deadline,), daemon=True)
+        thread.start()
+        thread.join(max(deadline - time.monotonic(), 0))
+        if thread.is_alive():
+            _logger.warning("the report waits: the operator does not answer")
 
     def send_log(self, tail: bytes) -> None:
         """Give the end of the attempt's output to the operator, which stores it if it can."""
@@ -98,6 +102,13 @@ class Link:
                     self._stop.request(f"the operator gives this attempt up ({refusal})")
                 else:
                     self._complain(refusal)
+
+    def _deliver(self, deadline: float) -> None:
+        try:
+            if not self._spool.deliver(self._client.report, deadline - time.monotonic()):
+                _logger.warning("the report waits: the operator is away")
+        except RefusedError as refusal:
+            _logger.warning("the report waits: %s", refusal)
 
     def _beat(self) -> HeartbeatAnswer:
         fields: dict[str, Any] = {

@@ -51,7 +51,7 @@ class RefusedError(Exception):
     @property
     def may_pass(self) -> bool:
         """Whether the same call may be accepted later, such as with the next token."""
-        return self.error in {"Unauthenticated", "StaleSession", "UnknownSession"}
+        return self.error in {"Unauthenticated", "UnknownSession"}
 
 
 class OperatorClient:

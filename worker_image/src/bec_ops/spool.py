@@ -51,7 +51,8 @@ class Spool:
     def deliver(self, send: Send, seconds: float = 0.0) -> bool:
         """Send what waits, in order, trying for at most so many seconds; True if nothing is left.
 
-        A report that the operator will never take is dropped, with a warning.
+        A report that the operator will never take is dropped, with a warning. If another process
+        of the pod has taken over, it is its turn: raises the RefusedError that says so.
         """
         deadline = time.monotonic() + seconds
         while not self._try(send):
@@ -84,6 +85,8 @@ class Spool:
             except UnreachableError:
                 return False
             except RefusedError as refusal:
+                if refusal.error == "StaleSession":
+                    raise
                 if refusal.may_pass:
                     return False
                 _logger.warning("the operator does not take the report %r: %s", kind, refusal)
