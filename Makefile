@@ -46,8 +46,9 @@ integration: setup ## a real API server and a real S3
 e2e: setup ## a real kubelet, real containers, helm
 	$(PYTEST) tests/e2e
 
-bench: setup ## tasks a second and what they cost, beside a native Job
+bench: setup ## tasks a second and what they cost, beside a native Job; calls of 500 workers
 	$(PY) -m tests.scale.bench
+	$(PY) -m tests.scale.worker_calls
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds
