@@ -68,6 +68,11 @@ class Acts:
         )
         return next(found, {})
 
+    def status(self, i_id: str) -> Body:
+        """Return the status of the VolumeTask of a volume."""
+        found: Body = self.task(i_id).get("status", {})
+        return found
+
     def pod(self, i_id: str) -> Body:
         """Return the pod of the latest attempt; empty if there is none."""
         name = self.task(i_id).get("metadata", {}).get("name")
@@ -86,7 +91,7 @@ class Acts:
 
     def attempts(self, i_id: str) -> list[Body]:
         """Return the attempts as the VolumeTask tells them."""
-        listed: list[Body] = self.task(i_id).get("status", {}).get("attempts", [])
+        listed: list[Body] = self.status(i_id).get("attempts", [])
         return listed
 
     def heartbeat(self, i_id: str) -> Body:
@@ -114,7 +119,7 @@ class Acts:
     def wait_ended(self, i_id: str, phase: str) -> list[Body]:
         """Wait for the end of a task, and return its attempts."""
         until(
-            lambda: self.task(i_id).get("status", {}).get("phase") == phase,
+            lambda: self.status(i_id).get("phase") == phase,
             f"{i_id} {phase}",
             timeout=2 * MINUTES,
         )

@@ -24,7 +24,7 @@ def test_heartbeat_and_progress_are_seen(acts: Acts, shared_site: Site) -> None:
     acts.wait_at_work("waits")
     assert acts.heartbeat("waits")["status"] == "True"
     assert datetime.now(UTC) - acts.last_heard("waits") < timedelta(minutes=2)
-    until(lambda: acts.task("waits")["status"].get("progress") == AT_WORK, "recorded", MINUTES)
+    until(lambda: acts.status("waits").get("progress") == AT_WORK, "it is recorded", MINUTES)
     listed = shared_site.cluster.kubectl("-n", shared_site.namespace, "get", "vt")
     assert AT_WORK in next(line for line in listed.splitlines() if "waits" in line)
     acts.let_go("waits")

@@ -11,7 +11,7 @@ def test_wrong_parameters_stall_the_job_until_they_are_corrected(site: Site) -> 
     wrong = {"parameters": {"dpi": "many"}}
     acts = Acts.begin(site, "work", *SOME, worker=wrong, parallelism=2)
     said = acts.job.wait_stalled("Misconfigured", 2 * MINUTES)
-    assert "parameters of handler 'act': dpi: " in said
+    assert "parameters of handler 'act': dpi='many': Input should be a valid integer" in said
     assert "failed" not in counts(acts.job.read())
 
     acts.job.patch(worker={"parameters": {"dpi": 600}})
