@@ -1,0 +1,95 @@
+"""The docs, where they repeat what the code knows."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import bec_ops
+from bec_operator.api.job import JobSpec
+from bec_operator.decide.failures import EXIT_CLASSES, MAX_DISRUPTIONS, RULES, FailureClass
+from bec_operator.worker_api.refusals import STATUS
+from bec_ops import worker
+from bec_ops.exit_codes import ExitCode
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = sorted(
+    [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md"), *DOCS.parent.glob("examples/*/*.md")]
+)
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table after a heading, without the table's own heading."""
+    _, found, rest = (DOCS / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    assert found, f"{page} has no {heading}"
+    table = re.search(r"(?:^\|.*\n)+", rest, re.MULTILINE)
+    assert table, f"{page} has no table under {heading}"
+    lines = table.group().splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the code of a page in one language."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_every_exit_code_is_told_with_its_class() -> None:
+    told = {code: named for code, _, named in rows("failure-classes.md", "Exit codes")}
+    assert told.pop("any other") == f"`{FailureClass.RETRYABLE.label}`"
+    assert told.keys() == {str(code.value) for code in ExitCode}
+    for code, failure in EXIT_CLASSES.items():
+        assert told[str(code)] == f"`{failure.label}`"
+
+
+def test_every_failure_class_is_told_with_its_rule() -> None:
+    told = {name.strip("`"): rest for name, *rest in rows("failure-classes.md", "Failure classes")}
+    assert list(told) == [failure.label for failure in RULES]
+    for failure, rule in RULES.items():
+        when, counts, follows = told[failure.label]
+        assert when.replace("`", "").startswith(rule.meaning.partition(":")[0])
+        assert counts == ("no" if rule.free else "yes")
+        assert (f"{MAX_DISRUPTIONS} times at most" in follows) == rule.capped
+        assert ("the volume has failed" in follows) == rule.final
+
+
+def test_every_refusal_is_told_with_its_status() -> None:
+    told = {word.strip("`"): int(status) for status, word, _ in rows("worker-api.md", "Refusals")}
+    assert told == STATUS
+
+
+def test_every_function_is_told() -> None:
+    told = "".join(cells[0] for cells in rows("write-a-worker.md", "A loop of your own"))
+    functions = {name for name in bec_ops.__all__ if name[0].islower()}
+    assert set(re.findall(r"`(\w+)\(", told)) == functions
+
+
+def test_the_worker_of_the_first_ten_minutes_and_its_job_fit_together() -> None:
+    script = next(block for block in blocks("write-a-worker.md", "python") if "check" in block)
+    described = yaml.safe_load(blocks("write-a-worker.md", "yaml")[0])
+    spec = JobSpec.model_validate(described["spec"])
+    known = worker.Handlers()
+    names = {"worker": known}
+    exec(script.replace("from bec_ops import TerminalError, worker", ""), names)  # noqa: S102
+    handler = known.choose(spec.worker.handler or "")
+    assert handler.parameters is not None
+    handler.parameters.model_validate(spec.worker.parameters)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS.parent)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]*)(#[^)\s]*)?\)", page.read_text(encoding="utf-8")):
+        path, anchor = target
+        if "://" in path:
+            continue
+        file = page.parent / path if path else page
+        assert file.exists(), f"{path} is not there"
+        if anchor:
+            assert anchor[1:] in anchors(file), f"{path}{anchor} is not there"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
