@@ -122,7 +122,10 @@ def test_where_no_file_can_be_memory_does(tmp_path: Path, caplog: pytest.LogCapt
     assert "kept in memory" in caplog.text
 
 
-def test_a_file_that_can_be_written_no_more_is_left_for_memory(tmp_path: Path) -> None:
+def test_a_file_that_can_be_written_no_more_is_left_for_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bec_ops.spool._LOCK_SECONDS", 0.01)
     receiver = Receiver()
     spool = filled(Spool(tmp_path / NAME), 1)
     other = sqlite3.connect(tmp_path / NAME, isolation_level=None)

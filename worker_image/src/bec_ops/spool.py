@@ -15,6 +15,7 @@ NAME = "spool.sqlite"
 """The file's name in the worker's folder."""
 
 _PAUSE = 0.5  # seconds between two tries
+_LOCK_SECONDS = 0.5  # for another process of the pod
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS reports"
     " (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, fields TEXT NOT NULL)"
@@ -126,7 +127,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
 
 
 def _connect(name: str) -> sqlite3.Connection:
-    database = sqlite3.connect(name, timeout=0.5, check_same_thread=False)
+    database = sqlite3.connect(name, timeout=_LOCK_SECONDS, check_same_thread=False)
     try:
         with database:
             database.execute(_TABLE)
