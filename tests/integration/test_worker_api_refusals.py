@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.support.operator_process import Operator
 from tests.support.rights import operator_rights
 from tests.support.space import Space, new_space
 from tests.support.tokens import account_token, pod_token, resigned
+from tests.support.waiting import until
 from tests.support.workers import Workers
 
 HOUR = 3600
@@ -198,6 +200,39 @@ def test_bodies_that_are_none(good: CallingWorker) -> None:
         assert says in answer.body["message"], name
     assert good.send("nothing", b"{}").refused == (404, "Invalid")
     assert good.report("heartbeat").body["directive"] == "continue"
+
+
+def test_a_body_that_breaks_off(good: CallingWorker, operator: Operator) -> None:
+    """Nobody is there to be told."""
+    counter = 'bec_worker_calls_total{call="register",outcome="Invalid"} '
+    before = _count(operator, counter)
+    with socket.create_connection(("127.0.0.1", operator.worker_port)) as connection:
+        connection.sendall(_head(good, "Content-Length: 100") + b'{"process":')
+    until(lambda: _count(operator, counter) > before, "the call is refused")
+    operator.check_nothing_broke()
+
+
+@pytest.mark.parametrize("header", ["X: \x01", "Transfer-Encoding: chunked", "Content-Length: x"])
+def test_what_is_no_http_is_not_logged(
+    header: str, good: CallingWorker, operator: Operator
+) -> None:
+    with socket.create_connection(("127.0.0.1", operator.worker_port), timeout=10) as connection:
+        connection.sendall(_head(good, header) + b"no length\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.0 400")
+    assert good.report("heartbeat").body["directive"] == "continue"
+    assert "no length" not in operator.text()
+    assert "Authorization" not in operator.text()
+    operator.check_nothing_broke()
+
+
+def _head(good: CallingWorker, header: str) -> bytes:
+    lines = ["POST /v1/register HTTP/1.1", "Host: x", f"Authorization: Bearer {good.token}", header]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+
+
+def _count(operator: Operator, counter: str) -> float:
+    found = [line for line in operator.metrics().splitlines() if line.startswith(counter)]
+    return sum(float(line.removeprefix(counter)) for line in found)
 
 
 def test_a_namespace_that_is_not_served(

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from bec_operator.act.cache import Key
@@ -46,7 +47,11 @@ class WorkerApi:
         app.on_shutdown.append(self._release)
         # What is compressed could be of any size: it is read as it comes, and is no JSON.
         self._runner = web.AppRunner(
-            app, access_log=None, auto_decompress=False, shutdown_timeout=STOP_SECONDS
+            app,
+            access_log=None,
+            logger=_http_log(),
+            auto_decompress=False,
+            shutdown_timeout=STOP_SECONDS,
         )
 
     async def start(self) -> None:
@@ -71,6 +76,17 @@ class WorkerApi:
         return _json(await self._calls.answers[route.request](caller, body))
 
 
+def _http_log() -> logging.Logger:
+    """Return a log for aiohttp: without what is no HTTP, which it quotes, token and all."""
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+    http_log = logging.getLogger(f"{__name__}.http")
+    http_log.addFilter(is_ours)
+    return http_log
+
+
 def _token(request: web.Request) -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
@@ -89,6 +105,8 @@ async def _body(route: Route, request: web.Request) -> BaseModel:
         raise RefusedError(
             "Invalid", f"the body did not come within {BODY_SECONDS:.0f} s; send it at once"
         ) from None
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise RefusedError("Invalid", "the body broke off") from error
     except web.HTTPRequestEntityTooLarge:
         raise RefusedError(
             "Invalid", f"the body has more than {BODY_BYTES} bytes; send less, and UTF-8 as it is"
@@ -112,9 +130,10 @@ def _json(model: BaseModel, status: int = 200) -> web.Response:
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever goes wrong into a refusal, and count and time the call."""
-    call, began, outcome = request.match_info.route.name or _OTHER, time.monotonic(), "ok"
+    call, began, outcome = request.match_info.route.name or _OTHER, time.monotonic(), "broken"
     try:
-        return await handler(request)
+        answer = await handler(request)
+        outcome = "ok"
     except RefusedError as refused:
         outcome = refused.word
         return _json(refused.body, refused.status)
@@ -123,9 +142,10 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         said = f"{request.method} {request.path}: {error.reason}; see GET {OPENAPI_PATH}"
         return _json(RefusedError("Invalid", said).body, error.status)
     except Exception:
-        outcome = "broken"
         log.exception("the call %s broke", call)
         return _json(RefusedError("Unavailable", "the operator failed; try again later").body, 500)
+    else:
+        return answer
     finally:
         WORKER_CALLS.labels(call, outcome).inc()
         WORKER_CALL_SECONDS.labels(call).observe(time.monotonic() - began)
