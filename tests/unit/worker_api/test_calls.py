@@ -123,6 +123,25 @@ async def test_next_waits_for_the_job_to_be_loaded(scene: Scene, worker: Worker)
     assert (await asyncio.wait_for(waiting, 5)).task is not None
 
 
+async def test_two_who_wait_are_given_one_task(scene: Scene, worker: Worker) -> None:
+    scene.memory.forget()
+    waiting = [asyncio.ensure_future(worker.next(wait=60)) for _ in range(2)]
+    await asyncio.sleep(0)
+    scene.load()
+    answers = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    assert sorted(answer.over for answer in answers) == [False, True]
+
+
+async def test_whose_session_ends_while_it_waits_gets_nothing(scene: Scene, worker: Worker) -> None:
+    scene.memory.forget()
+    waiting = asyncio.ensure_future(worker.next(wait=60))
+    await asyncio.sleep(0)
+    await worker.call("register", process="1" * 32)
+    scene.load()
+    with pytest.raises(RefusedError, match="StaleSession"):
+        await asyncio.wait_for(waiting, 5)
+
+
 async def test_nobody_waits_once_the_operator_stops(scene: Scene, worker: Worker) -> None:
     scene.memory.forget()
     waiting = asyncio.ensure_future(worker.next(wait=60))

@@ -76,18 +76,24 @@ class Calls:
 
     async def next(self, caller: Caller, call: Next) -> Assigned:
         """Give a pod of its own its one task, as soon as the operator has loaded the job."""
-        self._sessions.check(caller.pod.uid, call.session)
+        uid = caller.pod.uid
+        self._sessions.check(uid, call.session)
         self._note_alive(caller)
-        if (
-            self._sessions.given(caller.pod.uid)
-            or self._judge(caller).directive is not Directive.CONTINUE
-        ):
+        if self._has_all(caller):
             return Assigned(over=True)
         memory = await self._loaded(caller, call.wait)
         if memory is None:
             return Assigned()
-        self._sessions.give(caller.pod.uid)
+        self._sessions.check(uid, call.session)  # while it waited, much may have happened
+        if self._has_all(caller):
+            return Assigned(over=True)
+        self._sessions.give(uid)
         return Assigned(task=_task(caller, memory))
+
+    def _has_all(self, caller: Caller) -> bool:
+        """Whether there is nothing (more) for a pod of its own to do."""
+        given = self._sessions.given(caller.pod.uid)
+        return given or self._judge(caller).directive is not Directive.CONTINUE
 
     async def heartbeat(self, caller: Caller, call: Heartbeat) -> HeartbeatAnswer:
         """Note a sign of life, and say what is to be done."""
