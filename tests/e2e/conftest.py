@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import yaml
 
 from bec_ops.store import Store
 from examples import deploy
+from examples.demo import MANIFEST
+from examples.ocr.make_pages import upload
 from tests.cluster import Cluster, Parts
 from tests.e2e.site import Site
 from tests.support.kube import Kube
@@ -29,6 +32,17 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def store(cluster: Cluster) -> Store:
     return deploy.open_store(cluster, BUCKET)
+
+
+@pytest.fixture(scope="session")
+def demo_store(cluster: Cluster) -> Store:
+    """The bucket and namespace of the examples, and the page images that they all read."""
+    example = yaml.safe_load(MANIFEST.read_text())
+    bucket = example["spec"]["output"]["bucket"]
+    deploy.add_namespace(cluster, example["metadata"]["namespace"])
+    store = deploy.open_store(cluster, bucket)
+    upload(store, bucket)
+    return store
 
 
 @pytest.fixture

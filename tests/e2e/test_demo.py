@@ -2,7 +2,6 @@
 
 import logging
 
-import pytest
 import yaml
 
 from bec_operator.api.job import JobSpec
@@ -11,23 +10,15 @@ from bec_ops.store import Store
 from examples import deploy
 from examples.demo import MANIFEST
 from examples.ocr.accuracy import MAX_ERROR_RATE, read_pages
-from examples.ocr.make_pages import BOOKS, upload
+from examples.ocr.make_pages import BOOKS
 from tests.cluster import Cluster
 from tests.support.jobs import LiveJob, counts
 from tests.support.kube import Kube
+from tests.support.waiting import until
 
 log = logging.getLogger(__name__)
 
 NAMESPACE, NAME = "bec", "ocr"
-
-
-@pytest.fixture(scope="module")
-def demo_store(cluster: Cluster) -> Store:
-    spec = JobSpec.model_validate(yaml.safe_load(MANIFEST.read_text())["spec"])
-    deploy.add_namespace(cluster, NAMESPACE)
-    store = deploy.open_store(cluster, spec.output.bucket)
-    upload(store, spec.output.bucket)
-    return store
 
 
 def test_ocr_of_all_volumes_then_nothing_left_to_do(cluster: Cluster, demo_store: Store) -> None:
@@ -49,4 +40,9 @@ def test_ocr_of_all_volumes_then_nothing_left_to_do(cluster: Cluster, demo_store
         "succeeded": len(BOOKS),
         "alreadyDone": len(BOOKS),
     }
-    assert cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "name") == ""
+    # Those of the first Job go after it; any of the second would stay.
+    until(
+        lambda: cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "name") == "",
+        "there are no pods",
+        timeout=60,
+    )

@@ -4,22 +4,18 @@ import hashlib
 import json
 from pathlib import Path
 
-import pytest
 import yaml
 
 from bec_operator.api.job import JobSpec
 from bec_ops.location import OutputTemplate
 from bec_ops.store import Store
 from bec_ops.volume import Volume
-from examples import deploy
-from examples.ocr.make_pages import upload
 from examples.ocr.worker import images_prefix
 from tests.cluster import Cluster
 from tests.cluster.images import CHECKOUT
 from tests.support.jobs import LiveJob, counts
 from tests.support.kube import Kube
 
-NAMESPACE = "bec"
 EXAMPLES = CHECKOUT / "examples"
 
 
@@ -30,9 +26,10 @@ class Example:
         described = yaml.safe_load((EXAMPLES / folder / "job.yaml").read_text())
         self._spec = JobSpec.model_validate(described["spec"])
         self._name = described["metadata"]["name"]
+        namespace = described["metadata"]["namespace"]
         self._store = store
         cluster.kubectl("apply", *apply)
-        job = LiveJob(Kube(cluster.kubeconfig), NAMESPACE, self._name)
+        job = LiveJob(Kube(cluster.kubeconfig), namespace, self._name)
         self.counts = counts(job.wait_complete(180))
 
     @property
@@ -52,14 +49,6 @@ class Example:
         """Return the page images of a volume by their keys."""
         keys = self._store.list_keys(self.bucket, images_prefix(volume))
         return {key: self._store.get(self.bucket, key) or b"" for key in keys}
-
-
-@pytest.fixture(scope="module")
-def demo_store(cluster: Cluster) -> Store:
-    deploy.add_namespace(cluster, NAMESPACE)
-    store = deploy.open_store(cluster, "bec-demo")
-    upload(store, "bec-demo")
-    return store
 
 
 def test_a_shell_script(cluster: Cluster, demo_store: Store) -> None:
