@@ -179,12 +179,14 @@ def test_next_waits_for_the_job_and_for_nothing_else(
         assert worker.call("next", wait=0.5).body == {"task": None, "over": False}
 
         answer = in_background(lambda: worker.call("next", wait=60))
+        until(lambda: "bec_workers_waiting 1.0" in operator.metrics(), "the worker waits")
         operator.stop()
         assert answer().body == {"task": None, "over": False}
 
         operator.start()
         worker.register()
         answer = in_background(lambda: worker.call("next", wait=60))
+        until(lambda: "bec_workers_waiting 1.0" in operator.metrics(), "the worker waits")
         store.heal()
         assert answer().body["task"] == run.pod.task.model_dump()
 

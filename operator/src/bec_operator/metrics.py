@@ -23,3 +23,4 @@ WORKER_CALL_SECONDS = Histogram(
     ["call"],
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
 )
+WORKERS_WAITING = Gauge("bec_workers_waiting", "Workers whose call of `next` waits for a task")

@@ -10,6 +10,7 @@ from bec_operator.decide.failures import class_of
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Report
+from bec_operator.metrics import WORKERS_WAITING
 from bec_operator.worker_api.callers import Caller
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.sessions import Sessions
@@ -81,7 +82,8 @@ class Calls:
         self._note_alive(caller)
         if self._has_all(caller):
             return Assigned(over=True)
-        memory = await self._loaded(caller, call.wait)
+        with WORKERS_WAITING.track_inprogress():
+            memory = await self._loaded(caller, call.wait)
         if memory is None:
             return Assigned()
         self._sessions.check(uid, call.session)  # while it waited, much may have happened
