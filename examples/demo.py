@@ -46,7 +46,7 @@ def main() -> int:
 
     cluster = find_cluster()
     _step("Images")
-    deploy.load_images(cluster, ("operator", "ocr"), console.print)
+    deploy.load_images(cluster, ("operator", "worker", "ocr"), console.print)
     _step("Operator")
     deploy.install_operator(cluster)
     deploy.add_namespace(cluster, namespace)

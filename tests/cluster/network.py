@@ -12,6 +12,7 @@ from .cache import replace
 from .site import Site
 
 BRIDGE = "cni0"
+_BRIDGE_MAC = "02:be:c0:00:00:01"  # administered locally
 
 
 def up(site: Site) -> None:
@@ -25,7 +26,9 @@ def up(site: Site) -> None:
     _ip("-n", name, "link", "set", "lo", "up")
     _ip("-n", name, "address", "add", f"{site.ip}/30", "dev", "eth0")
     _ip("-n", name, "link", "set", "eth0", "up")
-    _ip("-n", name, "link", "add", BRIDGE, "type", "bridge")
+    # A bridge without an address of its own borrows one from a port: when that pod goes, the
+    # others would talk to a gateway that is not there, until they ask for it anew.
+    _ip("-n", name, "link", "add", BRIDGE, "address", _BRIDGE_MAC, "type", "bridge")
     _ip("-n", name, "address", "add", f"{site.bridge_ip}/16", "dev", BRIDGE)
     _ip("-n", name, "link", "set", BRIDGE, "up")
     # Whatever leaves for a Service needs a route before kube-proxy's rules can send it elsewhere.

@@ -13,6 +13,7 @@ import pytest
 from tests.cluster import Cluster, Parts
 from tests.cluster.cluster import remove
 from tests.cluster.images import archive, image_ref
+from tests.cluster.network import BRIDGE
 from tests.cluster.process import marked, recorded
 from tests.cluster.site import Site, home_of
 
@@ -75,6 +76,21 @@ def test_a_pod_reaches_services_by_name_and_the_api_and_s3(cluster: Cluster) -> 
     run(cluster, "client", _CLIENT, env=[{"name": "S3", "value": cluster.s3.endpoint_url}])
     # S3 refuses whoever gives no name: it was reached.
     assert output(cluster, "client").split("\n")[:3] == ["service 200", "api 200", "s3 403"]
+
+
+def test_the_pods_gateway_keeps_its_address_when_pods_come_and_go(cluster: Cluster) -> None:
+    before = gateway_address(cluster)
+    for name in ("comes", "goes"):
+        run(cluster, name, "pass")
+        output(cluster, name)
+        assert gateway_address(cluster) == before
+
+
+def gateway_address(cluster: Cluster) -> str:
+    """Return the link-layer address of the bridge that pods are on."""
+    shown = ("ip", "-n", cluster.site.system_name, "-json", "link", "show", BRIDGE)
+    (link,) = json.loads(subprocess.run(shown, check=True, capture_output=True).stdout)
+    return str(link["address"])
 
 
 @pytest.mark.parametrize("part", ["kubelet", "kube-apiserver", "containerd", "s3"])
