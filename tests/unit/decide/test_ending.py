@@ -78,7 +78,7 @@ def test_our_own_verdict_stands_whatever_the_pod_looks_like() -> None:
 
 def test_the_last_word_of_a_worker_whose_pod_is_gone_counts() -> None:
     report = Report(1.0, FailureClass.TERMINAL, "page 7 is torn")
-    worker = WorkerSeen(1, 1.0, 1.0, report=report)
+    worker = WorkerSeen("u", 1, 1.0, 1.0, report=report)
     assert classify(Ending(None, ABSENT, worker)) == (FailureClass.TERMINAL, "page 7 is torn")
-    done = WorkerSeen(1, 1.0, 1.0, report=Report(1.0))
+    done = WorkerSeen("u", 1, 1.0, 1.0, report=Report(1.0))
     assert classify(Ending(None, ABSENT, done))[0] is FailureClass.DISRUPTED

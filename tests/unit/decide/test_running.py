@@ -45,15 +45,16 @@ def _view(after: float, worker: WorkerSeen | None = None, **seen: Any) -> TaskVi
         "told": None,
         "may_launch": True,
         "limits": LIMITS,
+        "generation": 1,
         "record_every": 60.0,
         "locate": str,
     }
-    return TaskView(**{**base, "worker": worker, "now": START + after, **seen})
+    return TaskView(**{**base, "said": worker, "now": START + after, **seen})
 
 
 def _worker(called: float, moved: float | None = None, **seen: Any) -> WorkerSeen:
     moved = called if moved is None else moved
-    return WorkerSeen(1, START + called, START + moved, **{"progress": HALF, **seen})
+    return WorkerSeen(POD.uid, 1, START + called, START + moved, **{"progress": HALF, **seen})
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Worker:
 
     @property
     def seen(self) -> WorkerSeen | None:
-        return self.scene.cache.workers.get(POD.uid)
+        return self.scene.cache.workers.get(POD.owner_uid)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_there_is_an_answer_to_every_call(scene: Scene) -> None:
 async def test_register(scene: Scene, worker: Worker) -> None:
     again = await worker.register()
     assert (again.worker_id, again.heartbeat_seconds) == (f"{POD.name}/{POD.uid}", 7)
-    assert worker.seen == WorkerSeen(1, called=scene.time, moved=scene.time)
+    assert worker.seen == WorkerSeen(POD.uid, 1, called=scene.time, moved=scene.time)
 
 
 async def test_the_task_is_given_once(worker: Worker) -> None:
@@ -171,6 +171,14 @@ async def test_only_progress_and_activity_are_signs_of_progress(
     await worker.register()
     assert not await moved_by("heartbeat", progress=pages, activity=1)
     assert await moved_by("heartbeat", progress=pages.model_copy(update={"done": 4}), activity=1)
+
+
+async def test_what_an_earlier_attempt_told_is_not_this_ones(scene: Scene) -> None:
+    earlier = replace(POD, uid="uid-of-an-earlier-pod")
+    scene.cache.workers.note_call(earlier, 1, scene.time, Progress(done=3), 3)
+    worker = Worker(scene)
+    await worker.register()
+    assert worker.seen == WorkerSeen(POD.uid, 1, called=scene.time, moved=scene.time)
 
 
 @pytest.mark.parametrize(

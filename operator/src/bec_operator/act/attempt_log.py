@@ -21,29 +21,29 @@ _LINES = 2000  # that are asked for; what is more than LOG_BYTES of them is cut
 
 async def keep_log(ctx: Context, memory: Memory, action: KeepLog) -> None:
     """See that the log stands in S3. The worker's own is as good; one that is lost is called so."""
+    try:
+        kept = await _keep(ctx, memory, action)
+    except StoreError as error:
+        if error.reason == "Unavailable":
+            raise
+        kept = f"lost: {error}"
+    memory.notes_of(action.task).log = (action.attempt, kept)
+
+
+async def _keep(ctx: Context, memory: Memory, action: KeepLog) -> str:
+    """Return where the log stands, or why it is lost; raises StoreError."""
     bucket = memory.output.bucket
     key = log_key(memory.prefixes[action.task.index], action.attempt)
     if await ctx.storage.call("log", lambda store: store.head(bucket, key)) is None:
         found = await _read(ctx, action.pod)
         if isinstance(found, str):
-            _note(memory, action, found)
-            return
-        try:
-            await ctx.storage.call("log", lambda store: _put(store, bucket, key, found))
-        except StoreError as error:
-            if error.reason == "Unavailable":
-                raise
-            _note(memory, action, f"lost: {error}")
-            return
-    _note(memory, action, f"s3://{bucket}/{key}")
+            return found
+        await ctx.storage.call("log", lambda store: _put(store, bucket, key, found))
+    return f"s3://{bucket}/{key}"
 
 
 def _put(store: Store, bucket: str, key: str, text: bytes) -> None:
     store.put(bucket, key, text, "text/plain; charset=utf-8")
-
-
-def _note(memory: Memory, action: KeepLog, what: str) -> None:
-    memory.notes_of(action.task).log = (action.attempt, what)
 
 
 async def _read(ctx: Context, pod: PodSeen | None) -> bytes | str:

@@ -103,15 +103,18 @@ class Records(Generic[R]):
 
 
 class Workers:
-    """What the workers in the pods of attempts have told, by the UID of the pod."""
+    """What the worker of each task has told of its attempt, by the UID of the task.
+
+    It is kept when the pod goes: its last word may say why.
+    """
 
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self._workers: dict[str, WorkerSeen] = {}
         self._changed = changed
 
-    def get(self, pod_uid: str) -> WorkerSeen | None:
-        """Return what the worker in a pod has told."""
-        return self._workers.get(pod_uid)
+    def get(self, task_uid: str) -> WorkerSeen | None:
+        """Return what the last worker of a task has told."""
+        return self._workers.get(task_uid)
 
     def note_call(
         self, pod: PodSeen, attempt: int, now: float, progress: Progress | None, activity: int
@@ -119,7 +122,7 @@ class Workers:
         """Take in a sign of life, and whether anything has moved since the last one."""
         known = self._of_attempt(pod, attempt)
         if known is None:
-            seen = WorkerSeen(attempt, now, now, progress, activity)
+            seen = WorkerSeen(pod.uid, attempt, now, now, progress, activity)
             self._changed((pod.namespace, pod.job))
         else:
             moved = (progress, activity) != (known.progress, known.activity)
@@ -130,23 +133,25 @@ class Workers:
                 progress=progress or known.progress,
                 activity=activity,
             )
-        self._workers[pod.uid] = seen
+        self._workers[pod.owner_uid] = seen
 
     def note_report(self, pod: PodSeen, attempt: int, report: Report) -> None:
         """Take in what the worker says became of its attempt; the first word counts."""
-        known = self._of_attempt(pod, attempt) or WorkerSeen(attempt, report.at, report.at)
-        self._workers[pod.uid] = replace(
+        known = self._of_attempt(pod, attempt)
+        known = known or WorkerSeen(pod.uid, attempt, report.at, report.at)
+        self._workers[pod.owner_uid] = replace(
             known, called=report.at, moved=report.at, report=known.report or report
         )
         self._changed((pod.namespace, pod.job))
 
-    def forget(self, pod: PodSeen) -> None:
-        """Drop what a pod's worker has told: the pod is gone."""
-        self._workers.pop(pod.uid, None)
+    def forget(self, task: TaskSeen) -> None:
+        """Drop what the worker of a task has told: the task is gone."""
+        self._workers.pop(task.uid, None)
 
     def _of_attempt(self, pod: PodSeen, attempt: int) -> WorkerSeen | None:
-        known = self._workers.get(pod.uid)
-        return known if known is not None and known.attempt == attempt else None
+        known = self._workers.get(pod.owner_uid)
+        same = known is not None and (known.pod_uid, known.attempt) == (pod.uid, attempt)
+        return known if same else None
 
 
 class Cache:
@@ -155,5 +160,5 @@ class Cache:
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self.workers = Workers(changed)
         self.jobs: Records[JobSeen] = Records(lambda job: job.name, changed)
-        self.tasks: Records[TaskSeen] = Records(lambda task: task.job, changed)
-        self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed, self.workers.forget)
+        self.tasks: Records[TaskSeen] = Records(lambda task: task.job, changed, self.workers.forget)
+        self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed)

@@ -5,7 +5,14 @@ import json
 from typing import Any
 
 from bec_operator.api.base import API_VERSION, seconds
-from bec_operator.api.names import JOB_LABEL, TASK_LABEL, WORKER_CONTAINER, pod_name
+from bec_operator.api.job import JobSpec
+from bec_operator.api.names import (
+    GENERATION_ANNOTATION,
+    JOB_LABEL,
+    TASK_LABEL,
+    WORKER_CONTAINER,
+    pod_name,
+)
 from bec_operator.decide.memory import Memory
 from bec_operator.settings import Settings
 from bec_ops.protocol import AUDIENCE
@@ -64,7 +71,7 @@ def task_pod(
         _environment(memory, index, task_uid, attempt, settings),
         memory.output.credentials_secret,
     )
-    spec["volumes"] = [*(spec.get("volumes") or []), *_VOLUMES]
+    spec["volumes"] = [*map(_without_tokens, spec.get("volumes") or []), *_VOLUMES]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -76,7 +83,11 @@ def task_pod(
                 JOB_LABEL: memory.job.name,
                 TASK_LABEL: task,
             },
-            "annotations": {**(metadata.get("annotations") or {}), **DO_NOT_EVICT},
+            "annotations": {
+                **(metadata.get("annotations") or {}),
+                **DO_NOT_EVICT,
+                GENERATION_ANNOTATION: str(memory.job.generation),
+            },
             "ownerReferences": [owner("VolumeTask", task, task_uid)],
         },
         "spec": {
@@ -87,6 +98,23 @@ def task_pod(
             "securityContext": {**_POD_SECURITY, **(spec.get("securityContext") or {})},
         },
     }
+
+
+def _without_tokens(volume: Object) -> Object:
+    """Take the service account's tokens out of a volume: workers hold no Kubernetes rights."""
+    projected = volume.get("projected")
+    if not projected:
+        return volume
+    sources = [s for s in projected.get("sources") or [] if "serviceAccountToken" not in s]
+    return {**volume, "projected": {**projected, "sources": sources}}
+
+
+def heartbeat_seconds(spec: JobSpec, settings: Settings) -> float:
+    """Return how often a job's workers call: thrice within the time-out, at least.
+
+    So a worker is not silent for one lost call.
+    """
+    return min(settings.heartbeat_seconds, seconds(spec.timeouts.heartbeat) / 3)
 
 
 def owner(kind: str, name: str, uid: str) -> Object:
@@ -105,7 +133,6 @@ def _environment(
 ) -> list[Object]:
     assert memory.job.spec is not None
     output, worker = memory.output, memory.job.spec.worker
-    silent_after = seconds(memory.job.spec.timeouts.heartbeat)
     volume = memory.volumes[index]
     values = {
         "BEC_JOB_ID": memory.job.job_id,
@@ -120,8 +147,7 @@ def _environment(
         "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
         "BEC_OPERATOR_URL": settings.worker_url,
         "BEC_TOKEN_FILE": f"{_TOKEN_FOLDER}/token",
-        # A worker that calls three times within its time-out is not silent for one lost call.
-        "BEC_HEARTBEAT_SECONDS": f"{min(settings.heartbeat_seconds, silent_after / 3):g}",
+        "BEC_HEARTBEAT_SECONDS": f"{heartbeat_seconds(memory.job.spec, settings):g}",
         "BEC_WORK_DIR": _WORK_FOLDER,
         "AWS_ENDPOINT_URL_S3": settings.s3_endpoint,
         "AWS_REGION": settings.s3_region,

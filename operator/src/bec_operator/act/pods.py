@@ -114,8 +114,8 @@ async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
         }
         await _set_condition(ctx, pod, condition)
     task = ctx.cache.tasks.get(pod.namespace, pod.task)
-    if task is not None and task.uid == pod.owner_uid:
-        memory.notes_of(task).verdict = (len(task.failed) + 1, verdict)
+    if task is not None and task.uid == pod.owner_uid:  # the pod may go before a pass sees it
+        memory.notes_of(task).verdict = (int(pod.name.rpartition("-")[2]), verdict)
     await delete_pod(ctx, DeletePod(pod))
 
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.names import (
+    GENERATION_ANNOTATION,
     HEARTBEAT_CONDITION,
     JOB_LABEL,
     STOPPED_CONDITION,
@@ -93,6 +94,7 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         job=labels.get(JOB_LABEL, ""),
         task=labels.get(TASK_LABEL, ""),
         owner_uid=_owner(meta),
+        generation=(meta.get("annotations") or {}).get(GENERATION_ANNOTATION, ""),
         phase=status.get("phase", "Pending"),
         node=raw.get("spec", {}).get("nodeName", ""),
         deleting="deletionTimestamp" in meta,

@@ -85,6 +85,9 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
     task = action.task
     if action.gone and await find_pod(ctx, task, action.status.attempt):
         return  # another operator has made it again: it is in the cache now
+    if action.stalls and memory.facts.worker is None:
+        said = f"{action.status.message} ({task.name}); correct spec.worker, and the job goes on"
+        memory.facts.worker = Fact(ctx.clock.now(), MISCONFIGURED, said)
     version = {"resourceVersion": str(task.version), "uid": task.uid}
     patch = {"metadata": version, "status": action.status.wire()}
     path = bec(task.namespace, PLURAL, task.name, "status")
@@ -96,16 +99,8 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
         await refresh_task(ctx, task.namespace, task.name)
         return
     ctx.cache.tasks.put(task_of(written))
-    now, status = ctx.clock.now(), action.status
     if action.share is not None:
-        memory.notes_of(task).told = Told(now, action.share)
-    last = status.attempts[-1] if status.attempts else None
-    if last is not None and last.failure == MISCONFIGURED and memory.facts.worker is None:
-        memory.facts.worker = Fact(
-            now,
-            MISCONFIGURED,
-            f"{last.message} ({task.name}); correct spec.worker, and the job goes on",
-        )
+        memory.notes_of(task).told = Told(ctx.clock.now(), action.share)
     if action.gone:  # made again in the meantime: it has to go before there is another
         await find_pod(ctx, task, action.status.attempt)
     if action.status.message:

@@ -11,6 +11,8 @@ from bec_ops.volume import Volume
 JOB_LABEL = f"{GROUP}/job"
 TASK_LABEL = f"{GROUP}/task"
 WORKER_CONTAINER = "worker"
+GENERATION_ANNOTATION = f"{GROUP}/generation"
+"""On a pod: the generation of the Job that it was made from."""
 HEARTBEAT_CONDITION = f"{GROUP}/Heartbeat"
 """The pod condition that tells when the worker last called, and how far it is."""
 STOPPED_CONDITION = f"{GROUP}/Stopped"

@@ -79,12 +79,14 @@ class RecordTask(Action):
     """Write the status of a VolumeTask, if it is still as we saw it.
 
     `gone`: it says that a pod is gone, which is worth a look of its own before it is written.
+    `stalls`: what it says of the worker holds for the whole job as it is now.
     `share` is how much of the work is done, where the status tells the progress.
     """
 
     task: TaskSeen
     status: VolumeTaskStatus
     gone: bool = False
+    stalls: bool = False
     share: float | None = None
 
     def _about(self) -> tuple[Hashable, ...]:

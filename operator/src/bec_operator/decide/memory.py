@@ -92,6 +92,16 @@ class Memory:
     _rivals: dict[str, float] = field(default_factory=dict)  # task name → older pod last seen alive
     _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
 
+    def __post_init__(self) -> None:
+        """Believe the Job that its workers were set up wrongly: else each restart tried again."""
+        stalled = find(self.job.status, "Stalled")
+        if (
+            stalled is not None
+            and (stalled.status, stalled.reason) == ("True", MISCONFIGURED)
+            and stalled.observed_generation == self.job.generation
+        ):
+            self.facts.worker = Fact(0.0, MISCONFIGURED, stalled.message)
+
     def observe_job(self, job: JobSeen) -> None:
         """Take in a newer state of the Job; a changed spec is checked again."""
         if job.generation != self.job.generation:
@@ -113,13 +123,6 @@ class Memory:
         self._released.clear()
         self.facts.manifest = Fact(now)
         self.facts.sweep = None
-        stalled = find(self.job.status, "Stalled")
-        if (
-            stalled is not None
-            and (stalled.status, stalled.reason) == ("True", MISCONFIGURED)
-            and stalled.observed_generation == self.job.generation
-        ):
-            self.facts.worker = Fact(now, MISCONFIGURED, stalled.message)
 
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""
@@ -152,7 +155,7 @@ class Memory:
     ) -> None:
         """Take in the tasks and pods of the job as they are now.
 
-        `worker_of` says what the worker in the pod of a UID has told.
+        `worker_of` says what the worker of the task of a UID has told.
         """
         if self.ledger is None:
             self.tasks = {task.index: task for task in tasks if task.owner_uid == self.job.uid}
@@ -162,7 +165,8 @@ class Memory:
             self._release(index, self.tasks[index])
         for index, task in mine.items():
             self.frontier[index] = Look.ACTIVE
-            self._note_pod(task, pods, now, worker_of)
+            self._note_pod(task, pods, now)
+            self._note_worker(task, worker_of(task.uid), now)
         self.tasks = mine
         self._note_old_pods(pods, now)
 
@@ -192,33 +196,25 @@ class Memory:
         self.throughput.forget(task.uid)
         self.born.discard(task.uid)
 
-    def _note_pod(
-        self,
-        task: TaskSeen,
-        pods: Mapping[str, PodSeen],
-        now: float,
-        worker_of: Callable[[str], WorkerSeen | None],
-    ) -> None:
+    def _note_pod(self, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
         attempt = len(task.failed) + 1
         pod = pods.get(pod_name(task.name, attempt))
         if pod is not None and pod.owner_uid == task.uid:
             self._started[task.uid] = attempt
             self.blocked.pop(task.index, None)
             self.lost.pop(task.uid, None)
-            self._note_worker(task, attempt, worker_of(pod.uid), now)
+            if pod.stopped is not None:
+                self.notes_of(task).verdict = (attempt, pod.stopped)
         elif self._started.get(task.uid) == attempt or task.recorded_begun is not None:
             self.lost.setdefault(task.uid, now)
         else:
             self.lost.pop(task.uid, None)
 
-    def _note_worker(
-        self, task: TaskSeen, attempt: int, worker: WorkerSeen | None, now: float
-    ) -> None:
-        """Keep what a worker has told: its last word is wanted when its pod is gone."""
-        if worker is None or worker.attempt != attempt:
+    def _note_worker(self, task: TaskSeen, worker: WorkerSeen | None, now: float) -> None:
+        if worker is None or worker.attempt != len(task.failed) + 1:
             return
         notes = self.notes_of(task)
-        if notes.worker is not None and notes.worker.attempt != attempt:
+        if notes.worker is not None and notes.worker.pod_uid != worker.pod_uid:
             self.throughput.forget(task.uid)
         notes.worker = worker
         if worker.progress is not None:

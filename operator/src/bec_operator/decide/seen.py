@@ -27,6 +27,7 @@ class PodSeen:
     job: str
     task: str
     owner_uid: str
+    generation: str = ""  # of the Job that it was made from
     phase: str = "Pending"
     node: str = ""
     deleting: bool = False
@@ -64,6 +65,7 @@ class Report:
 class WorkerSeen:
     """What a worker has told of its attempt, since this process runs."""
 
+    pod_uid: str
     attempt: int
     called: float  # when it last called
     moved: float  # when its progress or activity last changed

@@ -91,7 +91,9 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
     finished = phase in {JobPhase.COMPLETE, JobPhase.FAILED}
     same = counts == old.counts and phase is old.phase
     moved = memory.throughput.total != memory.told_total
-    stale = not same or (moved and now - memory.written_at >= TELL_RATE_EVERY)
+    rate = _rate(memory.throughput, now)
+    news = moved or (rate and not old.rate)
+    stale = not same or (news and now - memory.written_at >= TELL_RATE_EVERY)
     return JobStatus(
         phase=phase,
         observed_generation=memory.job.generation,
@@ -99,7 +101,7 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
         done=f"{counts.finished}/{counts.total}" if counts.total else "",
         percent=f"{100 * counts.finished // counts.total}%" if counts.total else "",
         eta="" if finished else _eta(counts, started, tally.share, now) if stale else old.eta,
-        rate=_rate(memory.throughput, now) or old.rate if stale else old.rate,
+        rate=rate or old.rate if stale else old.rate,
         start_time=started,
         completion_time=(old.completion_time or moment) if finished else None,
         conditions=conditions(

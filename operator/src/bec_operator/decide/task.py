@@ -14,7 +14,7 @@ from bec_operator.decide.actions import (
     Settle,
 )
 from bec_operator.decide.ending import Ending, classify
-from bec_operator.decide.failures import is_final
+from bec_operator.decide.failures import FailureClass, is_final
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.running import accompany, is_record_due, share_done
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
@@ -126,6 +126,8 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
             attempts=attempts,
         ),
         gone=pod is None,
+        stalls=failure is FailureClass.MISCONFIGURED
+        and (pod is None or pod.generation == str(view.generation)),
     )
 
 

@@ -43,10 +43,10 @@ class TaskView:
     `blocked` says that somebody else has a name that it needs, `lost` is when the pod of its
     attempt was first missed, `own` whether this process made the task (so that its marker was
     looked at before), `rivals_until` when somebody else who might write its marker was last seen,
-    `may_launch` whether pods may be made now. `worker` and `verdict` are of its attempt, `log` is
+    `may_launch` whether pods may be made now. `said` and `verdict` are of its attempt, `log` is
     what became of the log of it, None while nobody has looked. `probed` is when a heartbeat was
-    last written on a pod of it, `record_every` the seconds between two. `locate` gives the output
-    URI of the volume at an index.
+    last written on a pod of it, `record_every` the seconds between two. `generation` is the Job's.
+    `locate` gives the output URI of the volume at an index.
     """
 
     task: TaskSeen
@@ -56,13 +56,14 @@ class TaskView:
     lost: float | None
     own: bool
     rivals_until: float
-    worker: WorkerSeen | None
+    said: WorkerSeen | None
     verdict: Verdict | None
     log: str | None
     probed: float
     told: Told | None
     may_launch: bool
     limits: Limits
+    generation: int
     record_every: float
     locate: Callable[[int], str]
     now: float
@@ -77,3 +78,10 @@ class TaskView:
         """The pod of that attempt; one of this name that is another task's is none."""
         pod = self.pods.get(pod_name(self.task.name, self.attempt))
         return pod if pod is not None and pod.owner_uid == self.task.uid else None
+
+    @property
+    def worker(self) -> WorkerSeen | None:
+        """What the worker in that pod has told, or, if the pod is gone, in the one that was."""
+        if self.said is None or (self.pod is not None and self.pod.uid != self.said.pod_uid):
+            return None
+        return self.said

@@ -6,6 +6,7 @@ from typing import Any
 
 from bec_operator.act.cache import Key
 from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import heartbeat_seconds
 from bec_operator.decide.failures import class_of
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
@@ -69,10 +70,15 @@ class Calls:
         self._prune()
         session = self._sessions.register(caller.pod.uid, call.process)
         self._note_alive(caller)
+        settings = self._ctx.settings
+        job = self._ctx.cache.jobs.get(caller.pod.namespace, caller.pod.job)
+        spec = job.spec if job is not None else None
         return Registered(
             session=session,
             worker_id=_worker_id(caller),
-            heartbeat_seconds=self._ctx.settings.heartbeat_seconds,
+            heartbeat_seconds=heartbeat_seconds(spec, settings)
+            if spec is not None
+            else settings.heartbeat_seconds,
         )
 
     async def next(self, caller: Caller, call: Next) -> Assigned:
@@ -147,7 +153,9 @@ class Calls:
         self, caller: Caller, progress: Progress | None = None, activity: int | None = None
     ) -> None:
         """Note a call; where it tells nothing of progress, there was none."""
-        known = self._ctx.cache.workers.get(caller.pod.uid)
+        known = self._ctx.cache.workers.get(caller.task.uid)
+        if known is not None and known.pod_uid != caller.pod.uid:
+            known = None  # what an earlier attempt told
         if activity is None:
             activity = known.activity if known is not None else 0
         progress = progress or (known.progress if known is not None else None)
