@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from hypothesis import strategies as st
 
 from bec_ops.store import Reason
+from tests.unit.decide.calling import CLASSES, KINDS, callers, request
 from tests.unit.decide.guard import FOREIGN_TOTAL
 from tests.unit.decide.process import JOB, WATCHED
 from tests.unit.decide.stage import Stage
@@ -59,7 +60,17 @@ TASK_PATCHES: list[dict[str, Any]] = [
     {"message": "", "node": "nowhere", "progress": "1%"},
 ]
 MARKERS = [GOOD_MARKER, GOOD_MARKER, None, GOOD_MARKER[:20]]
-ENDS = [(0, "Completed"), (0, "Completed"), (1, "Error"), (65, "Error"), (137, "OOMKilled")]
+OWN_WORDS = '{"class": "OutOfMemory", "message": "the cgroup says so"}'
+ENDS: list[tuple[int, str, str]] = [
+    (0, "Completed", ""),
+    (0, "Completed", ""),
+    (1, "Error", "so it ended"),
+    (65, "Error", "so it ended"),
+    (78, "Error", "so it ended"),
+    (137, "OOMKilled", "so it ended"),
+    (137, "Error", OWN_WORDS),
+    (143, "Error", ""),
+]
 TROUBLES: list[Reason | None] = [None, None, "Unavailable", "Forbidden"]
 OUTCOMES = st.sampled_from(["answer"] * 10 + ["out", "lost"])
 
@@ -167,6 +178,26 @@ def worker_ends(stage: Stage, draw: Draw) -> None:
     stage.world.end_worker(life, *draw(st.sampled_from(ENDS)))
 
 
+@deed(6, lambda stage: stage.operators and callers(stage))
+def worker_calls(stage: Stage, draw: Draw) -> None:
+    """A process calls; perhaps one that another has taken over from, or about another attempt."""
+    operator, life = _one_of(draw, stage.operators), _one_of(draw, callers(stage))
+    new = draw(st.sampled_from([False] * 7 + [True]))
+    teller = stage.guard.fence.teller(life, new=new)
+    others = [known for known in stage.guard.fence.tellers if known.session]
+    if others and draw(st.sampled_from([False] * 7 + [True])):
+        teller = _one_of(draw, others)
+    elif not stage.guard.fence.is_registered(operator, teller):
+        stage.register(operator, teller)
+    about = None
+    if draw(st.sampled_from([False] * 5 + [True])):
+        about = _one_of(draw, callers(stage))
+    said = request(draw(st.sampled_from(KINDS)), teller, draw(CLASSES), about)
+    stage.call(operator, teller, said)
+    if draw(st.booleans()):  # it is sent twice
+        stage.call(operator, teller, said)
+
+
 def _writers(stage: Stage) -> list[int]:
     running = stage.lives(begun=True, ended=False)
     return [life.index for life in (*running, *stage.world.zombies())]
@@ -210,6 +241,7 @@ def something_is_out_of_order(stage: Stage, draw: Draw) -> None:
     world = stage.world
     world.store.trouble = draw(st.sampled_from(TROUBLES))
     world.quota_full, world.template_refused = draw(st.booleans()), draw(st.booleans())
+    world.kubelet_away = draw(st.booleans())
 
 
 @deed(1, lambda stage: stage.is_troubled)
@@ -245,6 +277,11 @@ def task_is_patched(stage: Stage, draw: Draw) -> None:
 def task_is_deleted(stage: Stage, draw: Draw) -> None:
     name = _one_of(draw, stage.world.all("volumetasks"))["metadata"]["name"]
     stage.world.delete("volumetasks", name)
+
+
+@deed(1, lambda _: True)
+def job_is_edited(stage: Stage, _: Draw) -> None:
+    stage.world.edit_job()
 
 
 @deed(1, lambda _: True)

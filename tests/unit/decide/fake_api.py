@@ -70,9 +70,18 @@ class Objects:
         if meta.get("uid", found["metadata"]["uid"]) != found["metadata"]["uid"]:
             raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
         merged: Object = merge(found, {k: v for k, v in patch.items() if k != "metadata"})
+        if plural == "pods":
+            _merge_conditions(merged, found, patch)
         if merged == found:
             return found  # nothing is written
         return self._store(plural, "MODIFIED", merged)
+
+    def edit(self, plural: str, name: str, spec: Object) -> Object:
+        """Change a spec as its user does: it is a new generation."""
+        found = self._found(plural, name)
+        generation = found["metadata"]["generation"] + 1
+        meta = {**found["metadata"], "generation": generation}
+        return self._store(plural, "MODIFIED", {**merge(found, {"spec": spec}), "metadata": meta})
 
     def delete(self, plural: str, name: str, uid: str = "") -> Object:
         """Delete an object; a pod that runs on a node takes its grace."""
@@ -155,6 +164,17 @@ def merge(into: Any, patch: Any) -> Any:
         else:
             merged[key] = merge(merged.get(key), value)
     return merged
+
+
+def _merge_conditions(merged: Object, found: Object, patch: Object) -> None:
+    """Merge the conditions of a pod by their types, as a strategic merge patch does."""
+    told = (patch.get("status") or {}).get("conditions") or []
+    known = (found.get("status") or {}).get("conditions") or []
+    by_type = {condition["type"]: condition for condition in known}
+    for condition in told:
+        by_type[condition["type"]] = {**by_type.get(condition["type"], {}), **condition}
+    if by_type:
+        merged["status"] = {**merged["status"], "conditions": list(by_type.values())}
 
 
 def address(path: str) -> tuple[str, str]:

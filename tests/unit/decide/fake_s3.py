@@ -3,18 +3,23 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from bec_ops.location import LOG_FOLDER
 from bec_ops.store import ObjectInfo, Reason, Store, StoreError
 
 
 class FakeStore(Store):
-    """Objects by key, in one bucket. While `trouble` is set, S3 gives no good answer."""
+    """Objects by key, in one bucket. While `trouble` is set, S3 gives no good answer.
+
+    `logs_forbidden`: a policy allows everything but the logs of attempts.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.trouble: Reason | None = None
+        self.logs_forbidden = False
 
     def get(self, bucket: str, key: str) -> bytes | None:
-        self.check_bucket(bucket)
+        self._check(bucket, key)
         return self.objects.get(key)
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
@@ -24,9 +29,14 @@ class FakeStore(Store):
     def put(
         self, bucket: str, key: str, body: bytes, content_type: str = "application/octet-stream"
     ) -> None:
-        self.check_bucket(bucket)
+        self._check(bucket, key)
         assert content_type
         self.objects[key] = body
+
+    def _check(self, bucket: str, key: str) -> None:
+        self.check_bucket(bucket)
+        if self.logs_forbidden and LOG_FOLDER in key:
+            raise StoreError("Forbidden", f"s3://{bucket}/{key} is forbidden")
 
     def check_bucket(self, bucket: str) -> None:
         if self.trouble is not None:

@@ -10,13 +10,16 @@ from typing import Any
 
 from bec_operator.act.api_server import ApiError
 from bec_operator.api.job import JobPhase, JobSpec, JobStatus
-from bec_operator.api.names import ledger_name
-from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
+from bec_operator.api.names import STOPPED_CONDITION, ledger_name
+from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
+from bec_operator.decide.conditions import find
 from bec_operator.decide.failures import RULES, FailureClass, class_of, is_final
 from bec_operator.decide.ledger import Ledger, Outcome
-from tests.unit.decide.fake_api import Object, address, owner_uid
-from tests.unit.decide.process import JOB
-from tests.unit.decide.world import World
+from bec_ops.protocol import AUDIENCE
+from tests.unit.decide.fake_api import NAMESPACE, Object, address, owner_uid
+from tests.unit.decide.fence import Fence
+from tests.unit.decide.process import JOB, Process
+from tests.unit.decide.world import Life, World
 
 FOREIGN_TOTAL = 99  # what a foreign hand writes as the number of volumes
 REPORTS = "artefacts/ocr/_job/failures-"
@@ -31,9 +34,52 @@ class Guard:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.fence = Fence(world)
         self.alone = True
         self.writes: list[str] = []
         self._missed: dict[str, float] = {}  # name of a pod → when a look showed that it is gone
+        self._aware: set[str] = set()  # UIDs of pods whose verdict the operator has seen
+        self._wrong: Life | None = None  # whose end was recorded as the fault of the Job's spec
+        self._wrong_at_start = ("", 0)  # UID and generation of the Job that said so at the start
+
+    def note_start(self) -> None:
+        """Take down that an operator begins, and knows nothing."""
+        self.fence.started = self._world.clock.now()
+        self._aware.clear()
+        self._wrong = None
+        generation = self._world.job["metadata"]["generation"]
+        self._wrong_at_start = (self._world.job_uid, generation) if self.misconfigured else ("", 0)
+
+    def check_pass(self, operator: Process, begun: list[str]) -> None:
+        """Judge what a pass begins, by its labels."""
+        if self.alone and self._knows_misconfigured(operator):
+            launches = [
+                action for action in begun if action.startswith(("CreatePod", "CreateTask"))
+            ]
+            assert not launches, f"the Job is misconfigured, and it launches {launches}"
+        for life in self._world.lives.values():
+            pod = operator.ctx.cache.pods.get(NAMESPACE, life.name)
+            if life.verdict and pod and pod.uid == life.uid and pod.version >= life.verdict_version:
+                self._aware.add(life.uid)
+
+    def _knows_misconfigured(self, operator: Process) -> bool:
+        """Whether an operator has been told that the Job, as it is, is misconfigured."""
+        job = operator.ctx.cache.jobs.get(NAMESPACE, JOB)
+        now = (self._world.job_uid, self._world.job["metadata"]["generation"])
+        if job is None or (job.uid, job.generation) != now:
+            return False
+        wrong = self._wrong
+        if self._wrong_at_start == now:
+            return True
+        if wrong is None or (wrong.job_uid, wrong.parameters) != (now[0], self._world.parameters):
+            return False
+        tasks = operator.ctx.cache.tasks.all()
+        return any(t.uid == wrong.task_uid and len(t.failed) >= wrong.attempt for t in tasks)
+
+    @property
+    def misconfigured(self) -> bool:
+        """Whether the Job waits for its spec to be corrected."""
+        return _is_misconfigured(self.status(), self._world.job["metadata"]["generation"])
 
     def answer(
         self, method: str, path: str, body: Object | None, query: Mapping[str, str]
@@ -43,6 +89,8 @@ class Guard:
         world.tick()
         plural, name = address(path)
         if method == "GET":
+            if path.endswith("/log") and world.kubelet_away:
+                raise ApiError(500, "InternalError", "the kubelet does not answer")
             self._note_look(plural, name)
             return world.objects.answer(method, path, body, query)
         name = name or (body or {}).get("metadata", {}).get("name", "")
@@ -77,6 +125,9 @@ class Guard:
         if method == "POST" and plural == "pods":
             self._world.note_pod(after)
             self._check_pod(after)
+            _check_credentials(after)
+        elif plural == "pods" and before is not None:
+            self._check_verdict(before, after)
         elif method == "POST" and plural == "volumetasks":
             self._check_task(after)
         elif plural == "volumetasks" and before is not None:
@@ -186,11 +237,39 @@ class Guard:
         counted = [failure for failure in new if not RULES[failure].free]
         assert len(counted) <= world.plan.limit, f"task {index} had {len(counted)} attempts"
         for number in range(len(old) + 1, len(new) + 1):
-            self._check_end(_uid(after), number, new[number - 1], status.message)
+            self._check_end(_uid(after), number, new[number - 1])
+            self._check_words(status.attempts[number - 1])
+            if new[number - 1] is FailureClass.MISCONFIGURED:
+                self._note_misconfigured(status.attempts[number - 1])
 
-    def _check_end(self, task_uid: str, attempt: int, failure: FailureClass, said: str) -> None:
+    def _note_misconfigured(self, ended: Attempt) -> None:
+        """Take down that the Job is set up wrongly, if it was its present spec that failed."""
+        life = self._world.lives.get(ended.pod_uid)
+        if life is not None and life.parameters == self._world.parameters:
+            self._wrong = life
+
+    def _check_words(self, ended: Attempt) -> None:
+        assert ended.message, f"rule 6: a failure without a sentence: {ended}"
+        scheme, bucket, rest = "s3://", self._world.job["spec"]["output"]["bucket"], ended.log
+        key = rest.removeprefix(f"{scheme}{bucket}/")
+        kept = key in self._world.store.objects
+        assert kept or rest.startswith("lost: "), f"rule 6: nobody knows of the log of {ended}"
+
+    def _check_verdict(self, before: Object, after: Object) -> None:
+        """An attempt is ended only for what it has earned."""
+        reason = _verdict(after)
+        life = self._world.lives[_uid(after)]
+        if not reason or reason == _verdict(before):
+            return
+        failure = class_of(reason)
+        earned = self.fence.has_earned(life, failure, alone=self.alone)
+        assert earned, f"rule 3: {life} has not earned to be called {reason}"
+        if life.worker_end is None:
+            life.verdict = failure
+            life.verdict_version = int(after["metadata"]["resourceVersion"])
+
+    def _check_end(self, task_uid: str, attempt: int, failure: FailureClass) -> None:
         """An attempt is over only if its pods are, and its class is what really happened."""
-        assert said, "rule 6: a failure without a sentence"
         there = {_uid(p): "deletionTimestamp" in p["metadata"] for p in self._world.all("pods")}
         lives = [
             life
@@ -203,11 +282,19 @@ class Guard:
             assert new or not life.busy, (
                 f"rule 2: {life.name} is called {failure.label} and still runs"
             )
-        if failure is FailureClass.DISRUPTED:
+        verdicts = {
+            life.verdict
+            for life in lives
+            if life.verdict and (life.uid in there or (self.alone and life.uid in self._aware))
+        }
+        if verdicts:
+            assert failure in verdicts, f"rule 3: {failure.label}, but {verdicts} was the verdict"
+        elif failure is FailureClass.DISRUPTED:
             taken = all(life.taken_away or there.get(life.uid, True) for life in lives)
             assert taken, f"rule 6: {lives} were not taken away"
         else:
-            assert failure in {life.failure for life in lives}, f"{failure.label} did not happen"
+            true = set().union(*(_possible(life) for life in lives))
+            assert failure in true, f"rule 3: {failure.label} did not happen, but {true}"
 
     def _check_ledger(self, before: Object | None, after: Object) -> None:
         old, new = self.ledger(before) if before else None, self.ledger(after)
@@ -230,6 +317,7 @@ class Guard:
         assert lines, f"rule 4: volume {index} failed, and no report says so"
         for line in lines:
             assert line["class"], f"rule 6: {line} has no class"
+            assert line["class"] != "Misconfigured", f"the Job's fault, not that of {index}: {line}"
             assert line["message"], f"rule 6: {line} has no message"
             failures = [class_of(attempt["failure"]) for attempt in line["attempts"]]
             assert is_final(failures, self._world.plan.limit), f"volume {index}: {line}"
@@ -283,6 +371,7 @@ class Guard:
             if not (tasks and self._is_ours(tasks[0])):
                 return
             done = ended or self._world.has_marker(life.index) or life.worker_end is not None
+            done = done or life.verdict is not None
             done = done or (not self.alone and life.attempt <= len(_failures(tasks[0])))
             assert done, f"a busy pod is deleted: {life.name}"
 
@@ -299,3 +388,36 @@ def _failures(task: Object) -> list[FailureClass]:
     """Return the classes of the attempts whose end is recorded."""
     status = VolumeTaskStatus.model_validate(task.get("status") or {})
     return [class_of(a.failure) for a in status.attempts if a.failure]
+
+
+def _possible(life: Life) -> set[FailureClass | None]:
+    """Return what the end of a pod may be called: a pod that is gone is judged by its last word."""
+    return {life.failure, life.verdict, *(life.told if life.taken_away else ())}
+
+
+def _verdict(pod: Object) -> str:
+    """Return why an operator has ended a pod, as its object says; empty if none has."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return next((str(c["reason"]) for c in conditions if c["type"] == STOPPED_CONDITION), "")
+
+
+def _is_misconfigured(status: JobStatus, generation: int) -> bool:
+    stalled = find(status, "Stalled")
+    return (
+        stalled is not None
+        and (stalled.status, stalled.reason) == ("True", "Misconfigured")
+        and stalled.observed_generation == generation
+    )
+
+
+def _check_credentials(pod: Object) -> None:
+    """Rule 10: a worker's only Kubernetes credential is the token of our audience."""
+    spec = pod["spec"]
+    assert spec["automountServiceAccountToken"] is False, "rule 10: a token is mounted"
+    tokens = [
+        source["serviceAccountToken"]
+        for volume in spec["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        if "serviceAccountToken" in source
+    ]
+    assert [token.get("audience") for token in tokens] == [AUDIENCE], f"rule 10: {tokens}"

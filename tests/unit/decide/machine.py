@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.unit.decide.deeds import DEEDS
 from tests.unit.decide.stage import Stage
-from tests.unit.decide.world import Plan
+from tests.unit.decide.world import LONG, SHORT, Plan
 
 LOG = logging.getLogger("bec_operator")
 MAX_FAILED: list[int | str] = ["100%", "10%", 1, 0]
@@ -33,6 +33,7 @@ def plans(draw: st.DrawFn) -> Plan:
         done_before=draw(members),
         sidecar=draw(st.booleans()),
         hopeless=draw(members),
+        timeouts=draw(st.sampled_from([LONG, LONG, SHORT])),
     )
 
 

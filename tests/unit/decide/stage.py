@@ -1,12 +1,18 @@
 """One Job on stage: its world, the guard of the rules, and the operators that are alive."""
 
+from typing import Any
+
+from bec_ops.protocol import Register, Request
+from tests.unit.decide.fence import Teller
 from tests.unit.decide.guard import Guard
 from tests.unit.decide.process import Process
 from tests.unit.decide.stepping import Doing
 from tests.unit.decide.world import GOOD_MARKER, Life, Plan, World
 
 # Seconds between the looks until an operator has nothing left to do, and from then on.
-SETTLING = [0.1] * 4 + [1.0] * 6 + [3.0] * 5 + [6.0] * 3 + [31.0, 1.0, 3.0, 3.0, 61.0, 3.0, 3.0]
+# All short time-outs are over by then, and all that workers have told is written down.
+SETTLING = [0.1] * 4 + [1.0] * 6 + [3.0] * 5 + [6.0] * 3 + [31.0, 1.0, 3.0, 3.0, 61.0, 3.0, 301.0]
+SETTLING += [3.0] * 3
 RESTING = [1.0, 5.0, 60.0, 61.0, 300.0, 600.0, 1000.0, 1500.0]
 ROUNDS = 200  # more than the longest plan needs
 
@@ -25,6 +31,7 @@ class Stage:
     def start(self) -> None:
         """Start an operator."""
         world = self.world
+        self.guard.note_start()
         self.operators.append(
             Process(self.guard.answer, world.store, world.clock, world.objects.changes)
         )
@@ -38,7 +45,10 @@ class Stage:
     def look(self, operator: Process) -> None:
         """Let an operator make one pass."""
         self.world.tick(0.05)
+        before = list(operator.under_way)
         operator.look()
+        begun = [doing.label for doing in operator.under_way if doing not in before]
+        self.guard.check_pass(operator, begun)
 
     def step(self, operator: Process, doing: Doing, how: str) -> None:
         """Carry a request "out", let its "answer" arrive, or let one of both be "lost"."""
@@ -64,6 +74,21 @@ class Stage:
             self.world.tick(seconds)
             for operator in self.operators:
                 self.do_all(operator)
+
+    # --- workers that call
+
+    def call(self, operator: Process, teller: Teller, request: Request) -> None:
+        """Let a process of a pod call an operator; the answer may take its time."""
+        self.world.tick()
+
+        def answered(answer: Any) -> None:
+            self.guard.fence.judge(operator, teller, request, answer, alone=self.guard.alone)
+
+        operator.take_call(teller.identity, request, answered)
+
+    def register(self, operator: Process, teller: Teller) -> None:
+        """Let a process introduce itself."""
+        self.call(operator, teller, Register(process=teller.process))
 
     # --- pods
 
@@ -103,12 +128,16 @@ class Stage:
     def is_troubled(self) -> bool:
         """Whether S3 or the API server refuses something."""
         world = self.world
-        return bool(world.store.trouble) or world.quota_full or world.template_refused
+        refused = world.quota_full or world.template_refused or self.guard.misconfigured
+        return bool(world.store.trouble) or refused
 
     def end_troubles(self) -> None:
         """Bring all in order."""
         world = self.world
         world.store.trouble, world.quota_full, world.template_refused = None, False, False
+        world.kubelet_away = False
+        if self.guard.misconfigured:
+            world.edit_job()
 
     # --- what must hold when nothing happens, and at the end
 
@@ -142,6 +171,7 @@ class Stage:
             if self.guard.status().terminal:
                 break
             self.let_pods_end()
+            self.end_troubles()
         self.guard.check_end()
         self._check_rest()
 

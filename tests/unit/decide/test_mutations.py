@@ -1,27 +1,37 @@
-"""The machine has teeth: each rule's code is broken on purpose, and the machine must notice.
+"""The tests have teeth: each rule's code is broken on purpose, and a test must notice.
 
-A mutation that the machine lets pass would mean that the rule is not tested at all.
+Each time it is a scenario, which goes the same way in every run; what nearly any example shows is
+left to the state machine, so that its guard is known to be awake.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from bec_operator.act import ledger as act_ledger
+from bec_operator.act.cache import Records, Workers
 from bec_operator.act.manifest import ledger_object
+from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.job import JobStatus
-from bec_operator.decide import job, status, task
+from bec_operator.api.volume_task import TaskPhase
+from bec_operator.decide import job, running, status, task
+from bec_operator.decide.actions import Action, Settle
 from bec_operator.decide.conditions import conditions
-from bec_operator.decide.failures import is_final
-from bec_operator.decide.ledger import Ledger
+from bec_operator.decide.failures import RULES, FailureClass, Rule, is_final
+from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen
+from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Verdict
 from bec_operator.decide.view import TaskView
+from bec_operator.worker_api.callers import Caller
+from bec_operator.worker_api.sessions import Sessions
+from tests.unit.decide import scenarios
 from tests.unit.decide.machine import OperatorMachine
+from tests.unit.decide.scenarios import SCENARIOS, Play
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -53,6 +63,10 @@ def _unknown_is_absent(patch: pytest.MonkeyPatch) -> None:
 def _blind_between_passes(patch: pytest.MonkeyPatch) -> None:
     """What came and went before a pass could see it was never there."""
     patch.setattr(Memory, "note_begun", lambda *_: None)
+
+
+def _lost_answer_not_doubted(patch: pytest.MonkeyPatch) -> None:
+    """A request that brought no answer has done nothing."""
     patch.setattr(Memory, "doubt", lambda *_: None)
 
 
@@ -114,21 +128,193 @@ def _restless(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(status, "conditions", wrong)
 
 
-MUTATIONS: list[tuple[Patch, str]] = [
-    (_marker_ignored, "rule 1"),
-    (_old_pod_not_awaited, "rule 2"),
-    (_deleted_before_stored, "rule 4"),
-    (_not_reported, "rule 4"),
-    (_one_attempt_too_many, "Retrying|no attempt left"),
-    (_window_one_too_wide, "rule 7"),
-    (_window_never_filled, "rule 7|never ends"),
-    (_counted_twice, "rule 6"),
-    (_restless, "rule 9"),
+def _done_believed(patch: pytest.MonkeyPatch) -> None:
+    """A worker's word is taken for its marker."""
+
+    def wrong(view: TaskView) -> Iterator[Action]:
+        report = view.worker.report if view.worker is not None else None
+        if report is not None and report.failure is None:
+            yield Settle(view.task, Outcome.SUCCEEDED)
+        else:
+            yield from decide_task(view)
+
+    decide_task = task.decide_task
+    patch.setattr(job, "decide_task", wrong)
+
+
+def _gone_without_a_last_look(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> bool:
+        return False
+
+    patch.setattr("bec_operator.act.tasks.find_pod", nothing)
+
+
+def _claims_believed(patch: pytest.MonkeyPatch) -> None:
+    """Whatever task and attempt a report is about, it is that of the pod."""
+    patch.setattr(Caller, "check", lambda *_: None)
+
+
+def _ended_attempts_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("bec_operator.worker_api.callers.pod_name", lambda *_: ANY)
+    patch.setattr(Caller, "check", lambda *_: None)
+
+
+def _sessions_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Sessions, "check", lambda *_: None)
+
+
+def _silent_before_it_calls(patch: pytest.MonkeyPatch) -> None:
+    """The time-out of heartbeats is for those, too, that never send any."""
+    overdue = running.overdue
+
+    def wrong(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
+        return overdue(view, replace(pod, called_since=pod.called_since or since), since)
+
+    patch.setattr(running, "overdue", wrong)
+
+
+def _no_grace_after_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """Silence is measured by what stands on the pod, not by what this process has seen."""
+    overdue = running.overdue
+
+    def wrong(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
+        return overdue(view, pod, min(since, pod.called_since or since))
+
+    patch.setattr(running, "overdue", wrong)
+
+
+def _progress_not_noted(patch: pytest.MonkeyPatch) -> None:
+    note_call = Workers.note_call
+
+    def wrong(self: Workers, pod: PodSeen, attempt: int, now: float, *_: Any) -> None:
+        note_call(self, pod, attempt, now, None, 0)
+
+    patch.setattr(Workers, "note_call", wrong)
+
+
+def _verdict_lost(patch: pytest.MonkeyPatch) -> None:
+    """Why an attempt was ended is known only to the process that has ended it."""
+    patch.setattr("bec_operator.act.records._stopped", lambda _: None)
+
+
+def _misconfigured_counted(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(RULES, FailureClass.MISCONFIGURED, Rule())
+
+
+def _misconfigured_goes_on(patch: pytest.MonkeyPatch) -> None:
+    def wrong(memory: Memory, now: float) -> bool:
+        known, memory.facts.worker = memory.facts.worker, None
+        may = may_launch(memory, now)
+        memory.facts.worker = known
+        return may
+
+    may_launch = job.may_launch
+    patch.setattr(job, "may_launch", wrong)
+
+
+def _misconfigured_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("bec_operator.decide.memory.find", lambda *_: None)
+
+
+def _phase_believed(patch: pytest.MonkeyPatch) -> None:
+    def wrong(view: TaskView) -> Iterator[Action]:
+        if view.task.phase is TaskPhase.FAILED:
+            yield Settle(view.task, Outcome.FAILED, FailureClass.RETRYABLE)
+        else:
+            yield from decide_task(view)
+
+    decide_task = task.decide_task
+    patch.setattr(job, "decide_task", wrong)
+
+
+def _lists_heal_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A full look adds what is new, and leaves alone what is known already."""
+
+    def wrong(self: Records[Any], _: str | None, records: Any, __: int) -> None:
+        for record in records:
+            if self.get(record.namespace, record.name) is None:
+                self.put(record)
+
+    patch.setattr(Records, "replace_all", wrong)
+
+
+def _tokens_mounted(patch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: Any) -> Any:
+        pod = task_pod(*args)
+        return {**pod, "spec": {**pod["spec"], "automountServiceAccountToken": True}}
+
+    patch.setattr("bec_operator.act.pods.task_pod", wrong)
+
+
+MUTATIONS: list[tuple[Patch, Play, str]] = [
+    (_marker_ignored, scenarios.marker_comes_after_a_look, "rule 1"),
+    (_restart_not_doubted, scenarios.pod_comes_and_goes_while_no_operator_lives, "rule 1"),
+    (_blind_between_passes, scenarios.pod_comes_and_goes_between_two_passes, "rule 1"),
+    (_lost_answer_not_doubted, scenarios.pod_comes_and_goes_and_its_answer_is_lost, "rule 1"),
+    (_unknown_is_absent, scenarios.s3_forbids_the_look_after_the_end, "rule 1"),
+    (_done_believed, scenarios.worker_says_done_and_is_not, "rule 1"),
+    (_old_pod_not_awaited, scenarios.task_is_made_anew_beside_an_old_pod, "rule 2"),
+    (_gone_without_a_last_look, scenarios.one_operator_makes_what_another_calls_gone, "rule 2"),
+    (_claims_believed, scenarios.report_is_about_another_attempt, "rule 3"),
+    (_ended_attempts_believed, scenarios.report_comes_after_the_next_attempt_began, "rule 3"),
+    (_sessions_believed, scenarios.report_is_of_a_process_that_was_replaced, "rule 3"),
+    (_silent_before_it_calls, scenarios.worker_never_calls, "rule 3"),
+    (
+        _no_grace_after_a_restart,
+        scenarios.operator_is_away_for_longer_than_a_worker_may_be,
+        "rule 3",
+    ),
+    (_progress_not_noted, scenarios.worker_gets_something_done_just_in_time, "rule 3"),
+    (_verdict_lost, scenarios.operator_dies_between_verdict_and_deletion, "rule 3"),
+    (_misconfigured_counted, scenarios.worker_is_misconfigured, "the Job's fault"),
+    (
+        _misconfigured_goes_on,
+        scenarios.worker_is_misconfigured,
+        "is misconfigured, and it launches",
+    ),
+    (
+        _misconfigured_forgotten,
+        scenarios.misconfigured_and_operator_restarts,
+        "is misconfigured, and it launches",
+    ),
+    (
+        _deleted_before_stored,
+        scenarios.second_success_comes_right_after_the_ledger_was_stored,
+        "rule 4",
+    ),
+    (_not_reported, scenarios.only_attempt_fails, "rule 4"),
+    (_ledger_overwritten, scenarios.two_operators_store_the_ledger, "rule 4"),
+    (_one_attempt_too_many, scenarios.only_attempt_fails, "Retrying"),
+    (_phase_believed, scenarios.somebody_writes_that_a_task_has_failed, "volume 0"),
+    (_lists_heal_nothing, scenarios.correction_is_not_heard_of, "never ends"),
+    (_window_one_too_wide, scenarios.all_is_well, "rule 7"),
+    (_window_never_filled, scenarios.all_is_well, "rule 7"),
+    (_counted_twice, scenarios.all_is_well, "rule 6"),
+    (_restless, scenarios.all_is_well, "rule 9"),
+    (_tokens_mounted, scenarios.all_is_well, "rule 10"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("mutate", "rule"), MUTATIONS, ids=lambda given: getattr(given, "__name__", None)
+    ("mutate", "play", "rule"), MUTATIONS, ids=lambda given: getattr(given, "__name__", "")
+)
+def test_a_scenario_notices(
+    mutate: Patch, play: Play, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutate(monkeypatch)
+    with pytest.raises(AssertionError, match=rule):
+        SCENARIOS[play.__name__].run()
+
+
+@pytest.mark.parametrize(
+    ("mutate", "rule"),
+    [
+        (_marker_ignored, "rule 1"),
+        (_old_pod_not_awaited, "rule 2"),
+        (_not_reported, "rule 4"),
+        (_counted_twice, "rule 6"),
+        (_window_one_too_wide, "rule 7"),
+    ],
 )
 def test_the_machine_notices(mutate: Patch, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mutate(monkeypatch)

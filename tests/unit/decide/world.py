@@ -1,13 +1,15 @@
 """The world around the operator: what is durable, what pods do, and what is true of each volume."""
 
+import json
 from dataclasses import dataclass, field
 
 from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, task_name
-from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.failures import FailureClass, class_of
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
+from bec_ops.protocol import TerminationMessage
 from bec_ops.volume import Volume
 from tests.unit.decide.fake_api import Object, Objects, owner_uid
 from tests.unit.decide.fake_s3 import FakeStore
@@ -16,6 +18,16 @@ from tests.unit.decide.process import JOB
 BUCKET = "bec"
 GOOD_MARKER = b'{"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z"}'
 PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
+LONG = (100_000, 200_000, 300_000)  # seconds of the time-outs heartbeat, progress and task
+SHORT = (40, 90, 300)
+
+# What a template may ask for that no worker gets: a token for the API server itself.
+GREEDY: Object = {
+    "automountServiceAccountToken": True,
+    "volumes": [
+        {"name": "own", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+    ],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +43,18 @@ class Plan:
     done_before: frozenset[int] = frozenset()
     sidecar: bool = False
     hopeless: frozenset[int] = frozenset()  # volumes that no attempt gets done in the end
+    timeouts: tuple[int, int, int] = LONG
+    greedy: bool = False  # its template asks for tokens
 
     def spec(self) -> Object:
         """Return the spec of the Job."""
         containers = [{"name": "worker"}, *([{"name": "proxy"}] if self.sidecar else [])]
+        pod = {**(GREEDY if self.greedy else {}), "containers": containers}
+        heartbeat, progress, task = (f"{seconds}s" for seconds in self.timeouts)
         return {
             "volumes": {"items": [{"wId": "W", "iId": f"I{n}"} for n in range(self.volumes)]},
-            "worker": {"template": {"spec": {"containers": containers}}},
+            "worker": {"template": {"spec": pod}},
+            "timeouts": {"heartbeat": heartbeat, "progress": progress, "task": task},
             "output": {"bucket": BUCKET},
             "parallelism": self.parallelism,
             "retry": {"limit": self.limit},
@@ -55,6 +72,7 @@ class Life:
     index: int
     attempt: int
     task_uid: str
+    job_uid: str
     made: float
     begun: bool = False
     worker_end: float | None = None
@@ -62,6 +80,13 @@ class Life:
     failure: FailureClass | None = None
     taken_away: bool = False
     zombie: bool = False  # its object is gone, and it runs on
+    parameters: Object = field(default_factory=dict)  # that its worker is given
+    began: float = 0.0
+    calls: list[float] = field(default_factory=list)  # that counted, and
+    moves: list[float] = field(default_factory=list)  # those of them that were signs of progress
+    told: set[FailureClass] = field(default_factory=set)  # what it said became of it
+    verdict: FailureClass | None = None  # why an operator ended it, as its object says
+    verdict_version: int = 0
 
     @property
     def busy(self) -> bool:
@@ -90,6 +115,7 @@ class World:
     ended: dict[int, float] = field(default_factory=dict)  # index → end of its last attempt
     proven: dict[int, float] = field(default_factory=dict)  # index → when its marker came
     quota_full: bool = False
+    kubelet_away: bool = False  # no log can be had
     template_refused: bool = False
 
     def __post_init__(self) -> None:
@@ -122,6 +148,18 @@ class World:
         found = self.objects.get("jobs", JOB)
         assert found is not None
         return found
+
+    def edit_job(self) -> None:
+        """Correct what is wrong with the worker."""
+        self.tick()
+        generation = self.job["metadata"]["generation"] + 1
+        self.objects.edit("jobs", JOB, {"worker": {"parameters": {"of": generation}}})
+
+    @property
+    def parameters(self) -> Object:
+        """What the Job, as it is, gives to its workers."""
+        given: Object = self.job["spec"]["worker"].get("parameters", {})
+        return given
 
     def replace_job(self) -> None:
         """Delete the Job, and apply it again; what the old one owned goes later."""
@@ -181,9 +219,16 @@ class World:
         """Take in a pod that was made."""
         meta = made["metadata"]
         task, attempt = meta["labels"][TASK_LABEL], int(meta["name"].rsplit("-", 1)[1])
-        self.lives[meta["uid"]] = Life(
-            meta["name"], meta["uid"], self.index[task], attempt, owner_uid(made), self.clock.now()
-        )
+        uids = (owner_uid(made), self._owner_of(owner_uid(made)))
+        life = Life(meta["name"], meta["uid"], self.index[task], attempt, *uids, self.clock.now())
+        self.lives[life.uid] = life
+        worker = next(c for c in made["spec"]["containers"] if c["name"] == "worker")
+        given = next(e["value"] for e in worker["env"] if e["name"] == "BEC_PARAMETERS")
+        life.parameters = json.loads(given)
+
+    def _owner_of(self, task_uid: str) -> str:
+        tasks = [task for task in self.all("volumetasks") if task["metadata"]["uid"] == task_uid]
+        return owner_uid(tasks[0]) if tasks else ""
 
     def pods(self) -> list[Life]:
         """Return the pods whose objects are there."""
@@ -205,18 +250,20 @@ class World:
 
     def start(self, life: Life) -> None:
         """Let a pod get a node, and its worker run."""
-        life.begun = True
+        life.begun, life.began = True, self.clock.now()
         pod = self.objects.get("pods", life.name)
         assert pod is not None
         spec = {**pod["spec"], "nodeName": "node-1"}
         status = {"phase": "Running", "containerStatuses": [_worker({"running": {}})]}
         self._change(life, {"spec": spec, "status": status})
 
-    def end_worker(self, life: Life, exit_code: int, reason: str = "Error") -> None:
+    def end_worker(
+        self, life: Life, exit_code: int, reason: str = "Error", message: str = "so it ended"
+    ) -> None:
         """Let the worker end by itself."""
         if life.worker_end is None and not life.taken_away:
-            life.failure = _failure(exit_code, reason)
-        state = {"terminated": {"exitCode": exit_code, "reason": reason, "message": "so it ended"}}
+            life.failure = _failure(exit_code, reason, message)
+        state = {"terminated": {"exitCode": exit_code, "reason": reason, "message": message}}
         if not self.plan.sidecar:
             self._end(life)
         self._note_end(life)
@@ -290,8 +337,15 @@ def _worker(state: Object) -> Object:
     return {"name": "worker", "state": state}
 
 
-def _failure(exit_code: int, reason: str) -> FailureClass:
+def _failure(exit_code: int, reason: str, message: str) -> FailureClass:
     if reason == "OOMKilled":
         return FailureClass.OUT_OF_MEMORY
-    by_code = {0: FailureClass.MARKER_MISSING, 65: FailureClass.TERMINAL}
+    by_code = {
+        0: FailureClass.MARKER_MISSING,
+        65: FailureClass.TERMINAL,
+        78: FailureClass.MISCONFIGURED,
+        143: FailureClass.INTERRUPTED,
+    }
+    if exit_code not in by_code and message.startswith("{"):
+        return class_of(TerminationMessage.model_validate_json(message).failure)
     return by_code.get(exit_code, FailureClass.RETRYABLE)
