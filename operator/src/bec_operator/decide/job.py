@@ -223,12 +223,11 @@ def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
 
 
 def _delete(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]:
-    """Delete the pods, then the task: the garbage collector has nothing left to look for."""
-    pods_left = list(_own_pods(task, pods))
-    for pod in pods_left:
+    """Delete task and pods at once: tasks that waited for their pods would pile up."""
+    for pod in _own_pods(task, pods):
         if not pod.deleting:
             yield DeletePod(pod)
-    if not pods_left and not task.deleting:
+    if not task.deleting:
         yield DeleteTask(task)
 
 
