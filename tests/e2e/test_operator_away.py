@@ -12,7 +12,7 @@ from tests.support.jobs import counts
 from tests.support.waiting import throughout, until
 
 AWAY = 30.0
-"""Seconds, longer than the Job's `timeouts.heartbeat`; 120 pass as well."""
+"""Seconds, longer than the Job's `timeouts.heartbeat`."""
 
 
 @contextmanager
