@@ -10,14 +10,20 @@ from typing import Any
 
 from bec_operator.act.api_server import ApiError
 from bec_operator.api.job import JobPhase, JobSpec, JobStatus
-from bec_operator.api.names import STOPPED_CONDITION, ledger_name
+from bec_operator.api.names import ledger_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
-from bec_operator.decide.conditions import find
 from bec_operator.decide.failures import RULES, FailureClass, class_of, is_final
 from bec_operator.decide.ledger import Ledger, Outcome
-from bec_ops.protocol import AUDIENCE
 from tests.unit.decide.fake_api import NAMESPACE, Object, address, owner_uid
 from tests.unit.decide.fence import Fence
+from tests.unit.decide.objects import (
+    check_credentials,
+    failures,
+    is_misconfigured,
+    uid,
+    verdict,
+    wanted_uid,
+)
 from tests.unit.decide.process import JOB, Process
 from tests.unit.decide.world import Life, World
 
@@ -79,7 +85,7 @@ class Guard:
     @property
     def misconfigured(self) -> bool:
         """Whether the Job waits for its spec to be corrected."""
-        return _is_misconfigured(self.status(), self._world.job["metadata"]["generation"])
+        return is_misconfigured(self.status(), self._world.job["metadata"]["generation"])
 
     def answer(
         self, method: str, path: str, body: Object | None, query: Mapping[str, str]
@@ -97,7 +103,7 @@ class Guard:
         if (method, plural) == ("POST", "pods"):
             self._admit_pod()
         before = world.objects.get(plural, name)
-        if method == "DELETE" and before is not None and _uid(before) == _wanted_uid(body):
+        if method == "DELETE" and before is not None and uid(before) == wanted_uid(body):
             world.note_deletion(plural, name)
             self._check_deletion(plural, before)
         answer = world.objects.answer(method, path, body, query)
@@ -125,7 +131,7 @@ class Guard:
         if method == "POST" and plural == "pods":
             self._world.note_pod(after)
             self._check_pod(after)
-            _check_credentials(after)
+            check_credentials(after)
         elif plural == "pods" and before is not None:
             self._check_verdict(before, after)
         elif method == "POST" and plural == "volumetasks":
@@ -158,8 +164,8 @@ class Guard:
         """Return the lines about a volume in the failure reports."""
         bodies = [b for k, b in self._world.store.objects.items() if k.startswith(REPORTS)]
         lines = [json.loads(line) for body in bodies for line in body.splitlines()]
-        uid = self._world.job_uid
-        return [line for line in lines if (line["index"], line["jobUid"]) == (index, uid)]
+        job = self._world.job_uid
+        return [line for line in lines if (line["index"], line["jobUid"]) == (index, job)]
 
     def _check_pod(self, made: Object) -> None:
         world, life = self._world, self._world.lives[made["metadata"]["uid"]]
@@ -169,11 +175,11 @@ class Guard:
             if other.index == life.index and other is not life and not (other.over or other.zombie)
         ]
         assert not others, f"rule 2: {life.name} beside {[other.name for other in others]}"
-        task = next((t for t in world.all("volumetasks") if _uid(t) == life.task_uid), None)
+        task = next((t for t in world.all("volumetasks") if uid(t) == life.task_uid), None)
         if task is None or not self._is_ours(task):
             return  # somebody deleted it, or its Job, just now; the pod goes with it
         assert not world.is_proven(life.index), f"rule 1: {life.name} though its marker stands"
-        ended = _failures(task)
+        ended = failures(task)
         limit = world.plan.limit
         assert life.attempt <= len(ended) + 1, f"{life.name}: an attempt was left out"
         assert not is_final(ended, limit), f"{life.name}: there was no attempt left"
@@ -215,7 +221,7 @@ class Guard:
         return (
             self._is_ours(task)
             and not world.has_marker(task["spec"]["index"])
-            and not is_final(_failures(task), world.plan.limit)
+            and not is_final(failures(task), world.plan.limit)
         )
 
     def _is_ours(self, found: Object) -> bool:
@@ -228,7 +234,7 @@ class Guard:
         status = VolumeTaskStatus.model_validate(after["status"])
         if status.phase is TaskPhase.SUCCEEDED:
             assert world.has_marker(index), f"rule 1: task {index} succeeded without a marker"
-        old, new = _failures(before), _failures(after)
+        old, new = failures(before), failures(after)
         assert new[: len(old)] == old, f"rule 4: task {index} lost an attempt"
         if status.phase in {TaskPhase.FAILED, TaskPhase.RETRYING}:
             final = is_final(new, world.plan.limit)
@@ -237,7 +243,7 @@ class Guard:
         counted = [failure for failure in new if not RULES[failure].free]
         assert len(counted) <= world.plan.limit, f"task {index} had {len(counted)} attempts"
         for number in range(len(old) + 1, len(new) + 1):
-            self._check_end(_uid(after), number, new[number - 1])
+            self._check_end(uid(after), number, new[number - 1])
             self._check_words(status.attempts[number - 1])
             if new[number - 1] is FailureClass.MISCONFIGURED:
                 self._note_misconfigured(status.attempts[number - 1])
@@ -257,9 +263,9 @@ class Guard:
 
     def _check_verdict(self, before: Object, after: Object) -> None:
         """An attempt is ended only for what it has earned."""
-        reason = _verdict(after)
-        life = self._world.lives[_uid(after)]
-        if not reason or reason == _verdict(before):
+        reason = verdict(after)
+        life = self._world.lives[uid(after)]
+        if not reason or reason == verdict(before):
             return
         failure = class_of(reason)
         earned = self.fence.has_earned(life, failure, alone=self.alone)
@@ -270,7 +276,7 @@ class Guard:
 
     def _check_end(self, task_uid: str, attempt: int, failure: FailureClass) -> None:
         """An attempt is over only if its pods are, and its class is what really happened."""
-        there = {_uid(p): "deletionTimestamp" in p["metadata"] for p in self._world.all("pods")}
+        there = {uid(p): "deletionTimestamp" in p["metadata"] for p in self._world.all("pods")}
         lives = [
             life
             for life in self._world.lives.values()
@@ -319,8 +325,8 @@ class Guard:
             assert line["class"], f"rule 6: {line} has no class"
             assert line["class"] != "Misconfigured", f"the Job's fault, not that of {index}: {line}"
             assert line["message"], f"rule 6: {line} has no message"
-            failures = [class_of(attempt["failure"]) for attempt in line["attempts"]]
-            assert is_final(failures, self._world.plan.limit), f"volume {index}: {line}"
+            ended = [class_of(attempt["failure"]) for attempt in line["attempts"]]
+            assert is_final(ended, self._world.plan.limit), f"volume {index}: {line}"
 
     def _check_status(self, after: Object) -> None:
         status = JobStatus.model_validate(after["status"])
@@ -363,61 +369,19 @@ class Guard:
             index = found["spec"]["index"]
             if not self._is_ours(found):
                 return
-            if not ended or is_final(_failures(found), self._world.plan.limit):
+            if not ended or is_final(failures(found), self._world.plan.limit):
                 assert self.stored(index) is not Outcome.WAITING, f"rule 4: task {index} is lost"
         else:
-            life = self._world.lives[_uid(found)]
-            tasks = [t for t in self._world.all("volumetasks") if _uid(t) == life.task_uid]
+            life = self._world.lives[uid(found)]
+            tasks = [t for t in self._world.all("volumetasks") if uid(t) == life.task_uid]
             if not (tasks and self._is_ours(tasks[0])):
                 return
             done = ended or self._world.has_marker(life.index) or life.worker_end is not None
             done = done or life.verdict is not None
-            done = done or (not self.alone and life.attempt <= len(_failures(tasks[0])))
+            done = done or (not self.alone and life.attempt <= len(failures(tasks[0])))
             assert done, f"a busy pod is deleted: {life.name}"
-
-
-def _wanted_uid(options: Object | None) -> str:
-    return str((options or {}).get("preconditions", {}).get("uid", ""))
-
-
-def _uid(found: Object) -> str:
-    return str(found["metadata"]["uid"])
-
-
-def _failures(task: Object) -> list[FailureClass]:
-    """Return the classes of the attempts whose end is recorded."""
-    status = VolumeTaskStatus.model_validate(task.get("status") or {})
-    return [class_of(a.failure) for a in status.attempts if a.failure]
 
 
 def _possible(life: Life) -> set[FailureClass | None]:
     """Return what the end of a pod may be called: a pod that is gone is judged by its last word."""
     return {life.failure, life.verdict, *(life.told if life.taken_away else ())}
-
-
-def _verdict(pod: Object) -> str:
-    """Return why an operator has ended a pod, as its object says; empty if none has."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return next((str(c["reason"]) for c in conditions if c["type"] == STOPPED_CONDITION), "")
-
-
-def _is_misconfigured(status: JobStatus, generation: int) -> bool:
-    stalled = find(status, "Stalled")
-    return (
-        stalled is not None
-        and (stalled.status, stalled.reason) == ("True", "Misconfigured")
-        and stalled.observed_generation == generation
-    )
-
-
-def _check_credentials(pod: Object) -> None:
-    """Rule 10: a worker's only Kubernetes credential is the token of our audience."""
-    spec = pod["spec"]
-    assert spec["automountServiceAccountToken"] is False, "rule 10: a token is mounted"
-    tokens = [
-        source["serviceAccountToken"]
-        for volume in spec["volumes"]
-        for source in volume.get("projected", {}).get("sources", [])
-        if "serviceAccountToken" in source
-    ]
-    assert [token.get("audience") for token in tokens] == [AUDIENCE], f"rule 10: {tokens}"

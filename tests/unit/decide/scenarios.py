@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.unit.decide.calling import done, failed, heartbeat
-from tests.unit.decide.process import JOB, Process
+from tests.unit.decide.plays import (
+    latest_pod,
+    restart,
+    task_of,
+    the_operator,
+    under_way,
+    until_it_calls,
+    until_it_runs,
+    until_made,
+)
+from tests.unit.decide.process import JOB
 from tests.unit.decide.stage import Stage
-from tests.unit.decide.stepping import Doing
 from tests.unit.decide.world import GOOD_MARKER, SHORT, Life, Plan
 
 Play = Callable[[Stage], None]
@@ -43,70 +52,12 @@ def scenario(**plan: Any) -> Callable[[Play], Play]:
     return add
 
 
-# --- what plays are made of
-
-
-def _operator(stage: Stage) -> Process:
-    (operator,) = stage.operators
-    return operator
-
-
-def _life(stage: Stage, index: int = 0) -> Life:
-    """Return the latest pod of a volume."""
-    return next(life for life in reversed(stage.world.lives.values()) if life.index == index)
-
-
-def _until_it_runs(stage: Stage, index: int = 0) -> Life:
-    """Let the next pod of a volume be made, and its worker begin."""
-    life = _until_made(stage, index)
-    stage.world.start(life)
-    stage.let_pass([0.1] * 2)
-    return life
-
-
-def _until_made(stage: Stage, index: int = 0) -> Life:
-    """Let the next pod of a volume be made."""
-    for _ in range(20):
-        stage.let_pass([0.5])
-        lives = [life for life in stage.lives(begun=False, ended=False) if life.index == index]
-        if lives:
-            return lives[-1]
-    raise AssertionError(f"volume {index} gets no pod")
-
-
-def _task(stage: Stage, index: int = 0) -> str:
-    """Return the name of the VolumeTask of a volume."""
-    return next(name for name, number in stage.world.index.items() if number == index)
-
-
-def _under_way(stage: Stage, operator: Process, action: str) -> Doing:
-    """Let an operator go on until it is about to make the requests of an action."""
-    for _ in range(50):
-        found = [doing for doing in operator.under_way if doing.label.startswith(action)]
-        if found:
-            return found[0]
-        if operator.under_way:
-            stage.step(operator, operator.under_way[0], "answer")
-        else:
-            stage.world.tick(0.5)
-            operator.hear_all()
-            stage.look(operator)
-    raise AssertionError(f"it never comes to {action}")
-
-
-def _restart(stage: Stage) -> Process:
-    """End the operator where it stands, and start another."""
-    stage.kill(_operator(stage))
-    stage.start()
-    return _operator(stage)
-
-
 # --- rule 1: S3 is the truth
 
 
 @scenario(limit=1)
 def marker_comes_after_a_look(stage: Stage) -> None:
-    life = _until_it_runs(stage)
+    life = until_it_runs(stage)
     stage.let_pass([61.0, 1.0])  # a look shows none
     stage.write(0, GOOD_MARKER)
     stage.world.end_worker(life, 1)
@@ -115,8 +66,8 @@ def marker_comes_after_a_look(stage: Stage) -> None:
 
 @scenario()
 def pod_comes_and_goes_while_no_operator_lives(stage: Stage) -> None:
-    stage.step(_operator(stage), _under_way(stage, _operator(stage), "CreatePod"), "out")
-    stage.kill(_operator(stage))
+    stage.step(the_operator(stage), under_way(stage, the_operator(stage), "CreatePod"), "out")
+    stage.kill(the_operator(stage))
     _works_unseen(stage)
     stage.start()
     stage.let_pass([1.0] * 4)
@@ -124,22 +75,22 @@ def pod_comes_and_goes_while_no_operator_lives(stage: Stage) -> None:
 
 @scenario()
 def pod_comes_and_goes_between_two_passes(stage: Stage) -> None:
-    stage.step(_operator(stage), _under_way(stage, _operator(stage), "CreatePod"), "answer")
+    stage.step(the_operator(stage), under_way(stage, the_operator(stage), "CreatePod"), "answer")
     _works_unseen(stage)
     stage.let_pass([1.0] * 4)
 
 
 @scenario()
 def pod_comes_and_goes_and_its_answer_is_lost(stage: Stage) -> None:
-    doing = _under_way(stage, _operator(stage), "CreatePod")
-    stage.step(_operator(stage), doing, "out")
-    stage.step(_operator(stage), doing, "lost")
+    doing = under_way(stage, the_operator(stage), "CreatePod")
+    stage.step(the_operator(stage), doing, "out")
+    stage.step(the_operator(stage), doing, "lost")
     _works_unseen(stage)
     stage.let_pass([1.0] * 4)
 
 
 def _works_unseen(stage: Stage) -> None:
-    life = _life(stage)
+    life = latest_pod(stage)
     stage.world.start(life)
     stage.write(0, GOOD_MARKER)
     stage.world.end_worker(life, 0)
@@ -148,24 +99,22 @@ def _works_unseen(stage: Stage) -> None:
 
 @scenario(limit=1)
 def s3_forbids_the_look_after_the_end(stage: Stage) -> None:
-    life = _until_it_runs(stage)
+    life = until_it_runs(stage)
     stage.write(0, GOOD_MARKER)
     stage.world.end_worker(life, 0)
-    look = _under_way(stage, _operator(stage), "ReadMarker")
+    look = under_way(stage, the_operator(stage), "ReadMarker")
     stage.world.store.trouble = "Forbidden"
-    stage.step(_operator(stage), look, "answer")
+    stage.step(the_operator(stage), look, "answer")
     stage.world.store.trouble = None
     stage.let_pass([1.0] * 8)
 
 
 @scenario()
 def worker_says_done_and_is_not(stage: Stage) -> None:
-    life = _until_it_runs(stage)
-    teller = stage.guard.fence.teller(life)
-    stage.register(_operator(stage), teller)
-    stage.call(_operator(stage), teller, done(teller))
+    teller = until_it_calls(stage)
+    stage.call(the_operator(stage), teller, done(teller))
     stage.let_pass([1.0] * 4)
-    stage.world.end_worker(life, 0)
+    stage.world.end_worker(teller.life, 0)
     stage.let_pass([1.0] * 4)
 
 
@@ -174,24 +123,24 @@ def worker_says_done_and_is_not(stage: Stage) -> None:
 
 @scenario(limit=3)
 def task_is_made_anew_beside_an_old_pod(stage: Stage) -> None:
-    first = _until_it_runs(stage)
+    first = until_it_runs(stage)
     stage.world.end_worker(first, 1)
-    _until_it_runs(stage)
+    until_it_runs(stage)
     stage.world.remove_pod(first)
-    stage.world.delete("volumetasks", _task(stage))
+    stage.world.delete("volumetasks", task_of(stage))
     stage.let_pass([1.0] * 6)
 
 
 @scenario()
 def one_operator_makes_what_another_calls_gone(stage: Stage) -> None:
-    late = _operator(stage)
-    stage.world.delete("pods", _until_made(stage).name)
+    late = the_operator(stage)
+    stage.world.delete("pods", until_made(stage).name)
     late.hear_all()
     stage.look(late)  # it is missed, and looked for
     stage.start()
     early = stage.operators[-1]
-    stage.step(early, _under_way(stage, early, "CreatePod"), "answer")
-    stage.world.start(_life(stage))
+    stage.step(early, under_way(stage, early, "CreatePod"), "answer")
+    stage.world.start(latest_pod(stage))
     for _ in range(4):  # without having heard of the new pod
         while late.under_way:
             stage.step(late, late.under_way[0], "answer")
@@ -203,38 +152,34 @@ def one_operator_makes_what_another_calls_gone(stage: Stage) -> None:
 
 @scenario()
 def report_is_about_another_attempt(stage: Stage) -> None:
-    first = _until_it_runs(stage)
+    first = until_it_runs(stage)
     stage.world.end_worker(first, 1)
-    second = _until_it_runs(stage)
-    teller = stage.guard.fence.teller(second)
-    stage.register(_operator(stage), teller)
-    stage.call(_operator(stage), teller, failed(teller, "Terminal", first))
-    stage.world.delete("pods", second.name)
-    stage.world.remove_pod(second)
+    teller = until_it_calls(stage)
+    stage.call(the_operator(stage), teller, failed(teller, "Terminal", first))
+    stage.world.delete("pods", teller.life.name)
+    stage.world.remove_pod(teller.life)
     stage.let_pass([1.0] * 4)
 
 
 @scenario()
 def report_comes_after_the_next_attempt_began(stage: Stage) -> None:
-    first = _until_it_runs(stage)
-    teller = stage.guard.fence.teller(first)
-    stage.register(_operator(stage), teller)
-    stage.world.end_worker(first, 1)
-    second = _until_it_runs(stage)
-    for about in (first, second):
-        stage.call(_operator(stage), teller, failed(teller, "Terminal", about))
+    teller = until_it_calls(stage)
+    stage.world.end_worker(teller.life, 1)
+    second = until_it_runs(stage)
+    for about in (teller.life, second):
+        stage.call(the_operator(stage), teller, failed(teller, "Terminal", about))
     stage.let_pass([1.0] * 4)
 
 
 @scenario()
 def report_is_of_a_process_that_was_replaced(stage: Stage) -> None:
-    life = _until_it_runs(stage)
+    life = until_it_runs(stage)
     fence = stage.guard.fence
     old, new = fence.teller(life), fence.teller(life, new=True)
     for teller in (old, new):
-        stage.register(_operator(stage), teller)
-    stage.call(_operator(stage), old, failed(old, "Terminal"))
-    stage.call(_operator(stage), new, heartbeat(new))
+        stage.register(the_operator(stage), teller)
+    stage.call(the_operator(stage), old, failed(old, "Terminal"))
+    stage.call(the_operator(stage), new, heartbeat(new))
     stage.world.delete("pods", life.name)
     stage.world.remove_pod(life)
     stage.let_pass([1.0] * 4)
@@ -242,13 +187,11 @@ def report_is_of_a_process_that_was_replaced(stage: Stage) -> None:
 
 @scenario()
 def zombie_reports(stage: Stage) -> None:
-    first = _until_it_runs(stage)
-    teller = stage.guard.fence.teller(first)
-    stage.register(_operator(stage), teller)
-    stage.world.remove_pod(first, runs_on=True)
-    second = _until_it_runs(stage)
-    for about in (first, second):
-        stage.call(_operator(stage), teller, failed(teller, "Terminal", about))
+    teller = until_it_calls(stage)
+    stage.world.remove_pod(teller.life, runs_on=True)
+    second = until_it_runs(stage)
+    for about in (teller.life, second):
+        stage.call(the_operator(stage), teller, failed(teller, "Terminal", about))
         stage.let_pass([1.0])
     stage.world.remove_pod(second)
     stage.let_pass([1.0] * 4)
@@ -256,52 +199,46 @@ def zombie_reports(stage: Stage) -> None:
 
 @scenario(timeouts=SHORT)
 def worker_never_calls(stage: Stage) -> None:
-    _until_it_runs(stage)
+    until_it_runs(stage)
     stage.let_pass([30.0] * 8)
 
 
 @scenario(timeouts=SHORT)
 def operator_is_away_for_longer_than_a_worker_may_be(stage: Stage) -> None:
-    life = _until_it_runs(stage)
-    teller = stage.guard.fence.teller(life)
-    stage.register(_operator(stage), teller)
+    teller = until_it_calls(stage)
     stage.let_pass([5.0] * 3)
-    stage.kill(_operator(stage))
+    stage.kill(the_operator(stage))
     stage.world.tick(60.0)
     stage.start()
     stage.let_pass([5.0] * 3)
-    stage.register(_operator(stage), teller)
+    stage.register(the_operator(stage), teller)
     stage.let_pass([5.0] * 3)
 
 
 @scenario(timeouts=SHORT)
 def worker_gets_something_done_just_in_time(stage: Stage) -> None:
-    life = _until_it_runs(stage)
-    teller = stage.guard.fence.teller(life)
-    stage.register(_operator(stage), teller)
+    teller = until_it_calls(stage)
     for _ in range(5):
         stage.let_pass([15.0, 15.0])
-        stage.call(_operator(stage), teller, heartbeat(teller))
+        stage.call(the_operator(stage), teller, heartbeat(teller))
 
 
 @scenario(timeouts=SHORT)
 def operator_dies_between_verdict_and_deletion(stage: Stage) -> None:
     life = _silent_for_long(stage)
-    stop = _under_way(stage, _operator(stage), "StopPod")
-    stage.step(_operator(stage), stop, "out")
+    stop = under_way(stage, the_operator(stage), "StopPod")
+    stage.step(the_operator(stage), stop, "out")
     assert life.verdict is not None
-    _restart(stage)
+    restart(stage)
     stage.world.end_worker(life, 0)
     stage.let_pass([1.0] * 4)
 
 
 def _silent_for_long(stage: Stage) -> Life:
-    life = _until_it_runs(stage)
-    teller = stage.guard.fence.teller(life)
-    stage.register(_operator(stage), teller)
+    begun = until_it_calls(stage).life
     stage.let_pass([1.0, 1.0])
     stage.world.tick(SHORT[0])
-    return life
+    return begun
 
 
 # --- what is wrong with the Job is no fault of its volumes
@@ -309,7 +246,7 @@ def _silent_for_long(stage: Stage) -> Life:
 
 @scenario(volumes=3, limit=1)
 def worker_is_misconfigured(stage: Stage) -> None:
-    stage.world.end_worker(_until_it_runs(stage), 78)
+    stage.world.end_worker(until_it_runs(stage), 78)
     stage.let_pass([1.0] * 6)
     stage.come_to_rest()
     stage.world.edit_job()
@@ -317,10 +254,10 @@ def worker_is_misconfigured(stage: Stage) -> None:
 
 @scenario(volumes=2, parallelism=1)
 def misconfigured_and_operator_restarts(stage: Stage) -> None:
-    stage.world.end_worker(_until_it_runs(stage), 78)
+    stage.world.end_worker(until_it_runs(stage), 78)
     stage.let_pass([1.0] * 6)
     assert stage.guard.misconfigured
-    _restart(stage)
+    restart(stage)
     stage.let_pass([1.0] * 12)
 
 
@@ -330,10 +267,10 @@ def misconfigured_and_operator_restarts(stage: Stage) -> None:
 @scenario(volumes=3, parallelism=3, keep_succeeded=0)
 def second_success_comes_right_after_the_ledger_was_stored(stage: Stage) -> None:
     for index in range(3):
-        _until_it_runs(stage, index)
+        until_it_runs(stage, index)
     for index in range(2):
         stage.write(index, GOOD_MARKER)
-        stage.world.end_worker(_life(stage, index), 0)
+        stage.world.end_worker(latest_pod(stage, index), 0)
         while index == 0 and stage.guard.stored(0).name == "WAITING":
             stage.let_pass([0.5])
     stage.let_pass([0.1] * 6)
@@ -341,13 +278,13 @@ def second_success_comes_right_after_the_ledger_was_stored(stage: Stage) -> None
 
 @scenario(limit=1)
 def only_attempt_fails(stage: Stage) -> None:
-    stage.world.end_worker(_until_it_runs(stage), 1)
+    stage.world.end_worker(until_it_runs(stage), 1)
     stage.let_pass([1.0] * 8)
 
 
 @scenario(volumes=2, keep_succeeded=0)
 def two_operators_store_the_ledger(stage: Stage) -> None:
-    lives = [_until_it_runs(stage, 1), _until_it_runs(stage, 0)]
+    lives = [until_it_runs(stage, 1), until_it_runs(stage, 0)]
     stage.start()
     quick, slow = stage.operators
     stage.let_pass([1.0] * 8)
@@ -372,17 +309,17 @@ def two_operators_store_the_ledger(stage: Stage) -> None:
 
 @scenario(limit=2)
 def somebody_writes_that_a_task_has_failed(stage: Stage) -> None:
-    stage.world.end_worker(_until_it_runs(stage), 1)
-    _until_it_runs(stage)
-    stage.world.patch_status("volumetasks", _task(stage), {"phase": "Failed"})
+    stage.world.end_worker(until_it_runs(stage), 1)
+    until_it_runs(stage)
+    stage.world.patch_status("volumetasks", task_of(stage), {"phase": "Failed"})
     stage.let_pass([1.0] * 8)
 
 
 @scenario(volumes=2, parallelism=1)
 def correction_is_not_heard_of(stage: Stage) -> None:
-    stage.world.end_worker(_until_it_runs(stage), 78)
+    stage.world.end_worker(until_it_runs(stage), 78)
     stage.let_pass([1.0] * 6)
-    operator = _operator(stage)
+    operator = the_operator(stage)
     stage.world.edit_job()
     operator.heard["jobs"] = len(stage.world.objects.changes)
     operator.list_again()
