@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from mypy_boto3_s3 import S3Client
@@ -12,7 +13,7 @@ from tests.support.kube import Kube
 from tests.support.node import PlayedNode
 from tests.support.operator_process import Operator
 from tests.support.rights import operator_rights
-from tests.support.space import Space, new_space, s3_client
+from tests.support.space import Space, new_space, remove_bucket, s3_client
 from tests.support.workers import Workers
 
 _CRDS = Path(__file__).parents[2] / "crds"
@@ -51,6 +52,15 @@ def node(kube: Kube) -> Iterator[str]:
 def space(cluster: Cluster, kube: Kube, client: S3Client) -> Iterator[Space]:
     with new_space(cluster, kube, client) as space:
         yield space
+
+
+@pytest.fixture
+def bucket(client: S3Client) -> Iterator[str]:
+    """A bucket alone, for what needs no namespace."""
+    name = f"bucket-{uuid4().hex[:12]}"
+    client.create_bucket(Bucket=name)
+    yield name
+    remove_bucket(client, name)
 
 
 @pytest.fixture

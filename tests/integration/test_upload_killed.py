@@ -6,7 +6,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -93,13 +92,6 @@ class Killer(ReverseProxy):
     def _kill(self) -> None:
         assert self._aimed.wait(10)
         os.kill(self._victim, signal.SIGKILL)
-
-
-@pytest.fixture
-def bucket(client: S3Client) -> str:
-    name = f"killed-{uuid4().hex[:12]}"
-    client.create_bucket(Bucket=name)
-    return name
 
 
 @pytest.fixture

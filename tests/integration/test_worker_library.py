@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from mypy_boto3_s3 import S3Client
@@ -13,6 +12,7 @@ from bec_ops.store import StoreError
 from bec_ops.volume import Volume
 from tests.cluster import S3
 from tests.support.s3_faults import S3Faults
+from tests.support.space import keys_of
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
 VOLUME = Volume("W1", "I1", "v1")
@@ -45,13 +45,6 @@ while task := get_next_task(job_id):
 
 
 @pytest.fixture
-def bucket(client: S3Client) -> str:
-    name = f"worker-{uuid4().hex[:12]}"
-    client.create_bucket(Bucket=name)
-    return name
-
-
-@pytest.fixture
 def faults(s3: S3) -> Iterator[S3Faults]:
     with S3Faults(s3) as faults:
         yield faults
@@ -65,15 +58,11 @@ def environment(s3: S3, bucket: str) -> dict[str, str]:
     }
 
 
-def keys(client: S3Client, bucket: str) -> list[str]:
-    return [o["Key"] for o in client.list_objects_v2(Bucket=bucket).get("Contents", ())]
-
-
 def test_a_handler(s3: S3, client: S3Client, bucket: str, tmp_path: Path) -> None:
     run = WorkerRun(tmp_path, environment(s3, bucket))
     wait_done(run.start_script(HANDLER))
     names = ("0.txt", "1.txt", "2.txt", "_logs/attempt-1.log", "success.json")
-    assert keys(client, bucket) == [PREFIX + name for name in names]
+    assert keys_of(client, bucket) == [PREFIX + name for name in names]
     page = client.get_object(Bucket=bucket, Key=PREFIX + "0.txt")
     assert page["Body"].read().decode() == "བོད"
     assert page["ContentType"] == "text/plain; charset=utf-8"
@@ -89,7 +78,7 @@ def test_a_loop(s3: S3, client: S3Client, bucket: str, tmp_path: Path) -> None:
     run = WorkerRun(tmp_path, environment(s3, bucket))
     for _ in range(2):
         wait_done(run.start_script(LOOP))
-        assert PREFIX + "success.json" in keys(client, bucket)
+        assert PREFIX + "success.json" in keys_of(client, bucket)
 
 
 def test_a_store_that_does_not_answer_is_to_be_asked_later(
@@ -102,7 +91,7 @@ def test_a_store_that_does_not_answer_is_to_be_asked_later(
         assert run.told["class"] == "Retryable"
         assert "503" in run.told["message"] or "SlowDown" in run.told["message"]
     faults.heal()
-    assert PREFIX + "success.json" not in keys(client, bucket)
+    assert PREFIX + "success.json" not in keys_of(client, bucket)
 
 
 def test_an_artefact_that_is_refused(
@@ -112,7 +101,7 @@ def test_an_artefact_that_is_refused(
     faults.refuse(403, "PutObject", "1.txt")
     assert wait_ended(run.start_script(HANDLER)).code == 75
     assert "forbids access" in run.told["message"]
-    assert keys(client, bucket) == [PREFIX + "0.txt", PREFIX + "_logs/attempt-1.log"]
+    assert keys_of(client, bucket) == [PREFIX + "0.txt", PREFIX + "_logs/attempt-1.log"]
 
 
 def test_a_log_that_is_refused_costs_nothing(
@@ -122,7 +111,7 @@ def test_a_log_that_is_refused_costs_nothing(
     faults.refuse(403, "PutObject", "_logs/")
     ended = wait_done(run.start_script(HANDLER))
     assert "the log cannot be stored" in ended.err
-    assert PREFIX + "success.json" in keys(client, bucket)
+    assert PREFIX + "success.json" in keys_of(client, bucket)
 
 
 def test_done_undone_and_unknown(

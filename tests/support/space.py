@@ -30,6 +30,20 @@ def s3_client(s3: S3) -> S3Client:
     )
 
 
+def keys_of(client: S3Client, bucket: str, prefix: str = "") -> list[str]:
+    """Return the keys in a bucket, in order."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [found["Key"] for page in pages for found in page.get("Contents", ())]
+
+
+def remove_bucket(client: S3Client, bucket: str) -> None:
+    """Take a bucket away: each one takes room in the store, empty or not."""
+    while keys := keys_of(client, bucket)[:1000]:
+        found: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
+        client.delete_objects(Bucket=bucket, Delete={"Objects": found})
+    client.delete_bucket(Bucket=bucket)
+
+
 @dataclass(frozen=True)
 class Space:
     """A namespace and a bucket."""
@@ -55,19 +69,11 @@ class Space:
 
     def stored(self, prefix: str = "") -> list[str]:
         """Return the keys in the bucket, in order."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+        return keys_of(self.s3, self.bucket, prefix)
 
     def put_config_map(self, name: str, **content: dict[str, str]) -> None:
         """Make a ConfigMap; `content` is its data or binaryData."""
         self.kube.create(core(self.namespace, "configmaps"), _named("ConfigMap", name, **content))
-
-    def clear_bucket(self) -> None:
-        """Take the bucket away: each one takes room in the store, empty or not."""
-        while keys := self.stored()[:1000]:
-            found: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
-            self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": found})
-        self.s3.delete_bucket(Bucket=self.bucket)
 
     def make_pod(self, name: str, spec: Body, labels: dict[str, str] | None = None) -> str:
         """Make a pod that is nobody's, and return its path."""
@@ -120,6 +126,6 @@ def new_space(cluster: Cluster, kube: Kube, s3: S3Client) -> Iterator[Space]:
         yield space
     finally:
         kube.delete(core(None, "namespaces", name))
-        space.clear_bucket()
+        remove_bucket(s3, name)
         for pod in kube.items(core(name, "pods")):  # there is no kubelet that would let them go
             kube.delete(core(name, "pods", pod["metadata"]["name"]), grace=0)

@@ -78,6 +78,15 @@ def test_its_only_token_is_for_the_operator_alone() -> None:
     assert plain["BEC_WORK_DIR"] == mounts["bec-work"]
 
 
+def test_no_token_for_the_api_server_gets_in_by_the_template() -> None:
+    config = {"configMap": {"name": "models"}}
+    cloud = {"serviceAccountToken": {"audience": "sts.amazonaws.com", "path": "cloud"}}
+    sources = [{"serviceAccountToken": {"path": "token"}}, config, cloud]
+    own = {"name": "mixed", "projected": {"sources": sources}}
+    spec = _pod({"spec": {**SIMPLE["spec"], "volumes": [own]}})["spec"]
+    assert spec["volumes"][0] == {"name": "mixed", "projected": {"sources": [config, cloud]}}
+
+
 def test_it_calls_three_times_within_the_time_out_at_least() -> None:
     assert _plain(_pod(SIMPLE))["BEC_HEARTBEAT_SECONDS"] == "30"
     assert _plain(_pod(SIMPLE, heartbeat="12s"))["BEC_HEARTBEAT_SECONDS"] == "4"

@@ -87,6 +87,11 @@ async def test_register(scene: Scene, worker: Worker) -> None:
     assert worker.seen == WorkerSeen(POD.uid, 1, called=scene.time, moved=scene.time)
 
 
+async def test_register_tells_an_interval_that_the_time_out_of_the_job_allows() -> None:
+    registered = await Worker(Scene(heartbeat_seconds=200)).register()
+    assert registered.heartbeat_seconds == 100, "a third of 5m"
+
+
 async def test_the_task_is_given_once(worker: Worker) -> None:
     answer = await worker.next()
     assert answer.task == Task(

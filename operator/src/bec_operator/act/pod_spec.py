@@ -101,19 +101,29 @@ def task_pod(
 
 
 def _without_tokens(volume: Object) -> Object:
-    """Take the service account's tokens out of a volume: workers hold no Kubernetes rights."""
+    """Take tokens for the API server out of a volume: workers hold no Kubernetes rights.
+
+    One with an audience of its own is for somebody else, such as a cloud's identity service.
+    """
     projected = volume.get("projected")
     if not projected:
         return volume
-    sources = [s for s in projected.get("sources") or [] if "serviceAccountToken" not in s]
+    sources = [
+        source
+        for source in projected.get("sources") or []
+        if "serviceAccountToken" not in source or source["serviceAccountToken"].get("audience")
+    ]
     return {**volume, "projected": {**projected, "sources": sources}}
 
 
-def heartbeat_seconds(spec: JobSpec, settings: Settings) -> float:
-    """Return how often a job's workers call: thrice within the time-out, at least.
+def heartbeat_seconds(spec: JobSpec | None, settings: Settings) -> float:
+    """Return the seconds between two heartbeats of a job's workers.
 
-    So a worker is not silent for one lost call.
+    They call thrice within the time-out at least, so that none is silent for one lost call. The
+    spec is None where it cannot be read.
     """
+    if spec is None:
+        return settings.heartbeat_seconds
     return min(settings.heartbeat_seconds, seconds(spec.timeouts.heartbeat) / 3)
 
 

@@ -70,15 +70,12 @@ class Calls:
         self._prune()
         session = self._sessions.register(caller.pod.uid, call.process)
         self._note_alive(caller)
-        settings = self._ctx.settings
         job = self._ctx.cache.jobs.get(caller.pod.namespace, caller.pod.job)
         spec = job.spec if job is not None else None
         return Registered(
             session=session,
             worker_id=_worker_id(caller),
-            heartbeat_seconds=heartbeat_seconds(spec, settings)
-            if spec is not None
-            else settings.heartbeat_seconds,
+            heartbeat_seconds=heartbeat_seconds(spec, self._ctx.settings),
         )
 
     async def next(self, caller: Caller, call: Next) -> Assigned:
