@@ -1,8 +1,9 @@
 """The calls: what each of them notes, and what is answered."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -27,7 +28,13 @@ from bec_ops.task import Task
 from tests.unit.worker_api.scene import IDENTITY, POD, TASK_SEEN, Scene
 
 PROCESS = "0" * 32
+T = TypeVar("T")
 LOG = "bucket/artefacts/ocr/W1-I0-v1/_logs/attempt-1.log"
+
+
+async def soon(awaited: Awaitable[T]) -> T:
+    async with asyncio.timeout(5):
+        return await awaited
 
 
 class Worker:
@@ -125,7 +132,7 @@ async def test_next_waits_for_the_job_to_be_loaded(scene: Scene, worker: Worker)
     waiting = asyncio.ensure_future(worker.next(wait=60))
     await asyncio.sleep(0)
     scene.load()
-    assert (await asyncio.wait_for(waiting, 5)).task is not None
+    assert (await soon(waiting)).task is not None
 
 
 async def test_two_who_wait_are_given_one_task(scene: Scene, worker: Worker) -> None:
@@ -133,7 +140,7 @@ async def test_two_who_wait_are_given_one_task(scene: Scene, worker: Worker) -> 
     waiting = [asyncio.ensure_future(worker.next(wait=60)) for _ in range(2)]
     await asyncio.sleep(0)
     scene.load()
-    answers = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    answers = await soon(asyncio.gather(*waiting))
     assert sorted(answer.over for answer in answers) == [False, True]
 
 
@@ -144,7 +151,7 @@ async def test_whose_session_ends_while_it_waits_gets_nothing(scene: Scene, work
     await worker.call("register", process="1" * 32)
     scene.load()
     with pytest.raises(RefusedError, match="StaleSession"):
-        await asyncio.wait_for(waiting, 5)
+        await soon(waiting)
 
 
 async def test_nobody_waits_once_the_operator_stops(scene: Scene, worker: Worker) -> None:
@@ -152,7 +159,7 @@ async def test_nobody_waits_once_the_operator_stops(scene: Scene, worker: Worker
     waiting = asyncio.ensure_future(worker.next(wait=60))
     await asyncio.sleep(0)
     worker.calls.stopping.set()
-    assert await asyncio.wait_for(waiting, 5) == Assigned()
+    assert await soon(waiting) == Assigned()
 
 
 async def test_only_progress_and_activity_are_signs_of_progress(

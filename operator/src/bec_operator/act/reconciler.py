@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,10 +126,9 @@ class Reconciler:
             self._wake.clear()
             timeout = PASS_EVERY if self._dirty else TICK
             await asyncio.sleep(PASS_EVERY)
-            try:
-                await asyncio.wait_for(self._wake.wait(), timeout)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
         await self._drained()
 
     async def _drained(self) -> None:

@@ -102,7 +102,7 @@ class PodWatch:
                 raise _ListAgainError from error
             raise
         async with response:
-            while line := await asyncio.wait_for(response.content.readline(), SILENCE):
+            while line := await _line(response):
                 yield json.loads(line)
 
     def _record(self, item: dict[str, Any]) -> PodSeen:
@@ -113,3 +113,8 @@ class PodWatch:
     def _sign(self) -> None:
         self._last_sign = self._ctx.clock.now()
         self._delay = RETRY[0]
+
+
+async def _line(response: aiohttp.ClientResponse) -> bytes:
+    async with asyncio.timeout(SILENCE):
+        return await response.content.readline()

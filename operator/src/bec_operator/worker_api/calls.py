@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from bec_operator.act.cache import Key
@@ -212,10 +213,9 @@ class Calls:
             left = deadline - self._ctx.clock.now()
             if left <= 0 or self.stopping.is_set():
                 return None
-            try:
-                await asyncio.wait_for(self.stopping.wait(), min(LOOK_EVERY, left))
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_EVERY, left)):
+                    await self.stopping.wait()
         return memory
 
     def _prune(self) -> None:
