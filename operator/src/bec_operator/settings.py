@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     relist_every: float = Field(
         default=300.0, gt=0, description="Seconds between two full looks at Jobs and VolumeTasks"
     )
+    max_pods: int = Field(default=500, ge=1, description="Pods of all Jobs together, at most")
     worker_url: str | None = Field(
         default=None, description="Where workers reach the worker API; unset: they are not told"
     )

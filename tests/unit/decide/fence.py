@@ -162,7 +162,7 @@ class Fence:
 
     def has_earned(self, life: Life, failure: FailureClass, *, alone: bool) -> bool:
         """Whether an attempt was as long silent, stuck or at work as its Job allows."""
-        heartbeat, progress, task = self._world.plan.timeouts
+        _, heartbeat, progress, task = self._world.plan.timeouts
         if failure is FailureClass.TOO_LONG:
             return self._world.clock.now() - life.began >= task - ROUNDING
         signs, limit = {

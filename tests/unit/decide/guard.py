@@ -180,10 +180,11 @@ class Guard:
             return  # somebody deleted it, or its Job, just now; the pod goes with it
         assert not world.is_proven(life.index), f"rule 1: {life.name} though its marker stands"
         ended = failures(task)
-        limit = world.plan.limit
         assert life.attempt <= len(ended) + 1, f"{life.name}: an attempt was left out"
-        assert not is_final(ended, limit), f"{life.name}: there was no attempt left"
+        assert not is_final(ended, world.plan.budget), f"{life.name}: there was no attempt left"
         if self.alone:
+            live = [other for other in world.lives.values() if not (other.over or other.zombie)]
+            assert len(live) <= world.plan.parallelism, f"rule 7: {len(live)} pods are alive"
             assert life.attempt == len(ended) + 1, f"{life.name}: an old attempt again"
             assert self.stored(life.index) is Outcome.WAITING, f"rule 1: {life.name} is settled"
 
@@ -197,8 +198,12 @@ class Guard:
         assert active <= world.plan.parallelism, f"rule 7: {active} tasks are active"
 
     def active(self) -> int:
-        """Return how many tasks take a slot of the window."""
-        return sum(self._is_active(task) for task in self._world.all("volumetasks"))
+        """Return how many tasks take a slot of the window: all but those that wait for a retry."""
+        live = {life.task_uid for life in self._world.lives.values() if not life.over}
+        return sum(
+            self._is_active(task) and (not failures(task) or uid(task) in live)
+            for task in self._world.all("volumetasks")
+        )
 
     def could_run(self, index: int) -> bool:
         """Whether nothing keeps a volume from having a task: not its end, not a stranger."""
@@ -221,7 +226,7 @@ class Guard:
         return (
             self._is_ours(task)
             and not world.has_marker(task["spec"]["index"])
-            and not is_final(failures(task), world.plan.limit)
+            and not is_final(failures(task), world.plan.budget)
         )
 
     def _is_ours(self, found: Object) -> bool:
@@ -237,7 +242,7 @@ class Guard:
         old, new = failures(before), failures(after)
         assert new[: len(old)] == old, f"rule 4: task {index} lost an attempt"
         if status.phase in {TaskPhase.FAILED, TaskPhase.RETRYING}:
-            final = is_final(new, world.plan.limit)
+            final = is_final(new, world.plan.budget)
             assert (status.phase is TaskPhase.FAILED) == final, f"task {index}: {status.phase}"
             assert not world.is_proven(index), f"rule 1: an attempt at {index} failed with a marker"
         counted = [failure for failure in new if not RULES[failure].free]
@@ -326,7 +331,7 @@ class Guard:
             assert line["class"] != "Misconfigured", f"the Job's fault, not that of {index}: {line}"
             assert line["message"], f"rule 6: {line} has no message"
             ended = [class_of(attempt["failure"]) for attempt in line["attempts"]]
-            assert is_final(ended, self._world.plan.limit), f"volume {index}: {line}"
+            assert is_final(ended, self._world.plan.budget), f"volume {index}: {line}"
 
     def _check_status(self, after: Object) -> None:
         status = JobStatus.model_validate(after["status"])
@@ -369,7 +374,7 @@ class Guard:
             index = found["spec"]["index"]
             if not self._is_ours(found):
                 return
-            if not ended or is_final(failures(found), self._world.plan.limit):
+            if not ended or is_final(failures(found), self._world.plan.budget):
                 assert self.stored(index) is not Outcome.WAITING, f"rule 4: task {index} is lost"
         else:
             life = self._world.lives[uid(found)]

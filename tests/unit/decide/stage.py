@@ -129,7 +129,13 @@ class Stage:
         """Whether S3 or the API server refuses something."""
         world = self.world
         refused = world.quota_full or world.template_refused or self.guard.misconfigured
-        return bool(world.store.trouble) or refused
+        return bool(world.store.trouble) or refused or self.is_tripped
+
+    @property
+    def is_tripped(self) -> bool:
+        """Whether an operator launches nothing but probes."""
+        memories = [operator.memory for operator in self.operators]
+        return any(memory is not None and memory.breaker.tripped for memory in memories)
 
     def end_troubles(self) -> None:
         """Bring all in order."""
@@ -144,6 +150,8 @@ class Stage:
     def come_to_rest(self) -> None:
         """Rule 9: if nothing changes, nothing is written; rule 7: the window is full."""
         self.let_pass(SETTLING)
+        if self.is_tripped:
+            return  # probes go on
         before = len(self.guard.writes)
         self.let_pass(RESTING)
         assert self.guard.writes[before:] == [], f"rule 9: {self.guard.writes[before:][:3]}"

@@ -30,6 +30,11 @@ def _pod(**seen: Any) -> PodSeen:
         ({"exit_code": 1, "message": "boom\n"}, FailureClass.RETRYABLE, "exit 1: boom"),
         ({"exit_code": 75}, FailureClass.RETRYABLE, "exit 75"),
         ({"exit_code": 65, "message": "no pages"}, FailureClass.TERMINAL, "exit 65: no pages"),
+        (
+            {"exit_code": 128, "reason": "StartError", "message": "no such file"},
+            FailureClass.CONTAINER_CONFIG,
+            "its command cannot be run: no such file",
+        ),
         ({"exit_code": 64}, FailureClass.MISCONFIGURED, "exit 64"),
         ({"exit_code": 78, "message": "no model"}, FailureClass.MISCONFIGURED, "no model"),
         ({"exit_code": 143}, FailureClass.INTERRUPTED, "exit 143"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bec_operator.decide.failures import MAX_DISRUPTIONS, FailureClass, class_of, is_final
+from bec_operator.decide.failures import MAX_DISRUPTIONS, Budget, FailureClass, class_of, is_final
 
 RETRYABLE, TERMINAL = FailureClass.RETRYABLE, FailureClass.TERMINAL
 DISRUPTED, MISSING = FailureClass.DISRUPTED, FailureClass.MARKER_MISSING
@@ -23,7 +23,7 @@ DISRUPTED, MISSING = FailureClass.DISRUPTED, FailureClass.MARKER_MISSING
     ],
 )
 def test_budget(failures: list[FailureClass], limit: int, *, final: bool) -> None:
-    assert is_final(failures, limit) is final
+    assert is_final(failures, Budget(limit)) is final
 
 
 @pytest.mark.parametrize("failure", list(FailureClass))

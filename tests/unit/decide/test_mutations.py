@@ -22,11 +22,13 @@ from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide import job, running, status, task
 from bec_operator.decide.actions import Action, Settle
 from bec_operator.decide.conditions import conditions
-from bec_operator.decide.failures import RULES, FailureClass, Rule, is_final
+from bec_operator.decide.failures import RULES, Budget, FailureClass, Rule, is_final
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Verdict
+from bec_operator.decide.tally import Tally
 from bec_operator.decide.view import TaskView
+from bec_operator.decide.window import Launches, Standings, launches
 from bec_operator.worker_api.callers import Caller
 from bec_operator.worker_api.sessions import Sessions
 from tests.unit.decide import scenarios
@@ -95,24 +97,34 @@ def _ledger_overwritten(patch: pytest.MonkeyPatch) -> None:
 
 def _one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        "bec_operator.decide.task.is_final", lambda failures, limit: is_final(failures, limit + 1)
+        "bec_operator.decide.task.is_final",
+        lambda failures, budget: is_final(failures, Budget(budget.limit + 1)),
     )
 
 
 def _window_one_too_wide(patch: pytest.MonkeyPatch) -> None:
-    launches = job._launches
-    patch.setattr(job, "_launches", lambda memory, free, now: launches(memory, free + 1, now))
+    _change_window(patch, 1)
 
 
 def _window_never_filled(patch: pytest.MonkeyPatch) -> None:
-    launches = job._launches
-    patch.setattr(job, "_launches", lambda memory, free, now: launches(memory, free - 1, now))
+    _change_window(patch, -1)
+
+
+def _change_window(patch: pytest.MonkeyPatch, more: int) -> None:
+    def wrong(memory: Memory, standings: Standings, _: int, now: float) -> Launches:
+        spec = memory.job.spec
+        assert spec is not None
+        wider = spec.model_copy(update={"parallelism": spec.parallelism + more})
+        other = replace(memory, job=replace(memory.job, spec=wider))
+        return launches(other, standings, 10_000, now)
+
+    patch.setattr(job, "launches", wrong)
 
 
 def _counted_twice(patch: pytest.MonkeyPatch) -> None:
     counts = status._counts
 
-    def wrong(memory: Memory, tally: status.Tally) -> Any:
+    def wrong(memory: Memory, tally: Tally) -> Any:
         right = counts(memory, tally)
         return right.model_copy(update={"waiting": right.waiting + tally.running})
 
@@ -210,6 +222,7 @@ def _misconfigured_goes_on(patch: pytest.MonkeyPatch) -> None:
 
     may_launch = job.may_launch
     patch.setattr(job, "may_launch", wrong)
+    patch.setattr("bec_operator.act.reconciler.may_launch", wrong)
 
 
 def _misconfigured_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -286,7 +299,7 @@ MUTATIONS: list[tuple[Patch, Play, str]] = [
     (_ledger_overwritten, scenarios.two_operators_store_the_ledger, "rule 4"),
     (_one_attempt_too_many, scenarios.only_attempt_fails, "Retrying"),
     (_phase_believed, scenarios.somebody_writes_that_a_task_has_failed, "volume 0"),
-    (_lists_heal_nothing, scenarios.correction_is_not_heard_of, "never ends"),
+    (_lists_heal_nothing, scenarios.correction_is_not_heard_of, "could run, and wait"),
     (_window_one_too_wide, scenarios.all_is_well, "rule 7"),
     (_window_never_filled, scenarios.all_is_well, "rule 7"),
     (_counted_twice, scenarios.all_is_well, "rule 6"),

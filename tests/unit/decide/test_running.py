@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bec_operator.api.job import Timeouts
+from bec_operator.api.job import Backoff, Retry, Timeouts
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.actions import ReadMarker, RecordHeartbeat, StopPod
 from bec_operator.decide.failures import FailureClass
@@ -23,7 +23,7 @@ from bec_operator.decide.view import Limits, TaskView, Told
 from bec_ops.protocol import Progress
 
 START = 1000.0
-LIMITS = Limits.of(Timeouts(heartbeat="5m", progress="30m", task="6h"), 3)
+LIMITS = Limits.of(Timeouts(heartbeat="5m", progress="30m", task="6h"), Retry(limit=3))
 HALF = Progress(done=240, total=480, unit="pages")
 POD = PodSeen("ns", "t-1", "pod", 1, "j", "t", "task", phase="Running", seen_running=START)
 TASK = TaskSeen("ns", "t", "task", 1, "j", "job", 0)
@@ -44,6 +44,8 @@ def _view(after: float, worker: WorkerSeen | None = None, **seen: Any) -> TaskVi
         "probed": 0.0,
         "told": None,
         "may_launch": True,
+        "stop": None,
+        "backoff": Backoff(),
         "limits": LIMITS,
         "generation": 1,
         "record_every": 60.0,

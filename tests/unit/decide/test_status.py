@@ -10,7 +10,8 @@ from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import JobSeen, Memory
 from bec_operator.decide.moments import duration, iso
 from bec_operator.decide.seen import Fact, Facts
-from bec_operator.decide.status import Tally, job_status, worth_writing
+from bec_operator.decide.status import job_status, worth_writing
+from bec_operator.decide.tally import Tally
 from bec_ops.volume import Volume
 
 NOW = 1_800_000_000.0
@@ -64,6 +65,7 @@ def test_a_running_job_is_healthy_to_those_who_wait_for_it() -> None:
         "Stalled": "False",
         "Complete": "False",
         "Failed": "False",
+        "Suspended": "False",
     }
 
 

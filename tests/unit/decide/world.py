@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, task_name
-from bec_operator.decide.failures import FailureClass, class_of
+from bec_operator.decide.failures import Budget, FailureClass, class_of
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
 from bec_ops.protocol import TerminationMessage
@@ -18,8 +18,9 @@ from tests.unit.decide.process import JOB
 BUCKET = "bec"
 GOOD_MARKER = b'{"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z"}'
 PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
-LONG = (100_000, 200_000, 300_000)  # seconds of the time-outs heartbeat, progress and task
-SHORT = (40, 90, 300)
+# Seconds of the time-outs start, heartbeat, progress and task.
+LONG = (100_000, 100_000, 200_000, 300_000)
+SHORT = (100_000, 40, 90, 300)
 
 # What a template may ask for that no worker gets: a token for the API server itself.
 GREEDY: Object = {
@@ -43,21 +44,27 @@ class Plan:
     done_before: frozenset[int] = frozenset()
     sidecar: bool = False
     hopeless: frozenset[int] = frozenset()  # volumes that no attempt gets done in the end
-    timeouts: tuple[int, int, int] = LONG
+    timeouts: tuple[int, int, int, int] = LONG
     greedy: bool = False  # its template asks for tokens
+
+    @property
+    def budget(self) -> Budget:
+        """What the Job allows each volume."""
+        return Budget(self.limit)
 
     def spec(self) -> Object:
         """Return the spec of the Job."""
         containers = [{"name": "worker"}, *([{"name": "proxy"}] if self.sidecar else [])]
         pod = {**(GREEDY if self.greedy else {}), "containers": containers}
-        heartbeat, progress, task = (f"{seconds}s" for seconds in self.timeouts)
+        names = ("start", "heartbeat", "progress", "task")
+        timeouts = {name: f"{span}s" for name, span in zip(names, self.timeouts, strict=True)}
         return {
             "volumes": {"items": [{"wId": "W", "iId": f"I{n}"} for n in range(self.volumes)]},
             "worker": {"template": {"spec": pod}},
-            "timeouts": {"heartbeat": heartbeat, "progress": progress, "task": task},
+            "timeouts": timeouts,
             "output": {"bucket": BUCKET},
             "parallelism": self.parallelism,
-            "retry": {"limit": self.limit},
+            "retry": {"limit": self.limit, "backoff": {"initial": "1s", "max": "8s"}},
             "maxFailed": self.max_failed,
             "history": {"succeeded": self.keep_succeeded, "failed": self.keep_failed},
         }

@@ -24,8 +24,10 @@ async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
         if error.reason == "AlreadyExists":
             await _take_in(ctx, memory, action)
         elif error.over_quota:
+            memory.note_refused(task)
             memory.facts.launch = Fact(ctx.clock.now(), "QuotaExceeded", error.message)
         elif error.final:
+            memory.note_refused(task)
             memory.facts.template = template_fact(error, ctx.clock.now())
         else:
             memory.doubt(task)
@@ -35,6 +37,8 @@ async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
         memory.doubt(task)
         raise
     memory.facts.launch = None
+    memory.burst += 1
+    memory.breaker.note_probe(ctx.clock.now())
     memory.note_begun(task, action.attempt)
     ctx.cache.pods.put(pod_of(made, None, ctx.clock.now()))
 

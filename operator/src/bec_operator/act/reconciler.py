@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -41,8 +41,11 @@ from bec_operator.decide.actions import (
     WriteStatus,
 )
 from bec_operator.decide.conflicts import judge
-from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide
+from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide, may_launch
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.shares import Demand, allowance
+from bec_operator.decide.window import Standings, demand
 from bec_operator.metrics import ACTIONS, DECIDE_SECONDS, JOB_VOLUMES
 from bec_ops.store import StoreError
 
@@ -88,6 +91,7 @@ class _Work:
     """One job's memory, and what is paused in it."""
 
     memory: Memory
+    demand: Demand = field(default_factory=Demand)
     last_pass: float = 0.0
     next_pass: float = 0.0
     pauses: dict[Hashable, _Pause] = field(default_factory=dict)
@@ -171,7 +175,7 @@ class Reconciler:
             tasks = list(ctx.cache.tasks.of_job(key).values())
             memory.observe(tasks, pods, now, ctx.cache.workers.get)
             self._judge_conflict(memory, now)
-            actions = decide(Seen(memory, pods, now, 2 * ctx.settings.heartbeat_seconds))
+            actions = decide(self._seen(ctx, work, pods, now))
         for action in actions:
             if isinstance(action, Settle):
                 memory.settle(action.task, action.outcome, action.failure, now)
@@ -183,6 +187,23 @@ class Reconciler:
         took = ctx.clock.now() - now
         work.next_pass = now + min(max(PASS_EVERY, took / PASS_SHARE), PASS_LATEST)
 
+    def _seen(self, ctx: Context, work: _Work, pods: Mapping[str, PodSeen], now: float) -> Seen:
+        """Return what the decisions are made from; the job's demand counts beside all others'."""
+        memory = work.memory
+        standings = Standings.of(memory, pods)
+        launch = may_launch(memory, now)
+        work.demand = demand(memory, standings, now, launch=launch)
+        demands = {key: other.demand for key, other in self._jobs.items()}
+        key = (memory.job.namespace, memory.job.name)
+        return Seen(
+            memory,
+            pods,
+            now,
+            record_every=2 * ctx.settings.heartbeat_seconds,
+            standings=standings,
+            allowed=allowance(demands, key, ctx.settings.max_pods),
+        )
+
     def _judge_conflict(self, memory: Memory, now: float) -> None:
         known = memory.facts.conflict
         stale = known is None or (not known.good and now - known.at >= CHECK_AGAIN_AFTER)
@@ -192,6 +213,8 @@ class Reconciler:
 
     def _start(self, ctx: Context, work: _Work, action: Action) -> None:
         work.memory.busy.add(action.key)
+        if isinstance(action, CreatePod):
+            work.demand = replace(work.demand, holds=work.demand.holds + 1)
         if isinstance(action, ReadMarker):
             work.memory.note_reading_begun(action.index)
         doing = asyncio.create_task(self._do(ctx, work, action))

@@ -15,7 +15,7 @@ from bec_operator.api.names import (
     WORKER_CONTAINER,
 )
 from bec_operator.api.volume_task import VolumeTaskStatus
-from bec_operator.decide.failures import class_of
+from bec_operator.decide.failures import START_TROUBLES, class_of
 from bec_operator.decide.memory import JobSeen
 from bec_operator.decide.moments import epoch
 from bec_operator.decide.seen import PodSeen, TaskSeen, Verdict
@@ -23,6 +23,7 @@ from bec_ops.protocol import TerminationMessage
 
 Object = dict[str, Any]
 MESSAGE_LIMIT = 1024
+_UNSCHEDULABLE = ("False", "Unschedulable")
 
 
 def job_of(raw: Object) -> JobSeen:
@@ -78,6 +79,8 @@ def task_of(raw: Object) -> TaskSeen:
         message=status.message,
         progress=status.progress,
         attempts=tuple(status.attempts),
+        next_attempt=epoch(status.next_attempt) if status.next_attempt else 0.0,
+        finished=epoch(status.finished_at) if status.finished_at else 0.0,
         deleting="deletionTimestamp" in meta,
     )
 
@@ -101,17 +104,23 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         disrupted=_is_disrupted(status),
         reason=status.get("reason", ""),
         message=status.get("message", "")[:MESSAGE_LIMIT],
+        unschedulable=_unschedulable(status),
         start_time=status.get("startTime"),
+        seen_first=now,
         called_since=_called_since(status),
         stopped=_stopped(status),
     )
     pod = _with_worker(pod, _worker_state(status), now)
+    if pod.seen_running is None:
+        pod = _with_trouble(pod, status, now)
     if not pod.alive and not pod.worker_ended:
         pod = replace(pod, worker_ended=True, seen_ended=now)
     if before is None or before.uid != pod.uid:
         return pod
     return replace(
         pod,
+        seen_first=before.seen_first,
+        seen_troubled=before.seen_troubled or pod.seen_troubled,
         seen_running=before.seen_running or pod.seen_running,
         seen_ended=before.seen_ended or pod.seen_ended,
     )
@@ -133,6 +142,13 @@ def _is_disrupted(status: Object) -> bool:
 def _condition(status: Object, kind: str) -> Object | None:
     conditions = status.get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), None)
+
+
+def _unschedulable(status: Object) -> str:
+    condition = _condition(status, "PodScheduled")
+    if condition is None or (condition["status"], condition.get("reason")) != _UNSCHEDULABLE:
+        return ""
+    return str(condition.get("message", ""))[:MESSAGE_LIMIT] or "no node takes it"
 
 
 def _called_since(status: Object) -> float | None:
@@ -168,14 +184,20 @@ def _with_worker(pod: PodSeen, state: Object, now: float) -> PodSeen:
             message=(message if told is None else told.message)[-MESSAGE_LIMIT:],
             end_time=ended.get("finishedAt"),
         )
-    if "running" in state:
-        return replace(pod, seen_running=now)
-    waiting = state.get("waiting") or {}
-    return replace(
-        pod,
-        waiting=waiting.get("reason", ""),
-        waiting_message=waiting.get("message", "")[:MESSAGE_LIMIT],
-    )
+    return replace(pod, seen_running=now) if "running" in state else pod
+
+
+def _with_trouble(pod: PodSeen, status: Object, now: float) -> PodSeen:
+    """Take in why any of its containers cannot start: all hold up the worker."""
+    kinds = ("initContainerStatuses", "containerStatuses")
+    containers = [container for kind in kinds for container in status.get(kind) or []]
+    waiting = [(container.get("state") or {}).get("waiting") or {} for container in containers]
+    for state in waiting:
+        reason = state.get("reason", "")
+        if reason in START_TROUBLES:
+            message = state.get("message", "")[:MESSAGE_LIMIT]
+            return replace(pod, waiting=reason, waiting_message=message, seen_troubled=now)
+    return pod
 
 
 def _told(message: str) -> TerminationMessage | None:

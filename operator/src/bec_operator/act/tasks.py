@@ -89,7 +89,8 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
         said = f"{action.status.message} ({task.name}); correct spec.worker, and the job goes on"
         memory.facts.worker = Fact(ctx.clock.now(), MISCONFIGURED, said)
     version = {"resourceVersion": str(task.version), "uid": task.uid}
-    patch = {"metadata": version, "status": action.status.wire()}
+    absent = {"nextAttempt": None, "finishedAt": None}  # a merge patch keeps what it leaves out
+    patch = {"metadata": version, "status": {**absent, **action.status.wire()}}
     path = bec(task.namespace, PLURAL, task.name, "status")
     try:
         written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
@@ -99,8 +100,11 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
         await refresh_task(ctx, task.namespace, task.name)
         return
     ctx.cache.tasks.put(task_of(written))
+    now = ctx.clock.now()
+    if action.failed is not None:
+        memory.breaker.note_failure(task.index, action.failed, action.status.message, now)
     if action.share is not None:
-        memory.notes_of(task).told = Told(ctx.clock.now(), action.share)
+        memory.notes_of(task).told = Told(now, action.share)
     if action.gone:  # made again in the meantime: it has to go before there is another
         await find_pod(ctx, task, action.status.attempt)
     if action.status.message:

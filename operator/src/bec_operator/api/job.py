@@ -198,18 +198,44 @@ class Output(Resource):
     )
 
 
+class Backoff(Resource):
+    """How long a volume waits for its next attempt: from `initial` on, doubled each time."""
+
+    initial: Duration = "10s"
+    max: Duration = "10m"
+
+
+class OnTimeout(StrEnum):
+    """What follows when an attempt took too long."""
+
+    RETRY = "Retry"
+    FAIL = "Fail"
+
+
 class Retry(Resource):
-    """How often a volume is tried."""
+    """How often a volume is tried, and how soon again."""
 
     limit: int = Field(default=3, ge=1, le=100, description="Attempts a volume, the first included")
+    backoff: Backoff = Field(default=Backoff(), description="Before another attempt")
+    on_timeout: OnTimeout = Field(
+        default=OnTimeout.RETRY, description="Whether a volume is tried again after a time-out"
+    )
 
 
 class Timeouts(Resource):
     """How long an attempt may take. Those of heartbeat and progress begin with its first call."""
 
+    start: Duration = Field(default="10m", description="Until the worker runs: StartTimeout")
     heartbeat: Duration = Field(default="5m", description="Without a sign of life: Silent")
     progress: Duration = Field(default="30m", description="Without any progress: Stuck")
     task: Duration = Field(default="6h", description="Since the worker runs: TooLong")
+
+
+class SuspendMode(StrEnum):
+    """What becomes of the tasks that run when a Job is suspended."""
+
+    FINISH = "Finish"
+    STOP = "Stop"
 
 
 class History(Resource):
@@ -240,6 +266,13 @@ class JobSpec(Resource):
     worker: Worker
     output: Output = Field(json_schema_extra=validations(immutable("output")))
     parallelism: int = Field(default=50, ge=1, le=10000)
+    priority: int = Field(
+        default=0, ge=-1000, le=1000, description="Jobs of a higher one get their pods first"
+    )
+    suspend: bool = Field(default=False, description="Launch nothing")
+    suspend_mode: SuspendMode = Field(
+        default=SuspendMode.FINISH, description="Whether what runs may finish, or is stopped"
+    )
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     max_failed: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=_PERCENT)] = Field(
@@ -272,6 +305,7 @@ class JobPhase(StrEnum):
 
     PENDING = "Pending"
     RUNNING = "Running"
+    SUSPENDED = "Suspended"
     COMPLETE = "Complete"
     FAILED = "Failed"
 

@@ -51,4 +51,10 @@ class VolumeTaskStatus(Resource):
     progress: str = ""
     message: str = ""
     output: str = Field(default="", description="Where the artefacts are")
+    next_attempt: str | None = Field(
+        default=None,
+        description="Not before this moment",
+        json_schema_extra={"format": "date-time"},
+    )
+    finished_at: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     attempts: list[Attempt] = Field(default_factory=list)

@@ -80,13 +80,15 @@ class RecordTask(Action):
 
     `gone`: it says that a pod is gone, which is worth a look of its own before it is written.
     `stalls`: what it says of the worker holds for the whole job as it is now.
-    `share` is how much of the work is done, where the status tells the progress.
+    `failed` is how an attempt has failed that it is the first to tell of. `share` is how much of
+    the work is done, where the status tells the progress.
     """
 
     task: TaskSeen
     status: VolumeTaskStatus
     gone: bool = False
     stalls: bool = False
+    failed: FailureClass | None = None
     share: float | None = None
 
     def _about(self) -> tuple[Hashable, ...]:

@@ -6,6 +6,8 @@ from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
 from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Verdict, WorkerSeen
 from bec_ops.exit_codes import ExitCode
 
+CANNOT_RUN = {"StartError", "ContainerCannotRun"}  # the runtime's words: no such file, say
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -31,17 +33,24 @@ def classify(ending: Ending) -> tuple[FailureClass, str]:
     if pod.disrupted or pod.deleting or pod.exit_code is None:
         why = pod.reason or ("deleted" if pod.deleting else "lost its node")
         return FailureClass.DISRUPTED, _sentence(f"the pod was taken away: {why}", pod.message)
+    return _of_exit(pod, pod.exit_code, ending.reading)
+
+
+def _of_exit(pod: PodSeen, exit_code: int, reading: MarkerSeen) -> tuple[FailureClass, str]:
+    """Judge by how the container itself ended."""
     if pod.reason == "OOMKilled":
         return FailureClass.OUT_OF_MEMORY, _sentence("killed for its memory", pod.message)
-    if pod.exit_code == ExitCode.DONE:
+    if pod.reason in CANNOT_RUN:
+        return FailureClass.CONTAINER_CONFIG, _sentence("its command cannot be run", pod.message)
+    if exit_code == ExitCode.DONE:
         what = (
-            f"the marker is not valid: {ending.reading.message}"
-            if ending.reading.state is MarkerState.INVALID
+            f"the marker is not valid: {reading.message}"
+            if reading.state is MarkerState.INVALID
             else "no success.json at the output location"
         )
         return FailureClass.MARKER_MISSING, f"exit 0, but {what}"
-    failure = EXIT_CLASSES.get(pod.exit_code) or pod.told or FailureClass.RETRYABLE
-    said = pod.message if pod.told else _sentence(f"exit {pod.exit_code}", pod.message)
+    failure = EXIT_CLASSES.get(exit_code) or pod.told or FailureClass.RETRYABLE
+    said = pod.message if pod.told else _sentence(f"exit {exit_code}", pod.message)
     return failure, said
 
 

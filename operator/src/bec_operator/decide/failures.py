@@ -19,6 +19,13 @@ class FailureClass(IntEnum):
     STUCK = 8
     TOO_LONG = 9
     MISCONFIGURED = 10
+    NODE_LOST = 11
+    IMAGE_PULL = 12
+    CONTAINER_CONFIG = 13
+    UNSCHEDULABLE = 14
+    START_TIMEOUT = 15
+    STOPPED = 16
+    DEPENDENCY_FAILED = 17
 
     @property
     def label(self) -> str:
@@ -33,6 +40,8 @@ class Rule:
     final: bool = False  # no further attempt
     free: bool = False  # takes nothing from retry.limit
     capped: bool = False  # and yet does not happen for ever
+    at_once: bool = False  # the next attempt does not wait for retry.backoff
+    timed_out: bool = False  # retry.onTimeout says whether there is a next one
     meaning: str = ""
 
 
@@ -41,15 +50,40 @@ RULES: dict[FailureClass, Rule] = {
     FailureClass.TERMINAL: Rule(final=True, meaning="the worker says that no retry can help"),
     FailureClass.MARKER_MISSING: Rule(meaning="the worker ended well but left no valid marker"),
     FailureClass.OUT_OF_MEMORY: Rule(meaning="the container was killed for its memory"),
-    FailureClass.DISRUPTED: Rule(free=True, capped=True, meaning="the pod was taken away"),
-    FailureClass.INTERRUPTED: Rule(
-        free=True, capped=True, meaning="the worker was told to stop, and stopped"
+    FailureClass.DISRUPTED: Rule(
+        free=True, capped=True, at_once=True, meaning="the pod was taken away"
     ),
-    FailureClass.SILENT: Rule(meaning="no sign of life for timeouts.heartbeat"),
-    FailureClass.STUCK: Rule(meaning="signs of life, but no progress for timeouts.progress"),
-    FailureClass.TOO_LONG: Rule(meaning="it ran longer than timeouts.task"),
+    FailureClass.INTERRUPTED: Rule(
+        free=True, capped=True, at_once=True, meaning="the worker was told to stop, and stopped"
+    ),
+    FailureClass.SILENT: Rule(timed_out=True, meaning="no sign of life for timeouts.heartbeat"),
+    FailureClass.STUCK: Rule(
+        timed_out=True, meaning="signs of life, but no progress for timeouts.progress"
+    ),
+    FailureClass.TOO_LONG: Rule(timed_out=True, meaning="it ran longer than timeouts.task"),
     FailureClass.MISCONFIGURED: Rule(
-        free=True, meaning="the worker says that the job is set up wrongly: nothing is launched"
+        free=True,
+        at_once=True,
+        meaning="the worker says that the job is set up wrongly: nothing is launched",
+    ),
+    FailureClass.NODE_LOST: Rule(
+        free=True, capped=True, at_once=True, meaning="the node of the pod is gone, or silent"
+    ),
+    FailureClass.IMAGE_PULL: Rule(final=True, meaning="the image could not be had for 5 minutes"),
+    FailureClass.CONTAINER_CONFIG: Rule(
+        final=True, meaning="the container could not be made for 5 minutes"
+    ),
+    FailureClass.UNSCHEDULABLE: Rule(
+        free=True, meaning="no node had room for the pod for timeouts.start"
+    ),
+    FailureClass.START_TIMEOUT: Rule(
+        timed_out=True, meaning="the worker did not start within timeouts.start"
+    ),
+    FailureClass.STOPPED: Rule(
+        free=True, at_once=True, meaning="we stopped it: the job was suspended, or is done anew"
+    ),
+    FailureClass.DEPENDENCY_FAILED: Rule(
+        final=True, meaning="a job that it depends on has failed for this volume"
     ),
 }
 
@@ -61,6 +95,26 @@ EXIT_CLASSES: dict[int, FailureClass] = {
     ExitCode.INTERRUPTED: FailureClass.INTERRUPTED,
 }
 """What an exit code says, whatever the worker has told besides."""
+
+START_TROUBLES: dict[str, FailureClass] = {
+    **dict.fromkeys(
+        (
+            "ErrImagePull",
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "ErrImageNeverPull",
+            "ImageInspectError",
+            "RegistryUnavailable",
+            "SignatureValidationFailed",
+        ),
+        FailureClass.IMAGE_PULL,
+    ),
+    **dict.fromkeys(
+        ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+        FailureClass.CONTAINER_CONFIG,
+    ),
+}
+"""What a container that waits for its start is waiting for, as the kubelet calls it."""
 MAX_DISRUPTIONS = 20
 
 
@@ -72,13 +126,27 @@ def class_of(label: str) -> FailureClass:
 _BY_LABEL = {member.label: member for member in FailureClass}
 
 
-def is_final(failures: list[FailureClass], limit: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What `retry` allows a task: how many attempts, and whether a time-out is the end of it."""
+
+    limit: int = 3
+    timeouts_final: bool = False
+
+
+def is_final(failures: list[FailureClass], budget: Budget) -> bool:
     """Return whether a task whose attempts failed like this gets no further attempt.
 
-    `failures` is in the order of the attempts, `limit` is `retry.limit`.
+    `failures` is in the order of the attempts.
     """
     if not failures:
         return False
+    last = RULES[failures[-1]]
     counted = sum(not RULES[f].free for f in failures)
     disruptions = sum(RULES[f].capped for f in failures)
-    return RULES[failures[-1]].final or counted >= limit or disruptions >= MAX_DISRUPTIONS
+    return (
+        last.final
+        or (last.timed_out and budget.timeouts_final)
+        or counted >= budget.limit
+        or disruptions >= MAX_DISRUPTIONS
+    )

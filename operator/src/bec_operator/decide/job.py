@@ -1,9 +1,9 @@
 """One pass over a job: from what is seen of it to all that should be done now."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
 
-from bec_operator.api.job import History, JobSpec
+from bec_operator.api.job import History, JobSpec, SuspendMode
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
 from bec_operator.decide.actions import (
@@ -20,11 +20,13 @@ from bec_operator.decide.actions import (
     Sweep,
     WriteStatus,
 )
+from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory, Notes
-from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
-from bec_operator.decide.status import Tally, is_hopeless, job_status, worth_writing
+from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen, Verdict
+from bec_operator.decide.status import is_hopeless, job_status, worth_writing
+from bec_operator.decide.tally import Tally
 from bec_operator.decide.task import (
     LINGER,
     decide_task,
@@ -33,11 +35,11 @@ from bec_operator.decide.task import (
     success_status,
 )
 from bec_operator.decide.view import Limits, TaskView
+from bec_operator.decide.window import Launches, Standings, launches
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
 LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
 READS_AT_ONCE = 64
-LAUNCHES_AT_ONCE = 500
 _NO_NOTES = Notes()
 _PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 SAVE_AFTER = 5.0  # seconds
@@ -53,6 +55,8 @@ class Seen:
     pods: Mapping[str, PodSeen]
     now: float
     record_every: float = 60.0  # seconds between two heartbeats that are written on a pod
+    standings: Standings = field(default_factory=Standings)
+    allowed: int = 10_000  # pods that the job may have beside the other jobs
 
 
 def decide(seen: Seen) -> list[Action]:
@@ -77,7 +81,7 @@ def may_launch(memory: Memory, now: float) -> bool:
     checks = (facts.storage, facts.manifest, facts.template, facts.conflict, facts.sweep)
     if not all(fact is not None and fact.good for fact in checks):
         return False
-    if facts.worker is not None:
+    if facts.worker is not None or memory.job.spec is None or memory.job.spec.suspend:
         return False
     if facts.launch is not None and now - facts.launch.at < LAUNCH_AGAIN_AFTER:
         return False
@@ -109,12 +113,11 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     memory = seen.memory
     assert memory.ledger is not None
     launch = may_launch(memory, seen.now)
+    next_up = launches(memory, seen.standings, seen.allowed, seen.now) if launch else Launches()
     may_read = memory.facts.storage is not None and memory.facts.storage.good
-    active = 0
     settled: list[TaskView] = []
-    for view in _views(seen, spec, may_launch=launch):
+    for view in _views(seen, spec, next_up.pods):
         if memory.ledger.outcome(view.task.index) is Outcome.WAITING:
-            active += 1
             for action in decide_task(view):
                 if not isinstance(action, ReadMarker) or (
                     may_read and _may_read(memory, action.index, seen.now)
@@ -123,14 +126,13 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
         else:
             settled.append(view)
     yield from _settled(seen, spec, settled)
-    if launch:
-        yield from _launches(memory, spec.parallelism - active, seen.now)
+    yield from _new_tasks(memory, next_up.tasks, seen.now)
     if may_read and memory.facts.sweep is not None:
         free = READS_AT_ONCE - memory.frontier.count(Look.READING)
         for index in memory.frontier.first(Look.UNCHECKED, free):
             if _may_read(memory, index, seen.now):
                 yield ReadMarker(index)
-    if (may_read or not memory.failures) and _save_due(memory, active, seen.now):
+    if (may_read or not memory.failures) and _save_due(memory, seen.standings.active, seen.now):
         yield SaveLedger()  # which begins with the report of the failures, in S3
 
 
@@ -139,9 +141,9 @@ def _may_read(memory: Memory, index: int, now: float) -> bool:
     return index not in memory.unread or _due(memory.unread[index], now)
 
 
-def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]:
+def _views(seen: Seen, spec: JobSpec, may_launch: Set[str]) -> Iterator[TaskView]:
     memory = seen.memory
-    limits = Limits.of(spec.timeouts, spec.retry.limit)
+    limits = Limits.of(spec.timeouts, spec.retry)
     for index, task in memory.tasks.items():
         attempt, notes = len(task.failed) + 1, memory.notes.get(task.uid) or _NO_NOTES
         yield TaskView(
@@ -157,8 +159,10 @@ def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]
             log=notes.log[1] if notes.log and notes.log[0] == attempt else None,
             probed=notes.probed,
             told=notes.told,
-            may_launch=may_launch,
+            may_launch=task.uid in may_launch,
+            stop=_stop(spec),
             limits=limits,
+            backoff=spec.retry.backoff,
             generation=memory.job.generation,
             record_every=seen.record_every,
             locate=memory.output_uri,
@@ -166,15 +170,22 @@ def _views(seen: Seen, spec: JobSpec, *, may_launch: bool) -> Iterator[TaskView]
         )
 
 
-def _launches(memory: Memory, free: int, now: float) -> Iterator[Action]:
+def _stop(spec: JobSpec) -> Verdict | None:
+    """Return why attempts that run are to be ended, if they are."""
+    if spec.suspend and spec.suspend_mode is SuspendMode.STOP:
+        return Verdict(FailureClass.STOPPED, "the Job is suspended (suspendMode: Stop)")
+    return None
+
+
+def _new_tasks(memory: Memory, free: int, now: float) -> Iterator[Action]:
     """Fill the free slots of the window, in manifest order.
 
     What is under way has its slot already; a volume whose name is taken holds up no other.
     """
-    under_way = {key[1] for key in memory.busy if key[0] == CreateTask.__name__}
+    under_way = memory.under_way(CreateTask)
     blocked = {index for index, fact in memory.blocked.items() if is_blocked(fact, now)}
     left_out = under_way | blocked
-    wanted = min(free - len(under_way - memory.tasks.keys()), LAUNCHES_AT_ONCE)
+    wanted = free - len(under_way - memory.tasks.keys())
     if wanted > 0:
         found = memory.frontier.first(Look.STARTABLE, wanted + len(left_out))
         for index in [index for index in found if index not in left_out][:wanted]:
@@ -207,12 +218,12 @@ def _last_status(view: TaskView, phase: TaskPhase) -> VolumeTaskStatus | None:
 
 
 def _end_lingerers(view: TaskView) -> Iterator[Action]:
-    """A marker stands, and still the pod runs on: its slot is somebody else's by now."""
+    """The task is over, and still a pod of it runs on, or a sidecar does, and holds a slot."""
     valid = view.reading is not None and view.reading.state is MarkerState.VALID
-    if valid and view.reading is not None and view.now - view.reading.asked >= LINGER:
-        for pod in _own_pods(view.task, view.pods):
-            if pod.alive and not pod.deleting:
-                yield DeletePod(pod)
+    late = valid and view.reading is not None and view.now - view.reading.asked >= LINGER
+    for pod in _own_pods(view.task, view.pods):
+        if pod.alive and not pod.deleting and (late or pod.worker_ended):
+            yield DeletePod(pod)
 
 
 def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
@@ -266,6 +277,6 @@ def _room(history: History) -> dict[TaskPhase, int]:
 
 
 def _status(seen: Seen) -> Iterator[Action]:
-    status = job_status(seen.memory, Tally.of(seen.memory, seen.pods), seen.now)
+    status = job_status(seen.memory, Tally.of(seen.memory, seen.pods, seen.standings), seen.now)
     if worth_writing(status, seen.memory, seen.now):
         yield WriteStatus(status)

@@ -6,6 +6,8 @@ from typing import Any
 
 from bec_operator.api.job import JobSpec, JobStatus, Output
 from bec_operator.api.names import pod_name, task_name
+from bec_operator.decide.actions import Action
+from bec_operator.decide.breaker import TRIPPED, Breaker
 from bec_operator.decide.conditions import find
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
@@ -24,6 +26,7 @@ from bec_operator.decide.throughput import Throughput
 from bec_operator.decide.view import Told
 from bec_ops.volume import Volume
 
+FIRST_BURST = 8  # pods
 MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
 
 
@@ -83,6 +86,9 @@ class Memory:
     blocked: dict[int, Fact] = field(default_factory=dict)  # volumes whose names are taken
     notes: dict[str, Notes] = field(default_factory=dict)  # task uid → of its attempt
     throughput: Throughput = field(default_factory=Throughput)
+    breaker: Breaker = field(default_factory=Breaker)
+    burst: int = FIRST_BURST  # pods that may be under way at once; grows as that goes well
+    unsure: set[str] = field(default_factory=set)  # uids of tasks whose pod may have been made
     busy: set[tuple[Hashable, ...]] = field(default_factory=set)  # keys of the actions under way
     saved_at: float = 0.0
     written_at: float = 0.0  # when the Job's status was last written, and
@@ -93,20 +99,27 @@ class Memory:
     _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
 
     def __post_init__(self) -> None:
-        """Believe the Job that its workers were set up wrongly: else each restart tried again."""
+        """Believe the Job that its workers fail: else each restart would try them all again."""
         stalled = find(self.job.status, "Stalled")
-        if (
-            stalled is not None
-            and (stalled.status, stalled.reason) == ("True", MISCONFIGURED)
-            and stalled.observed_generation == self.job.generation
-        ):
+        if stalled is None or stalled.status != "True":
+            return
+        if stalled.observed_generation != self.job.generation:
+            return
+        if stalled.reason == MISCONFIGURED:
             self.facts.worker = Fact(0.0, MISCONFIGURED, stalled.message)
+        elif stalled.reason == TRIPPED:
+            self.breaker.trip(0.0)
+
+    def under_way(self, kind: type[Action]) -> set[Hashable]:
+        """Return what the actions of a kind that are under way are about."""
+        return {key[1] for key in self.busy if key[0] == kind.__name__}
 
     def observe_job(self, job: JobSeen) -> None:
         """Take in a newer state of the Job; a changed spec is checked again."""
         if job.generation != self.job.generation:
             self.facts.template = None
             self.facts.worker = None
+            self.breaker = Breaker()
             if self.ledger is None:
                 self.facts.manifest = None
         self.job = job
@@ -195,12 +208,14 @@ class Memory:
             book.pop(task.uid, None)
         self.throughput.forget(task.uid)
         self.born.discard(task.uid)
+        self.unsure.discard(task.uid)
 
     def _note_pod(self, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
         attempt = len(task.failed) + 1
         pod = pods.get(pod_name(task.name, attempt))
         if pod is not None and pod.owner_uid == task.uid:
             self._started[task.uid] = attempt
+            self.unsure.discard(task.uid)
             self.blocked.pop(task.index, None)
             self.lost.pop(task.uid, None)
             if pod.stopped is not None:
@@ -250,10 +265,17 @@ class Memory:
     def note_begun(self, task: TaskSeen, attempt: int) -> None:
         """Take in that the pod of an attempt was made, even if it is gone before it is seen."""
         self._started[task.uid] = attempt
+        self.unsure.discard(task.uid)
         self.blocked.pop(task.index, None)
+
+    def note_refused(self, task: TaskSeen) -> None:
+        """Take in that a pod was not made, for sure: the next ones are tried one by one."""
+        self.unsure.discard(task.uid)
+        self.burst = 1
 
     def doubt(self, task: TaskSeen) -> None:
         """Take in that a pod may have been made, and have done its work: look at the marker."""
+        self.unsure.add(task.uid)
         self.born.discard(task.uid)
         self.readings.pop(task.index, None)
 
@@ -306,6 +328,8 @@ class Memory:
         self.unread.pop(task.index, None)
         self._rivals.pop(task.name, None)
         reading = self.readings.get(task.index)
+        if failure is None:
+            self.breaker.note_success()
         if failure is None and reading is not None and (self.throughput.unit or reading.items):
             self.throughput.note_done(task.uid, reading.items, now)
         if failure is not None:

@@ -7,6 +7,7 @@ from bec_operator.decide.actions import Action, ReadMarker, RecordHeartbeat, Sto
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.moments import duration
 from bec_operator.decide.seen import PodSeen, Verdict
+from bec_operator.decide.starting import overdue_start
 from bec_operator.decide.view import TaskView
 
 RECORD_RUNNING_AFTER = 5.0  # seconds: a status that somebody can still read
@@ -17,19 +18,25 @@ LOOK_AGAIN_AFTER = 60.0  # seconds between two looks for the marker of a running
 
 def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
     """Let people see how far it is, look whether it has succeeded, and end it if it is overdue."""
-    if pod.seen_running is None:
-        return
     if not pod.deleting:
-        verdict = pod.stopped or overdue(view, pod, pod.seen_running)
+        verdict = pod.stopped or view.stop or _overdue(view, pod)
         if verdict is not None:
             yield StopPod(pod, verdict)
             return
+    if pod.seen_running is None:
+        return
     worker = view.worker
     if worker is not None and worker.called > view.probed and _is_probe_due(view, pod):
         yield RecordHeartbeat(pod, worker.called, _progress(view) or "the worker calls")
     last_look = max(pod.seen_running, view.reading.asked if view.reading else 0.0)
     if view.now - last_look >= LOOK_AGAIN_AFTER or _says_done(view):
         yield ReadMarker(view.task.index)
+
+
+def _overdue(view: TaskView, pod: PodSeen) -> Verdict | None:
+    if pod.seen_running is None:
+        return overdue_start(view, pod)
+    return overdue(view, pod, pod.seen_running)
 
 
 def overdue(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:

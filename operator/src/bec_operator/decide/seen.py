@@ -39,10 +39,13 @@ class PodSeen:
     told: FailureClass | None = None  # what the worker itself says of its end
     called_since: float | None = None  # when we first wrote on it that the worker calls
     stopped: Verdict | None = None  # why we have ended it, if we have
-    waiting: str = ""  # why the worker cannot start, such as ImagePullBackOff
+    waiting: str = ""  # why a container cannot start, such as ImagePullBackOff
     waiting_message: str = ""
+    unschedulable: str = ""  # why no node takes it
     start_time: str | None = None  # as the API server has them
     end_time: str | None = None
+    seen_first: float = 0.0  # when we first saw it
+    seen_troubled: float | None = None  # when we first saw that a container cannot start
     seen_running: float | None = None  # when we first saw the worker run
     seen_ended: float | None = None  # when we first saw its end
 
@@ -89,6 +92,8 @@ class TaskSeen:
     message: str = ""
     progress: str = ""
     attempts: tuple[Attempt, ...] = ()
+    next_attempt: float = 0.0  # not to be made before
+    finished: float = 0.0  # when it was recorded to have ended, by an operator's clock
     deleting: bool = False
 
     @property

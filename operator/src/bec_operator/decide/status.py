@@ -1,81 +1,15 @@
 """The status of a Job: counts, phase, conditions, time left. Derived anew from all that is seen."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from bec_operator.api.job import Counts, JobPhase, JobStatus
-from bec_operator.api.names import pod_name
 from bec_operator.decide.conditions import conditions
-from bec_operator.decide.failures import is_final
 from bec_operator.decide.ledger import ALREADY_DONE, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import duration, epoch, iso
-from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.tally import Tally
 from bec_operator.decide.throughput import Throughput
 
 WRITE_EVERY = 2.0  # seconds between two writes that only move counts
 TELL_RATE_EVERY = 30.0  # seconds between two that only move rate and time left
-IMAGE_TROUBLES = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The unsettled tasks of a job, by where they stand, and what troubles them."""
-
-    queued: int = 0
-    running: int = 0
-    retrying: int = 0
-    share: float = 0.0  # of volumes that run: what is done of them
-    trouble: tuple[str, str] = ("", "")  # reason and sentence
-
-    @property
-    def active(self) -> int:
-        """Tasks that are not settled."""
-        return self.queued + self.running + self.retrying
-
-    @classmethod
-    def of(cls, memory: Memory, pods: Mapping[str, PodSeen]) -> "Tally":
-        """Count the tasks in `memory`."""
-        if memory.ledger is None:
-            return cls()
-        limit = memory.job.spec.retry.limit if memory.job.spec else 0
-        queued = running = retrying = 0
-        share = 0.0
-        images: dict[str, str] = {}
-        for index, task in memory.tasks.items():
-            if memory.ledger.outcome(index) is not Outcome.WAITING:
-                continue
-            pod = pods.get(pod_name(task.name, len(task.failed) + 1))
-            mine = pod is not None and pod.owner_uid == task.uid
-            if mine or task.uid in memory.lost or is_final(task.failures, limit):
-                running += 1  # or it has run, and its end is not yet settled
-                share += _share(memory, task)
-                if pod is not None and pod.waiting in IMAGE_TROUBLES:
-                    images[pod.name] = f"{pod.waiting}: {pod.waiting_message}"
-            elif task.failed:
-                retrying += 1
-            else:
-                queued += 1
-        return cls(queued, running, retrying, share, _trouble(memory, images))
-
-
-def _share(memory: Memory, task: TaskSeen) -> float:
-    notes = memory.notes.get(task.uid)
-    progress = notes.worker.progress if notes is not None and notes.worker is not None else None
-    return progress.share if progress is not None else 0.0
-
-
-def _trouble(memory: Memory, images: dict[str, str]) -> tuple[str, str]:
-    if images:
-        first, said = next(iter(images.items()))
-        return "ImagePull", (
-            f"the image of {len(images)} pod(s) cannot be pulled ({first}: {said.strip()}); "
-            "correct the image or the pull secret in worker.template, the pods keep trying"
-        )
-    if memory.blocked:
-        first_blocked = memory.blocked[min(memory.blocked)]
-        return first_blocked.reason, first_blocked.message
-    return "", ""
 
 
 def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
@@ -87,7 +21,8 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
     reason, message = _stall(memory, tally)
     phase, verdict = _phase(memory, tally, counts, stalled=bool(reason))
     moment = iso(now)
-    started = old.start_time or (moment if phase is not JobPhase.PENDING else None)
+    began = phase not in {JobPhase.PENDING, JobPhase.SUSPENDED}
+    started = old.start_time or (moment if began else None)
     finished = phase in {JobPhase.COMPLETE, JobPhase.FAILED}
     same = counts == old.counts and phase is old.phase
     moved = memory.throughput.total != memory.told_total
@@ -164,6 +99,8 @@ def _phase(
             )
         if counts.finished == counts.total:
             return JobPhase.COMPLETE, _complete(counts)
+    if spec is not None and spec.suspend:
+        return JobPhase.SUSPENDED, ("Suspended", _suspended(tally, counts))
     facts = memory.facts
     begun = memory.job.status.start_time is not None
     accepted = (
@@ -174,6 +111,11 @@ def _phase(
     if begun or accepted:
         return JobPhase.RUNNING, ("Running", f"{counts.finished} of {counts.total} volumes done")
     return JobPhase.PENDING, ("Accepting", "the job is being checked")
+
+
+def _suspended(tally: Tally, counts: Counts) -> str:
+    done = f"{counts.finished} of {counts.total} volumes done, nothing is launched (spec.suspend)"
+    return f"{done}; {tally.running} still run" if tally.running else done
 
 
 def _complete(counts: Counts) -> tuple[str, str]:
@@ -190,12 +132,14 @@ def _wanted(
     stalled = bool(stall) and not finished
     ready = phase in {JobPhase.RUNNING, JobPhase.COMPLETE} and not stalled
     pending = phase is JobPhase.PENDING and not stalled
+    suspended = phase is JobPhase.SUSPENDED
     return {
         "Ready": (ready, stall if stalled else reason, sentence if stalled else message),
         "Reconciling": (pending, reason, message if pending else ""),
         "Stalled": (stalled, stall if stalled else reason, sentence if stalled else ""),
         "Complete": (phase is JobPhase.COMPLETE, reason, message if finished else ""),
         "Failed": (phase is JobPhase.FAILED, reason, message if finished else ""),
+        "Suspended": (phase is JobPhase.SUSPENDED, reason, message if suspended else ""),
     }
 
 

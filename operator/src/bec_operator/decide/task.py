@@ -13,9 +13,11 @@ from bec_operator.decide.actions import (
     RecordTask,
     Settle,
 )
+from bec_operator.decide.backoff import delay
 from bec_operator.decide.ending import Ending, classify
 from bec_operator.decide.failures import FailureClass, is_final
 from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.moments import iso
 from bec_operator.decide.running import accompany, is_record_due, share_done
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.view import TaskView
@@ -30,7 +32,7 @@ def decide_task(view: TaskView) -> Iterator[Action]:
     task, pod = view.task, view.pod
     if view.reading is not None and view.reading.state is MarkerState.VALID:
         yield Settle(task, Outcome.SUCCEEDED)
-    elif is_final(task.failures, view.limits.attempts):
+    elif is_final(task.failures, view.limits.budget):
         yield Settle(task, Outcome.FAILED, task.failures[-1])
     elif task.deleting:
         return
@@ -113,7 +115,9 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         }
     )
     attempts = [*view.task.failed, ended]
-    final = is_final([*view.task.failures, failure], view.limits.attempts)
+    failures = [*view.task.failures, failure]
+    final = is_final(failures, view.limits.budget)
+    pause = delay(view.backoff, failures, view.task.uid)
     yield RecordTask(
         view.task,
         VolumeTaskStatus(
@@ -123,8 +127,11 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
             progress=view.task.progress,
             message=message,
             output=view.locate(view.task.index),
+            next_attempt=iso(view.now + pause) if pause and not final else None,
+            finished_at=iso(view.now) if final else None,
             attempts=attempts,
         ),
+        failed=failure,
         gone=pod is None,
         stalls=failure is FailureClass.MISCONFIGURED
         and (pod is None or pod.generation == str(view.generation)),
@@ -150,6 +157,7 @@ def failure_status(view: TaskView) -> VolumeTaskStatus:
         node=last.node,
         message=last.message,
         output=view.locate(view.task.index),
+        finished_at=iso(view.task.finished or view.now),
         attempts=view.task.failed,
     )
 
@@ -170,5 +178,6 @@ def success_status(view: TaskView) -> VolumeTaskStatus:
         node=ended.node,
         progress="100%",
         output=output,
+        finished_at=iso(view.now),
         attempts=[*view.task.failed, ended],
     )

@@ -6,26 +6,29 @@ from functools import lru_cache
 from typing import Self
 
 from bec_operator.api.base import seconds
-from bec_operator.api.job import Timeouts
+from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
 from bec_operator.api.names import pod_name
+from bec_operator.decide.failures import Budget
 from bec_operator.decide.seen import Fact, MarkerSeen, PodSeen, TaskSeen, Verdict, WorkerSeen
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a job allows an attempt: how many of them, and seconds of each time-out."""
+    """What a job allows a task: its budget, and the seconds of each time-out of an attempt."""
 
-    attempts: int
+    budget: Budget
+    start: float
     heartbeat: float
     progress: float
     task: float
 
     @classmethod
     @lru_cache
-    def of(cls, timeouts: Timeouts, attempts: int) -> Self:
+    def of(cls, timeouts: Timeouts, retry: Retry) -> Self:
         """Return the limits that a job's spec gives."""
-        times = (timeouts.heartbeat, timeouts.progress, timeouts.task)
-        return cls(attempts, *map(seconds, times))
+        times = (timeouts.start, timeouts.heartbeat, timeouts.progress, timeouts.task)
+        budget = Budget(retry.limit, timeouts_final=retry.on_timeout is OnTimeout.FAIL)
+        return cls(budget, *map(seconds, times))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,10 @@ class TaskView:
     `blocked` says that somebody else has a name that it needs, `lost` is when the pod of its
     attempt was first missed, `own` whether this process made the task (so that its marker was
     looked at before), `rivals_until` when somebody else who might write its marker was last seen,
-    `may_launch` whether pods may be made now. `said` and `verdict` are of its attempt, `log` is
-    what became of the log of it, None while nobody has looked. `probed` is when a heartbeat was
-    last written on a pod of it, `record_every` the seconds between two. `generation` is the Job's.
+    `may_launch` whether its pod may be made now, `stop` why no attempt may run, if so. `said` and
+    `verdict` are of its attempt, `log` is what became of the log of it, None while nobody has
+    looked. `probed` is when a heartbeat was last written on a pod of it, `record_every` the seconds
+    between two. `generation` is the Job's.
     `locate` gives the output URI of the volume at an index.
     """
 
@@ -62,7 +66,9 @@ class TaskView:
     probed: float
     told: Told | None
     may_launch: bool
+    stop: Verdict | None
     limits: Limits
+    backoff: Backoff
     generation: int
     record_every: float
     locate: Callable[[int], str]

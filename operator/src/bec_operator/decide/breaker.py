@@ -1,0 +1,66 @@
+"""The circuit breaker: many volumes in a row fail in one way, so most likely it is not their fault.
+
+The job then launches nothing but a probe now and then, until one succeeds.
+"""
+
+from dataclasses import dataclass, field
+
+from bec_operator.decide.failures import RULES, FailureClass
+
+IN_A_ROW = 5  # volumes
+
+TRIPPED = "RepeatedFailures"  # the reason of the stall
+
+
+@dataclass(slots=True)
+class Breaker:
+    """What is known of the last failures of a job: of its volumes in a row, all of one class."""
+
+    volumes: set[int] = field(default_factory=set)
+    failure: FailureClass | None = None
+    message: str = ""  # of the last one
+    tripped: bool = False
+    _probes: int = 0
+    _probed: float = 0.0
+
+    def note_failure(self, index: int, failure: FailureClass, message: str, now: float) -> None:
+        """Take in that an attempt at the volume at `index` failed."""
+        if RULES[failure].at_once:
+            return  # somebody else's doing
+        if failure is not self.failure:
+            self.volumes.clear()
+        self.failure, self.message = failure, message
+        self.volumes.add(index)
+        if len(self.volumes) >= IN_A_ROW and not self.tripped:
+            self.trip(now)
+
+    def trip(self, now: float) -> None:
+        """Stop launching."""
+        self.tripped, self._probes, self._probed = True, 0, now
+
+    def note_success(self) -> None:
+        """Take in that a volume was done: all is well."""
+        self.volumes.clear()
+        self.failure, self.message, self.tripped = None, "", False
+
+    def note_probe(self, now: float) -> None:
+        """Take in that a task was launched: while tripped it is the probe."""
+        if self.tripped:
+            self._probes += 1
+            self._probed = now
+
+    def may_probe(self, now: float, first: float, most: float) -> bool:
+        """Whether a probe is due: `first` seconds after the trip, then ever later up to `most`."""
+        wait = min(first * 2.0 ** min(self._probes, 30), most)
+        return now - self._probed >= wait or now < self._probed  # or the clock was set back
+
+    def sentence(self) -> str:
+        """Say why nothing is launched."""
+        if self.failure is None:
+            return (
+                "many volumes in a row have failed; one is tried now and then, until one succeeds"
+            )
+        return (
+            f"the last {len(self.volumes)} volumes to fail, with no success between them, are all "
+            f"{self.failure.label} ({self.message}); one is tried now and then, until one succeeds"
+        )

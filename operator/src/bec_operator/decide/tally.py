@@ -1,0 +1,78 @@
+"""The unsettled tasks of a job in numbers, and what troubles them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bec_operator.api.names import pod_name
+from bec_operator.decide.breaker import TRIPPED
+from bec_operator.decide.failures import START_TROUBLES
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.starting import trouble
+from bec_operator.decide.window import Standings
+
+_ADVICE = {
+    "ImagePull": "correct the image or the pull secret in worker.template",
+    "ContainerConfig": "correct worker.template, or make what it names",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many tasks stand where, and why it does not go on, if so."""
+
+    queued: int = 0
+    running: int = 0
+    retrying: int = 0
+    share: float = 0.0  # of volumes that run: what is done of them
+    trouble: tuple[str, str] = ("", "")  # reason and sentence
+
+    @property
+    def active(self) -> int:
+        """Tasks that are not settled."""
+        return self.queued + self.running + self.retrying
+
+    @classmethod
+    def of(cls, memory: Memory, pods: Mapping[str, PodSeen], standings: Standings) -> "Tally":
+        """Count the tasks in `memory`."""
+        current = [_current(task, pods) for task in standings.running]
+        return cls(
+            queued=len(standings.queued),
+            running=len(standings.running),
+            retrying=len(standings.retrying),
+            share=sum(_share(memory, task) for task in standings.running),
+            trouble=_trouble(memory, [pod for pod in current if pod is not None]),
+        )
+
+
+def _current(task: TaskSeen, pods: Mapping[str, PodSeen]) -> PodSeen | None:
+    return pods.get(pod_name(task.name, len(task.failed) + 1))
+
+
+def _share(memory: Memory, task: TaskSeen) -> float:
+    notes = memory.notes.get(task.uid)
+    progress = notes.worker.progress if notes is not None and notes.worker is not None else None
+    return progress.share if progress is not None else 0.0
+
+
+def _trouble(memory: Memory, pods: list[PodSeen]) -> tuple[str, str]:
+    if memory.breaker.tripped:
+        return TRIPPED, memory.breaker.sentence()
+    stuck = [pod for pod in pods if pod.waiting and pod.seen_running is None]
+    if stuck:
+        first, label = stuck[0], START_TROUBLES[stuck[0].waiting].label
+        return label, (
+            f"{len(stuck)} pod(s) cannot start ({first.name}: {trouble(first)}); {_ADVICE[label]}, "
+            "the pods keep trying"
+        )
+    if memory.blocked:
+        first_blocked = memory.blocked[min(memory.blocked)]
+        return first_blocked.reason, first_blocked.message
+    homeless = [pod for pod in pods if pod.unschedulable and not pod.node]
+    if homeless and len(homeless) == len(pods):
+        first = homeless[0]
+        return "Unschedulable", (
+            f"no node takes any of {len(homeless)} pod(s) ({first.name}: {first.unschedulable}); "
+            "they wait for timeouts.start, and are tried again later"
+        )
+    return "", ""

@@ -1,0 +1,133 @@
+"""The window: where the unsettled tasks of a job stand, and how many more may be launched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bec_operator.api.base import seconds
+from bec_operator.api.job import Backoff, JobSpec
+from bec_operator.api.names import pod_name
+from bec_operator.decide.actions import CreatePod, CreateTask
+from bec_operator.decide.backoff import JITTER
+from bec_operator.decide.failures import is_final
+from bec_operator.decide.frontier import Look
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.shares import Demand
+from bec_operator.decide.view import Limits
+
+MAX_RETRYING = 500  # tasks that wait for their next attempt; past it no new ones are made
+LAUNCHES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """The unsettled tasks of a job, by where they stand.
+
+    `held` is how many slots are taken: by tasks that run, by pods that are being made, or may have
+    been, and by pods of whatever other task or attempt until they are gone.
+    """
+
+    queued: list[TaskSeen] = field(default_factory=list)  # no attempt yet
+    running: list[TaskSeen] = field(default_factory=list)  # or has run, and is not yet settled
+    retrying: list[TaskSeen] = field(default_factory=list)  # wait for the next attempt
+    held: int = 0
+
+    @property
+    def active(self) -> int:
+        """Tasks that are not settled."""
+        return len(self.queued) + len(self.running) + len(self.retrying)
+
+    @classmethod
+    def of(cls, memory: Memory, pods: Mapping[str, PodSeen]) -> "Standings":
+        """Sort the tasks in `memory`."""
+        spec, ledger = memory.job.spec, memory.ledger
+        if spec is None or ledger is None:
+            return cls()
+        budget = Limits.of(spec.timeouts, spec.retry).budget
+        making = memory.under_way(CreatePod)
+        found, current, unseen = cls(), 0, 0
+        for index, task in memory.tasks.items():
+            if ledger.outcome(index) is not Outcome.WAITING:
+                continue
+            pod = pods.get(pod_name(task.name, len(task.failed) + 1))
+            mine = pod is not None and pod.owner_uid == task.uid
+            current += mine and pod is not None and pod.alive
+            unseen += not mine and (task.uid in making or task.uid in memory.unsure)
+            if mine or task.uid in memory.lost or is_final(task.failures, budget):
+                found.running.append(task)
+            elif task.failed:
+                found.retrying.append(task)
+            else:
+                found.queued.append(task)
+        others = sum(pod.alive for pod in pods.values()) - current
+        held = len(found.running) + others + unseen
+        return cls(found.queued, found.running, found.retrying, held)
+
+
+def is_due(task: TaskSeen, backoff: Backoff, now: float) -> bool:
+    """Whether the back-off of a task is over.
+
+    A moment that lies further ahead than any back-off does was told by another clock.
+    """
+    longest = seconds(backoff.max) * (1 + JITTER) + 1.0  # moments are kept to the second
+    return not now < task.next_attempt <= now + longest
+
+
+def demand(memory: Memory, standings: Standings, now: float, *, launch: bool) -> Demand:
+    """Return what a job has and wants of the pods that there may be; `launch`: if it may launch."""
+    spec = memory.job.spec
+    holds = standings.held
+    if spec is None or not launch:
+        return Demand(holds=holds, wants=holds)
+    ready = len(_ready(standings, spec, now)) + memory.frontier.count(Look.STARTABLE)
+    return Demand(spec.priority, holds, max(holds, min(spec.parallelism, holds + ready)))
+
+
+@dataclass(frozen=True, slots=True)
+class Launches:
+    """What may be launched now: pods for tasks of these UIDs, and so many new tasks."""
+
+    pods: frozenset[str] = frozenset()
+    tasks: int = 0
+
+
+def launches(memory: Memory, standings: Standings, allowed: int, now: float) -> Launches:
+    """Fill the free slots of the window: due retries first, then queued tasks, then new ones.
+
+    `allowed` is how many pods the job may have. Pods are made a few at a time at first and more as
+    that goes well, so that a full quota refuses one a second and not hundreds.
+    """
+    spec = memory.job.spec
+    assert spec is not None
+    free = max(min(spec.parallelism, allowed) - standings.held, 0)
+    making = memory.under_way(CreatePod)
+    ready = [task for task in _ready(standings, spec, now) if task.uid not in making]
+    unsure = [task for task in ready if task.uid in memory.unsure]  # which have their slots
+    ready = [task for task in ready if task.uid not in memory.unsure]
+    if memory.breaker.tripped:
+        return _probe(memory, spec, unsure or ready, free + len(unsure), now)
+    burst = max(memory.burst - len(making), 0)
+    chosen = [*unsure, *ready[: min(free, burst)]]
+    room = 0 if len(standings.retrying) > MAX_RETRYING else free - len(ready)
+    return Launches(frozenset(task.uid for task in chosen), max(min(room, LAUNCHES_AT_ONCE), 0))
+
+
+def _ready(standings: Standings, spec: JobSpec, now: float) -> list[TaskSeen]:
+    due = [task for task in standings.retrying if is_due(task, spec.retry.backoff, now)]
+    due.sort(key=lambda task: (task.next_attempt, task.index))
+    return due + standings.queued
+
+
+def _probe(memory: Memory, spec: JobSpec, ready: list[TaskSeen], free: int, now: float) -> Launches:
+    """Let one task through, if it is time: rather one that has not failed yet."""
+    backoff = spec.retry.backoff
+    first, most = seconds(backoff.initial), seconds(backoff.max)
+    if free < 1 or memory.under_way(CreatePod) or memory.under_way(CreateTask):
+        return Launches()
+    if not memory.breaker.may_probe(now, first, most):
+        return Launches()
+    fresh = [task for task in ready if not task.failed]
+    if not fresh and memory.frontier.count(Look.STARTABLE):
+        return Launches(tasks=1)
+    return Launches(frozenset(task.uid for task in (fresh or ready)[:1]))

@@ -1,0 +1,57 @@
+"""The circuit breaker: five volumes in a row that fail in one way."""
+
+import pytest
+
+from bec_operator.decide.breaker import Breaker
+from bec_operator.decide.failures import FailureClass
+
+TERMINAL, MEMORY = FailureClass.TERMINAL, FailureClass.OUT_OF_MEMORY
+
+
+def _after(*failures: tuple[int, FailureClass]) -> Breaker:
+    breaker = Breaker()
+    for index, failure in failures:
+        breaker.note_failure(index, failure, "no model", 100.0)
+    return breaker
+
+
+def test_five_volumes_of_one_class_trip_it_and_a_success_mends_it() -> None:
+    breaker = _after(*[(n, TERMINAL) for n in range(4)])
+    assert not breaker.tripped
+    breaker.note_failure(4, TERMINAL, "no model", 100.0)
+    assert breaker.tripped
+    assert "last 5 volumes" in breaker.sentence()
+    assert "Terminal (no model)" in breaker.sentence()
+    breaker.note_success()
+    assert not breaker.tripped
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        [(0, TERMINAL)] * 9,  # one bad volume is no sign
+        [(n, [TERMINAL, MEMORY][n % 2]) for n in range(9)],  # of several classes
+        [(n, FailureClass.DISRUPTED) for n in range(9)],  # not the job's fault at all
+        [(n, FailureClass.STOPPED) for n in range(9)],
+    ],
+)
+def test_what_does_not_trip_it(failures: list[tuple[int, FailureClass]]) -> None:
+    assert not _after(*failures).tripped
+
+
+def test_probes_come_ever_more_rarely() -> None:
+    breaker = _after(*[(n, TERMINAL) for n in range(5)])
+    moments: list[float] = []
+    now = 100.0
+    while len(moments) < 6:
+        now += 1.0
+        if breaker.may_probe(now, 10.0, 60.0):
+            moments.append(now)
+            breaker.note_probe(now)
+            breaker.note_failure(9 + len(moments), TERMINAL, "no model", now)
+    assert [moment - 100 for moment in moments] == [10, 30, 70, 130, 190, 250]
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_probes() -> None:
+    breaker = _after(*[(n, TERMINAL) for n in range(5)])
+    assert breaker.may_probe(3.0, 10.0, 60.0)
