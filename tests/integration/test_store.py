@@ -122,6 +122,18 @@ def test_a_marker_is_read(store: Store, bucket: str) -> None:
     assert marker.worker_id == "w"
 
 
+def test_a_marker_from_before_redo_at_is_none(store: Store, bucket: str) -> None:
+    store.put(bucket, "p/" + MARKER_NAME, MARKER)
+    written = store.head(bucket, "p/" + MARKER_NAME)
+    assert written
+    on_time, too_late = written.last_modified, written.last_modified + timedelta(seconds=1)
+    assert store.read_marker(bucket, "p/", "j", VOLUME, on_time)
+    assert store.read_marker(bucket, "p/", "j", VOLUME, too_late) is None
+    echo = json.dumps({**json.loads(MARKER), "redo_at": too_late.isoformat()})
+    store.put(bucket, "p/" + MARKER_NAME, echo.encode())
+    assert store.read_marker(bucket, "p/", "j", VOLUME, too_late)
+
+
 @pytest.mark.parametrize("body", [MARKER[:-9], b"", json.dumps({"w_id": "W2"}).encode() + MARKER])
 def test_a_marker_that_is_cut_short_says_where(store: Store, bucket: str, body: bytes) -> None:
     store.put(bucket, "p/" + MARKER_NAME, body)

@@ -136,6 +136,29 @@ def test_done_undone_and_unknown(
     assert not is_successfully_done("ocr", "W2", "I1")
     write(Volume("W2", "I1"), valid)
     assert is_successfully_done("ocr", "W2", "I1")
+    monkeypatch.setenv("BEC_REDO_AT", "2999-01-01T00:00:00Z")
+    assert not is_successfully_done("ocr", "W2", "I1")
+    write(Volume("W2", "I1"), valid[:-1] + ', "redo_at": "2999-01-01T00:00:00Z"}')
+    assert is_successfully_done("ocr", "W2", "I1")
     monkeypatch.setenv("BEC_OUTPUT_TEMPLATE", "s3://nobody-made-this/{job_id}/{w_id}-{i_id}/")
     with pytest.raises(StoreError, match="does not exist"):
         is_successfully_done("ocr", "W2", "I1")
+
+
+def test_a_dependency_is_done_if_its_marker_is_not_outdated(
+    s3: S3, client: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = {"BEC_JOB_ID": "ocr", "BEC_W_ID": "W1", "BEC_I_ID": "I1", "BEC_I_VERSION": "v1"}
+    for name, value in (environment(s3, bucket) | task).items():
+        monkeypatch.setenv(name, value)
+    valid = b'{"worker_id": "w", "success_timestamp": "2026-11-25T00:00:00Z"}'
+    client.put_object(Bucket=bucket, Key="l/lines/W1/I1/v1/success.json", Body=valid)
+    output = {"bucket": bucket, "prefix": "l/{job_id}/{w_id}/{i_id}/{i_version}/"}
+
+    def done(**more: str) -> bool:
+        monkeypatch.setenv("BEC_DEPENDENCIES", json.dumps({"lines": output | more}))
+        return is_successfully_done("lines", *VOLUME)
+
+    assert done()
+    assert done(redoAt="2026-01-01T00:00:00Z")
+    assert not done(redoAt="2999-01-01T00:00:00Z")

@@ -1,6 +1,7 @@
 """Markers: both known forms are read, and nothing else passes for success."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -97,3 +98,29 @@ def test_a_marker_cut_short_anywhere_is_invalid() -> None:
 def test_no_bytes_do_harm(body: bytes) -> None:
     with pytest.raises(InvalidMarker):
         Marker.parse(body, "ocr", VOLUME)
+
+
+REDO_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+BEFORE, AFTER = REDO_AT - timedelta(seconds=1), REDO_AT + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("echo", "last_modified", "counts"),
+    [
+        (None, BEFORE, False),
+        (None, REDO_AT, True),
+        (None, AFTER, True),
+        ("2026-11-24T11:59:59Z", AFTER, False),  # written late by an attempt from before
+        ("2026-11-24T13:00:00+01:00", BEFORE, True),  # whatever S3's clock says
+        ("2026-11-24T12:00:01Z", BEFORE, True),
+        ("yesterday", BEFORE, False),
+        ("yesterday", AFTER, True),
+        ("2026-11-24T12:00:00", BEFORE, False),  # in which time zone, nobody knows
+    ],
+)
+def test_markers_from_before_redo_at_do_not_count(
+    echo: str | None, last_modified: datetime, counts: bool
+) -> None:
+    marker = parse(SEED | {"redo_at": echo})
+    assert marker.counts(REDO_AT, last_modified) is counts
+    assert marker.counts(None, last_modified)

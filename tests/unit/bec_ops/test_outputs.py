@@ -1,6 +1,7 @@
 """Artefacts: their names, and that none is forgotten before the marker."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,15 @@ def test_only_a_valid_marker_is_one(tmp_path: Path) -> None:
     marker = output.marker()
     assert marker
     assert marker.model_extra == {"pages": 3}
+
+
+def test_an_outdated_marker_is_none_until_it_is_replaced(tmp_path: Path) -> None:
+    task = task_in(tmp_path)
+    output = Output(FolderPlace(tmp_path), task)
+    output.put_marker(task.marker())
+    later = task.model_copy(update={"redo_at": datetime.now(UTC) + timedelta(hours=1)})
+    redone = Output(FolderPlace(tmp_path), later)
+    assert redone.marker() is None
+    assert output.marker()
+    redone.put_marker(later.marker())
+    assert redone.marker()

@@ -74,6 +74,17 @@ def test_what_is_done_is_not_done_again(run: WorkerRun) -> None:
     assert run.marker == before
 
 
+def test_what_was_done_before_redo_at_is_done_again_once(tmp_path: Path) -> None:
+    wait_done(WorkerRun(tmp_path).start_script(script(DO_ALL)))
+    redo_at = "2999-01-01T00:00:00Z"
+    run = WorkerRun(tmp_path, {"BEC_REDO_AT": redo_at})
+    for done_already in (False, True):
+        ended = wait_done(run.start_script(script(DO_ALL)))
+        assert ("is done already" in ended.err) is done_already
+        assert run.marker
+        assert run.marker["redo_at"] == redo_at
+
+
 @pytest.mark.parametrize(
     ("body", "code", "told"),
     [
@@ -98,6 +109,7 @@ def test_failures(run: WorkerRun, body: str, code: int, told: tuple[str, str]) -
         ({"BEC_PARAMETERS": '{"pages": "x"}'}, "parameters of handler 'ocr': pages='x'"),
         ({"BEC_W_ID": ""}, "BEC_W_ID is not set"),
         ({"BEC_OPERATOR_URL": "operator:8080"}, "BEC_OPERATOR_URL='operator:8080'"),
+        ({"BEC_REDO_AT": "today"}, "BEC_REDO_AT='today'"),
     ],
 )
 def test_what_is_set_up_wrongly(tmp_path: Path, variables: dict[str, str], message: str) -> None:

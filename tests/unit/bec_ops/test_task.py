@@ -1,5 +1,7 @@
 """Tasks: what the operator sets in the environment, and what is said when it is wrong."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bec_ops.marker import Marker
@@ -54,6 +56,8 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("BEC_OUTPUT_URI", "s3://bucket/prefix"),
         ("BEC_PARAMETERS", "[1]"),
         ("BEC_PARAMETERS", "{"),
+        ("BEC_REDO_AT", "yesterday"),
+        ("BEC_REDO_AT", "2026-11-24T12:00:00"),
     ],
 )
 def test_a_wrong_variable_is_named_with_its_value(name: str, value: str) -> None:
@@ -66,3 +70,21 @@ def test_a_task_makes_its_own_marker() -> None:
     marker = Marker.parse(task.marker(pages=3).dump(), "ocr", task.volume)
     assert marker.worker_id == "pod-1"
     assert marker.model_extra == {"pages": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-24T12:00:00Z", datetime(2026, 11, 24, 12, tzinfo=UTC)),
+        ("2026-11-24T12:00:00.5+01:00", datetime(2026, 11, 24, 11, 0, 0, 500000, UTC)),
+        ("", None),
+    ],
+)
+def test_its_marker_echoes_since_when_it_is_to_be_redone(
+    text: str, moment: datetime | None
+) -> None:
+    task = Task.from_environment(ENVIRONMENT | {"BEC_REDO_AT": text})
+    assert task.redo_at == moment
+    assert Marker.parse(task.marker().dump(), "ocr", task.volume).redo_at == moment
+    assert (b"redo_at" in task.marker().dump()) == bool(moment)
+    assert Task.from_environment(task.environment()) == task

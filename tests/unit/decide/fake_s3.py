@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from bec_ops.location import LOG_FOLDER
-from bec_ops.store import ObjectInfo, Reason, Store, StoreError
+from bec_ops.store import Content, ObjectInfo, Reason, Store, StoreError
 
 
 class FakeStore(Store):
@@ -18,9 +18,10 @@ class FakeStore(Store):
         self.trouble: Reason | None = None
         self.logs_forbidden = False
 
-    def get(self, bucket: str, key: str) -> bytes | None:
+    def fetch(self, bucket: str, key: str) -> Content | None:
         self._check(bucket, key)
-        return self.objects.get(key)
+        body = self.objects.get(key)
+        return Content(body, datetime.now(UTC)) if body is not None else None
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         found = self.get(bucket, key)

@@ -26,6 +26,7 @@ from bec_ops.meter import Meter
 from bec_ops.outputs import Place, open_place
 from bec_ops.running import Prepare, show_traceback
 from bec_ops.stopping import Stop, signals_stop
+from bec_ops.store import Content
 from bec_ops.task import Task, worker_id
 from bec_ops.volume import Volume, check_id, check_volume
 
@@ -96,9 +97,9 @@ class Seen:
         self._place.upload(name, file, content_type)
         self.names.append(name)
 
-    def get(self, name: str) -> bytes | None:
+    def fetch(self, name: str) -> Content | None:
         """Return an object, or None if there is none."""
-        return self._place.get(name)
+        return self._place.fetch(name)
 
 
 def run_by_hand(wish: Wish, prepare: Prepare, console: Console) -> int:

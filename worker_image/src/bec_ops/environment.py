@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bec_ops.errors import MisconfiguredError
 from bec_ops.faults import explain
@@ -15,12 +15,16 @@ TERMINATION_LOG = "/dev/termination-log"
 
 
 class JobOutput(BaseModel):
-    """Where another job's output is: a bucket and the template of prefixes in it."""
+    """Where another job's output is: a bucket and the template of prefixes in it.
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    Its markers from before `redo_at` do not count.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     bucket: str = Field(min_length=1)
     prefix: str = Field(min_length=1)
+    redo_at: AwareDatetime | None = Field(alias="redoAt", default=None)
 
 
 class Surroundings(BaseModel):

@@ -45,24 +45,27 @@ def get_output_info(job_id: str, w_id: str, i_id: str, i_version: str = "") -> t
     Known are the worker's own job and those that it depends on; raises MisconfiguredError for
     another one.
     """
-    return output_of(job_id, Volume(w_id, i_id, i_version or ""))
+    output = output_of(job_id, Volume(w_id, i_id, i_version or ""))
+    return output.bucket, output.prefix
 
 
 def is_successfully_done(job_id: str, w_id: str, i_id: str, i_version: str | None = None) -> bool:
     """Tell whether S3 has a valid marker of this job for a volume.
 
     Without `i_version` the version of the task at hand is meant, if it is of the same ids, else
-    none. Raises StoreError where S3 gives no answer: unknown is not False.
+    none. A marker from before the job's `redoAt` does not count. Raises StoreError where
+    S3 gives no answer: unknown is not False.
     """
     if i_version is None:
         task = Task.from_environment()
         i_version = task.i_version if (task.w_id, task.i_id) == (w_id, i_id) else ""
     volume = Volume(w_id, i_id, i_version)
-    bucket, prefix = output_of(job_id, volume)
+    output = output_of(job_id, volume)
     try:
-        return _store().read_marker(bucket, prefix, job_id, volume) is not None
+        marker = _store().read_marker(output.bucket, output.prefix, job_id, volume, output.redo_at)
     except InvalidMarker:
         return False
+    return marker is not None
 
 
 def task_done(job_id: str, w_id: str, i_id: str, i_version: str, status: str) -> None:

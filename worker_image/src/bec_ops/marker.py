@@ -1,9 +1,11 @@
 """The success marker: the object that says a task is done, written after all its artefacts."""
 
+from datetime import datetime
 from typing import Any, Self
 
 from pydantic import (
     AliasChoices,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -45,7 +47,8 @@ class Marker(MarkerVolume):
     The volume may be an object of its own or three keys at the top. `success_timestamp` is a
     text or seconds since 1970; BEC's older workers call it `timestamp`. They also write a number
     as `job_id` beside `job_name`, so one of the two names must be the job's. `total_images` is how
-    many items were worked on, `log` the key of the attempt's log under the output prefix.
+    many items were worked on, `log` the key of the attempt's log under the output prefix,
+    `redo_at` the job's `redoAt` as the attempt was told it.
     """
 
     worker_id: str = Field(min_length=1)
@@ -57,8 +60,9 @@ class Marker(MarkerVolume):
     volume: MarkerVolume | None = None
     total_images: int | None = None
     log: str | None = None
+    redo_at: AwareDatetime | None = None
 
-    @field_validator("total_images", "log", mode="wrap")
+    @field_validator("total_images", "log", "redo_at", mode="wrap")
     @classmethod
     def _lenient(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         """Pass over a detail that somebody writes otherwise: it does not unmake the marker."""
@@ -81,6 +85,14 @@ class Marker(MarkerVolume):
         if any(found.differs_from(volume) for found in (marker, marker.volume) if found):
             raise InvalidMarker(f"the marker is of another volume than {volume}")
         return marker
+
+    def counts(self, redo_at: datetime | None, last_modified: datetime) -> bool:
+        """Tell whether the marker is recent enough for a job that is to be redone since `redo_at`.
+
+        What it echoes says more than its age in S3: an attempt from before `redo_at` may write
+        its marker after that.
+        """
+        return redo_at is None or (self.redo_at or last_modified) >= redo_at
 
     def dump(self) -> bytes:
         """Write the marker as it stands in S3."""

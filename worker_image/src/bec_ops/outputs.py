@@ -4,13 +4,14 @@ import mimetypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from bec_ops.errors import MisconfiguredError, RetryableError
 from bec_ops.location import LOG_FOLDER
 from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
-from bec_ops.store import Store
+from bec_ops.store import Content, Store
 from bec_ops.task import Task
 
 
@@ -23,7 +24,7 @@ class Place(Protocol):
     def upload(self, name: str, file: Path, content_type: str) -> None:
         """Write an object from a file."""
 
-    def get(self, name: str) -> bytes | None:
+    def fetch(self, name: str) -> Content | None:
         """Return an object, or None if there is none."""
 
 
@@ -41,9 +42,9 @@ class S3Place:
         """Write an object of any size."""
         self._store.upload(self._bucket, self._prefix + name, file, content_type)
 
-    def get(self, name: str) -> bytes | None:
+    def fetch(self, name: str) -> Content | None:
         """Return an object, or None if S3 says that there is none."""
-        return self._store.get(self._bucket, self._prefix + name)
+        return self._store.fetch(self._bucket, self._prefix + name)
 
 
 class FolderPlace:
@@ -65,10 +66,13 @@ class FolderPlace:
         """Copy a file."""
         self.put(name, file.read_bytes(), content_type)
 
-    def get(self, name: str) -> bytes | None:
+    def fetch(self, name: str) -> Content | None:
         """Return a file's content, or None if there is none."""
         path = self._folder / name
-        return path.read_bytes() if path.exists() else None
+        if not path.exists():
+            return None
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return Content(path.read_bytes(), written)
 
 
 class Output:
@@ -118,12 +122,15 @@ class Output:
         self._place.put(MARKER_NAME, marker.dump(), "application/json")
 
     def marker(self) -> Marker | None:
-        """Return the task's marker; None if there is none, or none that is valid."""
-        body = self._place.get(MARKER_NAME)
+        """Return the task's marker; None if there is none, or none that is valid and counts."""
+        found = self._place.fetch(MARKER_NAME)
+        if found is None:
+            return None
         try:
-            return Marker.parse(body, self._task.job_id, self._task.volume) if body else None
+            marker = Marker.parse(found.body, self._task.job_id, self._task.volume)
         except InvalidMarker:
             return None
+        return marker if marker.counts(self._task.redo_at, found.last_modified) else None
 
     def _write(self, name: str, write: Callable[[], None]) -> None:
         check_name(name)

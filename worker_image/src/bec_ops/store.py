@@ -52,6 +52,14 @@ class StoreError(Exception):
 
 
 @dataclass(frozen=True)
+class Content:
+    """An object as S3 sends it, and since when it has been so."""
+
+    body: bytes
+    last_modified: datetime
+
+
+@dataclass(frozen=True)
 class ObjectInfo:
     """What S3 says about an object without sending it; `size` in bytes."""
 
@@ -93,9 +101,15 @@ class Store:
 
     def get(self, bucket: str, key: str) -> bytes | None:
         """Return an object's content, or None if S3 says that there is no such key."""
+        found = self.fetch(bucket, key)
+        return None if found is None else found.body
+
+    def fetch(self, bucket: str, key: str) -> Content | None:
+        """Return an object's content and age from one answer; None as `get` does."""
         with _answering(bucket, key):
             try:
-                return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+                found = self._client.get_object(Bucket=bucket, Key=key)
+                return Content(found["Body"].read(), found["LastModified"])
             except self._client.exceptions.NoSuchKey:
                 return None
 
@@ -161,19 +175,28 @@ class Store:
                 for found in page.get("Contents", ()):
                     yield found["Key"]
 
-    def read_marker(self, bucket: str, prefix: str, job_id: str, volume: Volume) -> Marker | None:
-        """Return the marker under an output prefix, or None if there is none.
+    def read_marker(
+        self,
+        bucket: str,
+        prefix: str,
+        job_id: str,
+        volume: Volume,
+        redo_at: datetime | None = None,
+    ) -> Marker | None:
+        """Return the marker under an output prefix; None if there is none, or only an outdated one.
 
-        Raises InvalidMarker for an object that stands there and is no valid marker.
+        `redo_at` has a time zone. Raises InvalidMarker for an object that stands there and is no
+        valid marker.
         """
         key = prefix + MARKER_NAME
-        body = self.get(bucket, key)
-        if body is None:
+        found = self.fetch(bucket, key)
+        if found is None:
             return None
         try:
-            return Marker.parse(body, job_id, volume)
+            marker = Marker.parse(found.body, job_id, volume)
         except InvalidMarker as error:
             raise InvalidMarker(f"s3://{bucket}/{key}: {error}") from None
+        return marker if marker.counts(redo_at, found.last_modified) else None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bec_ops.faults import explain
 from bec_ops.marker import Marker, MarkerVolume
@@ -23,8 +23,9 @@ class Task(BaseModel):
     """One task and the attempt at it; fields are named in the environment as their aliases.
 
     `task_uid` is the VolumeTask's, empty where no operator asked for the task. `handler` is which
-    of the image's handlers is meant, empty where it has but one. The output is a place in S3, or a
-    folder of this machine, `file:///…/`, where an author tries one volume.
+    of the image's handlers is meant, empty where it has but one. Markers from before `redo_at` do
+    not count. The output is a place in S3, or a folder of this machine, `file:///…/`, where an
+    author tries one volume.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -39,6 +40,7 @@ class Task(BaseModel):
     output_uri: str = Field(alias="BEC_OUTPUT_URI", pattern=r"^(s3://[^/]+/.+|file:///.*)/$")
     parameters: dict[str, Any] = Field(alias="BEC_PARAMETERS", default={})
     worker_id: str = Field(alias="BEC_WORKER_ID", min_length=1)
+    redo_at: AwareDatetime | None = Field(alias="BEC_REDO_AT", default=None)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -59,6 +61,11 @@ class Task(BaseModel):
             return json.loads(value or "{}")
         except ValueError as error:
             raise ValueError(f"not JSON: {error}") from None
+
+    @field_validator("redo_at", mode="before")
+    @classmethod
+    def _read_redo_at(cls, value: object) -> object:
+        return value or None
 
     @property
     def volume(self) -> Volume:
@@ -88,7 +95,7 @@ class Task(BaseModel):
 
     def environment(self) -> dict[str, str]:
         """Return the variables from which `from_environment` reads this very task."""
-        values = self.model_dump(by_alias=True)
+        values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return {
             name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             for name, value in values.items()
@@ -102,6 +109,7 @@ class Task(BaseModel):
             success_timestamp=datetime.now(UTC).isoformat(timespec="seconds"),
             job_id=self.job_id,
             volume=volume,
+            redo_at=self.redo_at,
             **details,
         )
 
