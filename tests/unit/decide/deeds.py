@@ -281,7 +281,22 @@ def task_is_deleted(stage: Stage, draw: Draw) -> None:
 
 @deed(1, lambda _: True)
 def job_is_edited(stage: Stage, _: Draw) -> None:
-    stage.world.edit_job()
+    stage.world.correct_job()
+
+
+@deed(1, lambda stage: not stage.world.suspended)
+def job_is_suspended(stage: Stage, draw: Draw) -> None:
+    stage.world.suspend(draw(st.sampled_from(["Finish", "Stop"])))
+
+
+@deed(2, lambda stage: stage.world.suspended)
+def job_goes_on(stage: Stage, _: Draw) -> None:
+    stage.world.edit_job({"suspend": False})
+
+
+@deed(1, lambda _: True)
+def failed_ones_are_tried_again(stage: Stage, _: Draw) -> None:
+    stage.world.retry_failed()
 
 
 @deed(1, lambda _: True)

@@ -163,6 +163,8 @@ class Fence:
     def has_earned(self, life: Life, failure: FailureClass, *, alone: bool) -> bool:
         """Whether an attempt was as long silent, stuck or at work as its Job allows."""
         _, heartbeat, progress, task = self._world.plan.timeouts
+        if failure is FailureClass.STOPPED:
+            return self._world.stopped
         if failure is FailureClass.TOO_LONG:
             return self._world.clock.now() - life.began >= task - ROUNDING
         signs, limit = {

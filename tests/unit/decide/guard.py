@@ -316,6 +316,10 @@ class Guard:
             now = new.outcome(index)
             if was is now:
                 continue
+            if now is Outcome.WAITING:
+                assert was is Outcome.FAILED, f"rule 4: volume {index} was {was.name}"
+                assert _retried(before) != _retried(after), f"rule 4: volume {index} is lost"
+                continue
             assert was is Outcome.WAITING, f"rule 4: volume {index} was {was.name}, is {now.name}"
             if now is Outcome.SUCCEEDED:
                 assert self._world.has_marker(index), f"rule 1: {index} succeeded without a marker"
@@ -374,6 +378,8 @@ class Guard:
             index = found["spec"]["index"]
             if not self._is_ours(found):
                 return
+            if self._world.is_outdated(found):
+                return
             if not ended or is_final(failures(found), self._world.plan.budget):
                 assert self.stored(index) is not Outcome.WAITING, f"rule 4: task {index} is lost"
         else:
@@ -385,6 +391,11 @@ class Guard:
             done = done or life.verdict is not None
             done = done or (not self.alone and life.attempt <= len(failures(tasks[0])))
             assert done, f"a busy pod is deleted: {life.name}"
+
+
+def _retried(ledger: Object | None) -> str:
+    """Return the wish to try again that a stored ledger has honoured."""
+    return str(ledger["data"].get("retryFailedAt", "")) if ledger is not None else ""
 
 
 def _possible(life: Life) -> set[FailureClass | None]:

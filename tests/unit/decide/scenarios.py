@@ -249,7 +249,7 @@ def worker_is_misconfigured(stage: Stage) -> None:
     stage.world.end_worker(until_it_runs(stage), 78)
     stage.let_pass([1.0] * 6)
     stage.come_to_rest()
-    stage.world.edit_job()
+    stage.world.correct_job()
 
 
 @scenario(volumes=2, parallelism=1)
@@ -320,7 +320,7 @@ def correction_is_not_heard_of(stage: Stage) -> None:
     stage.world.end_worker(until_it_runs(stage), 78)
     stage.let_pass([1.0] * 6)
     operator = the_operator(stage)
-    stage.world.edit_job()
+    stage.world.correct_job()
     operator.heard["jobs"] = len(stage.world.objects.changes)
     operator.list_again()
     stage.come_to_rest()

@@ -129,7 +129,7 @@ class Stage:
         """Whether S3 or the API server refuses something."""
         world = self.world
         refused = world.quota_full or world.template_refused or self.guard.misconfigured
-        return bool(world.store.trouble) or refused or self.is_tripped
+        return bool(world.store.trouble) or refused or self.is_tripped or world.suspended
 
     @property
     def is_tripped(self) -> bool:
@@ -143,7 +143,9 @@ class Stage:
         world.store.trouble, world.quota_full, world.template_refused = None, False, False
         world.kubelet_away = False
         if self.guard.misconfigured:
-            world.edit_job()
+            world.correct_job()
+        if world.suspended:
+            world.edit_job({"suspend": False})
 
     # --- what must hold when nothing happens, and at the end
 

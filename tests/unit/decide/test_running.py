@@ -45,6 +45,8 @@ def _view(after: float, worker: WorkerSeen | None = None, **seen: Any) -> TaskVi
         "told": None,
         "may_launch": True,
         "stop": None,
+        "outdated": False,
+        "redone": 0,
         "backoff": Backoff(),
         "limits": LIMITS,
         "generation": 1,

@@ -34,6 +34,8 @@ def _view(after: float, start: str) -> TaskView:
         told=None,
         may_launch=True,
         stop=None,
+        outdated=False,
+        redone=0,
         limits=Limits.of(Timeouts(start=start), Retry()),
         backoff=Backoff(),
         generation=1,

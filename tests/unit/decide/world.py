@@ -7,6 +7,7 @@ from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, task_name
 from bec_operator.decide.failures import Budget, FailureClass, class_of
+from bec_operator.decide.moments import epoch, iso
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
 from bec_ops.protocol import TerminationMessage
@@ -124,6 +125,7 @@ class World:
     quota_full: bool = False
     kubelet_away: bool = False  # no log can be had
     template_refused: bool = False
+    stopped: bool = False  # somebody has asked for the tasks that run to be stopped
 
     def __post_init__(self) -> None:
         self.objects = Objects(self.clock.now)
@@ -156,11 +158,35 @@ class World:
         assert found is not None
         return found
 
-    def edit_job(self) -> None:
-        """Correct what is wrong with the worker."""
+    def edit_job(self, spec: Object) -> None:
+        """Change some of the Job's spec."""
         self.tick()
+        self.objects.edit("jobs", JOB, spec)
+
+    def correct_job(self) -> None:
+        """Correct what is wrong with the worker."""
         generation = self.job["metadata"]["generation"] + 1
-        self.objects.edit("jobs", JOB, {"worker": {"parameters": {"of": generation}}})
+        self.edit_job({"worker": {"parameters": {"of": generation}}})
+
+    def suspend(self, mode: str) -> None:
+        """Let the Job launch nothing."""
+        self.stopped = self.stopped or mode == "Stop"
+        self.edit_job({"suspend": True, "suspendMode": mode})
+
+    def retry_failed(self) -> None:
+        """Let what has failed so far be tried again."""
+        self.edit_job({"retryFailedAt": iso(self.clock.now())})
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the Job is to launch nothing."""
+        return bool(self.job["spec"].get("suspend"))
+
+    def is_outdated(self, task: Object) -> bool:
+        """Whether a task that has failed is to be tried again."""
+        wish, status = self.job["spec"].get("retryFailedAt"), task.get("status") or {}
+        finished = status.get("finishedAt")
+        return bool(wish and finished) and epoch(str(finished)) <= epoch(str(wish))
 
     @property
     def parameters(self) -> Object:

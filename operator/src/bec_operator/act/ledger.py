@@ -17,7 +17,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     ledger = memory.ledger
     if ledger is None:
         return
-    results = set(ledger.unsaved)
+    results, turns = set(ledger.unsaved), (ledger.retried, ledger.redone)
     body = ledger_object(memory, ledger, memory.ledger_version)
     if not await _report_failures(ctx, memory):
         return
@@ -33,6 +33,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
         memory.ledger_version = saved["metadata"]["resourceVersion"]
         memory.saved_at = ctx.clock.now()
         ledger.unsaved -= results
+        ledger.turned = ledger.turned and (ledger.retried, ledger.redone) != turns
 
 
 async def _report_failures(ctx: Context, memory: Memory) -> bool:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from bec_operator.act.api_server import ApiError, core
@@ -13,8 +14,9 @@ from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import owner
 from bec_operator.api.names import JOB_LABEL, ledger_name
-from bec_operator.decide.ledger import Ledger, LedgerError
+from bec_operator.decide.ledger import Honoured, Ledger, LedgerError
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import epoch, iso
 from bec_operator.decide.seen import Fact
 from bec_operator.sources.volumes import SourceError, read_volumes
 from bec_ops.location import OutputTemplate, TemplateError, reports_prefix
@@ -143,9 +145,27 @@ def ledger_object(memory: Memory, ledger: Ledger, version: str | None = None) ->
             "ownerReferences": [owner("Job", job.name, job.uid)],
             **({"resourceVersion": version} if version is not None else {}),
         },
-        "data": {"manifest": ledger.manifest, "total": str(len(ledger))},
+        "data": {
+            "manifest": ledger.manifest,
+            "total": str(len(ledger)),
+            **_honoured("retryFailedAt", ledger.retried),
+            **_honoured("redoAt", ledger.redone),
+        },
         "binaryData": {"ledger": base64.b64encode(ledger.encode()).decode()},
     }
+
+
+def _honoured(name: str, honoured: Honoured) -> dict[str, str]:
+    """Return what the ledger's object says of a moment that was acted on."""
+    if not honoured.wish:
+        return {}
+    return {name: honoured.wish, f"{name}.honoured": iso(honoured.moment)}
+
+
+def _read_honoured(name: str, data: Mapping[str, str]) -> Honoured:
+    if name not in data:
+        return Honoured()
+    return Honoured(data[name], int(epoch(data[f"{name}.honoured"])))
 
 
 async def _thaw(ctx: Context, memory: Memory, found: Object) -> tuple[list[Volume], Ledger, str]:
@@ -160,7 +180,8 @@ async def _thaw(ctx: Context, memory: Memory, found: Object) -> tuple[list[Volum
     try:
         digest, total = found["data"]["manifest"], int(found["data"]["total"])
         packed = base64.b64decode(found["binaryData"]["ledger"])
-        ledger = Ledger.decode(digest, packed, total)
+        turns = [_read_honoured(name, found["data"]) for name in ("retryFailedAt", "redoAt")]
+        ledger = Ledger.decode(digest, packed, total, *turns)
     except (KeyError, ValueError, LedgerError) as error:
         raise SourceError(
             "LedgerUnreadable", f"ConfigMap {name}: {error}; delete it to have it made anew"

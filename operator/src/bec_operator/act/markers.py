@@ -1,5 +1,7 @@
 """Looks at success markers: the truth about a volume."""
 
+from datetime import UTC, datetime
+
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
 from bec_operator.decide.actions import ReadMarker
@@ -15,10 +17,11 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     volumes = memory.volumes
     volume, prefix = volumes[action.index], memory.prefixes[action.index]
     bucket, job_id = memory.output.bucket, memory.job.job_id
-    trouble = None
+    trouble, redone = None, memory.redone
+    redo_at = datetime.fromtimestamp(redone, UTC) if redone else None
     try:
         marker = await ctx.storage.call(
-            "marker", lambda store: store.read_marker(bucket, prefix, job_id, volume)
+            "marker", lambda store: store.read_marker(bucket, prefix, job_id, volume, redo_at)
         )
     except InvalidMarker as error:
         seen = MarkerSeen(MarkerState.INVALID, asked, str(error))
@@ -29,6 +32,8 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
         seen = MarkerSeen(MarkerState.UNKNOWN, asked, str(error))
     else:
         seen = _seen(marker, asked)
+    if memory.redone != redone:  # what counts has changed meanwhile: it must be asked again
+        seen, trouble = MarkerSeen(MarkerState.UNKNOWN, asked), None
     if memory.volumes is volumes:
         memory.note_reading(action.index, seen, trouble)
 

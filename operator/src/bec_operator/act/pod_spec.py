@@ -9,11 +9,13 @@ from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
     GENERATION_ANNOTATION,
     JOB_LABEL,
+    REDO_AT_ANNOTATION,
     TASK_LABEL,
     WORKER_CONTAINER,
     pod_name,
 )
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import iso
 from bec_operator.settings import Settings
 from bec_ops.protocol import AUDIENCE
 
@@ -72,6 +74,7 @@ def task_pod(
         memory.output.credentials_secret,
     )
     spec["volumes"] = [*map(_without_tokens, spec.get("volumes") or []), *_VOLUMES]
+    redo_at = redo_moment(memory)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -87,6 +90,7 @@ def task_pod(
                 **(metadata.get("annotations") or {}),
                 **DO_NOT_EVICT,
                 GENERATION_ANNOTATION: str(memory.job.generation),
+                **({REDO_AT_ANNOTATION: redo_at} if redo_at is not None else {}),
             },
             "ownerReferences": [owner("VolumeTask", task, task_uid)],
         },
@@ -98,6 +102,12 @@ def task_pod(
             "securityContext": {**_POD_SECURITY, **(spec.get("securityContext") or {})},
         },
     }
+
+
+def redo_moment(memory: Memory) -> str | None:
+    """Return since when the job is done again, as its workers are told it; None if it is not."""
+    ledger = memory.ledger
+    return iso(ledger.redone.moment) if ledger is not None and ledger.redone.moment else None
 
 
 def _without_tokens(volume: Object) -> Object:
@@ -154,6 +164,7 @@ def _environment(
         "BEC_TASK_UID": task_uid,
         "BEC_OUTPUT_URI": memory.output_uri(index),
         "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
+        "BEC_REDO_AT": redo_moment(memory),
         "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
         "BEC_OPERATOR_URL": settings.worker_url,
         "BEC_TOKEN_FILE": f"{_TOKEN_FOLDER}/token",

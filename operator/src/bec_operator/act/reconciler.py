@@ -149,7 +149,7 @@ class Reconciler:
         return {
             key
             for key, work in self._jobs.items()
-            if not work.memory.job.status.terminal and now - work.last_pass >= TICK
+            if not work.memory.job.has_ended and now - work.last_pass >= TICK
         }
 
     def _work(self, ctx: Context, key: Key) -> _Work | None:
@@ -173,6 +173,7 @@ class Reconciler:
         with DECIDE_SECONDS.time():
             pods = ctx.cache.pods.of_job(key)
             tasks = list(ctx.cache.tasks.of_job(key).values())
+            memory.turn_back(now)
             memory.observe(tasks, pods, now, ctx.cache.workers.get)
             self._judge_conflict(memory, now)
             actions = decide(self._seen(ctx, work, pods, now))

@@ -10,6 +10,7 @@ from bec_operator.api.names import (
     GENERATION_ANNOTATION,
     HEARTBEAT_CONDITION,
     JOB_LABEL,
+    REDO_AT_ANNOTATION,
     STOPPED_CONDITION,
     TASK_LABEL,
     WORKER_CONTAINER,
@@ -88,7 +89,7 @@ def task_of(raw: Object) -> TaskSeen:
 def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
     """Return the record of a pod; moments that we saw before are kept."""
     meta, status = raw["metadata"], raw.get("status") or {}
-    labels = meta.get("labels") or {}
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     pod = PodSeen(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -97,7 +98,8 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         job=labels.get(JOB_LABEL, ""),
         task=labels.get(TASK_LABEL, ""),
         owner_uid=_owner(meta),
-        generation=(meta.get("annotations") or {}).get(GENERATION_ANNOTATION, ""),
+        generation=annotations.get(GENERATION_ANNOTATION, ""),
+        redo_at=_redo_at(annotations.get(REDO_AT_ANNOTATION)),
         phase=status.get("phase", "Pending"),
         node=raw.get("spec", {}).get("nodeName", ""),
         deleting="deletionTimestamp" in meta,
@@ -124,6 +126,10 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         seen_running=before.seen_running or pod.seen_running,
         seen_ended=before.seen_ended or pod.seen_ended,
     )
+
+
+def _redo_at(annotation: str | None) -> int:
+    return int(epoch(annotation)) if annotation else 0
 
 
 def _owner(meta: Object) -> str:

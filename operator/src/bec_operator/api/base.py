@@ -1,9 +1,10 @@
 """What every model of the resources shares."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from bec_ops.volume import MAX_ID_CHARACTERS
@@ -70,6 +71,20 @@ Duration = Annotated[
     ),
 ]
 """A span of time as Kubernetes' users write it."""
+
+
+def _check_moment(value: str) -> str:
+    if datetime.fromisoformat(value).tzinfo is None:
+        raise ValueError("give a time with its zone, such as 2026-11-24T12:00:00Z")
+    return value
+
+
+Moment = Annotated[
+    str,
+    Field(max_length=40, json_schema_extra={"format": "date-time"}),
+    AfterValidator(_check_moment),
+]
+"""A moment as Kubernetes' users write it."""
 
 
 def immutable(name: str) -> dict[str, str]:

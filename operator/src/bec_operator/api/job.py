@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from bec_operator.api.base import (
     Duration,
     Id,
+    Moment,
     Resource,
     VersionId,
     immutable,
@@ -290,6 +291,12 @@ class JobSpec(Resource):
                 ),
             }
         },
+    )
+    retry_failed_at: Moment | None = Field(
+        default=None, description="Bump it: what failed or was skipped before is tried again"
+    )
+    redo_at: Moment | None = Field(
+        default=None, description="Bump it: markers from before no longer count"
     )
     history: History = History()
 

@@ -22,7 +22,7 @@ from bec_operator.decide.actions import (
 )
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
-from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory, Notes
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen, Verdict
 from bec_operator.decide.status import is_hopeless, job_status, worth_writing
@@ -64,7 +64,7 @@ def decide(seen: Seen) -> list[Action]:
     memory = seen.memory
     if memory.job.deleting:
         return []
-    if memory.ledger is None and memory.job.status.terminal:
+    if memory.job.status.terminal and (memory.ledger is None or _stays_ended(memory)):
         return list(_tidy(seen))
     actions: list[Action] = []
     if memory.job.spec is not None:
@@ -75,10 +75,21 @@ def decide(seen: Seen) -> list[Action]:
     return actions
 
 
+def _stays_ended(memory: Memory) -> bool:
+    """Whether a Job that has ended has nothing to do again, though its spec has changed since."""
+    ledger, job = memory.ledger, memory.job
+    assert ledger is not None
+    if job.status.observed_generation == job.generation or not ledger.saved:
+        return False
+    return is_hopeless(memory) or ledger.count(Outcome.WAITING) == 0
+
+
 def may_launch(memory: Memory, now: float) -> bool:
     """Whether tasks and pods may be made: all is known to be well, and the job is not hopeless."""
     facts = memory.facts
     checks = (facts.storage, facts.manifest, facts.template, facts.conflict, facts.sweep)
+    if memory.ledger is None or memory.ledger.turned:
+        return False  # what is opened again is stored first
     if not all(fact is not None and fact.good for fact in checks):
         return False
     if facts.worker is not None or memory.job.spec is None or memory.job.spec.suspend:
@@ -117,7 +128,9 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     may_read = memory.facts.storage is not None and memory.facts.storage.good
     settled: list[TaskView] = []
     for view in _views(seen, spec, next_up.pods):
-        if memory.ledger.outcome(view.task.index) is Outcome.WAITING:
+        if view.outdated:
+            yield from _delete(view.task, view.pods)
+        elif memory.ledger.outcome(view.task.index) is Outcome.WAITING:
             for action in decide_task(view):
                 if not isinstance(action, ReadMarker) or (
                     may_read and _may_read(memory, action.index, seen.now)
@@ -143,6 +156,7 @@ def _may_read(memory: Memory, index: int, now: float) -> bool:
 
 def _views(seen: Seen, spec: JobSpec, may_launch: Set[str]) -> Iterator[TaskView]:
     memory = seen.memory
+    assert memory.ledger is not None
     limits = Limits.of(spec.timeouts, spec.retry)
     for index, task in memory.tasks.items():
         attempt, notes = len(task.failed) + 1, memory.notes.get(task.uid) or _NO_NOTES
@@ -161,6 +175,8 @@ def _views(seen: Seen, spec: JobSpec, may_launch: Set[str]) -> Iterator[TaskView
             told=notes.told,
             may_launch=task.uid in may_launch,
             stop=_stop(spec),
+            outdated=_is_outdated(task, memory.ledger),
+            redone=memory.ledger.redone.moment,
             limits=limits,
             backoff=spec.retry.backoff,
             generation=memory.job.generation,
@@ -168,6 +184,13 @@ def _views(seen: Seen, spec: JobSpec, may_launch: Set[str]) -> Iterator[TaskView
             locate=memory.output_uri,
             now=seen.now,
         )
+
+
+def _is_outdated(task: TaskSeen, ledger: Ledger) -> bool:
+    """Whether a task ended before the moment up to which all that ended so is done again."""
+    failed = task.phase is TaskPhase.FAILED
+    until = max(ledger.redone.moment, ledger.retried.moment if failed else 0)
+    return 0 < task.finished <= until and task.phase in _PHASES.values()
 
 
 def _stop(spec: JobSpec) -> Verdict | None:
@@ -250,17 +273,21 @@ def _save_due(memory: Memory, active: int, now: float) -> bool:
     assert memory.ledger is not None
     unsaved = len(memory.ledger.unsaved)
     since = now - memory.saved_at
-    if not unsaved or (active and since < SAVE_NOT_BEFORE):
+    if memory.ledger.saved or (active and since < SAVE_NOT_BEFORE):
         return False
     nothing_left = not active and memory.frontier.count(Look.UNCHECKED) == 0
-    return since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left
+    return memory.ledger.turned or since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left
 
 
 def _tidy(seen: Seen) -> Iterator[Action]:
     """The job has ended and its ledger is put away: what is not history goes."""
-    job = seen.memory.job
+    memory, job = seen.memory, seen.memory.job
     if job.status.observed_generation != job.generation:
-        yield WriteStatus(job.status.model_copy(update={"observed_generation": job.generation}))
+        if job.spec is not None and memory.ledger is None:  # may ask for something to be done again
+            yield from _checks(memory, seen.now)
+        else:
+            told = {"observed_generation": job.generation}
+            yield WriteStatus(job.status.model_copy(update=told))
     if job.spec is None:
         return  # what may stay is not known
     room = _room(job.spec.history)

@@ -2,6 +2,9 @@
 
 import zlib
 from collections import Counter
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 
 ALREADY_DONE = 1  # class code of a success that stood before the job came to it
@@ -20,6 +23,24 @@ class LedgerError(ValueError):
     """The stored ledger cannot be what we wrote."""
 
 
+@dataclass(frozen=True, slots=True)
+class Honoured:
+    """A moment in the Job's spec that was acted on: as it is written there, and in epoch seconds.
+
+    `moment` is never in the future: what comes after it is not meant.
+    """
+
+    wish: str = ""
+    moment: int = 0
+
+    def due(self, wish: str | None, now: float) -> "Honoured | None":
+        """Return what is to be acted on now; None if `wish` is nothing new."""
+        if wish is None or wish == self.wish:
+            return None
+        asked = datetime.fromisoformat(wish).timestamp()
+        return Honoured(wish, int(min(asked, now))) if asked > self.moment else None
+
+
 class Ledger:
     """What became of each volume, with the results that are not yet stored.
 
@@ -27,8 +48,17 @@ class Ledger:
     for a failure.
     """
 
-    def __init__(self, manifest: str, entries: bytearray) -> None:
+    def __init__(
+        self,
+        manifest: str,
+        entries: bytearray,
+        retried: Honoured = Honoured(),
+        redone: Honoured = Honoured(),
+    ) -> None:
         self.manifest = manifest
+        self.retried = retried  # what failed until then was opened again
+        self.redone = redone  # whatever ended until then was opened again
+        self.turned = False  # since it was stored, one of these has changed
         self._entries = entries
         self._tally = Counter(entries)
         self.unsaved: set[int] = set()
@@ -39,7 +69,14 @@ class Ledger:
         return cls(manifest, bytearray(total))
 
     @classmethod
-    def decode(cls, manifest: str, packed: bytes, total: int) -> "Ledger":
+    def decode(
+        cls,
+        manifest: str,
+        packed: bytes,
+        total: int,
+        retried: Honoured = Honoured(),
+        redone: Honoured = Honoured(),
+    ) -> "Ledger":
         """Read a stored ledger of `total` volumes."""
         try:
             entries = bytearray(zlib.decompress(packed))
@@ -47,7 +84,7 @@ class Ledger:
             raise LedgerError(f"the stored ledger cannot be unpacked: {error}") from error
         if len(entries) != total:
             raise LedgerError(f"the stored ledger has {len(entries)} volumes, the manifest {total}")
-        return cls(manifest, entries)
+        return cls(manifest, entries, retried, redone)
 
     def encode(self) -> bytes:
         """Return the form in which the ledger is stored."""
@@ -66,6 +103,19 @@ class Ledger:
         self._entries[index] = outcome | code << 3
         self._tally[self._entries[index]] += 1
         self.unsaved.add(index)
+
+    def reopen(self, outcomes: Set[Outcome]) -> list[int]:
+        """Forget what became of all volumes that came to one of `outcomes`; return them."""
+        opened = [i for i, entry in enumerate(self._entries) if entry & 0b111 in outcomes]
+        for index in opened:
+            self.settle(index, Outcome.WAITING)
+        self.turned = True
+        return opened
+
+    @property
+    def saved(self) -> bool:
+        """Whether all that it says is stored."""
+        return not self.unsaved and not self.turned
 
     def is_stored(self, index: int) -> bool:
         """Return whether the end of the volume at `index` is safe in the stored ledger."""

@@ -46,6 +46,11 @@ class JobSeen:
     deleting: bool = False
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, and nothing that may have changed since asks for more."""
+        return self.status.terminal and self.status.observed_generation == self.generation
+
+    @property
     def job_id(self) -> str:
         """The id of the job: by default the resource's name."""
         return (self.spec.job_id if self.spec else None) or self.name
@@ -136,6 +141,35 @@ class Memory:
         self._released.clear()
         self.facts.manifest = Fact(now)
         self.facts.sweep = None
+
+    @property
+    def redone(self) -> int:
+        """Since when everything is done again; 0 if it is not."""
+        return self.ledger.redone.moment if self.ledger is not None else 0
+
+    def turn_back(self, now: float) -> None:
+        """Open again what `retryFailedAt` and `redoAt` ask for, each once.
+
+        Whether a volume is done is then read anew; VolumeTasks from before go by themselves.
+        """
+        spec, ledger = self.job.spec, self.ledger
+        if spec is None or ledger is None:
+            return
+        opened: list[int] = []
+        if (retried := ledger.retried.due(spec.retry_failed_at, now)) is not None:
+            ledger.retried = retried
+            opened += ledger.reopen({Outcome.FAILED, Outcome.SKIPPED})
+        if (redone := ledger.redone.due(spec.redo_at, now)) is not None:
+            ledger.redone = redone
+            opened += ledger.reopen({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED})
+            self.readings.clear()
+        for index in opened:
+            self.frontier[index] = Look.UNCHECKED
+            self._released.add(index)
+            for notes in (self.readings, self.unread, self.failures):
+                notes.pop(index, None)
+        if opened:
+            self.breaker = Breaker()
 
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""

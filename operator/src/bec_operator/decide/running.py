@@ -19,7 +19,7 @@ LOOK_AGAIN_AFTER = 60.0  # seconds between two looks for the marker of a running
 def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
     """Let people see how far it is, look whether it has succeeded, and end it if it is overdue."""
     if not pod.deleting:
-        verdict = pod.stopped or view.stop or _overdue(view, pod)
+        verdict = pod.stopped or view.stop or view.superseded or _overdue(view, pod)
         if verdict is not None:
             yield StopPod(pod, verdict)
             return

@@ -28,6 +28,7 @@ class PodSeen:
     task: str
     owner_uid: str
     generation: str = ""  # of the Job that it was made from
+    redo_at: int = 0  # the moment since which the Job was done again when it was made
     phase: str = "Pending"
     node: str = ""
     deleting: bool = False

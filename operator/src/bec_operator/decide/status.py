@@ -90,7 +90,7 @@ def _phase(
 ) -> tuple[JobPhase, tuple[str, str]]:
     """Return the phase, and its reason and sentence."""
     ledger, spec = memory.ledger, memory.job.spec
-    if ledger is not None and spec is not None and not ledger.unsaved:
+    if ledger is not None and spec is not None and ledger.saved:
         if is_hopeless(memory) and tally.active == 0:
             allowed = spec.failures_allowed(counts.total)
             return JobPhase.FAILED, (

@@ -103,7 +103,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         yield KeepLog(view.task, view.attempt, pod)
         return
     assert view.reading is not None
-    verdict = view.verdict or (pod.stopped if pod is not None else None)
+    verdict = view.verdict or (pod.stopped if pod is not None else None) or view.superseded
     failure, message = classify(Ending(pod, view.reading, view.worker, verdict))
     ended = _attempt(view.attempt, pod, view.task).model_copy(
         update={

@@ -8,7 +8,7 @@ from typing import Self
 from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
 from bec_operator.api.names import pod_name
-from bec_operator.decide.failures import Budget
+from bec_operator.decide.failures import Budget, FailureClass
 from bec_operator.decide.seen import Fact, MarkerSeen, PodSeen, TaskSeen, Verdict, WorkerSeen
 
 
@@ -49,7 +49,8 @@ class TaskView:
     `may_launch` whether its pod may be made now, `stop` why no attempt may run, if so. `said` and
     `verdict` are of its attempt, `log` is what became of the log of it, None while nobody has
     looked. `probed` is when a heartbeat was last written on a pod of it, `record_every` the seconds
-    between two. `generation` is the Job's.
+    between two. `generation` is the Job's. It is `outdated` if it ended before what is done again,
+    and `redone` (epoch seconds) is since when everything is.
     `locate` gives the output URI of the volume at an index.
     """
 
@@ -67,6 +68,8 @@ class TaskView:
     told: Told | None
     may_launch: bool
     stop: Verdict | None
+    outdated: bool
+    redone: int
     limits: Limits
     backoff: Backoff
     generation: int
@@ -84,6 +87,13 @@ class TaskView:
         """The pod of that attempt; one of this name that is another task's is none."""
         pod = self.pods.get(pod_name(self.task.name, self.attempt))
         return pod if pod is not None and pod.owner_uid == self.task.uid else None
+
+    @property
+    def superseded(self) -> Verdict | None:
+        """Why the attempt's pod is of no use: everything is done again since it was made."""
+        if self.pod is None or self.pod.redo_at >= self.redone:
+            return None
+        return Verdict(FailureClass.STOPPED, "everything is done again (spec.redoAt)")
 
     @property
     def worker(self) -> WorkerSeen | None:
