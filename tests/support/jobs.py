@@ -9,6 +9,7 @@ from bec_operator.api.base import API_VERSION
 from bec_ops.volume import Volume
 from tests.support.kube import Body, Kube
 
+SOON: Body = {"initial": "1s", "max": "1s"}
 TEMPLATE: Body = {"spec": {"containers": [{"name": "worker", "image": "worker:1"}]}}
 
 
@@ -33,14 +34,17 @@ def config_map(name: str, key: str) -> Body:
 
 
 def job(name: str, bucket: str, source: Body | Sequence[Volume], **spec: Any) -> Body:
-    """Return a Job; keywords are further fields of its spec, as they stand there."""
+    """Return a Job; keywords are further fields of its spec, as they stand there.
+
+    Its volumes wait a second for another attempt, if nothing else is said.
+    """
     volumes = source if isinstance(source, dict) else items(source)
     base = {"volumes": volumes, "worker": {"template": TEMPLATE}, "output": {"bucket": bucket}}
     return {
         "apiVersion": API_VERSION,
         "kind": "Job",
         "metadata": {"name": name},
-        "spec": {**base, **spec},
+        "spec": {**base, **spec, "retry": {"backoff": SOON, **spec.get("retry", {})}},
     }
 
 

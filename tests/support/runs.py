@@ -33,6 +33,7 @@ class Runs:
 
     by_uid: dict[str, Run] = field(default_factory=dict)
     overlaps: list[str] = field(default_factory=list)
+    most_alive: int = 0  # pods that there were at once
     _clock: int = 0
 
     def take_in(self, kind: str, pod: Body, play: PlayedPod | None) -> Run:
@@ -48,6 +49,7 @@ class Runs:
         run.deleted = run.deleted or kind == "DELETED"
         if run.ended is None and (run.deleted or run.phase in {"Succeeded", "Failed"}):
             run.ended = self._clock
+        self.most_alive = max(self.most_alive, sum(run.alive for run in self.by_uid.values()))
         return run
 
     def _note_overlap(self, play: PlayedPod) -> None:

@@ -125,6 +125,7 @@ class World:
     quota_full: bool = False
     kubelet_away: bool = False  # no log can be had
     template_refused: bool = False
+    asked_again: float = 0.0  # when somebody wanted what had failed to be tried again
     stopped: bool = False  # somebody has asked for the tasks that run to be stopped
 
     def __post_init__(self) -> None:
@@ -175,6 +176,8 @@ class World:
 
     def retry_failed(self) -> None:
         """Let what has failed so far be tried again."""
+        self.tick(1.0)  # else the moment would be the same as the last one
+        self.asked_again = self.clock.now()
         self.edit_job({"retryFailedAt": iso(self.clock.now())})
 
     @property
@@ -183,10 +186,9 @@ class World:
         return bool(self.job["spec"].get("suspend"))
 
     def is_outdated(self, task: Object) -> bool:
-        """Whether a task that has failed is to be tried again."""
-        wish, status = self.job["spec"].get("retryFailedAt"), task.get("status") or {}
-        finished = status.get("finishedAt")
-        return bool(wish and finished) and epoch(str(finished)) <= epoch(str(wish))
+        """Whether a task that has failed may have to be tried again."""
+        finished = (task.get("status") or {}).get("finishedAt")
+        return finished is not None and epoch(str(finished)) <= self.asked_again
 
     @property
     def parameters(self) -> Object:

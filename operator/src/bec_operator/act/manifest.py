@@ -16,7 +16,7 @@ from bec_operator.act.pod_spec import owner
 from bec_operator.api.names import JOB_LABEL, ledger_name
 from bec_operator.decide.ledger import Honoured, Ledger, LedgerError
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.moments import epoch, iso
+from bec_operator.decide.moments import epoch, iso, precise
 from bec_operator.decide.seen import Fact
 from bec_operator.sources.volumes import SourceError, read_volumes
 from bec_ops.location import OutputTemplate, TemplateError, reports_prefix
@@ -159,13 +159,18 @@ def _honoured(name: str, honoured: Honoured) -> dict[str, str]:
     """Return what the ledger's object says of a moment that was acted on."""
     if not honoured.wish:
         return {}
-    return {name: honoured.wish, f"{name}.honoured": iso(honoured.moment)}
+    return {
+        name: honoured.wish,
+        f"{name}.until": iso(honoured.moment),
+        f"{name}.honoured": precise(honoured.at),
+    }
 
 
 def _read_honoured(name: str, data: Mapping[str, str]) -> Honoured:
     if name not in data:
         return Honoured()
-    return Honoured(data[name], int(epoch(data[f"{name}.honoured"])))
+    until, at = epoch(data[f"{name}.until"]), epoch(data[f"{name}.honoured"])
+    return Honoured(data[name], int(until), at)
 
 
 async def _thaw(ctx: Context, memory: Memory, found: Object) -> tuple[list[Volume], Ledger, str]:

@@ -187,9 +187,9 @@ def _views(seen: Seen, spec: JobSpec, may_launch: Set[str]) -> Iterator[TaskView
 
 
 def _is_outdated(task: TaskSeen, ledger: Ledger) -> bool:
-    """Whether a task ended before the moment up to which all that ended so is done again."""
+    """Whether a task ended before all that had ended so was opened again."""
     failed = task.phase is TaskPhase.FAILED
-    until = max(ledger.redone.moment, ledger.retried.moment if failed else 0)
+    until = max(ledger.redone.at, ledger.retried.at if failed else 0.0)
     return 0 < task.finished <= until and task.phase in _PHASES.values()
 
 

@@ -27,18 +27,19 @@ class LedgerError(ValueError):
 class Honoured:
     """A moment in the Job's spec that was acted on: as it is written there, and in epoch seconds.
 
-    `moment` is never in the future: what comes after it is not meant.
+    `moment` is never in the future: what comes after it is not meant. `at` is when it was acted on.
     """
 
     wish: str = ""
     moment: int = 0
+    at: float = 0.0
 
     def due(self, wish: str | None, now: float) -> "Honoured | None":
         """Return what is to be acted on now; None if `wish` is nothing new."""
         if wish is None or wish == self.wish:
             return None
         asked = datetime.fromisoformat(wish).timestamp()
-        return Honoured(wish, int(min(asked, now))) if asked > self.moment else None
+        return Honoured(wish, int(min(asked, now)), now) if asked > self.moment else None
 
 
 class Ledger:

@@ -8,6 +8,11 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def precise(moment: float) -> str:
+    """Return `moment` (epoch seconds) to the microsecond, as Kubernetes' MicroTime is written."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def epoch(moment: str) -> float:
     """Return the epoch seconds of a time in the form of Kubernetes'."""
     return datetime.fromisoformat(moment).timestamp()

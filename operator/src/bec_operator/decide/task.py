@@ -17,7 +17,7 @@ from bec_operator.decide.backoff import delay
 from bec_operator.decide.ending import Ending, classify
 from bec_operator.decide.failures import FailureClass, is_final
 from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.moments import iso
+from bec_operator.decide.moments import iso, precise
 from bec_operator.decide.running import accompany, is_record_due, share_done
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.view import TaskView
@@ -128,7 +128,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
             message=message,
             output=view.locate(view.task.index),
             next_attempt=iso(view.now + pause) if pause and not final else None,
-            finished_at=iso(view.now) if final else None,
+            finished_at=precise(view.now) if final else None,
             attempts=attempts,
         ),
         failed=failure,
@@ -157,7 +157,7 @@ def failure_status(view: TaskView) -> VolumeTaskStatus:
         node=last.node,
         message=last.message,
         output=view.locate(view.task.index),
-        finished_at=iso(view.task.finished or view.now),
+        finished_at=precise(view.task.finished or view.now),
         attempts=view.task.failed,
     )
 
@@ -178,6 +178,6 @@ def success_status(view: TaskView) -> VolumeTaskStatus:
         node=ended.node,
         progress="100%",
         output=output,
-        finished_at=iso(view.now),
+        finished_at=precise(view.now),
         attempts=[*view.task.failed, ended],
     )
