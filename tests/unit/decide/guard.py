@@ -14,6 +14,7 @@ from bec_operator.api.names import ledger_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
 from bec_operator.decide.failures import RULES, FailureClass, class_of, is_final
 from bec_operator.decide.ledger import Ledger, Outcome
+from bec_operator.decide.moments import epoch
 from tests.unit.decide.fake_api import NAMESPACE, Object, address, owner_uid
 from tests.unit.decide.fence import Fence
 from tests.unit.decide.objects import (
@@ -205,6 +206,11 @@ class Guard:
             for task in self._world.all("volumetasks")
         )
 
+    def lingering(self) -> int:
+        """Return how many pods are alive whose tasks are over: they have their slots, too."""
+        tasks = {uid(task) for task in self._world.all("volumetasks") if self._is_active(task)}
+        return sum(not life.over and life.task_uid not in tasks for life in self._world.pods())
+
     def could_run(self, index: int) -> bool:
         """Whether nothing keeps a volume from having a task: not its end, not a stranger."""
         tasks = [t for t in self._world.all("volumetasks") if t["spec"]["index"] == index]
@@ -359,6 +365,12 @@ class Guard:
         else:
             assert self.is_hopeless(), f"rule 6: {counts} is not too many"
 
+    def _is_outdated(self, task: Object) -> bool:
+        """Whether a task ended before what had failed was opened again."""
+        finished = (task.get("status") or {}).get("finishedAt")
+        ledger = self._world.objects.get("configmaps", ledger_name(JOB))
+        return finished is not None and epoch(str(finished)) <= _honoured(ledger)
+
     def check_end(self) -> None:
         """When all is well and all pods have ended, the Job has ended, too; it counts right."""
         status, ledger = self.status(), self.ledger()
@@ -378,7 +390,7 @@ class Guard:
             index = found["spec"]["index"]
             if not self._is_ours(found):
                 return
-            if self._world.is_outdated(found):
+            if self._is_outdated(found):
                 return
             if not ended or is_final(failures(found), self._world.plan.budget):
                 assert self.stored(index) is not Outcome.WAITING, f"rule 4: task {index} is lost"
@@ -391,6 +403,12 @@ class Guard:
             done = done or life.verdict is not None
             done = done or (not self.alone and life.attempt <= len(failures(tasks[0])))
             assert done, f"a busy pod is deleted: {life.name}"
+
+
+def _honoured(ledger: Object | None) -> float:
+    """Return when a stored ledger has opened again what had failed; 0 if it never has."""
+    moment = ledger["data"].get("retryFailedAt.honoured") if ledger is not None else None
+    return epoch(moment) if moment else 0.0
 
 
 def _retried(ledger: Object | None) -> str:

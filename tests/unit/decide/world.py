@@ -7,7 +7,7 @@ from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, task_name
 from bec_operator.decide.failures import Budget, FailureClass, class_of
-from bec_operator.decide.moments import epoch, iso
+from bec_operator.decide.moments import iso
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
 from bec_ops.protocol import TerminationMessage
@@ -125,7 +125,6 @@ class World:
     quota_full: bool = False
     kubelet_away: bool = False  # no log can be had
     template_refused: bool = False
-    asked_again: float = 0.0  # when somebody wanted what had failed to be tried again
     stopped: bool = False  # somebody has asked for the tasks that run to be stopped
 
     def __post_init__(self) -> None:
@@ -177,18 +176,12 @@ class World:
     def retry_failed(self) -> None:
         """Let what has failed so far be tried again."""
         self.tick(1.0)  # else the moment would be the same as the last one
-        self.asked_again = self.clock.now()
         self.edit_job({"retryFailedAt": iso(self.clock.now())})
 
     @property
     def suspended(self) -> bool:
         """Whether the Job is to launch nothing."""
         return bool(self.job["spec"].get("suspend"))
-
-    def is_outdated(self, task: Object) -> bool:
-        """Whether a task that has failed may have to be tried again."""
-        finished = (task.get("status") or {}).get("finishedAt")
-        return finished is not None and epoch(str(finished)) <= self.asked_again
 
     @property
     def parameters(self) -> Object:

@@ -129,7 +129,8 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     settled: list[TaskView] = []
     for view in _views(seen, spec, next_up.pods):
         if view.outdated:
-            yield from _delete(view.task, view.pods)
+            if not memory.ledger.turned:  # else it could be lost why
+                yield from _delete(view.task, view.pods)
         elif memory.ledger.outcome(view.task.index) is Outcome.WAITING:
             for action in decide_task(view):
                 if not isinstance(action, ReadMarker) or (
