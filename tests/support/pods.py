@@ -64,6 +64,12 @@ class PlayedPod:
         self.bind()
         self._report("Pending", {"waiting": {"reason": reason, "message": message}})
 
+    def report_unschedulable(self, message: str) -> None:
+        """Be refused by the scheduler, for want of a node."""
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        body = {"status": {"conditions": [{**condition, "message": message}]}}
+        self._kube.patch(f"{self.path}/status", body, content_type=STRATEGIC_PATCH)
+
     def start(self) -> None:
         """Run."""
         self.bind()
