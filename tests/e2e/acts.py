@@ -7,7 +7,7 @@ from typing import Any, Self
 import psutil
 
 from bec_operator.act.api_server import core
-from bec_operator.api.job import DEFAULT_PREFIX
+from bec_operator.api.base import DEFAULT_PREFIX
 from bec_operator.api.names import HEARTBEAT_CONDITION, TASK_LABEL
 from bec_ops.location import OutputTemplate, log_key
 from bec_ops.marker import MARKER_NAME

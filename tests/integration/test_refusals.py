@@ -21,6 +21,10 @@ def output(**more: str) -> Body:
     return {"bucket": BUCKET, **more}
 
 
+def depending(*needs: Body) -> Body:
+    return job("a", BUCKET, ONE, dependsOn=list(needs))
+
+
 REFUSED: dict[str, tuple[Body, str]] = {
     "no source": (job("a", BUCKET, {}), "give exactly one source of volumes"),
     "two sources": (
@@ -75,6 +79,29 @@ REFUSED: dict[str, tuple[Body, str]] = {
     "maxFailed above all": (job("a", BUCKET, ONE, maxFailed="101%"), "a percentage such as 10%"),
     "maxFailed below none": (job("a", BUCKET, ONE, maxFailed=-1), "a percentage such as 10%"),
     "maxFailed in words": (job("a", BUCKET, ONE, maxFailed="some"), "a percentage such as 10%"),
+    "dependency on itself": (depending({"job": "a"}), "a Job cannot depend on itself"),
+    "dependency on its own artefacts": (
+        depending({"jobId": "a", "output": output()}),
+        "a Job cannot depend on itself",
+    ),
+    "dependency on nothing": (depending({"onFailure": "Skip"}), "give either job, the name of"),
+    "dependency in both forms": (
+        depending({"job": "b", "jobId": "c", "output": output()}),
+        "give either job, the name of",
+    ),
+    "dependency without output": (depending({"jobId": "b"}), "give either job, the name of"),
+    "failures of artefacts": (
+        depending({"jobId": "b", "output": output(), "onFailure": "Skip"}),
+        "artefacts alone never tell that a volume has failed",
+    ),
+    "dependency twice": (
+        depending({"job": "b"}, {"job": "b", "onFailure": "Fail"}),
+        "name each job once in dependsOn",
+    ),
+    "17 dependencies": (
+        depending(*({"job": f"b{n}"} for n in range(17))),
+        "spec.dependsOn: Too many: 17: must have at most 16 items",
+    ),
     "long name": (
         job("n" * 64, BUCKET, ONE),
         "a Job's name is used as a label: at most 63 characters",

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bec_operator.api.job import DEFAULT_PREFIX
+from bec_operator.api.base import DEFAULT_PREFIX
 from bec_ops.location import OutputTemplate
 from bec_ops.volume import Volume
 from tests.cluster import S3

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(
         default=30.0, gt=0, description="Seconds between two heartbeats of a worker"
     )
+    gate_seconds: float = Field(
+        default=60.0, gt=0, description="Seconds between two looks in S3 for what a job waits for"
+    )
     s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL_S3")
     s3_region: str | None = Field(default=None, validation_alias="AWS_REGION")
 

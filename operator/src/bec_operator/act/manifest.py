@@ -14,6 +14,7 @@ from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import owner
 from bec_operator.api.names import JOB_LABEL, ledger_name
+from bec_operator.decide.gates import Record
 from bec_operator.decide.ledger import Honoured, Ledger, LedgerError
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import epoch, iso, precise
@@ -78,6 +79,18 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
             "%s/%s: %d volumes, manifest %s",
             memory.job.namespace, memory.job.name, len(volumes), ledger.manifest[:16],
         )  # fmt: skip
+
+
+async def read_record(ctx: Context, memory: Memory) -> Record | None:
+    """Return the volumes of a job and their ledger, as they are stored; None if there is none.
+
+    Raises SourceError, StoreError, and ApiError.
+    """
+    found = await _config_map(ctx, memory.job.namespace, ledger_name(memory.job.name))
+    if found is None:
+        return None
+    volumes, ledger, _ = await _thaw(ctx, memory, found)
+    return Record(volumes, ledger)
 
 
 async def _config_map(ctx: Context, namespace: str, name: str) -> Object | None:

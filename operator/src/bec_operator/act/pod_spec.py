@@ -166,6 +166,7 @@ def _environment(
         "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
         "BEC_REDO_AT": redo_moment(memory),
         "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
+        "BEC_DEPENDENCIES": _dependencies(memory),
         "BEC_OPERATOR_URL": settings.worker_url,
         "BEC_TOKEN_FILE": f"{_TOKEN_FOLDER}/token",
         "BEC_HEARTBEAT_SECONDS": f"{heartbeat_seconds(memory.job.spec, settings):g}",
@@ -185,6 +186,12 @@ def _environment(
         {"name": "BEC_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {"name": "BEC_WORKER_ID", "value": "$(BEC_POD_NAME)/$(BEC_POD_UID)"},
     ]
+
+
+def _dependencies(memory: Memory) -> str | None:
+    """Return where the jobs write on which this one depends, as JSON; None if there are none."""
+    places = {p.job_id: {"bucket": p.bucket, "prefix": p.prefix} for p in memory.gates.places}
+    return json.dumps(places, ensure_ascii=False) if places else None
 
 
 def _set_up_worker(container: Object, environment: list[Object], secret: str | None) -> None:

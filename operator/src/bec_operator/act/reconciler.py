@@ -15,6 +15,7 @@ from bec_operator.act.attempt_log import keep_log
 from bec_operator.act.cache import Key
 from bec_operator.act.checks import check_storage, check_template, sweep
 from bec_operator.act.context import Context
+from bec_operator.act.gates import load_ended, sweep_gate
 from bec_operator.act.job_status import write_status
 from bec_operator.act.ledger import save_ledger
 from bec_operator.act.manifest import load_manifest
@@ -30,17 +31,21 @@ from bec_operator.decide.actions import (
     DeletePod,
     DeleteTask,
     KeepLog,
+    LoadEnded,
     LoadManifest,
     ReadMarker,
     RecordHeartbeat,
     RecordTask,
     SaveLedger,
     Settle,
+    SettleUntried,
     StopPod,
     Sweep,
+    SweepGate,
     WriteStatus,
 )
 from bec_operator.decide.conflicts import judge
+from bec_operator.decide.dependencies import depend_on, judge_gates, release
 from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide, may_launch
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import PodSeen
@@ -64,6 +69,8 @@ _DOINGS: dict[type[Action], Doing] = {
     LoadManifest: lambda ctx, memory, _: load_manifest(ctx, memory),
     CheckTemplate: lambda ctx, memory, _: check_template(ctx, memory),
     Sweep: lambda ctx, memory, _: sweep(ctx, memory),
+    SweepGate: sweep_gate,
+    LoadEnded: lambda ctx, memory, _: load_ended(ctx, memory),
     ReadMarker: read_marker,
     CreateTask: create_task,
     CreatePod: create_pod,
@@ -95,6 +102,7 @@ class _Work:
     last_pass: float = 0.0
     next_pass: float = 0.0
     pauses: dict[Hashable, _Pause] = field(default_factory=dict)
+    told: object = None  # what those that depend on it have last been told of
 
 
 class Reconciler:
@@ -176,15 +184,20 @@ class Reconciler:
             memory.turn_back(now)
             memory.observe(tasks, pods, now, ctx.cache.workers.get)
             self._judge_conflict(memory, now)
+            self._judge_gates(memory, now)
             actions = decide(self._seen(ctx, work, pods, now))
         for action in actions:
             if isinstance(action, Settle):
                 memory.settle(action.task, action.outcome, action.failure, now)
                 self.look_at(key)
+            elif isinstance(action, SettleUntried):
+                memory.settle_untried(action.index, action.outcome)
+                self.look_at(key)
             elif action.key not in memory.busy:
                 pause = work.pauses.get(action.key)
                 if pause is None or pause.until <= now:
                     self._start(ctx, work, action)
+        self._tell_dependants(work)
         took = ctx.clock.now() - now
         work.next_pass = now + min(max(PASS_EVERY, took / PASS_SHARE), PASS_LATEST)
 
@@ -212,6 +225,30 @@ class Reconciler:
             others = [work.memory for work in self._jobs.values()]
             memory.facts.conflict = judge(memory, others, now)
 
+    def _judge_gates(self, memory: Memory, now: float) -> None:
+        """Derive what the job waits for; what others have to read for that is asked of them."""
+        namespace = memory.job.namespace
+        others = {
+            name: work.memory for (place, name), work in self._jobs.items() if place == namespace
+        }
+        if memory.job.status.terminal and memory.ledger is None:
+            release(memory, others)
+            return
+        for name in judge_gates(memory, others, now):
+            others[name].ended_wanted = True
+            self.look_at((namespace, name))
+
+    def _tell_dependants(self, work: _Work) -> None:
+        """Have those looked at that depend on a job of which more is known now."""
+        news = work.memory.known_of_volumes
+        if news == work.told:
+            return
+        work.told = news
+        job = work.memory.job
+        for (namespace, name), other in self._jobs.items():
+            if namespace == job.namespace and depend_on(other.memory, job.name):
+                self.look_at((namespace, name))
+
     def _start(self, ctx: Context, work: _Work, action: Action) -> None:
         work.memory.busy.add(action.key)
         if isinstance(action, CreatePod):
@@ -225,7 +262,7 @@ class Reconciler:
     async def _do(self, ctx: Context, work: _Work, action: Action) -> None:
         memory, name, outcome = work.memory, type(action).__name__, "ok"
         try:
-            if isinstance(action, ReadMarker):  # S3 has a bound of its own
+            if isinstance(action, ReadMarker | SweepGate):  # S3 has a bound of its own
                 await _DOINGS[type(action)](ctx, memory, action)
             else:
                 async with self._gate:

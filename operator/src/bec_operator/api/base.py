@@ -18,6 +18,7 @@ _ID = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_ID)]
 VersionId = Annotated[str, Field(max_length=MAX_ID_CHARACTERS, pattern=_ID)]
+DEFAULT_PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 
 
 def schema(extra: dict[str, Any] | None = None) -> ConfigDict:
@@ -85,6 +86,24 @@ Moment = Annotated[
     AfterValidator(_check_moment),
 ]
 """A moment as Kubernetes' users write it."""
+
+Prefix = Annotated[
+    str,
+    Field(
+        max_length=512,
+        json_schema_extra=validations(
+            rule(
+                "['{job_id}', '{w_id}', '{i_id}'].all(p, self.contains(p))",
+                "prefix must hold {job_id}, {w_id} and {i_id}, as in " + DEFAULT_PREFIX,
+            ),
+            rule(
+                "self.endsWith('/') && !self.startsWith('/')",
+                "prefix must end in / and not begin with one",
+            ),
+        ),
+    ),
+]
+"""A template of the folder that one volume's artefacts are in."""
 
 
 def immutable(name: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from bec_operator.api.base import GROUP, VERSION
+from bec_operator.api.dependency import NOT_ON_ITSELF
 from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.volume_task import VolumeTaskSpec, VolumeTaskStatus
 
@@ -153,7 +154,7 @@ def crds() -> list[Schema]:
         "message": "a Job's name is used as a label: at most 63 characters",
     }
     return [
-        _crd("Job", "jobs", "bj", (JobSpec, JobStatus), _JOB_COLUMNS, [name_rule]),
+        _crd("Job", "jobs", "bj", (JobSpec, JobStatus), _JOB_COLUMNS, [name_rule, NOT_ON_ITSELF]),
         _crd(
             "VolumeTask", "volumetasks", "vt", (VolumeTaskSpec, VolumeTaskStatus), _TASK_COLUMNS, []
         ),

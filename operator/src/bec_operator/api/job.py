@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from bec_operator.api.base import (
+    DEFAULT_PREFIX,
     Duration,
     Id,
     Moment,
+    Prefix,
     Resource,
     VersionId,
     immutable,
@@ -16,8 +18,8 @@ from bec_operator.api.base import (
     schema,
     validations,
 )
+from bec_operator.api.dependency import Dependencies
 
-DEFAULT_PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
 MAX_INLINE_VOLUMES = 1000
 
@@ -168,20 +170,7 @@ class Output(Resource):
     """Where artefacts and reports go. It never changes."""
 
     bucket: str = Field(min_length=1, max_length=255)
-    prefix: str = Field(
-        default=DEFAULT_PREFIX,
-        max_length=512,
-        json_schema_extra=validations(
-            rule(
-                "['{job_id}', '{w_id}', '{i_id}'].all(p, self.contains(p))",
-                "prefix must hold {job_id}, {w_id} and {i_id}, as in " + DEFAULT_PREFIX,
-            ),
-            rule(
-                "self.endsWith('/') && !self.startsWith('/')",
-                "prefix must end in / and not begin with one",
-            ),
-        ),
-    )
+    prefix: Prefix = DEFAULT_PREFIX
     reports: str = Field(
         default=DEFAULT_REPORTS,
         max_length=512,
@@ -266,6 +255,7 @@ class JobSpec(Resource):
     volumes: VolumeSource
     worker: Worker
     output: Output = Field(json_schema_extra=validations(immutable("output")))
+    depends_on: Dependencies = Field(default_factory=tuple)
     parallelism: int = Field(default=50, ge=1, le=10000)
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Jobs of a higher one get their pods first"

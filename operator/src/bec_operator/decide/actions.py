@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import VolumeTaskStatus
 from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.gates import Place
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.seen import PodSeen, TaskSeen, Verdict
 
@@ -102,6 +103,29 @@ class Settle(Action):
     task: TaskSeen
     outcome: Outcome
     failure: FailureClass | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettleUntried(Action):
+    """Note in the ledger what becomes of a volume that will never start. In memory, as above."""
+
+    index: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class SweepGate(Action):
+    """Look which of the volumes that wait for it have a marker at the place of a dependency."""
+
+    place: Place
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.place,)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnded(Action):
+    """Read what became of the volumes of this job, which has ended: others depend on it."""
 
 
 @dataclass(frozen=True, slots=True)

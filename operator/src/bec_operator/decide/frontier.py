@@ -12,6 +12,18 @@ class Look(IntEnum):
     STARTABLE = 2  # no marker stands
     ACTIVE = 3  # has a VolumeTask
     SETTLED = 4  # the ledger says what became of it
+    GATED = 5  # no marker stands, and it waits for another job
+
+
+SHUT_BIT = 0x80
+_READY = {Look.STARTABLE, Look.GATED}
+_REGATED = bytes(
+    (Look.GATED if look & SHUT_BIT else Look.STARTABLE)
+    if look & ~SHUT_BIT in _READY
+    else look & ~SHUT_BIT
+    for look in range(256)
+)
+_MASKS = {look: bytes(0xFF if at == look else 0 for at in range(256)) for look in Look}
 
 
 class Frontier:
@@ -39,3 +51,16 @@ class Frontier:
     def count(self, look: Look) -> int:
         """Return how many volumes are at `look`."""
         return self._looks.count(look)
+
+    def regate(self, shut: bytes) -> None:
+        """Let what could start wait for other jobs, or go.
+
+        `shut` has `SHUT_BIT` for each volume that has to wait, else 0.
+        """
+        joined = int.from_bytes(self._looks) | int.from_bytes(shut)
+        self._looks[:] = joined.to_bytes(len(shut)).translate(_REGATED)
+
+    def among(self, look: Look, states: bytes) -> bytes:
+        """Return `states`, a byte a volume, with 0 for each volume that is not at `look`."""
+        mask = int.from_bytes(self._looks.translate(_MASKS[look]))
+        return (mask & int.from_bytes(states)).to_bytes(len(states))

@@ -13,11 +13,14 @@ from bec_operator.decide.actions import (
     CreateTask,
     DeletePod,
     DeleteTask,
+    LoadEnded,
     LoadManifest,
     ReadMarker,
     RecordTask,
     SaveLedger,
+    SettleUntried,
     Sweep,
+    SweepGate,
     WriteStatus,
 )
 from bec_operator.decide.failures import FailureClass
@@ -40,6 +43,7 @@ from bec_operator.decide.window import Launches, Standings, launches
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
 LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
 READS_AT_ONCE = 64
+ENDS_AT_ONCE = 1000  # of volumes that will never start: each is a line of the report
 _NO_NOTES = Notes()
 _PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 SAVE_AFTER = 5.0  # seconds
@@ -90,7 +94,7 @@ def may_launch(memory: Memory, now: float) -> bool:
     checks = (facts.storage, facts.manifest, facts.template, facts.conflict, facts.sweep)
     if memory.ledger is None or memory.ledger.turned:
         return False  # what is opened again is stored first
-    if not all(fact is not None and fact.good for fact in checks):
+    if not all(fact is not None and fact.good for fact in (*checks, facts.gates)):
         return False
     if facts.worker is not None or memory.job.spec is None or memory.job.spec.suspend:
         return False
@@ -146,8 +150,18 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
         for index in memory.frontier.first(Look.UNCHECKED, free):
             if _may_read(memory, index, seen.now):
                 yield ReadMarker(index)
+        yield from _gates(memory, seen.now)
     if (may_read or not memory.failures) and _save_due(memory, seen.standings.active, seen.now):
         yield SaveLedger()  # which begins with the report of the failures, in S3
+
+
+def _gates(memory: Memory, now: float) -> Iterator[Action]:
+    """Look for the markers of others, and settle what waits for what will never come."""
+    for gate in memory.gates:
+        if gate.place is not None and now >= gate.sweep_at and gate.seeks(memory.frontier):
+            yield SweepGate(gate.place)
+    for index, outcome in memory.gates.ends(memory.frontier, ENDS_AT_ONCE):
+        yield SettleUntried(index, outcome)
 
 
 def _may_read(memory: Memory, index: int, now: float) -> bool:
@@ -274,9 +288,10 @@ def _save_due(memory: Memory, active: int, now: float) -> bool:
     assert memory.ledger is not None
     unsaved = len(memory.ledger.unsaved)
     since = now - memory.saved_at
-    if memory.ledger.saved or (active and since < SAVE_NOT_BEFORE):
+    to_come = memory.frontier.count(Look.UNCHECKED) + memory.frontier.count(Look.GATED)
+    if memory.ledger.saved or ((active or to_come) and since < SAVE_NOT_BEFORE):
         return False
-    nothing_left = not active and memory.frontier.count(Look.UNCHECKED) == 0
+    nothing_left = not active and not to_come
     return memory.ledger.turned or since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left
 
 
@@ -289,10 +304,12 @@ def _tidy(seen: Seen) -> Iterator[Action]:
         else:
             told = {"observed_generation": job.generation}
             yield WriteStatus(job.status.model_copy(update=told))
+    if memory.ended_wanted and memory.ended is None and _due(memory.unreadable, seen.now):
+        yield LoadEnded()
     if job.spec is None:
         return  # what may stay is not known
     room = _room(job.spec.history)
-    for task in sorted(seen.memory.tasks.values(), key=lambda task: task.version):
+    for task in sorted(memory.tasks.values(), key=lambda task: task.version):
         if task.phase is not None and room.get(task.phase, 0) > 0:
             room[task.phase] -= 1
         else:

@@ -63,6 +63,7 @@ class Ledger:
         self._entries = entries
         self._tally = Counter(entries)
         self.unsaved: set[int] = set()
+        self.revision = 0  # grows with each change
 
     @classmethod
     def fresh(cls, manifest: str, total: int) -> "Ledger":
@@ -104,6 +105,11 @@ class Ledger:
         self._entries[index] = outcome | code << 3
         self._tally[self._entries[index]] += 1
         self.unsaved.add(index)
+        self.revision += 1
+
+    def translated(self, table: bytes) -> bytes:
+        """Return a byte a volume, for each entry what `table` has in its place."""
+        return bytes(self._entries).translate(table)
 
     def reopen(self, outcomes: Set[Outcome]) -> list[int]:
         """Forget what became of all volumes that came to one of `outcomes`; return them."""

@@ -11,6 +11,7 @@ from bec_operator.decide.breaker import TRIPPED, Breaker
 from bec_operator.decide.conditions import find
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
+from bec_operator.decide.gates import Gates, Record
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.seen import (
     Fact,
@@ -82,6 +83,10 @@ class Memory:
     ledger_version: str = ""  # resourceVersion of its ConfigMap
     prefixes: Sequence[str] = ()  # of the outputs of the volumes
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
+    gates: Gates = field(default_factory=Gates)
+    ended: Record | None = None  # of a job that has ended, while others ask for it
+    ended_wanted: bool = False  # whether any do
+    unreadable: Fact | None = None  # why it cannot be read
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
     unread: dict[int, Fact] = field(default_factory=dict)  # markers that S3 did not tell about
     failures: dict[int, dict[str, Any]] = field(default_factory=dict)  # lines not yet reported
@@ -137,6 +142,8 @@ class Memory:
         self.prefixes = prefixes
         self.ledger = ledger
         self.frontier = Frontier(len(volumes), ledger.settled())
+        self.gates = Gates()
+        self.note_ended(None)
         self.tasks = {}
         self._released.clear()
         self.facts.manifest = Fact(now)
@@ -186,12 +193,23 @@ class Memory:
         self.ledger = None
         self.volumes = ()
         self.prefixes = ()
+        self.gates = Gates()
         self.facts.manifest = None
         self.readings.clear()
         self.unread.clear()
         self.failures.clear()
         self.tasks.clear()
         self.born.clear()
+
+    @property
+    def known_of_volumes(self) -> object:
+        """What changes whenever more, or something else, is known of the volumes of this job."""
+        revision = self.ledger.revision if self.ledger is not None else 0
+        return self.ledger, revision, self.ended, self.job.status.terminal
+
+    def note_ended(self, record: Record | None, trouble: Fact | None = None) -> None:
+        """Take in what became of the volumes of this job, which has ended: others ask for it."""
+        self.ended, self.unreadable = record, trouble
 
     def observe(
         self,
@@ -367,18 +385,36 @@ class Memory:
         if failure is None and reading is not None and (self.throughput.unit or reading.items):
             self.throughput.note_done(task.uid, reading.items, now)
         if failure is not None:
-            self.failures[task.index] = self._report_line(task, failure)
+            message = task.failed[-1].message
+            self.failures[task.index] = self._report_line(task.index, failure, message, task)
 
-    def _report_line(self, task: TaskSeen, failure: FailureClass) -> dict[str, Any]:
-        volume = self.volumes[task.index]
+    def settle_untried(self, index: int, outcome: Outcome) -> None:
+        """Note that a volume will never start, for the sake of a job that it depends on."""
+        assert self.ledger is not None
+        if self.frontier[index] is not Look.GATED:
+            return
+        self.ledger.settle(index, outcome, FailureClass.DEPENDENCY_FAILED)
+        self.frontier[index] = Look.SETTLED
+        names = " and ".join(f"Job {name}" for name in self.gates.blamed(index, outcome))
+        done = "skipped" if outcome is Outcome.SKIPPED else "failed"
+        self.failures[index] = self._report_line(
+            index,
+            FailureClass.DEPENDENCY_FAILED,
+            f"{done} without an attempt: {names}, on which it depends, has failed for this volume",
+        )
+
+    def _report_line(
+        self, index: int, failure: FailureClass, message: str, task: TaskSeen | None = None
+    ) -> dict[str, Any]:
+        volume = self.volumes[index]
         return {
             "jobUid": self.job.uid,
-            "index": task.index,
+            "index": index,
             "wId": volume.w_id,
             "iId": volume.i_id,
             "iVersion": volume.i_version,
-            "task": task.name,
+            "task": task.name if task is not None else "",
             "class": failure.label,
-            "message": task.failed[-1].message,
-            "attempts": [attempt.wire() for attempt in task.attempts],
+            "message": message,
+            "attempts": [attempt.wire() for attempt in task.attempts] if task is not None else [],
         }

@@ -76,13 +76,45 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
         return "InvalidSpec", memory.job.problem
     facts = memory.facts
     checks = (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep)
-    for fact in (*checks, facts.worker):
+    for fact in (*checks, facts.gates, facts.worker):
         if fact is not None and not fact.good:
             return fact.reason, fact.message
     if memory.unread:
         unread = memory.unread[min(memory.unread)]
         return unread.reason, unread.message
-    return tally.trouble
+    trouble = memory.gates.trouble(memory.frontier)
+    if trouble is not None:
+        return trouble.reason, trouble.message
+    return _given_up(memory, tally) or tally.trouble
+
+
+def _given_up(memory: Memory, tally: Tally) -> tuple[str, str] | None:
+    """Return what to say if nothing is left but volumes that other jobs have given up."""
+    lost = memory.gates.lost(memory.frontier)
+    ledger = memory.ledger
+    if not lost or tally.active or ledger is None or lost != ledger.count(Outcome.WAITING):
+        return None
+    given_up = [waiting for waiting in memory.gates.waiting(memory.frontier) if waiting.lost]
+    said = ", ".join(f"{_volumes(w.lost)} for Job {w.name}" for w in given_up)
+    return "DependencyFailed", (
+        f"only volumes are left that wait in vain: {said}, which has failed for them; have them "
+        "tried again there, or set onFailure to Skip or Fail"
+    )
+
+
+def _waiting(memory: Memory) -> str:
+    """Return what is waited for, such as `; 27700 volumes wait for ldv1`; empty if nothing is."""
+    waiting = memory.gates.waiting(memory.frontier)
+    if not waiting:
+        return ""
+    first, *rest = waiting
+    verb = "waits" if first.volumes == 1 else "wait"
+    said = [f"{_volumes(first.volumes)} {verb} for {first.name}"]
+    return "; " + ", ".join(said + [f"{w.volumes} for {w.name}" for w in rest])
+
+
+def _volumes(number: int) -> str:
+    return "1 volume" if number == 1 else f"{number} volumes"
 
 
 def _phase(
@@ -109,7 +141,8 @@ def _phase(
     if (begun or accepted) and facts.launch is not None:
         return JobPhase.RUNNING, (facts.launch.reason, facts.launch.message)
     if begun or accepted:
-        return JobPhase.RUNNING, ("Running", f"{counts.finished} of {counts.total} volumes done")
+        done = f"{counts.finished} of {counts.total} volumes done"
+        return JobPhase.RUNNING, ("Running", done + _waiting(memory))
     return JobPhase.PENDING, ("Accepting", "the job is being checked")
 
 

@@ -1,0 +1,135 @@
+"""What a Job waits for, judged beside the other Jobs of its namespace: shut gates, cycles, gaps."""
+
+from collections.abc import Mapping, Sequence
+
+from bec_operator.api.dependency import Dependency
+from bec_operator.api.job import JobPhase
+from bec_operator.decide.gates import Gate, Gates, Place, Record, answers
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact
+
+
+def find_cycle(start: str, needs: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the Jobs of a shortest cycle through `start`, which begins and ends it; empty if none.
+
+    `needs` has the names of the Jobs that each Job depends on.
+    """
+    came_from = {start: ""}
+    row = [start]
+    for name in row:  # it grows meanwhile
+        for needed in needs.get(name, ()):
+            if needed == start:
+                return [*_path(name, came_from), start]
+            if needed not in came_from:
+                came_from[needed] = name
+                row.append(needed)
+    return []
+
+
+def _path(name: str, came_from: Mapping[str, str]) -> list[str]:
+    path = [name]
+    while came_from[path[-1]]:
+        path.append(came_from[path[-1]])
+    return path[::-1]
+
+
+def judge_gates(memory: Memory, others: Mapping[str, Memory], now: float) -> list[str]:
+    """Derive the gates of a job from what is known of the others of its namespace, by name.
+
+    Returns those that have ended and whose ledger has to be read first.
+    """
+    spec = memory.job.spec
+    if spec is None:
+        return []
+    if not spec.depends_on and not memory.gates:
+        memory.facts.gates = Fact(now)
+        return []
+    if not memory.gates.fit(spec.depends_on, memory.volumes):
+        memory.gates = Gates(spec.depends_on, memory.volumes)
+    cycle = find_cycle(memory.job.name, {name: _needs(other) for name, other in others.items()})
+    unread = []
+    for gate in memory.gates:
+        if cycle:
+            gate.shut()
+        elif not _follow(gate, others):
+            unread.append(gate.dependency.job or "")
+    if memory.ledger is not None:
+        memory.gates.apply(memory.frontier)
+    memory.facts.gates = _fact(memory.gates, cycle, others, now)
+    return unread
+
+
+def _needs(memory: Memory) -> list[str]:
+    dependencies: Sequence[Dependency] = memory.job.spec.depends_on if memory.job.spec else ()
+    return [dependency.job for dependency in dependencies if dependency.job is not None]
+
+
+def depend_on(memory: Memory, name: str) -> bool:
+    """Whether a job depends on the Job of a name, and may still wait for it."""
+    return not memory.job.status.terminal and name in _needs(memory)
+
+
+def release(memory: Memory, others: Mapping[str, Memory]) -> None:
+    """Let what was read for the sake of a job go when it has ended, unless others still wait."""
+    for name in _needs(memory):
+        other = others.get(name)
+        wanted = any(depend_on(waiting, name) for waiting in others.values())
+        if other is not None and other.ended_wanted and not wanted:
+            other.ended_wanted = False
+            other.note_ended(None)
+
+
+def _follow(gate: Gate, others: Mapping[str, Memory]) -> bool:
+    """Derive one gate; return False if its job has ended, and its ledger has to be read first."""
+    dependency = gate.dependency
+    if dependency.job is None:
+        assert dependency.job_id is not None
+        assert dependency.output is not None
+        at = dependency.output
+        gate.locate(Place(dependency.job_id, at.bucket, at.prefix))
+        gate.follow_artefacts()
+        return True
+    other = others.get(dependency.job)
+    if other is None or other.job.spec is None:
+        gate.shut()
+        return True
+    output = other.job.spec.output
+    gate.locate(Place(other.job.job_id, output.bucket, output.prefix))
+    ended = other.ledger is None and other.job.status.terminal
+    gate.unreadable = other.unreadable if ended else None
+    record = other.ended if ended else None
+    if other.ledger is not None:
+        record = Record(other.volumes, other.ledger)
+    if record is None:
+        gate.shut()
+        return not ended
+    given_up = ended and other.job.status.phase is JobPhase.FAILED
+    ways = answers(dependency.on_failure, failures_stand=_failures_stand(other), ended=given_up)
+    gate.follow(record, ways)
+    return True
+
+
+def _failures_stand(other: Memory) -> bool:
+    """Whether what a job's ledger calls failed will not be tried again, as far as can be known."""
+    return not other.job.deleting
+
+
+def _fact(gates: Gates, cycle: list[str], others: Mapping[str, Memory], now: float) -> Fact:
+    """Say what of the dependencies keeps the job from launching anything at all."""
+    if cycle:
+        return Fact(
+            now,
+            "DependencyCycle",
+            f"spec.dependsOn: {' → '.join(cycle)}: none of these Jobs could ever start; take one "
+            "of them out of another's dependsOn",
+        )
+    for name in [gate.dependency.job for gate in gates if gate.dependency.job is not None]:
+        if name not in others:
+            return Fact(
+                now,
+                "DependencyMissing",
+                f"Job {name} is not there; apply it, or name its artefacts with jobId and output",
+            )
+        if others[name].job.spec is None:
+            return Fact(now, "DependencyMissing", f"Job {name}: {others[name].job.problem}")
+    return Fact(now)

@@ -1,0 +1,231 @@
+"""Several Jobs that depend on each other, decided by the real code, with a world of a few dicts.
+
+What a task does is told by the test; there are no pods. `machine` tests one Job with all that may
+happen to it; here it is only about who may start when.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bec_operator.api.job import JobSpec
+from bec_operator.api.names import task_name
+from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.actions import (
+    Action,
+    CheckStorage,
+    CheckTemplate,
+    CreateTask,
+    LoadEnded,
+    LoadManifest,
+    ReadMarker,
+    SaveLedger,
+    SettleUntried,
+    Sweep,
+    SweepGate,
+    WriteStatus,
+)
+from bec_operator.decide.dependencies import judge_gates, release
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.gates import Record
+from bec_operator.decide.job import Seen, decide
+from bec_operator.decide.ledger import Ledger, Outcome
+from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState, TaskSeen
+from bec_operator.decide.window import Standings
+from bec_ops.volume import Volume
+
+AWAY = "StorageUnavailable"
+TORN = Attempt(number=1, pod="p", failure=FailureClass.TERMINAL.label, message="torn")
+
+
+def spec(*depends_on: dict[str, Any], **more: Any) -> JobSpec:
+    """Return the spec of a Job; its volumes are the farm's affair."""
+    return JobSpec.model_validate(
+        {
+            "volumes": {"manifest": {"uri": "s3://b/list.csv"}},
+            "worker": {"template": {"spec": {"containers": [{"name": "worker"}]}}},
+            "output": {"bucket": "b"},
+            "maxFailed": "100%",
+            "dependsOn": list(depends_on),
+            **more,
+        }
+    )
+
+
+@dataclass
+class Farm:
+    """The Jobs, and what is true of them. `markers` are of a job's id and a volume."""
+
+    jobs: dict[str, JobSeen] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict)
+    markers: set[tuple[str, Volume]] = field(default_factory=set)
+    tasks: dict[str, dict[int, TaskSeen]] = field(default_factory=dict)
+    reports: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    s3_away: bool = False
+    now: float = 1_800_000_000.0
+    loads: int = 0  # of ledgers of Jobs that have ended
+    sweeps: int = 0  # of places of dependencies
+    _lists: dict[str, list[Volume]] = field(default_factory=dict)
+    _stored: dict[str, bytes] = field(default_factory=dict)
+
+    # --- people
+
+    def apply(self, name: str, volumes: list[Volume], made: JobSpec) -> None:
+        """Make a Job."""
+        self._lists[name], self.tasks[name], self.reports[name] = volumes, {}, []
+        self._stored.pop(name, None)
+        self.jobs[name] = JobSeen("ns", name, f"uid-{name}", 1, 1, f"{self.now}", made)
+
+    def edit(self, name: str, made: JobSpec) -> None:
+        """Change the spec of a Job."""
+        job = self.jobs[name]
+        self.jobs[name] = replace(job, spec=made, generation=job.generation + 1)
+
+    def delete(self, name: str) -> None:
+        """Delete a Job; its artefacts stay."""
+        del self.jobs[name], self.tasks[name]
+        self.memories.pop(name, None)
+
+    # --- the operator
+
+    def restart(self) -> None:
+        """Lose all that is only remembered."""
+        self.memories.clear()
+
+    def look(self, name: str) -> None:
+        """Make one pass over a Job, and do what is decided."""
+        self.now += 0.05
+        memory = self.memories.get(name)
+        if memory is None:
+            memory = self.memories[name] = Memory(self.jobs[name])
+        memory.observe_job(self.jobs[name])
+        memory.observe(list(self.tasks[name].values()), {}, self.now)
+        memory.facts.conflict = Fact(self.now)
+        if memory.job.status.terminal and memory.ledger is None:
+            release(memory, self.memories)
+        else:
+            for unread in judge_gates(memory, self.memories, self.now):
+                self.memories[unread].ended_wanted = True
+        standings = Standings.of(memory, {})
+        for action in decide(Seen(memory, {}, self.now, standings=standings)):
+            self._do(memory, action)
+
+    def settle_down(self, seconds: float = 0.0) -> None:
+        """Let the operator do all that it can, tasks apart."""
+        self.now += seconds
+        for _ in range(8):
+            for name in list(self.jobs):
+                self.look(name)
+            self.now += 1.0
+
+    def finish(self, name: str, index: int, *, well: bool = True) -> None:
+        """Let a task end; what became of it is stored at once."""
+        memory = self.memories[name]
+        task = self.tasks[name].pop(index)
+        if well:
+            self.markers.add((name, self._lists[name][index]))
+            memory.settle(task, Outcome.SUCCEEDED, None, self.now)
+        else:
+            failed = replace(task, attempts=(TORN,))
+            memory.settle(failed, Outcome.FAILED, FailureClass.TERMINAL, self.now)
+        self._save(memory)
+
+    # --- what there is to be seen
+
+    def volumes(self, name: str) -> list[Volume]:
+        """Return the volumes of a Job."""
+        return self._lists[name]
+
+    def ledger(self, name: str) -> Ledger:
+        """Return the stored ledger of a Job."""
+        total = len(self._lists[name])
+        packed = self._stored.get(name)
+        return Ledger.decode(name, packed, total) if packed else Ledger.fresh(name, total)
+
+    def outcomes(self, name: str) -> list[Outcome]:
+        """Return what is stored of the volumes of a Job."""
+        ledger = self.ledger(name)
+        return [ledger.outcome(index) for index in range(len(ledger))]
+
+    def says(self, name: str, kind: str = "Stalled") -> tuple[str, str]:
+        """Return reason and message of a condition of a Job; both empty if it is false."""
+        found = next((c for c in self.jobs[name].status.conditions if c.type == kind), None)
+        true = found is not None and found.status == "True"
+        return (found.reason, found.message) if found is not None and true else ("", "")
+
+    # --- what actions do
+
+    def _do(self, memory: Memory, action: Action) -> None:
+        """Do what touches nothing but the API server, which always answers."""
+        name = memory.job.name
+        match action:
+            case CheckTemplate():
+                memory.facts.template = Fact(self.now)
+            case CreateTask(index=index):
+                self._create(memory, index)
+            case SaveLedger():
+                self._save(memory)
+            case SettleUntried(index=index, outcome=outcome):
+                memory.settle_untried(index, outcome)
+            case WriteStatus(status=status):
+                self.jobs[name] = replace(self.jobs[name], status=status)
+                memory.written_at = self.now
+                if status.terminal:
+                    memory.forget()
+            case _:
+                trouble = Fact(self.now, AWAY, "S3 does not answer") if self.s3_away else None
+                self._ask_s3(memory, action, trouble)
+
+    def _ask_s3(self, memory: Memory, action: Action, trouble: Fact | None) -> None:
+        name = memory.job.name
+        match action:
+            case CheckStorage():
+                memory.facts.storage = trouble or Fact(self.now)
+            case LoadManifest() if trouble is None:
+                volumes = self._lists[name]
+                memory.load(volumes, [f"{v}/" for v in volumes], self.ledger(name), self.now)
+            case Sweep() if trouble is None:
+                done = (i for i, v in enumerate(memory.volumes) if (name, v) in self.markers)
+                memory.note_swept(frozenset(done), self.now)
+            case ReadMarker(index=index):
+                memory.note_reading_begun(index)
+                memory.note_reading(index, self._read(memory, index), trouble)
+            case SweepGate():
+                self._sweep(memory, action, trouble)
+            case LoadEnded():
+                self.loads += 1
+                record = Record(list(self._lists[name]), self.ledger(name))
+                memory.note_ended(None if trouble else record, trouble)
+
+    def _read(self, memory: Memory, index: int) -> MarkerSeen:
+        if self.s3_away:
+            return MarkerSeen(MarkerState.UNKNOWN, self.now)
+        stands = (memory.job.name, memory.volumes[index]) in self.markers
+        return MarkerSeen(MarkerState.VALID if stands else MarkerState.ABSENT, self.now)
+
+    def _create(self, memory: Memory, index: int) -> None:
+        name, volume = memory.job.name, memory.volumes[index]
+        assert memory.job.spec is not None
+        for dependency in memory.job.spec.depends_on:
+            marker = (dependency.name, volume)
+            assert marker in self.markers, f"{name} starts {volume} before {dependency.name}"
+        self.tasks[name][index] = TaskSeen(
+            "ns", task_name(name, volume), f"{name}-{index}", 1, name, memory.job.uid, index
+        )
+
+    def _sweep(self, memory: Memory, action: SweepGate, trouble: Fact | None) -> None:
+        self.sweeps += 1
+        gate = memory.gates.at(action.place)
+        assert gate is not None
+        for index in gate.sought(memory.frontier) if trouble is None else ():
+            if (action.place.job_id, memory.volumes[index]) in self.markers:
+                gate.note_found(index)
+        gate.note_sweep(trouble, cursor=0, again_at=self.now + 60.0)
+
+    def _save(self, memory: Memory) -> None:
+        assert memory.ledger is not None
+        self._stored[memory.job.name] = memory.ledger.encode()
+        self.reports[memory.job.name] += memory.failures.values()
+        memory.failures.clear()
+        memory.ledger.unsaved.clear()
+        memory.saved_at = self.now

@@ -1,0 +1,144 @@
+"""Gates: bytes in, bytes out."""
+
+import pytest
+
+from bec_operator.api.dependency import Dependency, OnFailure
+from bec_operator.decide.frontier import Frontier, Look
+from bec_operator.decide.gates import Gate, Gates, Place, Record, Waiting, Way, answers
+from bec_operator.decide.ledger import Ledger, Outcome
+from bec_operator.decide.seen import Fact
+from bec_ops.volume import Volume
+
+PLACE = Place("ldv1", "b", "p/")
+SOME = [Volume("W", f"I{n}") for n in range(4)]
+JOB = Dependency(job="ldv1")
+WAIT = answers(OnFailure.WAIT, failures_stand=True, ended=False)
+
+
+def _gate(*there: Volume) -> tuple[Gate, Ledger, Record]:
+    gate, ledger = Gate(JOB, SOME), Ledger.fresh("sha", len(there))
+    gate.locate(PLACE)
+    return gate, ledger, Record(there, ledger)
+
+
+def _at(look: Look) -> Frontier:
+    frontier = Frontier(len(SOME))
+    for index in range(len(SOME)):
+        frontier[index] = look
+    return frontier
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "stand", "ended", "ways"),
+    [
+        (OnFailure.WAIT, True, False, [Way.SHUT, Way.OPEN, Way.LOST, Way.LOST]),
+        (OnFailure.SKIP, True, False, [Way.SHUT, Way.OPEN, Way.SKIP, Way.SKIP]),
+        (OnFailure.FAIL, True, True, [Way.FAIL, Way.OPEN, Way.FAIL, Way.FAIL]),
+        (OnFailure.FAIL, False, True, [Way.SHUT, Way.OPEN, Way.SHUT, Way.SHUT]),
+    ],
+)
+def test_what_an_entry_means(
+    on_failure: OnFailure, stand: bool, ended: bool, ways: list[Way]
+) -> None:
+    table = answers(on_failure, failures_stand=stand, ended=ended)
+    for outcome, way in zip(Outcome, ways, strict=True):
+        assert {table[outcome | code << 3] for code in range(32)} == {way}
+
+
+def test_volumes_are_found_wherever_they_are_in_the_other_list() -> None:
+    gate, ledger, record = _gate(SOME[3], Volume("W9", "I9"), SOME[0])
+    ledger.settle(0, Outcome.SUCCEEDED, 1)
+    ledger.settle(1, Outcome.SUCCEEDED)
+    ledger.settle(2, Outcome.FAILED, 4)
+    gate.follow(record, WAIT)
+    assert list(gate.states) == [Way.LOST, Way.SHUT, Way.SHUT, Way.OPEN]
+
+
+def test_nothing_is_computed_twice() -> None:
+    gate, ledger, record = _gate(*SOME)
+    gate.follow(record, WAIT)
+    before = gate.states
+    gate.follow(Record(record.volumes, ledger), WAIT)
+    assert gate.states is before
+    ledger.settle(0, Outcome.SUCCEEDED)
+    gate.follow(record, WAIT)
+    assert gate.states[0] == Way.OPEN
+
+
+def test_markers_speak_for_what_is_not_listed() -> None:
+    gate, _, record = _gate(*SOME[:2])
+    gate.follow(record, WAIT)
+    frontier = _at(Look.GATED)
+    assert gate.sought(frontier) == [2, 3]
+    gate.note_found(0)  # of which the ledger knows better
+    gate.note_found(3)
+    gate.follow(record, WAIT)
+    assert list(gate.states) == [Way.SHUT, Way.SHUT, Way.SHUT, Way.OPEN]
+    assert gate.sought(frontier) == [2]
+    assert not gate.seeks(_at(Look.UNCHECKED))
+
+
+def test_a_longer_list_takes_over_from_markers() -> None:
+    gate, _, record = _gate(*SOME[:2])
+    gate.follow(record, WAIT)
+    gate.note_found(3)
+    longer = Ledger.fresh("longer", 3)
+    gate.follow(Record(SOME[:3], longer), WAIT)
+    longer.settle(2, Outcome.SUCCEEDED)
+    gate.follow(Record(SOME[:3], longer), WAIT)
+    assert list(gate.states) == [Way.SHUT, Way.SHUT, Way.OPEN, Way.OPEN]
+
+
+def test_another_place_begins_anew() -> None:
+    gate, _, record = _gate()
+    gate.note_found(1)
+    gate.note_sweep(Fact(0.0, "StorageForbidden", "no"), cursor=2, again_at=9.0)
+    gate.locate(PLACE)
+    assert (gate.cursor, gate.sweep_at) == (2, 9.0)
+    gate.locate(Place("ldv1", "other", "p/"))
+    gate.follow(record, WAIT)
+    assert gate.states[1] == Way.SHUT
+    assert (gate.trouble, gate.sweep_at) == (None, 0.0)
+
+
+def _gates(*ways: tuple[str, list[Way]]) -> Gates:
+    gates = Gates([Dependency(job=name) for name, _ in ways], SOME)
+    for gate, (_, states) in zip(gates, ways, strict=True):
+        gate.states = bytes(states)
+    return gates
+
+
+def test_only_what_could_start_is_moved() -> None:
+    gates = _gates(("a", [Way.OPEN, Way.SHUT, Way.SHUT, Way.SHUT]))
+    frontier = Frontier(4)
+    for index, look in enumerate([Look.GATED, Look.STARTABLE, Look.ACTIVE, Look.UNCHECKED]):
+        frontier[index] = look
+    gates.apply(frontier)
+    assert [frontier[index] for index in range(4)] == [
+        Look.STARTABLE,
+        Look.GATED,
+        Look.ACTIVE,
+        Look.UNCHECKED,
+    ]
+
+
+def test_several_are_laid_over_each_other() -> None:
+    gates = _gates(
+        ("a", [Way.OPEN, Way.SKIP, Way.LOST, Way.SKIP]),
+        ("b", [Way.OPEN, Way.FAIL, Way.SHUT, Way.OPEN]),
+    )
+    frontier = _at(Look.STARTABLE)
+    gates.apply(frontier)
+    assert frontier.first(Look.STARTABLE, 4) == [0]
+    assert dict(gates.ends(frontier, 9)) == {1: Outcome.FAILED, 3: Outcome.SKIPPED}
+    assert len(list(gates.ends(frontier, 1))) == 1
+    assert gates.blamed(1, Outcome.FAILED) == ["b"]
+    assert gates.waiting(frontier) == [Waiting("a", 3, 1), Waiting("b", 2, 0)]
+    assert gates.lost(frontier) == 1
+
+
+def test_no_volumes_no_gates() -> None:
+    gates = Gates([JOB])
+    gates.apply(Frontier(0))
+    assert gates.waiting(Frontier(0)) == []
+    assert list(gates.ends(Frontier(0), 9)) == []
