@@ -28,7 +28,7 @@ from bec_operator.decide.dependencies import judge_gates, release
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.gates import Record
 from bec_operator.decide.job import Seen, decide
-from bec_operator.decide.ledger import Ledger, Outcome
+from bec_operator.decide.ledger import Honoured, Ledger, Outcome
 from bec_operator.decide.memory import JobSeen, Memory
 from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState, TaskSeen
 from bec_operator.decide.window import Standings
@@ -67,6 +67,7 @@ class Farm:
     sweeps: int = 0  # of places of dependencies
     _lists: dict[str, list[Volume]] = field(default_factory=dict)
     _stored: dict[str, bytes] = field(default_factory=dict)
+    _turns: dict[str, tuple[Honoured, Honoured]] = field(default_factory=dict)
 
     # --- people
 
@@ -99,6 +100,7 @@ class Farm:
         if memory is None:
             memory = self.memories[name] = Memory(self.jobs[name])
         memory.observe_job(self.jobs[name])
+        memory.turn_back(self.now)
         memory.observe(list(self.tasks[name].values()), {}, self.now)
         memory.facts.conflict = Fact(self.now)
         if memory.job.status.terminal and memory.ledger is None:
@@ -140,7 +142,9 @@ class Farm:
         """Return the stored ledger of a Job."""
         total = len(self._lists[name])
         packed = self._stored.get(name)
-        return Ledger.decode(name, packed, total) if packed else Ledger.fresh(name, total)
+        if packed is None:
+            return Ledger.fresh(name, total)
+        return Ledger.decode(name, packed, total, *self._turns[name])
 
     def outcomes(self, name: str) -> list[Outcome]:
         """Return what is stored of the volumes of a Job."""
@@ -225,7 +229,9 @@ class Farm:
     def _save(self, memory: Memory) -> None:
         assert memory.ledger is not None
         self._stored[memory.job.name] = memory.ledger.encode()
+        self._turns[memory.job.name] = (memory.ledger.retried, memory.ledger.redone)
         self.reports[memory.job.name] += memory.failures.values()
         memory.failures.clear()
         memory.ledger.unsaved.clear()
+        memory.ledger.turned = False
         memory.saved_at = self.now

@@ -1,6 +1,5 @@
 """Jobs that depend on each other: each volume starts after its own, and not after all of them."""
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +9,10 @@ from hypothesis import strategies as st
 
 from bec_operator.api.job import JobPhase
 from bec_operator.decide.dependencies import find_cycle
+from bec_operator.decide.gates import Record
 from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import iso
 from bec_ops.volume import Volume
 from tests.unit.decide.farm import AWAY, Farm, spec
 
@@ -211,7 +213,8 @@ def test_wait_is_a_stall_when_nothing_else_is_left_and_heals() -> None:
     assert "1 volume for Job ldv1" in message
     assert not farm.jobs["ocr"].status.terminal
 
-    _try_again(farm)
+    farm.edit("ldv1", spec(retryFailedAt=iso(farm.now)))
+    farm.settle_down()
     assert farm.says("ocr") == ("", "")
     farm.finish("ldv1", 1)
     farm.settle_down()
@@ -220,16 +223,34 @@ def test_wait_is_a_stall_when_nothing_else_is_left_and_heals() -> None:
     assert farm.jobs["ocr"].status.phase is JobPhase.COMPLETE
 
 
-def _try_again(farm: Farm) -> None:
-    """Let ldv1, which has ended, run again, with what has failed taken back."""
-    ledger = farm.ledger("ldv1")
-    for index in range(3):
-        if ledger.outcome(index) is F:
-            ledger.settle(index, W)
-    farm._stored["ldv1"] = ledger.encode()
-    job = farm.jobs["ldv1"]
-    farm.jobs["ldv1"] = replace(job, status=job.status.model_copy(update={"conditions": []}))
-    farm.settle_down()
+def test_what_is_tried_again_has_not_failed() -> None:
+    """Neither before the other job has heard of it, nor after."""
+    farm = _farm(ldv1=spec())
+    _ended(farm, 1)
+    farm.edit("ldv1", spec(retryFailedAt=iso(farm.now)))
+    farm.restart()
+    farm.apply("ocr", THREE, spec({**LDV1, "onFailure": "Skip"}))
+    farm.memories["ldv1"] = Memory(farm.jobs["ldv1"])
+    farm.memories["ldv1"].note_ended(Record(THREE, farm.ledger("ldv1")))
+    for _ in range(8):
+        farm.look("ocr")
+    assert farm.tasks["ocr"].keys() == {0, 2}
+    farm.settle_down(6.0)
+    assert farm.tasks["ldv1"].keys() == {1}
+    assert farm.outcomes("ocr") == [W, W, W]
+
+
+def test_what_is_done_again_opens_nothing_before() -> None:
+    farm = _farm(ldv1=spec())
+    _ended(farm)
+    farm.edit("ldv1", spec(redoAt=iso(farm.now)))
+    farm.restart()
+    farm.apply("ocr", THREE, spec(LDV1))
+    farm.memories["ldv1"] = Memory(farm.jobs["ldv1"])
+    farm.memories["ldv1"].note_ended(Record(THREE, farm.ledger("ldv1")))
+    for _ in range(8):
+        farm.look("ocr")
+    assert not farm.tasks["ocr"]
 
 
 def test_a_job_that_has_failed_has_given_up_all_that_it_has_not_done() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
@@ -104,12 +105,14 @@ class _Look:
         """Return those volumes whose marker stands, and is valid."""
         job_id = self._place.job_id
         template = OutputTemplate.parse(self._place.prefix)
+        redone = self._place.redone
+        redo_at = datetime.fromtimestamp(redone, UTC) if redone else None
         found = []
         for index in batch:
             volume = self._volumes[index]
             prefix = template.prefix(job_id, volume)
             try:
-                marker = store.read_marker(self._place.bucket, prefix, job_id, volume)
+                marker = store.read_marker(self._place.bucket, prefix, job_id, volume, redo_at)
             except InvalidMarker:
                 continue
             except StoreError as error:

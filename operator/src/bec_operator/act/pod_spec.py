@@ -190,8 +190,11 @@ def _environment(
 
 def _dependencies(memory: Memory) -> str | None:
     """Return where the jobs write on which this one depends, as JSON; None if there are none."""
-    places = {p.job_id: {"bucket": p.bucket, "prefix": p.prefix} for p in memory.gates.places}
-    return json.dumps(places, ensure_ascii=False) if places else None
+    found = {}
+    for place in memory.gates.places:
+        redone = {"redoAt": iso(place.redone)} if place.redone else {}
+        found[place.job_id] = {"bucket": place.bucket, "prefix": place.prefix, **redone}
+    return json.dumps(found, ensure_ascii=False) if found else None
 
 
 def _set_up_worker(container: Object, environment: list[Object], secret: str | None) -> None:

@@ -51,7 +51,7 @@ def judge_gates(memory: Memory, others: Mapping[str, Memory], now: float) -> lis
     for gate in memory.gates:
         if cycle:
             gate.shut()
-        elif not _follow(gate, others):
+        elif not _follow(gate, others, now):
             unread.append(gate.dependency.job or "")
     if memory.ledger is not None:
         memory.gates.apply(memory.frontier)
@@ -66,7 +66,8 @@ def _needs(memory: Memory) -> list[str]:
 
 def depend_on(memory: Memory, name: str) -> bool:
     """Whether a job depends on the Job of a name, and may still wait for it."""
-    return not memory.job.status.terminal and name in _needs(memory)
+    ended = memory.ledger is None and memory.job.status.terminal
+    return not ended and name in _needs(memory)
 
 
 def release(memory: Memory, others: Mapping[str, Memory]) -> None:
@@ -79,7 +80,7 @@ def release(memory: Memory, others: Mapping[str, Memory]) -> None:
             other.note_ended(None)
 
 
-def _follow(gate: Gate, others: Mapping[str, Memory]) -> bool:
+def _follow(gate: Gate, others: Mapping[str, Memory], now: float) -> bool:
     """Derive one gate; return False if its job has ended, and its ledger has to be read first."""
     dependency = gate.dependency
     if dependency.job is None:
@@ -93,8 +94,6 @@ def _follow(gate: Gate, others: Mapping[str, Memory]) -> bool:
     if other is None or other.job.spec is None:
         gate.shut()
         return True
-    output = other.job.spec.output
-    gate.locate(Place(other.job.job_id, output.bucket, output.prefix))
     ended = other.ledger is None and other.job.status.terminal
     gate.unreadable = other.unreadable if ended else None
     record = other.ended if ended else None
@@ -103,19 +102,23 @@ def _follow(gate: Gate, others: Mapping[str, Memory]) -> bool:
     if record is None:
         gate.shut()
         return not ended
+    output, ledger, spec = other.job.spec.output, record.ledger, other.job.spec
+    gate.locate(Place(other.job.job_id, output.bucket, output.prefix, ledger.redone.moment))
+    if ledger.redone.due(spec.redo_at, now) is not None:
+        gate.shut()  # whatever it says is about to be done again
+        return True
+    stand = not other.job.deleting and ledger.retried.due(spec.retry_failed_at, now) is None
     given_up = ended and other.job.status.phase is JobPhase.FAILED
-    ways = answers(dependency.on_failure, failures_stand=_failures_stand(other), ended=given_up)
+    ways = answers(dependency.on_failure, failures_stand=stand, ended=given_up)
     gate.follow(record, ways)
     return True
 
 
-def _failures_stand(other: Memory) -> bool:
-    """Whether what a job's ledger calls failed will not be tried again, as far as can be known."""
-    return not other.job.deleting
+def _fact(gates: Gates, cycle: list[str], others: Mapping[str, Memory], now: float) -> Fact | None:
+    """Say what of the dependencies keeps the job from launching anything at all.
 
-
-def _fact(gates: Gates, cycle: list[str], others: Mapping[str, Memory], now: float) -> Fact:
-    """Say what of the dependencies keeps the job from launching anything at all."""
+    None: it is not yet known where all of them write, which its workers are told.
+    """
     if cycle:
         return Fact(
             now,
@@ -132,4 +135,4 @@ def _fact(gates: Gates, cycle: list[str], others: Mapping[str, Memory], now: flo
             )
         if others[name].job.spec is None:
             return Fact(now, "DependencyMissing", f"Job {name}: {others[name].job.problem}")
-    return Fact(now)
+    return Fact(now) if len(gates.places) == len(gates) else None

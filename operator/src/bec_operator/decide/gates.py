@@ -39,11 +39,15 @@ OUTCOMES = {Way.SKIP: Outcome.SKIPPED, Way.FAIL: Outcome.FAILED}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the artefacts of a dependency are: `prefix` is a template."""
+    """Where the artefacts of a dependency are: `prefix` is a template.
+
+    Markers from before `redone` (epoch seconds) do not count there.
+    """
 
     job_id: str
     bucket: str
     prefix: str
+    redone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class Gate:
         self._become(self._all(Way.SHUT), ())
 
     def locate(self, place: Place) -> None:
-        """Take in where the artefacts are; what was found elsewhere counts no more."""
+        """Take in where the artefacts are; what was found elsewhere, or before, counts no more."""
         if place == self.place:
             return
         self.place, self.trouble, self.sweep_at, self.cursor = place, None, 0.0, 0

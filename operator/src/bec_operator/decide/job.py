@@ -304,7 +304,8 @@ def _tidy(seen: Seen) -> Iterator[Action]:
         else:
             told = {"observed_generation": job.generation}
             yield WriteStatus(job.status.model_copy(update=told))
-    if memory.ended_wanted and memory.ended is None and _due(memory.unreadable, seen.now):
+    wanted = memory.ended_wanted and memory.ended is None and memory.ledger is None
+    if wanted and _due(memory.unreadable, seen.now):
         yield LoadEnded()
     if job.spec is None:
         return  # what may stay is not known
