@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -209,6 +210,18 @@ def test_wait_for_what_has_failed(space: Space, workers: Workers) -> None:
     found = ocr.wait_complete()
     assert counts(found) == {"total": 3, "succeeded": 2, "skipped": 1}
     assert condition(found, "Complete")["reason"] == "Completed"
+
+
+def test_what_is_tried_again_over_there_goes_on_here(space: Space, workers: Workers) -> None:
+    workers.behaviour = torn_at("I1")
+    ocr = apply(space, "ocr", LDV1)
+    ldv1 = apply(space, "ldv1", maxFailed="100%")
+    ocr.wait_stalled("DependencyFailed")
+    ldv1.wait_complete()
+    workers.behaviour = succeed
+    ldv1.patch(retryFailedAt=datetime.now(UTC).isoformat())
+    assert counts(ocr.wait_complete()) == {"total": 3, "succeeded": 3}
+    assert ldv1.wait_counts(succeeded=3)["status"]["counts"]["failed"] == 0
 
 
 @pytest.mark.parametrize(("way", "end"), [("Skip", "skipped"), ("Fail", "failed")])

@@ -1,11 +1,15 @@
 """The pod of an attempt: the template, and what every task pod has."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from bec_operator.act.pod_spec import task_pod
+from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobSpec
+from bec_operator.decide.gates import Gates, Place
 from bec_operator.decide.memory import JobSeen, Memory
 from bec_operator.settings import Settings
+from bec_ops.environment import Surroundings
 from bec_ops.location import OutputTemplate
 from bec_ops.task import Task
 from bec_ops.volume import Volume
@@ -15,6 +19,10 @@ SETTINGS = Settings(AWS_ENDPOINT_URL_S3="http://s3:8333", AWS_REGION="us-east-1"
 
 
 def _pod(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> dict[str, Any]:
+    return task_pod(_memory(template, heartbeat, **output), 0, "task", "task-uid", 2, SETTINGS)
+
+
+def _memory(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> Memory:
     spec = JobSpec.model_validate(
         {
             "volumes": {"items": [{"wId": "W1", "iId": "I/1", "iVersion": "v-2"}]},
@@ -26,7 +34,7 @@ def _pod(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> dict
     memory = Memory(JobSeen("ns", "ocr", "job-uid", 1, 1, "2026", spec))
     memory.volumes = [VOLUME]
     memory.prefixes = [OutputTemplate.parse(memory.output.prefix).prefix("ocr", VOLUME)]
-    return task_pod(memory, 0, "task", "task-uid", 2, SETTINGS)
+    return memory
 
 
 def _worker(pod: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +54,20 @@ def test_the_worker_finds_its_task_in_its_environment() -> None:
     assert (task.volume, task.attempt, task.job_id) == (VOLUME, 2, "ocr")
     assert task.output_uri == "s3://bec/artefacts/ocr/W1-I%2F1-v%2D2/"
     assert task.parameters == {"model": "བོད $(HOME)"}
+
+
+def test_the_worker_learns_where_its_dependencies_write() -> None:
+    memory = _memory(SIMPLE)
+    memory.gates = Gates([Dependency(job="lines"), Dependency(job="layout")], memory.volumes)
+    places = [Place("ldv1", "b", "p/{job_id}/"), Place("layout", "c", "q/", 1_800_000_000)]
+    for gate, place in zip(memory.gates, places, strict=True):
+        gate.locate(place)
+    plain = _plain(task_pod(memory, 0, "task", "task-uid", 2, SETTINGS))
+    known = Surroundings.from_environment(plain).dependencies
+    assert (known["ldv1"].bucket, known["ldv1"].prefix) == ("b", "p/{job_id}/")
+    assert known["ldv1"].redo_at is None
+    assert known["layout"].redo_at == datetime.fromtimestamp(1_800_000_000, UTC)
+    assert "BEC_DEPENDENCIES" not in _plain(_pod(SIMPLE))
 
 
 def test_the_pod_is_named_labelled_and_owned() -> None:

@@ -219,7 +219,7 @@ class Farm:
 
     def _sweep(self, memory: Memory, action: SweepGate, trouble: Fact | None) -> None:
         self.sweeps += 1
-        gate = memory.gates.at(action.place)
+        gate = memory.gates.at(action.number, action.place)
         assert gate is not None
         for index in gate.sought(memory.frontier) if trouble is None else ():
             if (action.place.job_id, memory.volumes[index]) in self.markers:

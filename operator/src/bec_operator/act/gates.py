@@ -50,7 +50,7 @@ async def sweep_gate(ctx: Context, memory: Memory, action: SweepGate) -> None:
     One LIST tells which of them have a folder there, and only of those the marker is read. As long
     as sweeps find something they follow each other, else there is a pause between them.
     """
-    gate = memory.gates.at(action.place)
+    gate = memory.gates.at(action.number, action.place)
     if gate is None:
         return
     look = _Look(action.place, memory.volumes)
@@ -62,7 +62,10 @@ async def sweep_gate(ctx: Context, memory: Memory, action: SweepGate) -> None:
         candidates = await ctx.storage.call("list", partial(look.candidates, order))
         for start in range(0, len(candidates), MARKERS_AT_ONCE):
             batch = candidates[start : start + MARKERS_AT_ONCE]
-            for index in await ctx.storage.call("marker", partial(look.proven, batch)):
+            found = await ctx.storage.call("marker", partial(look.proven, batch))
+            if memory.gates.at(action.number, action.place) is not gate:
+                return  # something else is waited for by now
+            for index in found:
                 gate.note_found(index)
                 opened = True
     except TemplateError as error:

@@ -45,7 +45,7 @@ from bec_operator.decide.actions import (
     WriteStatus,
 )
 from bec_operator.decide.conflicts import judge
-from bec_operator.decide.dependencies import depend_on, judge_gates, release
+from bec_operator.decide.dependencies import depend_on, has_gates, judge_gates, release
 from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide, may_launch
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import PodSeen
@@ -184,7 +184,7 @@ class Reconciler:
             memory.turn_back(now)
             memory.observe(tasks, pods, now, ctx.cache.workers.get)
             self._judge_conflict(memory, now)
-            self._judge_gates(memory, now)
+            self._judge_gates(ctx, memory, now)
             actions = decide(self._seen(ctx, work, pods, now))
         for action in actions:
             if isinstance(action, Settle):
@@ -225,18 +225,22 @@ class Reconciler:
             others = [work.memory for work in self._jobs.values()]
             memory.facts.conflict = judge(memory, others, now)
 
-    def _judge_gates(self, memory: Memory, now: float) -> None:
+    def _judge_gates(self, ctx: Context, memory: Memory, now: float) -> None:
         """Derive what the job waits for; what others have to read for that is asked of them."""
         namespace = memory.job.namespace
-        others = {
-            name: work.memory for (place, name), work in self._jobs.items() if place == namespace
-        }
+        others = self._of_namespace(ctx, namespace) if has_gates(memory) else {}
         if memory.job.status.terminal and memory.ledger is None:
             release(memory, others)
             return
         for name in judge_gates(memory, others, now):
             others[name].ended_wanted = True
             self.look_at((namespace, name))
+
+    def _of_namespace(self, ctx: Context, namespace: str) -> dict[str, Memory]:
+        """Return all jobs of a namespace by name, those that were not yet looked at included."""
+        keys = [(job.namespace, job.name) for job in ctx.cache.jobs.all()]
+        works = {key[1]: self._work(ctx, key) for key in keys if key[0] == namespace}
+        return {name: work.memory for name, work in works.items() if work is not None}
 
     def _tell_dependants(self, work: _Work) -> None:
         """Have those looked at that depend on a job of which more is known now."""

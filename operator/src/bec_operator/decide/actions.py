@@ -115,12 +115,16 @@ class SettleUntried(Action):
 
 @dataclass(frozen=True, slots=True)
 class SweepGate(Action):
-    """Look which of the volumes that wait for it have a marker at the place of a dependency."""
+    """Look which of the volumes that wait for it have a marker at the place of a dependency.
 
+    `number` is the place of the dependency in the Job's spec.
+    """
+
+    number: int
     place: Place
 
     def _about(self) -> tuple[Hashable, ...]:
-        return (self.place,)
+        return (self.number,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,12 @@ def _path(name: str, came_from: Mapping[str, str]) -> list[str]:
     return path[::-1]
 
 
+def has_gates(memory: Memory) -> bool:
+    """Whether a job depends on others, or did when it was last looked at."""
+    spec = memory.job.spec
+    return bool(memory.gates) or (spec is not None and bool(spec.depends_on))
+
+
 def judge_gates(memory: Memory, others: Mapping[str, Memory], now: float) -> list[str]:
     """Derive the gates of a job from what is known of the others of its namespace, by name.
 
@@ -41,7 +47,7 @@ def judge_gates(memory: Memory, others: Mapping[str, Memory], now: float) -> lis
     spec = memory.job.spec
     if spec is None:
         return []
-    if not spec.depends_on and not memory.gates:
+    if not has_gates(memory):
         memory.facts.gates = Fact(now)
         return []
     if not memory.gates.fit(spec.depends_on, memory.volumes):

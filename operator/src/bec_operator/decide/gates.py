@@ -223,9 +223,10 @@ class Gates:
         """Where the dependencies' artefacts are, of those of which that is known."""
         return [gate.place for gate in self.gates if gate.place is not None]
 
-    def at(self, place: Place) -> Gate | None:
-        """Return the gate of the dependency at a place."""
-        return next((gate for gate in self.gates if gate.place == place), None)
+    def at(self, number: int, place: Place) -> Gate | None:
+        """Return the gate of a dependency, if that is still at this place."""
+        gate = self.gates[number] if number < len(self.gates) else None
+        return gate if gate is not None and gate.place == place else None
 
     def apply(self, frontier: Frontier) -> None:
         """Let those volumes wait whose gates are shut, and those go whose gates are open."""

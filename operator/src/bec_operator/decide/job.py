@@ -157,9 +157,9 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
 
 def _gates(memory: Memory, now: float) -> Iterator[Action]:
     """Look for the markers of others, and settle what waits for what will never come."""
-    for gate in memory.gates:
+    for number, gate in enumerate(memory.gates):
         if gate.place is not None and now >= gate.sweep_at and gate.seeks(memory.frontier):
-            yield SweepGate(gate.place)
+            yield SweepGate(number, gate.place)
     for index, outcome in memory.gates.ends(memory.frontier, ENDS_AT_ONCE):
         yield SettleUntried(index, outcome)
 
