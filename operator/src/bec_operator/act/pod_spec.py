@@ -2,8 +2,10 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from bec_operator.act.pod_shape import fit
 from bec_operator.api.base import API_VERSION, seconds
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
@@ -14,6 +16,7 @@ from bec_operator.api.names import (
     WORKER_CONTAINER,
     pod_name,
 )
+from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
 from bec_operator.settings import Settings
@@ -55,9 +58,18 @@ _CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop
 
 
 def task_pod(
-    memory: Memory, index: int, task: str, task_uid: str, attempt: int, settings: Settings
+    memory: Memory,
+    index: int,
+    task: str,
+    task_uid: str,
+    attempt: int,
+    settings: Settings,
+    failed: Sequence[Attempt] = (),
 ) -> Object:
-    """Return the pod of attempt `attempt` at the task of the volume at `index`."""
+    """Return the pod of attempt `attempt` at the task of the volume at `index`.
+
+    `failed` are the attempts before it; none of them, and it is as the template has it.
+    """
     assert memory.job.spec is not None
     worker = memory.job.spec.worker
     template = copy.deepcopy(worker.template)
@@ -68,8 +80,10 @@ def task_pod(
             **_CONTAINER_SECURITY,
             **(container.get("securityContext") or {}),
         }
+    container = next(c for c in spec["containers"] if c["name"] == WORKER_CONTAINER)
+    fit(spec, container, failed, memory.job.spec.retry.out_of_memory)
     _set_up_worker(
-        next(c for c in spec["containers"] if c["name"] == WORKER_CONTAINER),
+        container,
         _environment(memory, index, task_uid, attempt, settings),
         memory.output.credentials_secret,
     )

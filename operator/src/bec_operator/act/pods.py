@@ -1,5 +1,7 @@
 """Makes and deletes the pods of attempts."""
 
+import logging
+
 import aiohttp
 
 from bec_operator.act.api_server import STRATEGIC_PATCH, ApiError, Body, core
@@ -13,13 +15,14 @@ from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 
+log = logging.getLogger(__name__)
+
 
 async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
     """Make the pod of an attempt. Its name is the lock: whoever has it is taken in and judged."""
     task = action.task
-    pod = task_pod(memory, task.index, task.name, task.uid, action.attempt, ctx.settings)
     try:
-        made = await ctx.api.request("POST", core(task.namespace, "pods"), pod)
+        made = await _create(ctx, memory, action)
     except ApiError as error:
         if error.reason == "AlreadyExists":
             await _take_in(ctx, memory, action)
@@ -41,6 +44,23 @@ async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
     memory.breaker.note_probe(ctx.clock.now())
     memory.note_begun(task, action.attempt)
     ctx.cache.pods.put(pod_of(made, None, ctx.clock.now()))
+
+
+async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
+    """Send the pod as earlier attempts want it or, if it is refused, as the template has it.
+
+    Some namespaces allow no pod as much memory as `retry.outOfMemory.max` does.
+    """
+    task, path = action.task, core(action.task.namespace, "pods")
+    what = (memory, task.index, task.name, task.uid, action.attempt, ctx.settings)
+    fitted, plain = task_pod(*what, task.failed), task_pod(*what)
+    try:
+        return await ctx.api.request("POST", path, fitted)
+    except ApiError as error:
+        if not error.final or fitted == plain:
+            raise
+        log.warning("%s/%s stays as in the template: %s", task.namespace, task.name, error)
+    return await ctx.api.request("POST", path, plain)
 
 
 async def _take_in(ctx: Context, memory: Memory, action: CreatePod) -> None:

@@ -202,6 +202,27 @@ class OnTimeout(StrEnum):
     FAIL = "Fail"
 
 
+_QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,9})?([KMGTPE]i|[kMGTPE])?$"
+
+
+class OutOfMemory(Resource):
+    """How much more memory an attempt gets after one that was killed for its memory."""
+
+    factor: float = Field(default=1.5, ge=1, le=10, description="Times as much, each time")
+    max: str = Field(
+        default="64Gi",
+        pattern=_QUANTITY,
+        max_length=32,
+        description="Never more than this, unless the template says more",
+        json_schema_extra=validations(
+            rule(
+                "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
+                "give an amount of memory above zero, such as 64Gi",
+            )
+        ),
+    )
+
+
 class Retry(Resource):
     """How often a volume is tried, and how soon again."""
 
@@ -210,6 +231,7 @@ class Retry(Resource):
     on_timeout: OnTimeout = Field(
         default=OnTimeout.RETRY, description="Whether a volume is tried again after a time-out"
     )
+    out_of_memory: OutOfMemory = OutOfMemory()
 
 
 class Timeouts(Resource):

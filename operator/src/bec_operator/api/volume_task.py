@@ -24,6 +24,9 @@ class Attempt(Resource):
     pod: str
     pod_uid: str = ""
     node: str = ""
+    generation: int | None = Field(
+        default=None, description="The Job's generation that its pod was made from"
+    )
     start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     end_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     failure: str = Field(default="", description="The failure class; empty while it runs")

@@ -42,13 +42,18 @@ class Rule:
     capped: bool = False  # and yet does not happen for ever
     at_once: bool = False  # the next attempt does not wait for retry.backoff
     timed_out: bool = False  # retry.onTimeout says whether there is a next one
+    of_node: bool = True  # the node may be why: the next attempt rather goes elsewhere
     meaning: str = ""
 
 
 RULES: dict[FailureClass, Rule] = {
     FailureClass.RETRYABLE: Rule(meaning="the worker ended with an error"),
-    FailureClass.TERMINAL: Rule(final=True, meaning="the worker says that no retry can help"),
-    FailureClass.MARKER_MISSING: Rule(meaning="the worker ended well but left no valid marker"),
+    FailureClass.TERMINAL: Rule(
+        final=True, of_node=False, meaning="the worker says that no retry can help"
+    ),
+    FailureClass.MARKER_MISSING: Rule(
+        of_node=False, meaning="the worker ended well but left no valid marker"
+    ),
     FailureClass.OUT_OF_MEMORY: Rule(meaning="the container was killed for its memory"),
     FailureClass.DISRUPTED: Rule(
         free=True, capped=True, at_once=True, meaning="the pod was taken away"
@@ -64,6 +69,7 @@ RULES: dict[FailureClass, Rule] = {
     FailureClass.MISCONFIGURED: Rule(
         free=True,
         at_once=True,
+        of_node=False,
         meaning="the worker says that the job is set up wrongly: nothing is launched",
     ),
     FailureClass.NODE_LOST: Rule(
@@ -71,7 +77,7 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.IMAGE_PULL: Rule(final=True, meaning="the image could not be had for 5 minutes"),
     FailureClass.CONTAINER_CONFIG: Rule(
-        final=True, meaning="the container could not be made for 5 minutes"
+        final=True, of_node=False, meaning="the container could not be made for 5 minutes"
     ),
     FailureClass.UNSCHEDULABLE: Rule(
         free=True, meaning="no node had room for the pod for timeouts.start"
@@ -80,7 +86,10 @@ RULES: dict[FailureClass, Rule] = {
         timed_out=True, meaning="the worker did not start within timeouts.start"
     ),
     FailureClass.STOPPED: Rule(
-        free=True, at_once=True, meaning="we stopped it: the job was suspended, or is done anew"
+        free=True,
+        at_once=True,
+        of_node=False,
+        meaning="we stopped it: the job was suspended, or is done anew",
     ),
     FailureClass.DEPENDENCY_FAILED: Rule(
         final=True, meaning="a job that it depends on has failed for this volume"

@@ -144,7 +144,12 @@ def _attempt(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> 
         name = pod_name(task.name, number) if task is not None else ""
         return recorded or Attempt(number=number, pod=name)
     return Attempt(
-        number=number, pod=pod.name, pod_uid=pod.uid, node=pod.node, start_time=pod.start_time
+        number=number,
+        pod=pod.name,
+        pod_uid=pod.uid,
+        node=pod.node,
+        generation=int(pod.generation) if pod.generation.isdecimal() else None,
+        start_time=pod.start_time,
     )
 
 
