@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     gate_seconds: float = Field(
         default=60.0, gt=0, description="Seconds between two looks in S3 for what a job waits for"
     )
+    node_lost_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="Seconds after which a node that is not Ready, and on which a pod does not "
+        "end, is lost: the pod is deleted by force",
+    )
     s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL_S3")
     s3_region: str | None = Field(default=None, validation_alias="AWS_REGION")
 

@@ -1,7 +1,7 @@
 """The cache: older states and older lists never win over newer ones."""
 
 from bec_operator.act.cache import Cache, Key
-from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.seen import PodSeen, TaskSeen
 
 
 def _pod(name: str, version: int, uid: str = "", namespace: str = "ns") -> PodSeen:
@@ -74,3 +74,17 @@ def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
     cache.pods.put(_pod("a", 1, namespace="other"))
     cache.pods.replace_all("ns", [], version=7)
     assert cache.pods.get("other", "a") is not None
+
+
+def test_a_pod_that_went_is_kept_as_it_was_until_its_task_goes() -> None:
+    cache, _ = _cache()
+    cache.pods.put(_pod("of-nobody", 1))
+    cache.pods.remove("ns", "of-nobody", "uid-of-nobody")
+    assert cache.parted == {}
+    cache.tasks.put(TaskSeen("ns", "task", "owner", 1, "ocr", "job-uid", 0))
+    for version, name in enumerate(("task-1", "task-2"), 1):
+        cache.pods.put(_pod(name, version))
+        cache.pods.remove("ns", name, f"uid-{name}")
+    assert cache.parted == {"owner": _pod("task-2", 2)}
+    cache.tasks.remove("ns", "task", "owner")
+    assert cache.parted == {}

@@ -113,7 +113,7 @@ def test_the_last_three_nodes_of_failures_are_avoided() -> None:
 
 def test_it_is_a_wish_with_the_templates_own_beside_it() -> None:
     own = {"weight": 1, "preference": {"matchExpressions": []}}
-    required = {"nodeSelectorTerms": []}
+    required: dict[str, Any] = {"nodeSelectorTerms": []}
     needed = "requiredDuringSchedulingIgnoredDuringExecution"
     template = {"podAffinity": {"x": 1}, "nodeAffinity": {needed: required, KIND: [own]}}
     spec: dict[str, Any] = {"affinity": template}

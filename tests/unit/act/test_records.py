@@ -35,6 +35,11 @@ def _seen(phase: str, *containers: dict[str, Any], **more: Any) -> PodSeen:
     return pod_of(_raw({"phase": phase, "containerStatuses": [*containers], **more}), None, NOW)
 
 
+def _disruption(reason: str, message: str = "") -> dict[str, Any]:
+    target = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
+    return {"conditions": [target]}
+
+
 def test_a_pod_that_waits_says_why() -> None:
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
     pod = _seen("Pending", _worker(waiting))
@@ -70,6 +75,30 @@ def test_a_pod_that_failed_before_its_worker_began_has_no_exit_code() -> None:
 def test_a_disruption_target_is_disrupted(status: str, *, disrupted: bool) -> None:
     pod = _seen("Running", conditions=[{"type": "DisruptionTarget", "status": status}])
     assert pod.disrupted is disrupted
+
+
+@pytest.mark.parametrize(
+    ("status", "lost"),
+    [
+        ({"reason": "NodeLost", "message": "its node is silent"}, "its node is silent"),
+        ({"reason": "NodeLost"}, "NodeLost"),
+        ({"reason": "Evicted"}, ""),
+        (_disruption("DeletionByPodGC", "node no longer exists"), "node no longer exists"),
+        (_disruption("DeletionByTaintManager"), "DeletionByTaintManager"),
+        (_disruption("EvictionByEvictionAPI", "evicted"), ""),
+    ],
+)
+def test_a_lost_node_is_told_from_other_disruptions(status: dict[str, Any], lost: str) -> None:
+    """`argo-workflows#9880`."""
+    pod = _seen("Failed", **status)
+    assert pod.disrupted
+    assert pod.node_lost == lost
+
+
+def test_the_end_of_a_grace_is_known() -> None:
+    raw = _raw({"phase": "Running"}, deletionTimestamp="1970-01-01T00:16:40Z")
+    assert pod_of(raw, None, NOW).grace_ends == NOW
+    assert pod_of(_raw({}), None, NOW).grace_ends is None
 
 
 def test_moments_that_were_seen_before_are_kept() -> None:

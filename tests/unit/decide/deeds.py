@@ -14,7 +14,7 @@ from tests.unit.decide.calling import CLASSES, KINDS, callers, request
 from tests.unit.decide.guard import FOREIGN_TOTAL
 from tests.unit.decide.process import JOB, WATCHED
 from tests.unit.decide.stage import Stage
-from tests.unit.decide.world import GOOD_MARKER
+from tests.unit.decide.world import GOOD_MARKER, NODES, Life
 
 T = TypeVar("T")
 
@@ -164,16 +164,19 @@ def second_starts(stage: Stage, _: Draw) -> None:
 # --- pods and workers
 
 
-@deed(4, lambda stage: stage.lives(begun=False, ended=False))
+def _waiting(stage: Stage) -> list[Life]:
+    return stage.lives(begun=False, ended=False)
+
+
+@deed(4, lambda stage: len(stage.world.down) < len(NODES) and _waiting(stage))
 def pods_start(stage: Stage, draw: Draw) -> None:
-    lives = stage.lives(begun=False, ended=False)
-    for life in lives[: draw(st.integers(1, 4))]:
+    for life in _waiting(stage)[: draw(st.integers(1, 4))]:
         stage.world.start(life)
 
 
-@deed(5, lambda stage: stage.lives(begun=True, ended=False))
+@deed(5, lambda stage: stage.reached(ended=False))
 def worker_ends(stage: Stage, draw: Draw) -> None:
-    life = _one_of(draw, stage.lives(begun=True, ended=False))
+    life = _one_of(draw, stage.reached(ended=False))
     stage.write(life.index, draw(st.sampled_from(MARKERS)))
     stage.world.end_worker(life, *draw(st.sampled_from(ENDS)))
 
@@ -209,9 +212,9 @@ def worker_writes(stage: Stage, draw: Draw) -> None:
     stage.write(_one_of(draw, _writers(stage)), draw(st.sampled_from(MARKERS)))
 
 
-@deed(2, lambda stage: any(not life.over for life in stage.lives(begun=True, ended=True)))
+@deed(2, lambda stage: any(not life.over for life in stage.reached(ended=True)))
 def rest_of_pod_ends(stage: Stage, draw: Draw) -> None:
-    lives = stage.lives(begun=True, ended=True)
+    lives = stage.reached(ended=True)
     stage.world.end_sidecar(_one_of(draw, [life for life in lives if not life.over]))
 
 
@@ -221,9 +224,19 @@ def pod_is_deleted(stage: Stage, draw: Draw) -> None:
     stage.world.delete("pods", _one_of(draw, stage.world.pods()).name)
 
 
-@deed(1, lambda stage: stage.lives(begun=True, ended=False))
+@deed(1, lambda stage: stage.reached(ended=False))
 def pod_is_evicted(stage: Stage, draw: Draw) -> None:
-    stage.world.evict(_one_of(draw, stage.lives(begun=True, ended=False)))
+    stage.world.evict(_one_of(draw, stage.reached(ended=False)))
+
+
+@deed(1, lambda stage: not stage.world.down)
+def node_is_lost(stage: Stage, draw: Draw) -> None:
+    stage.world.lose_node(draw(st.sampled_from(NODES)), gone=draw(st.booleans()))
+
+
+@deed(1, lambda stage: stage.world.down)
+def node_is_back(stage: Stage, draw: Draw) -> None:
+    stage.world.bring_back(draw(st.sampled_from(sorted(stage.world.down))))
 
 
 @deed(2, lambda stage: stage.world.pods())
@@ -251,7 +264,7 @@ def all_is_in_order(stage: Stage, _: Draw) -> None:
 
 @deed(3, lambda _: True)
 def time_passes(stage: Stage, draw: Draw) -> None:
-    stage.world.tick(draw(st.sampled_from([0.5, 1.0, 3.0, 6.0, 31.0, 61.0])))
+    stage.world.tick(draw(st.sampled_from([0.5, 1.0, 3.0, 6.0, 31.0, 61.0, 301.0])))
 
 
 @deed(1, lambda stage: len(stage.operators) == 1)

@@ -83,12 +83,12 @@ class Objects:
         meta = {**found["metadata"], "generation": generation}
         return self._store(plural, "MODIFIED", {**merge(found, {"spec": spec}), "metadata": meta})
 
-    def delete(self, plural: str, name: str, uid: str = "") -> Object:
-        """Delete an object; a pod that runs on a node takes its grace."""
+    def delete(self, plural: str, name: str, uid: str = "", *, force: bool = False) -> Object:
+        """Delete an object; a pod that runs on a node takes its grace, but for `force`."""
         found = self._found(plural, name)
         if uid not in {"", found["metadata"]["uid"]}:
             raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
-        if plural == "pods" and found["spec"].get("nodeName") and _runs(found):
+        if plural == "pods" and found["spec"].get("nodeName") and _runs(found) and not force:
             return self.mark_deleting(name)
         return self.remove(plural, name)
 
@@ -138,7 +138,9 @@ class Objects:
         if plural == "events" or "dryRun" in query:
             return body or {}
         if method == "DELETE":
-            gone = self.delete(plural, name, (body or {}).get("preconditions", {}).get("uid", ""))
+            options = body or {}
+            uid = options.get("preconditions", {}).get("uid", "")
+            gone = self.delete(plural, name, uid, force=options.get("gracePeriodSeconds") == 0)
             return gone if plural == "pods" else {"kind": "Status"}
         assert body is not None
         if method == "POST":

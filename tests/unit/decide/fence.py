@@ -162,6 +162,8 @@ class Fence:
 
     def has_earned(self, life: Life, failure: FailureClass, *, alone: bool) -> bool:
         """Whether an attempt was as long silent, stuck or at work as its Job allows."""
+        if failure is FailureClass.NODE_LOST:
+            return self._world.is_lost(life)
         _, heartbeat, progress, task = self._world.plan.timeouts
         if failure is FailureClass.STOPPED:
             return self._world.stopped

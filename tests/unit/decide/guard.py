@@ -96,7 +96,7 @@ class Guard:
         world.tick()
         plural, name = address(path)
         if method == "GET":
-            if path.endswith("/log") and world.kubelet_away:
+            if path.endswith("/log") and self._no_log(name):
                 raise ApiError(500, "InternalError", "the kubelet does not answer")
             self._note_look(plural, name)
             return world.objects.answer(method, path, body, query)
@@ -105,13 +105,21 @@ class Guard:
             self._admit_pod()
         before = world.objects.get(plural, name)
         if method == "DELETE" and before is not None and uid(before) == wanted_uid(body):
-            world.note_deletion(plural, name)
+            force = (body or {}).get("gracePeriodSeconds") == 0
+            if force:
+                self._check_force(before)
+            world.note_deletion(plural, name, force=force)
             self._check_deletion(plural, before)
         answer = world.objects.answer(method, path, body, query)
         if "dryRun" not in query:
             self.writes.append(f"{method} {path}")
             self._check_write(method, plural, before, world.objects.get(plural, name))
         return answer
+
+    def _no_log(self, name: str) -> bool:
+        """Whether the log of a pod cannot be had."""
+        lives = [life for life in self._world.pods() if life.name == name]
+        return self._world.kubelet_away or any(life.node in self._world.down for life in lives)
 
     def _note_look(self, plural: str, name: str) -> None:
         """Take down that somebody saw for himself that a pod is not there."""
@@ -197,6 +205,11 @@ class Guard:
         assert self.stored(index) is Outcome.WAITING, f"a task for volume {index}, which is settled"
         active = self.active()
         assert active <= world.plan.parallelism, f"rule 7: {active} tasks are active"
+
+    def last_failure(self, index: int) -> str:
+        """Return how the last attempt at a volume failed, as its task says."""
+        (task,) = (t for t in self._world.all("volumetasks") if t["spec"]["index"] == index)
+        return failures(task)[-1].label
 
     def active(self) -> int:
         """Return how many tasks take a slot of the window: all but those that wait for a retry."""
@@ -306,9 +319,11 @@ class Guard:
         }
         if verdicts:
             assert failure in verdicts, f"rule 3: {failure.label}, but {verdicts} was the verdict"
-        elif failure is FailureClass.DISRUPTED:
+        elif failure in {FailureClass.DISRUPTED, FailureClass.NODE_LOST}:
             taken = all(life.taken_away or there.get(life.uid, True) for life in lives)
             assert taken, f"rule 6: {lives} were not taken away"
+            lost = failure is FailureClass.NODE_LOST
+            assert not lost or any(life.cut_off for life in lives), f"rule 6: {lives} had a node"
         else:
             true = set().union(*(_possible(life) for life in lives))
             assert failure in true, f"rule 3: {failure.label} did not happen, but {true}"
@@ -383,6 +398,10 @@ class Guard:
                 assert self.reported(index)
         done_before = len(self._world.plan.done_before)
         assert done_before <= status.counts.already_done <= status.counts.succeeded
+
+    def _check_force(self, found: Object) -> None:
+        life = self._world.lives[uid(found)]
+        assert self._world.is_lost(life), f"rule 2: {life.name} goes by force, its node is well"
 
     def _check_deletion(self, plural: str, found: Object) -> None:
         ended = self.status().terminal

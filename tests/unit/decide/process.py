@@ -121,6 +121,9 @@ class Process:
     def _take_in(self, change: Change) -> None:
         cache, found = self.ctx.cache, change.object
         meta: Any = found["metadata"]
+        if change.plural == "pods":
+            before = cache.pods.get(NAMESPACE, meta["name"])
+            cache.pods.put(pod_of(found, before, self.ctx.clock.now()))
         if change.type == "DELETED":
             records: Any = {"jobs": cache.jobs, "volumetasks": cache.tasks, "pods": cache.pods}
             records[change.plural].remove(NAMESPACE, meta["name"], meta["uid"])
@@ -128,9 +131,6 @@ class Process:
             cache.jobs.put(job_of(found))
         elif change.plural == "volumetasks":
             cache.tasks.put(task_of(found))
-        else:
-            before = cache.pods.get(NAMESPACE, meta["name"])
-            cache.pods.put(pod_of(found, before, self.ctx.clock.now()))
 
     def look(self) -> None:
         """Make one pass over the job, and begin what it decides."""

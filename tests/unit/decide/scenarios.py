@@ -147,6 +147,42 @@ def one_operator_makes_what_another_calls_gone(stage: Stage) -> None:
         stage.look(late)
 
 
+@scenario()
+def node_is_lost_and_its_zombie_comes_back(stage: Stage) -> None:
+    teller = until_it_calls(stage)
+    stage.world.lose_node(teller.life.node)
+    stage.let_pass([20.0] * 21)
+    assert teller.life.zombie, "its pod is still there"
+    second = until_it_runs(stage)
+    for about in (teller.life, second):
+        stage.call(the_operator(stage), teller, failed(teller, "Terminal", about))
+        stage.let_pass([1.0])
+    stage.world.bring_back(teller.life.node)
+    stage.let_pass([1.0] * 4)
+    assert second.busy
+
+
+@scenario()
+def node_is_away_for_a_moment(stage: Stage) -> None:
+    life = until_it_runs(stage)
+    stage.world.lose_node(life.node)
+    stage.let_pass([20.0] * 13)
+    stage.world.bring_back(life.node)
+    stage.let_pass([20.0] * 13)
+    stage.world.remove_pod(life)
+    stage.let_pass([1.0] * 4)
+
+
+@scenario(timeouts=SHORT)
+def worker_is_silent_since_its_node_is_lost(stage: Stage) -> None:
+    teller = until_it_calls(stage)
+    stage.let_pass([1.0] * 50)
+    assert teller.life.verdict is not None
+    stage.world.lose_node(teller.life.node, gone=True)
+    stage.let_pass([20.0] * 10)
+    assert stage.guard.last_failure(0) == "NodeLost"
+
+
 # --- rule 3: a stale attempt can fail nothing
 
 

@@ -12,7 +12,7 @@ from tests.unit.decide.world import GOOD_MARKER, Life, Plan, World
 # Seconds between the looks until an operator has nothing left to do, and from then on.
 # All short time-outs are over by then, and all that workers have told is written down.
 SETTLING = [0.1] * 4 + [1.0] * 6 + [3.0] * 5 + [6.0] * 3 + [31.0, 1.0, 3.0, 3.0, 61.0, 3.0, 301.0]
-SETTLING += [3.0] * 3
+SETTLING += [3.0] * 9
 RESTING = [1.0, 5.0, 60.0, 61.0, 300.0, 600.0, 1000.0, 1500.0]
 ROUNDS = 200  # more than the longest plan needs
 
@@ -100,6 +100,11 @@ class Stage:
             if life.begun is begun and (life.worker_end is not None) is ended
         ]
 
+    def reached(self, *, ended: bool) -> list[Life]:
+        """Return the pods that have begun and whose nodes are heard of, by whether they ended."""
+        lives = self.lives(begun=True, ended=ended)
+        return [life for life in lives if life.node not in self.world.down]
+
     def write(self, index: int, marker: bytes | None) -> None:
         """Let somebody write a marker; a valid one stays as it is."""
         if marker is not None and not self.world.has_marker(index):
@@ -142,6 +147,8 @@ class Stage:
         world = self.world
         world.store.trouble, world.quota_full, world.template_refused = None, False, False
         world.kubelet_away = False
+        for node in list(world.down):
+            world.bring_back(node)
         if self.guard.misconfigured:
             world.correct_job()
         if world.suspended:

@@ -52,6 +52,11 @@ def _pod(**seen: Any) -> PodSeen:
         ({"exit_code": 143, "deleting": True}, FailureClass.DISRUPTED, "taken away: deleted"),
         ({"exit_code": 0, "deleting": True}, FailureClass.DISRUPTED, "taken away"),
         ({"disrupted": True, "reason": "Evicted"}, FailureClass.DISRUPTED, "Evicted"),
+        (
+            {"disrupted": True, "node": "n1", "node_lost": "node no longer exists"},
+            FailureClass.NODE_LOST,
+            "the node n1 is lost: node no longer exists",
+        ),
         ({"exit_code": None}, FailureClass.DISRUPTED, "lost its node"),
     ],
 )
@@ -63,6 +68,16 @@ def test_classes(seen: dict[str, Any], failure: FailureClass, said: str) -> None
 
 def test_a_pod_that_is_gone_was_taken_away() -> None:
     assert classify(Ending(None, ABSENT))[0] is FailureClass.DISRUPTED
+
+
+def test_a_pod_that_is_gone_was_what_it_last_said() -> None:
+    gone = _pod(disrupted=True, node="n1", node_lost="node no longer exists")
+    assert classify(Ending(None, ABSENT, gone=gone)) == (
+        FailureClass.NODE_LOST,
+        "the node n1 is lost: node no longer exists",
+    )
+    quiet = classify(Ending(None, ABSENT, gone=_pod(deleting=True)))
+    assert quiet == (FailureClass.DISRUPTED, "the pod is gone, and it left no marker")
 
 
 def test_a_marker_that_is_not_valid_is_told() -> None:

@@ -19,7 +19,7 @@ from bec_operator.act.manifest import ledger_object
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide import job, running, status, task
+from bec_operator.decide import job, lost, running, status, task
 from bec_operator.decide.actions import Action, Settle
 from bec_operator.decide.conditions import conditions
 from bec_operator.decide.failures import RULES, Budget, FailureClass, Rule, is_final
@@ -161,6 +161,15 @@ def _gone_without_a_last_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("bec_operator.act.tasks.find_pod", nothing)
 
 
+def _every_node_lost(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lost, "is_lost", lambda *_: True)
+
+
+def _lost_nodes_awaited(patch: pytest.MonkeyPatch) -> None:
+    """A pod is gone when its object is, however long its node is away."""
+    patch.setattr(job, "release_pods", lambda *_: ())
+
+
 def _claims_believed(patch: pytest.MonkeyPatch) -> None:
     """Whatever task and attempt a report is about, it is that of the pod."""
     patch.setattr(Caller, "check", lambda *_: None)
@@ -268,6 +277,8 @@ MUTATIONS: list[tuple[Patch, Play, str]] = [
     (_done_believed, scenarios.worker_says_done_and_is_not, "rule 1"),
     (_old_pod_not_awaited, scenarios.task_is_made_anew_beside_an_old_pod, "rule 2"),
     (_gone_without_a_last_look, scenarios.one_operator_makes_what_another_calls_gone, "rule 2"),
+    (_every_node_lost, scenarios.node_is_away_for_a_moment, "rule 3"),
+    (_lost_nodes_awaited, scenarios.node_is_lost_and_its_zombie_comes_back, "still there"),
     (_claims_believed, scenarios.report_is_about_another_attempt, "rule 3"),
     (_ended_attempts_believed, scenarios.report_comes_after_the_next_attempt_began, "rule 3"),
     (_sessions_believed, scenarios.report_is_of_a_process_that_was_replaced, "rule 3"),

@@ -34,6 +34,7 @@ def _view(after: float, worker: WorkerSeen | None = None, **seen: Any) -> TaskVi
     base = {
         "task": TASK,
         "pods": {POD.name: POD},
+        "parted": None,
         "reading": None,
         "blocked": None,
         "lost": None,

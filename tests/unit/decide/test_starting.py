@@ -22,6 +22,7 @@ def _view(after: float, start: str) -> TaskView:
     return TaskView(
         task=TaskSeen("ns", "t", "task", 1, "j", "job", 0),
         pods={},
+        parted=None,
         reading=None,
         blocked=None,
         lost=None,

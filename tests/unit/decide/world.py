@@ -22,6 +22,8 @@ PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 # Seconds of the time-outs start, heartbeat, progress and task.
 LONG = (100_000, 100_000, 200_000, 300_000)
 SHORT = (100_000, 40, 90, 300)
+NODES = ("node-1", "node-2")
+NODE_LOST = 300.0  # seconds after which the operator calls a node lost
 
 # What a template may ask for that no worker gets: a token for the API server itself.
 GREEDY: Object = {
@@ -87,6 +89,9 @@ class Life:
     over: bool = False  # nothing of it runs any more
     failure: FailureClass | None = None
     taken_away: bool = False
+    node: str = ""
+    cut_off: bool = False  # its node was lost under it, and
+    cut_off_long: bool = False  # for so long that it counts as lost
     zombie: bool = False  # its object is gone, and it runs on
     parameters: Object = field(default_factory=dict)  # that its worker is given
     began: float = 0.0
@@ -126,6 +131,7 @@ class World:
     kubelet_away: bool = False  # no log can be had
     template_refused: bool = False
     stopped: bool = False  # somebody has asked for the tasks that run to be stopped
+    down: dict[str, float] = field(default_factory=dict)  # nodes that are lost, and since when
 
     def __post_init__(self) -> None:
         self.objects = Objects(self.clock.now)
@@ -133,6 +139,8 @@ class World:
         self.index = {task_name(JOB, volume): n for n, volume in enumerate(self.volumes)}
         for index in self.plan.done_before:
             self.write_marker(index, GOOD_MARKER)
+        for node in NODES:
+            self.objects.create("nodes", _node(node, "True", self.clock.now()))
         self.apply_job()
 
     # --- the user
@@ -230,15 +238,16 @@ class World:
         self.note_deletion(plural, name)
         self.objects.delete(plural, name)
 
-    def note_deletion(self, plural: str, name: str) -> None:
-        """Take down what a deletion means for a pod."""
+    def note_deletion(self, plural: str, name: str, *, force: bool = False) -> None:
+        """Take down what a deletion means for a pod; by `force` its worker may run on."""
         found = self.objects.get(plural, name)
         if plural != "pods" or found is None:
             return
         life = self.lives[found["metadata"]["uid"]]
         if life.worker_end is None:
             life.taken_away = True
-        if not found["spec"].get("nodeName"):
+            life.zombie = force
+        if force or not found["spec"].get("nodeName"):
             self._end(life)
 
     # --- the kubelet, and what workers do
@@ -279,9 +288,10 @@ class World:
     def start(self, life: Life) -> None:
         """Let a pod get a node, and its worker run."""
         life.begun, life.began = True, self.clock.now()
+        life.node = next(node for node in NODES if node not in self.down)
         pod = self.objects.get("pods", life.name)
         assert pod is not None
-        spec = {**pod["spec"], "nodeName": "node-1"}
+        spec = {**pod["spec"], "nodeName": life.node}
         status = {"phase": "Running", "containerStatuses": [_worker({"running": {}})]}
         self._change(life, {"spec": spec, "status": status})
 
@@ -318,6 +328,39 @@ class World:
         self._end(life)
         self.tick()
         self.objects.remove("pods", life.name)
+
+    def lose_node(self, node: str, *, gone: bool = False) -> None:
+        """Let nobody hear of a node, and the cluster ask for the end of its pods."""
+        self.tick()
+        self.down[node] = self.clock.now()
+        if gone:
+            self.objects.remove("nodes", node)
+        else:
+            self.objects.patch("nodes", node, _node(node, "Unknown", self.clock.now()))
+        target = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+        for life in self.pods():
+            if life.node == node and not life.over:
+                life.cut_off, life.cut_off_long = True, gone
+                self._change(life, {"status": {"conditions": [target]}})
+                self.delete("pods", life.name)
+
+    def bring_back(self, node: str) -> None:
+        """Let a node be heard of again; it ends what should not run on it."""
+        self.tick()
+        for life in self.lives.values():
+            if life.node == node:
+                life.cut_off_long = life.cut_off_long or self.is_lost(life)
+                life.zombie = False
+        del self.down[node]
+        if self.objects.get("nodes", node) is None:
+            self.objects.create("nodes", _node(node, "True", self.clock.now()))
+        else:
+            self.objects.patch("nodes", node, _node(node, "True", self.clock.now()))
+
+    def is_lost(self, life: Life) -> bool:
+        """Whether the node of a pod was lost under it for as long as a look has to show."""
+        since = self.down.get(life.node, self.clock.now())
+        return life.cut_off and (life.cut_off_long or self.clock.now() - since >= NODE_LOST - 1)
 
     def write_marker(self, index: int, body: bytes) -> None:
         """Put a marker, whole or truncated."""
@@ -359,6 +402,11 @@ class World:
 
 def _ours(pod: Object) -> bool:
     return JOB_LABEL in pod["metadata"].get("labels", {})
+
+
+def _node(name: str, ready: str, since: float) -> Object:
+    condition = {"type": "Ready", "status": ready, "lastTransitionTime": iso(since)}
+    return {"metadata": {"name": name}, "status": {"conditions": [condition]}}
 
 
 def _worker(state: Object) -> Object:

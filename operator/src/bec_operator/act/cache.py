@@ -160,5 +160,15 @@ class Cache:
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self.workers = Workers(changed)
         self.jobs: Records[JobSeen] = Records(lambda job: job.name, changed)
-        self.tasks: Records[TaskSeen] = Records(lambda task: task.job, changed, self.workers.forget)
-        self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed)
+        self.tasks: Records[TaskSeen] = Records(lambda task: task.job, changed, self._forget)
+        self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed, self._part)
+        self.parted: dict[str, PodSeen] = {}  # task uid → its pod that went last, as it was then
+
+    def _part(self, pod: PodSeen) -> None:
+        task = self.tasks.get(pod.namespace, pod.task)
+        if task is not None and task.uid == pod.owner_uid:
+            self.parted[task.uid] = pod
+
+    def _forget(self, task: TaskSeen) -> None:
+        self.workers.forget(task)
+        self.parted.pop(task.uid, None)

@@ -111,7 +111,9 @@ async def find_pod(ctx: Context, task: TaskSeen, attempt: int) -> bool:
 async def delete_pod(ctx: Context, action: DeletePod) -> None:
     """Delete a pod; one that has ended is gone at once, another takes its grace."""
     pod = action.pod
-    body = {"preconditions": {"uid": pod.uid}}
+    body: Body = {"preconditions": {"uid": pod.uid}}
+    if action.force:
+        body["gracePeriodSeconds"] = 0
     try:
         answer = await ctx.api.request("DELETE", core(pod.namespace, "pods", pod.name), body)
     except ApiError as error:
@@ -128,7 +130,7 @@ async def delete_pod(ctx: Context, action: DeletePod) -> None:
 async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
     """End an attempt: say on its pod why, so that a restart does not forget it, and delete it."""
     pod, verdict = action.pod, action.verdict
-    if pod.stopped is None:
+    if pod.stopped != verdict:
         condition = {
             "type": STOPPED_CONDITION,
             "status": "True",
@@ -140,7 +142,7 @@ async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
     task = ctx.cache.tasks.get(pod.namespace, pod.task)
     if task is not None and task.uid == pod.owner_uid:  # the pod may go before a pass sees it
         memory.notes_of(task).verdict = (int(pod.name.rpartition("-")[2]), verdict)
-    await delete_pod(ctx, DeletePod(pod))
+    await delete_pod(ctx, DeletePod(pod, action.force))
 
 
 async def record_heartbeat(ctx: Context, memory: Memory, action: RecordHeartbeat) -> None:

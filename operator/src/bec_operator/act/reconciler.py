@@ -20,10 +20,12 @@ from bec_operator.act.job_status import write_status
 from bec_operator.act.ledger import save_ledger
 from bec_operator.act.manifest import load_manifest
 from bec_operator.act.markers import read_marker
+from bec_operator.act.nodes import check_node
 from bec_operator.act.pods import create_pod, delete_pod, record_heartbeat, stop_pod
 from bec_operator.act.tasks import create_task, delete_task, record_task
 from bec_operator.decide.actions import (
     Action,
+    CheckNode,
     CheckStorage,
     CheckTemplate,
     CreatePod,
@@ -77,6 +79,7 @@ _DOINGS: dict[type[Action], Doing] = {
     RecordTask: record_task,
     RecordHeartbeat: record_heartbeat,
     StopPod: stop_pod,
+    CheckNode: check_node,
     KeepLog: keep_log,
     SaveLedger: lambda ctx, memory, _: save_ledger(ctx, memory),
     DeletePod: lambda ctx, _, action: delete_pod(ctx, action),
@@ -214,6 +217,8 @@ class Reconciler:
             pods,
             now,
             record_every=2 * ctx.settings.heartbeat_seconds,
+            node_lost=ctx.settings.node_lost_seconds,
+            parted=ctx.cache.parted,
             standings=standings,
             allowed=allowance(demands, key, ctx.settings.max_pods),
         )

@@ -25,6 +25,8 @@ from bec_ops.protocol import TerminationMessage
 Object = dict[str, Any]
 MESSAGE_LIMIT = 1024
 _UNSCHEDULABLE = ("False", "Unschedulable")
+_NODE_LOST = "NodeLost"
+_LOST_BY = {"DeletionByTaintManager", "DeletionByPodGC"}  # who ends pods of lost nodes
 
 
 def job_of(raw: Object) -> JobSeen:
@@ -103,7 +105,9 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         phase=status.get("phase", "Pending"),
         node=raw.get("spec", {}).get("nodeName", ""),
         deleting="deletionTimestamp" in meta,
+        grace_ends=epoch(meta["deletionTimestamp"]) if "deletionTimestamp" in meta else None,
         disrupted=_is_disrupted(status),
+        node_lost=_node_lost(status),
         reason=status.get("reason", ""),
         message=status.get("message", "")[:MESSAGE_LIMIT],
         unschedulable=_unschedulable(status),
@@ -139,10 +143,23 @@ def _owner(meta: Object) -> str:
 
 
 def _is_disrupted(status: Object) -> bool:
-    return status.get("reason") in {"Evicted", "Preempting", "NodeLost", "Shutdown"} or any(
-        condition["type"] == "DisruptionTarget" and condition["status"] == "True"
-        for condition in status.get("conditions") or []
-    )
+    evicted = status.get("reason") in {"Evicted", "Preempting", _NODE_LOST, "Shutdown"}
+    return evicted or _disruption(status) is not None
+
+
+def _node_lost(status: Object) -> str:
+    """Return why Kubernetes has ended a pod for its node; empty if it has not."""
+    if status.get("reason") == _NODE_LOST:
+        return str(status.get("message") or _NODE_LOST)
+    target = _disruption(status)
+    if target is None or target.get("reason") not in _LOST_BY:
+        return ""
+    return str(target.get("message") or target["reason"])
+
+
+def _disruption(status: Object) -> Object | None:
+    condition = _condition(status, "DisruptionTarget")
+    return condition if condition is not None and condition["status"] == "True" else None
 
 
 def _condition(status: Object, kind: str) -> Object | None:

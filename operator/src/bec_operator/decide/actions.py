@@ -138,10 +138,21 @@ class SaveLedger(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckNode(Action):
+    """See whether the node of a pod that does not end is lost."""
+
+    node: str
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.node,)
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePod(Action):
-    """Delete a pod of ours that nobody needs any more."""
+    """Delete a pod of ours that nobody needs any more; by force without a word of its kubelet."""
 
     pod: PodSeen
+    force: bool = False
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.pod.uid,)
@@ -149,10 +160,11 @@ class DeletePod(Action):
 
 @dataclass(frozen=True, slots=True)
 class StopPod(Action):
-    """End an attempt: write on its pod why, then delete it."""
+    """End an attempt: write on its pod why, then delete it, perhaps by force."""
 
     pod: PodSeen
     verdict: Verdict
+    force: bool = False
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.pod.uid,)

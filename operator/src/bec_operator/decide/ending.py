@@ -13,7 +13,8 @@ CANNOT_RUN = {"StartError", "ContainerCannotRun"}  # the runtime's words: no suc
 class Ending:
     """All that is known of the end of an attempt.
 
-    `pod` is None if it is gone, `worker` if it never called, `verdict` if we did not end it.
+    `pod` is None if it is gone; `gone` is it then as it was last, if we saw it. `worker` is None
+    if it never called, `verdict` if we did not end it.
     `reading` is a look at the marker from after the end, and did not show a valid one.
     """
 
@@ -21,6 +22,7 @@ class Ending:
     reading: MarkerSeen
     worker: WorkerSeen | None = None
     verdict: Verdict | None = None
+    gone: PodSeen | None = None
 
 
 def classify(ending: Ending) -> tuple[FailureClass, str]:
@@ -29,10 +31,9 @@ def classify(ending: Ending) -> tuple[FailureClass, str]:
     if ending.verdict is not None:
         return ending.verdict.failure, ending.verdict.message
     if pod is None:
-        return _of_gone(ending.worker)
+        return _of_gone(ending.worker, ending.gone)
     if pod.disrupted or pod.deleting or pod.exit_code is None:
-        why = pod.reason or ("deleted" if pod.deleting else "lost its node")
-        return FailureClass.DISRUPTED, _sentence(f"the pod was taken away: {why}", pod.message)
+        return _of_taken_away(pod)
     return _of_exit(pod, pod.exit_code, ending.reading)
 
 
@@ -54,11 +55,20 @@ def _of_exit(pod: PodSeen, exit_code: int, reading: MarkerSeen) -> tuple[Failure
     return failure, said
 
 
-def _of_gone(worker: WorkerSeen | None) -> tuple[FailureClass, str]:
-    """Judge by the worker's last word, where it had one: of the pod itself nothing is left."""
+def _of_taken_away(pod: PodSeen) -> tuple[FailureClass, str]:
+    if pod.node_lost:
+        return FailureClass.NODE_LOST, f"the node {pod.node} is lost: {pod.node_lost}"
+    why = pod.reason or ("deleted" if pod.deleting else "lost its node")
+    return FailureClass.DISRUPTED, _sentence(f"the pod was taken away: {why}", pod.message)
+
+
+def _of_gone(worker: WorkerSeen | None, pod: PodSeen | None) -> tuple[FailureClass, str]:
+    """Judge by the worker's last word, where it had one, or by what was last seen of its pod."""
     report = worker.report if worker is not None else None
     if report is not None and report.failure is not None:
         return report.failure, report.message
+    if pod is not None and pod.disrupted:
+        return _of_taken_away(pod)
     return FailureClass.DISRUPTED, "the pod is gone, and it left no marker"
 
 

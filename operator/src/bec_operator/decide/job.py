@@ -26,6 +26,7 @@ from bec_operator.decide.actions import (
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Ledger, Outcome
+from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory, Notes
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen, Verdict
 from bec_operator.decide.status import is_hopeless, job_status, worth_writing
@@ -61,6 +62,8 @@ class Seen:
     record_every: float = 60.0  # seconds between two heartbeats that are written on a pod
     standings: Standings = field(default_factory=Standings)
     allowed: int = 10_000  # pods that the job may have beside the other jobs
+    node_lost: float = 300.0  # seconds after which a node that is not Ready is lost
+    parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last
 
 
 def decide(seen: Seen) -> list[Action]:
@@ -145,6 +148,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
             settled.append(view)
     yield from _settled(seen, spec, settled)
     yield from _new_tasks(memory, next_up.tasks, seen.now)
+    yield from release_pods(seen.pods, memory.nodes, seen.node_lost, seen.now)
     if may_read and memory.facts.sweep is not None:
         free = READS_AT_ONCE - memory.frontier.count(Look.READING)
         for index in memory.frontier.first(Look.UNCHECKED, free):
@@ -178,6 +182,7 @@ def _views(seen: Seen, spec: JobSpec, may_launch: Set[str]) -> Iterator[TaskView
         yield TaskView(
             task=task,
             pods=seen.pods,
+            parted=seen.parted.get(task.uid),
             reading=memory.readings.get(index),
             blocked=memory.blocked.get(index),
             lost=memory.lost.get(task.uid),

@@ -18,6 +18,7 @@ from bec_operator.decide.seen import (
     Facts,
     MarkerSeen,
     MarkerState,
+    NodeSeen,
     PodSeen,
     TaskSeen,
     Verdict,
@@ -94,6 +95,7 @@ class Memory:
     lost: dict[str, float] = field(default_factory=dict)  # task uid → when its pod was missed
     born: set[str] = field(default_factory=set)  # uids of the tasks that this process made
     blocked: dict[int, Fact] = field(default_factory=dict)  # volumes whose names are taken
+    nodes: dict[str, NodeSeen] = field(default_factory=dict)  # of pods that do not end
     notes: dict[str, Notes] = field(default_factory=dict)  # task uid → of its attempt
     throughput: Throughput = field(default_factory=Throughput)
     breaker: Breaker = field(default_factory=Breaker)

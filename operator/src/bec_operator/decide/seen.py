@@ -32,7 +32,9 @@ class PodSeen:
     phase: str = "Pending"
     node: str = ""
     deleting: bool = False
+    grace_ends: float | None = None  # until when it may take to end, if it is deleting
     disrupted: bool = False  # evicted, preempted, or its node is going
+    node_lost: str = ""  # why Kubernetes has ended it, if that was for its node
     worker_ended: bool = False  # container `worker` has terminated, or the whole pod has
     exit_code: int | None = None
     reason: str = ""  # of the worker's end, such as OOMKilled
@@ -54,6 +56,21 @@ class PodSeen:
     def alive(self) -> bool:
         """Whether anything of it may still run."""
         return self.phase not in {"Succeeded", "Failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """What the last look at a node showed, `at` that moment; nothing else said, that it is Ready.
+
+    `down_since` is since when it has not been Ready, by the cluster's clock; `seen_down` is when
+    we first saw it so. `forbidden`: we may not look.
+    """
+
+    at: float
+    gone: bool = False
+    down_since: float | None = None
+    seen_down: float | None = None
+    forbidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,9 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         return
     assert view.reading is not None
     verdict = view.verdict or (pod.stopped if pod is not None else None) or view.superseded
-    failure, message = classify(Ending(pod, view.reading, view.worker, verdict))
-    ended = _attempt(view.attempt, pod, view.task).model_copy(
+    failure, message = classify(Ending(pod, view.reading, view.worker, verdict, view.gone))
+    last = pod or view.gone
+    ended = _attempt(view.attempt, last, view.task).model_copy(
         update={
             "failure": failure.label,
             "message": message,
@@ -134,7 +135,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         failed=failure,
         gone=pod is None,
         stalls=failure is FailureClass.MISCONFIGURED
-        and (pod is None or pod.generation == str(view.generation)),
+        and (last is None or last.generation == str(view.generation)),
     )
 
 
@@ -169,7 +170,7 @@ def failure_status(view: TaskView) -> VolumeTaskStatus:
 
 def success_status(view: TaskView) -> VolumeTaskStatus:
     """Return the status of a task that succeeded and stays to be looked at."""
-    ended = _attempt(view.attempt, view.pod, view.task)
+    ended = _attempt(view.attempt, view.pod or view.gone, view.task)
     output = view.locate(view.task.index)
     if view.reading is not None and view.reading.log:
         ended = ended.model_copy(update={"log": output + view.reading.log})

@@ -43,19 +43,21 @@ class Told:
 class TaskView:
     """One task with all that bears on it.
 
-    `blocked` says that somebody else has a name that it needs, `lost` is when the pod of its
-    attempt was first missed, `own` whether this process made the task (so that its marker was
-    looked at before), `rivals_until` when somebody else who might write its marker was last seen,
-    `may_launch` whether its pod may be made now, `stop` why no attempt may run, if so. `said` and
-    `verdict` are of its attempt, `log` is what became of the log of it, None while nobody has
-    looked. `probed` is when a heartbeat was last written on a pod of it, `record_every` the seconds
-    between two. `generation` is the Job's. It is `outdated` if it ended before what is done again,
-    and `redone` (epoch seconds) is since when everything is.
+    `parted` is the pod of it that went last, as it was then. `blocked` says that somebody else has
+    a name that it needs, `lost` is when the pod of its attempt was first missed, `own` whether this
+    process made the task (so that its marker was looked at before), `rivals_until` when somebody
+    else who might write its marker was last seen, `may_launch` whether its pod may be made now,
+    `stop` why no attempt may run, if so. `said` and `verdict` are of its attempt, `log` is what
+    became of the log of it, None while nobody has looked. `probed` is when a heartbeat was last
+    written on a pod of it, `record_every` the seconds between two. `generation` is the Job's. It is
+    `outdated` if it ended before what is done again, and `redone` (epoch seconds) is since when
+    everything is.
     `locate` gives the output URI of the volume at an index.
     """
 
     task: TaskSeen
     pods: Mapping[str, PodSeen]
+    parted: PodSeen | None
     reading: MarkerSeen | None
     blocked: Fact | None
     lost: float | None
@@ -94,6 +96,12 @@ class TaskView:
         if self.pod is None or self.pod.redo_at >= self.redone:
             return None
         return Verdict(FailureClass.STOPPED, "everything is done again (spec.redoAt)")
+
+    @property
+    def gone(self) -> PodSeen | None:
+        """The pod of that attempt as it was when it went, if we saw it."""
+        name = pod_name(self.task.name, self.attempt)
+        return self.parted if self.parted is not None and self.parted.name == name else None
 
     @property
     def worker(self) -> WorkerSeen | None:

@@ -79,11 +79,11 @@ class PodWatch:
             if kind == "ERROR":
                 raise _ListAgainError
             self._version = int(item["metadata"]["resourceVersion"])
-            if kind == "DELETED":
+            if kind != "BOOKMARK":
+                self._ctx.cache.pods.put(self._record(item))
+            if kind == "DELETED":  # as it is now, it may say why
                 meta = item["metadata"]
                 self._ctx.cache.pods.remove(meta["namespace"], meta["name"], meta["uid"])
-            elif kind != "BOOKMARK":
-                self._ctx.cache.pods.put(self._record(item))
 
     async def _events(self) -> AsyncIterator[dict[str, Any]]:
         query = {
