@@ -14,6 +14,7 @@ from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.shares import Demand
+from bec_operator.decide.task import is_blocked
 from bec_operator.decide.view import Limits
 
 MAX_RETRYING = 500  # tasks that wait for their next attempt; past it no new ones are made
@@ -25,13 +26,15 @@ class Standings:
     """The unsettled tasks of a job, by where they stand.
 
     `held` is how many slots are taken: by tasks that run, by pods that are being made, or may have
-    been, and by pods of whatever other task or attempt until they are gone.
+    been, and by pods of whatever other task or attempt until they are gone. `owners` are the UIDs
+    of the tasks that have such pods: one that waits for its next attempt waits for their end, too.
     """
 
     queued: list[TaskSeen] = field(default_factory=list)  # no attempt yet
     running: list[TaskSeen] = field(default_factory=list)  # or has run, and is not yet settled
     retrying: list[TaskSeen] = field(default_factory=list)  # wait for the next attempt
     held: int = 0
+    owners: frozenset[str] = frozenset()
 
     @property
     def active(self) -> int:
@@ -62,7 +65,8 @@ class Standings:
                 found.queued.append(task)
         others = sum(pod.alive for pod in pods.values()) - current
         held = len(found.running) + others + unseen
-        return cls(found.queued, found.running, found.retrying, held)
+        owners = frozenset(pod.owner_uid for pod in pods.values() if pod.alive)
+        return cls(found.queued, found.running, found.retrying, held, owners)
 
 
 def is_due(task: TaskSeen, backoff: Backoff, now: float) -> bool:
@@ -80,7 +84,7 @@ def demand(memory: Memory, standings: Standings, now: float, *, launch: bool) ->
     holds = standings.held
     if spec is None or not launch:
         return Demand(holds=holds, wants=holds)
-    ready = len(_ready(standings, spec, now)) + memory.frontier.count(Look.STARTABLE)
+    ready = len(_ready(memory, standings, spec, now)) + memory.frontier.count(Look.STARTABLE)
     return Demand(spec.priority, holds, max(holds, min(spec.parallelism, holds + ready)))
 
 
@@ -102,21 +106,28 @@ def launches(memory: Memory, standings: Standings, allowed: int, now: float) -> 
     assert spec is not None
     free = max(min(spec.parallelism, allowed) - standings.held, 0)
     making = memory.under_way(CreatePod)
-    ready = [task for task in _ready(standings, spec, now) if task.uid not in making]
+    ready = [task for task in _ready(memory, standings, spec, now) if task.uid not in making]
     unsure = [task for task in ready if task.uid in memory.unsure]  # which have their slots
     ready = [task for task in ready if task.uid not in memory.unsure]
     if memory.breaker.tripped:
         return _probe(memory, spec, unsure or ready, free + len(unsure), now)
     burst = max(memory.burst - len(making), 0)
     chosen = [*unsure, *ready[: min(free, burst)]]
-    room = 0 if len(standings.retrying) > MAX_RETRYING else free - len(ready)
+    waiting = [task for task in standings.queued if task.uid not in making | memory.unsure]
+    taken = len(waiting) + sum(bool(task.failed) for task in ready)
+    room = 0 if len(standings.retrying) > MAX_RETRYING else free - taken
     return Launches(frozenset(task.uid for task in chosen), max(min(room, LAUNCHES_AT_ONCE), 0))
 
 
-def _ready(standings: Standings, spec: JobSpec, now: float) -> list[TaskSeen]:
+def _ready(memory: Memory, standings: Standings, spec: JobSpec, now: float) -> list[TaskSeen]:
+    """Return the tasks whose pods could be made now; what has to wait holds up no other."""
     due = [task for task in standings.retrying if is_due(task, spec.retry.backoff, now)]
     due.sort(key=lambda task: (task.next_attempt, task.index))
-    return due + standings.queued
+    return [
+        task
+        for task in due + standings.queued
+        if task.uid not in standings.owners and not is_blocked(memory.blocked.get(task.index), now)
+    ]
 
 
 def _probe(memory: Memory, spec: JobSpec, ready: list[TaskSeen], free: int, now: float) -> Launches:
