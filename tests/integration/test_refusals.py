@@ -48,6 +48,18 @@ REFUSED: dict[str, tuple[Body, str]] = {
     "long id": (job("a", BUCKET, [Volume("W" * 129, "I1")]), "may not be more than 128"),
     "control character in an id": (job("a", BUCKET, [Volume("W1", "I\n1")]), "items[0].iId"),
     "control character in jobId": (job("a", BUCKET, ONE, jobId="bell\x07"), "spec.jobId"),
+    "no more memory than nothing": (
+        job("a", BUCKET, ONE, retry={"outOfMemory": {"max": "0Gi"}}),
+        "give an amount of memory above zero, such as 64Gi",
+    ),
+    "memory that is no quantity": (
+        job("a", BUCKET, ONE, retry={"outOfMemory": {"max": "64 GB"}}),
+        "spec.retry.outOfMemory.max",
+    ),
+    "less memory each time": (
+        job("a", BUCKET, ONE, retry={"outOfMemory": {"factor": 0.5}}),
+        "spec.retry.outOfMemory.factor",
+    ),
     "manifest that is no s3 uri": (
         job("a", BUCKET, {"manifest": {"uri": "https://host/list.csv"}}),
         "spec.volumes.manifest.uri",

@@ -22,18 +22,9 @@ class PlayedNode:
         self._thread = threading.Thread(target=self._renew, name=f"node {name}", daemon=True)
 
     def __enter__(self) -> Self:
-        ready = {
-            "type": "Ready",
-            "status": "True",
-            "reason": "Played",
-            "message": "",
-            "lastHeartbeatTime": _now()[:19] + "Z",
-            "lastTransitionTime": _now()[:19] + "Z",
-        }
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name}}
         self._kube.create(core(None, "nodes"), node)
-        path = core(None, "nodes", self.name, "status")
-        self._kube.patch(path, {"status": {"conditions": [ready]}})
+        self.say_ready("True", datetime.now(UTC))
         self._kube.create(_LEASES, self._lease())
         self._thread.start()
         return self
@@ -46,6 +37,23 @@ class PlayedNode:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        self.remove()
+
+    def say_ready(self, status: str, since: datetime) -> None:
+        """Say whether it is Ready: True, False or Unknown."""
+        ready = {
+            "type": "Ready",
+            "status": status,
+            "reason": "Played",
+            "message": "",
+            "lastHeartbeatTime": _seconds(datetime.now(UTC)),
+            "lastTransitionTime": _seconds(since),
+        }
+        path = core(None, "nodes", self.name, "status")
+        self._kube.patch(path, {"status": {"conditions": [ready]}})
+
+    def remove(self) -> None:
+        """Take it out of the cluster."""
         self._kube.delete(core(None, "nodes", self.name))
 
     def _renew(self) -> None:
@@ -65,3 +73,7 @@ class PlayedNode:
 def _now() -> str:
     """Return the time as a MicroTime."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _seconds(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

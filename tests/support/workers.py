@@ -23,8 +23,8 @@ _LIFETIME = 3600.0  # seconds, longer than any test
 class Workers:
     """As a context: from its start on every task's pod of `namespace` does what `behaviour` says.
 
-    A test may set another `behaviour` at any time; it holds for pods that come afterwards. While
-    it has `stubborn` set, pods that are deleted go on with what they do for their whole grace.
+    A test may set another `behaviour` or `node` at any time; it holds for pods that come
+    afterwards. While it has `stubborn` set, pods that are deleted go on with what they do for their whole grace.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Workers:
         self.runs = Runs()
         self._kube = kube
         self._s3 = s3
-        self._node = node
+        self.node = node
         self._path = core(namespace, "pods")
         self._errors: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="worker")
@@ -117,7 +117,7 @@ class Workers:
     def _see(self, kind: str, pod: Body) -> None:
         uid = pod["metadata"]["uid"]
         known = uid in self.runs.by_uid
-        play = None if known else PlayedPod(self._kube, self._s3, self._node, pod)
+        play = None if known else PlayedPod(self._kube, self._s3, self.node, pod)
         run = self.runs.take_in(kind, pod, play)
         if play is not None and run.alive:
             self._submit(play, self.behaviour)

@@ -15,7 +15,7 @@ from tests.cluster.binaries import binary
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHART = CHECKOUT / "helm" / "bec-operator"
 IMAGE = "image.repository=registry.example.org/bec-operator"
-REVIEW = "bec-operator-token-review"
+CLUSTER = "bec-operator-cluster"
 NAMESPACED = "watchNamespaces={texts,images}"
 
 Object = dict[str, Any]
@@ -88,7 +88,8 @@ def test_rights_are_few(values: tuple[str, ...]) -> None:
     assert "*" not in granted
     assert {rule["apiGroups"][0] for rule in rules} == {"", "bec.bdrc.io", "authentication.k8s.io"}
     of_core = {name for rule in rules if rule["apiGroups"] == [""] for name in rule["resources"]}
-    assert of_core == {"pods", "pods/status", "pods/log", "configmaps", "events"}
+    assert of_core == {"pods", "pods/status", "pods/log", "configmaps", "events", "nodes"}
+    assert {verb for rule in rules for verb in verbs(rule, "nodes")} == {"get"}
     on_jobs = {verb for rule in operator_rules(*values) for verb in verbs(rule, "jobs")}
     assert on_jobs == {"get", "list", "watch"}
 
@@ -111,13 +112,13 @@ def verbs(rule: Object, resource: str) -> list[str]:
 def test_one_role_serves_all_namespaces() -> None:
     assert not of_kind("Role") + of_kind("RoleBinding")
     bound = {binding["roleRef"]["name"] for binding in of_kind("ClusterRoleBinding")}
-    assert bound == {"bec-operator", REVIEW}
+    assert bound == {"bec-operator", CLUSTER}
     assert environment()["BEC_OPERATOR_NAMESPACES"]["value"] == ""
 
 
-def test_named_namespaces_give_no_right_elsewhere_but_to_review_tokens() -> None:
+def test_named_namespaces_give_no_right_elsewhere_but_to_what_has_no_namespace() -> None:
     (binding,) = of_kind("ClusterRoleBinding", NAMESPACED)
-    assert binding["roleRef"]["name"] == REVIEW
+    assert binding["roleRef"]["name"] == CLUSTER
     for kind in ("Role", "RoleBinding"):
         places = [each["metadata"]["namespace"] for each in of_kind(kind, NAMESPACED)]
         assert places == ["texts", "images"]
@@ -132,14 +133,15 @@ def test_cluster_roles_beside_the_operators_own_only_help_users() -> None:
     for role in of_kind("ClusterRole", NAMESPACED):
         labels = role["metadata"]["labels"]
         helps = labels.get("rbac.authorization.k8s.io/aggregate-to-admin") == "true"
-        assert helps is (role["metadata"]["name"] != REVIEW)
+        assert helps is (role["metadata"]["name"] != CLUSTER)
     (role,) = of_kind("ClusterRole", NAMESPACED, "userRoles.create=false")
     assert role["rules"] == [
         {
             "apiGroups": ["authentication.k8s.io"],
             "resources": ["tokenreviews"],
             "verbs": ["create"],
-        }
+        },
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
     ]
 
 
