@@ -46,10 +46,13 @@ class Site:
     bucket: str
     namespace: str
 
-    def run(self, script: str, volumes: int, **spec: Any) -> LiveJob:
-        """Apply a Job whose workers run the Python `script` after their beginning."""
-        pod = worker_pod(["python", "-c", _BEGIN + script])
-        worker = {"template": {"spec": pod}}
+    def run(self, script: str, volumes: int, *, pod: Body | None = None, **spec: Any) -> LiveJob:
+        """Apply a Job whose workers run the Python `script` after their beginning.
+
+        `pod` holds further fields of the spec of their pods.
+        """
+        template = {**worker_pod(["python", "-c", _BEGIN + script]), **(pod or {})}
+        worker = {"template": {"spec": template}}
         return self.apply("work", self.namespace, numbered(volumes), worker, **spec)
 
     def apply(

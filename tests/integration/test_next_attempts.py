@@ -33,7 +33,7 @@ def pods(workers: Workers) -> list[PlayedPod]:
 
 
 def test_memory_grows_up_to_its_maximum(space: Space, workers: Workers) -> None:
-    """`argo-workflows#13373`."""
+    """`argo-workflows#13373`: the next attempt has more."""
     workers.behaviour = in_turn(*[run_out_of_memory] * 3, succeed)
     worker = asking(requests={"memory": "32Mi", "cpu": "10m"}, limits={"memory": "64Mi"})
     retry = {**SOON, "limit": 4, "outOfMemory": {"factor": 2, "max": "200Mi"}}

@@ -24,18 +24,19 @@ class Workers:
     """As a context: from its start on every task's pod of `namespace` does what `behaviour` says.
 
     A test may set another `behaviour` or `node` at any time; it holds for pods that come
-    afterwards. While it has `stubborn` set, pods that are deleted go on with what they do for their whole grace.
+    afterwards. While it has `stubborn` set, pods that are deleted go on with what they do for their
+    whole grace.
     """
 
     def __init__(
         self, kube: Kube, s3: S3Client, namespace: str, node: str, behaviour: Behaviour = succeed
     ) -> None:
         self.behaviour = behaviour
+        self.node = node
         self.stubborn = False
         self.runs = Runs()
         self._kube = kube
         self._s3 = s3
-        self.node = node
         self._path = core(namespace, "pods")
         self._errors: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="worker")
