@@ -217,7 +217,7 @@ def test_a_few_failures_are_allowed(space: Space, workers: Workers) -> None:
 
     assert counts(found) == {"total": 10, "succeeded": 8, "failed": 2}
     assert condition(found, "Complete")["reason"] == "CompletedWithFailures"
-    assert condition(found, "Complete")["message"] == "2 of 10 volumes failed"
+    assert condition(found, "Complete")["message"] == "2 of 10 volumes failed: Terminal 2"
     names = [task_name("few", Volume("W1", f"I{n}", "v1")) for n in (3, 7)]
     said = space.kubectl("get", "vt", "--field-selector=status.phase=Failed", "-o", "name")
     assert sorted(said.split()) == sorted(f"volumetask.bec.bdrc.io/{name}" for name in names)
@@ -244,7 +244,9 @@ def test_too_many_failures_end_the_job_when_the_last_worker_ends(
         "waiting": 20 - started,
     }
     assert condition(found, "Failed")["reason"] == "TooManyFailed"
-    assert condition(found, "Failed")["message"] == "3 of 20 volumes failed, maxFailed allows 2"
+    assert condition(found, "Failed")["message"] == (
+        "3 of 20 volumes failed: Terminal 3; maxFailed allows 2"
+    )
     assert len(workers.runs.all()) == started
     (told,) = space.events("many", "TooManyFailed")
     assert told["type"] == "Warning"

@@ -181,6 +181,16 @@ def test_credentials_come_from_a_secret_or_an_identity() -> None:
     assert annotations == {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/bec"}
 
 
+def test_notifications_are_signed_with_a_secret() -> None:
+    assert not [name for name in environment() if "WEBHOOK" in name]
+    webhook = "notifications.webhook"
+    values = (f"{webhook}.url=https://hooks.example.org/bec", f"{webhook}.keySecret.name=hook")
+    variables = environment(*values)
+    assert variables["BEC_OPERATOR_WEBHOOK_URL"]["value"] == "https://hooks.example.org/bec"
+    key = variables["BEC_OPERATOR_WEBHOOK_KEY"]
+    assert key["valueFrom"] == {"secretKeyRef": {"name": "hook", "key": "key"}}
+
+
 def test_a_service_account_that_is_there_can_be_used() -> None:
     values = ("serviceAccount.create=false", "serviceAccount.name=mine")
     assert not of_kind("ServiceAccount", *values)
@@ -192,7 +202,9 @@ def test_settings_know_every_variable_and_port() -> None:
     fields = Settings.model_fields
     known = {f"BEC_OPERATOR_{name}".upper() for name in fields}
     known |= {str(field.validation_alias) for field in fields.values() if field.validation_alias}
-    assert set(environment("s3.endpoint=https://s3", "s3.region=r")) <= known
+    webhook = "notifications.webhook"
+    values = (f"{webhook}.url=https://hook", f"{webhook}.keySecret.name=hook")
+    assert set(environment("s3.endpoint=https://s3", "s3.region=r", *values)) <= known
     ports = {each["name"]: each["containerPort"] for each in container()["ports"]}
     assert ports == {
         "workers": fields["worker_port"].default,
@@ -223,6 +235,8 @@ def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
         ((IMAGE, "watchNamespaces={Texts}"), "does not match pattern"),
         ((IMAGE, "log.level=loud"), "value must be one of"),
         ((IMAGE, "s3.endpoint=s3.example.org"), "does not match pattern"),
+        ((IMAGE, "notifications.webhook.url=hooks"), "does not match pattern"),
+        ((IMAGE, "notifications.webhook.url=https://h/"), "keySecret.name: name the Secret"),
         ((IMAGE, "worker.heartbeatSeconds=0"), "exclusiveMinimum: got 0"),
         ((IMAGE, "serviceAccount.create=false"), "name the service account to use"),
     ],

@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 import bec_ops
+from bec_operator.act.webhook import TYPE_PREFIX
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.failures import EXIT_CLASSES, MAX_DISRUPTIONS, RULES, FailureClass
+from bec_operator.decide.notices import NoticeKind
+from bec_operator.decide.report import HEADER
 from bec_operator.worker_api.refusals import STATUS
 from bec_ops import worker
 from bec_ops.exit_codes import ExitCode
@@ -52,6 +55,16 @@ def test_every_failure_class_is_told_with_its_rule() -> None:
         assert counts == ("no" if rule.free else "yes")
         assert (f"{MAX_DISRUPTIONS} times at most" in follows) == rule.capped
         assert ("the volume has failed" in follows) == rule.final
+
+
+def test_every_column_of_the_report_is_told() -> None:
+    told = rows("what-happened-to-my-volume.md", "Has it failed? The report")
+    assert ",".join(column.strip("`") for column, _ in told) == HEADER
+
+
+def test_every_kind_of_notification_is_told() -> None:
+    told = [kind.strip("`") for kind, _ in rows("notifications.md", "What is told")]
+    assert told == [f"{TYPE_PREFIX}{kind}" for kind in NoticeKind]
 
 
 def test_every_refusal_is_told_with_its_status() -> None:

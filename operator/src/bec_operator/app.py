@@ -15,8 +15,12 @@ from bec_operator.act.api_server import ApiError, ApiServer
 from bec_operator.act.cache import Cache
 from bec_operator.act.clock import Clock
 from bec_operator.act.context import Context
+from bec_operator.act.events import post_event
+from bec_operator.act.notifier import Notifier, notify_again
 from bec_operator.act.reconciler import Reconciler
 from bec_operator.act.storage import Storage
+from bec_operator.act.webhook import Webhook
+from bec_operator.decide.notices import Notice
 from bec_operator.logs import set_up_logs
 from bec_operator.metrics import WATCH_AGE
 from bec_operator.observe.engine import run_kopf
@@ -32,14 +36,15 @@ log = logging.getLogger(__name__)
 async def serve(settings: Settings) -> None:
     """Run the operator until a signal, or until one of its parts ends."""
     api = await ApiServer.connect()
-    reconciler = Reconciler()
+    reconciler, clock = Reconciler(), Clock()
     store = Store(settings.s3_endpoint, settings.s3_region, connections=settings.s3_requests)
     ctx = Context(
         api=api,
         storage=Storage(store, settings.s3_requests),
         cache=Cache(reconciler.look_at),
-        clock=Clock(),
+        clock=clock,
         settings=settings,
+        notifier=_notifier(settings, api, clock),
     )
     worker_api = WorkerApi(ctx, reconciler.memory)
     namespaces: list[str | None] = [*settings.namespaces] or [None]
@@ -54,11 +59,26 @@ async def serve(settings: Settings) -> None:
             *(keep_relisting(ctx, namespace) for namespace in namespaces),
             reconciler.run(ctx),
         ]
-        await _run(ctx, watches, parts, [worker_api.stop, reconciler.stop])
+        stops: list[Callable[[], Awaitable[None]]] = [worker_api.stop, reconciler.stop]
+        if ctx.notifier is not None:
+            parts.append(ctx.notifier.run())
+            stops.append(ctx.notifier.stop)
+        await _run(ctx, watches, parts, stops)
     finally:
         await worker_api.stop()
         ctx.storage.close()
         await api.close()
+
+
+def _notifier(settings: Settings, api: ApiServer, clock: Clock) -> Notifier | None:
+    """Return the channel by which people outside the cluster are notified, if there is one."""
+    if settings.webhook_url is None or settings.webhook_key is None:
+        return None
+
+    async def tell_loss(notice: Notice, why: str) -> None:
+        await post_event(api, clock, notice.job, "NotificationLost", why, "Warning")
+
+    return Webhook(str(settings.webhook_url), settings.webhook_key, clock, tell_loss)
 
 
 async def _take_in(ctx: Context, watches: list[PodWatch], namespaces: list[str | None]) -> None:
@@ -67,8 +87,11 @@ async def _take_in(ctx: Context, watches: list[PodWatch], namespaces: list[str |
         await watch.list()
     for namespace in namespaces:
         await relist(ctx, namespace)
-    jobs = len(list(ctx.cache.jobs.all()))
-    log.info("ready: %d jobs, %d tasks", jobs, len(list(ctx.cache.tasks.all())))
+    jobs = list(ctx.cache.jobs.all())
+    if ctx.notifier is not None:
+        for job in jobs:
+            notify_again(ctx.notifier, job, ctx.clock.now())
+    log.info("ready: %d jobs, %d tasks", len(jobs), len(list(ctx.cache.tasks.all())))
 
 
 async def _run(

@@ -24,3 +24,8 @@ WORKER_CALL_SECONDS = Histogram(
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
 )
 WORKERS_WAITING = Gauge("bec_workers_waiting", "Workers whose call of `next` waits for a task")
+NOTIFICATIONS = Counter(
+    "bec_notifications",
+    "Notifications by webhook: delivered, retried (each further try), lost",
+    ["type", "outcome"],
+)

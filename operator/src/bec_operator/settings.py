@@ -1,9 +1,16 @@
 """Settings of the operator, from the environment: `BEC_OPERATOR_…`, and the usual `AWS_…`."""
 
-from typing import Annotated, Literal
+import base64
+import binascii
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_KEY_FORM = (
+    'write "whsec_" and 24 to 64 random bytes in base64, such as the output of '
+    'echo "whsec_$(head -c 32 /dev/urandom | base64)"'
+)
 
 
 class Settings(BaseSettings):
@@ -43,6 +50,12 @@ class Settings(BaseSettings):
         description="Seconds after which a node that is not Ready, and on which a pod does not "
         "end, is lost: the pod is deleted by force",
     )
+    webhook_url: AnyHttpUrl | None = Field(
+        default=None, description="Where notifications go; unset: nobody is notified"
+    )
+    webhook_key: SecretStr | None = Field(
+        default=None, description="Signs notifications: whsec_ and 24 to 64 bytes in base64"
+    )
     s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL_S3")
     s3_region: str | None = Field(default=None, validation_alias="AWS_REGION")
 
@@ -52,3 +65,25 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [name.strip() for name in value.split(",") if name.strip()]
         return value
+
+    @field_validator("webhook_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            prefix, _, rest = key.get_secret_value().partition("_")
+            try:
+                length = len(base64.b64decode(rest, validate=True))
+            except binascii.Error:
+                length = 0
+            if prefix != "whsec" or not 24 <= length <= 64:
+                raise ValueError(_KEY_FORM)
+        return key
+
+    @model_validator(mode="after")
+    def _check_webhook(self) -> Self:
+        if (self.webhook_url is None) != (self.webhook_key is None):
+            raise ValueError(
+                "webhook_url and webhook_key belong together: notifications are always signed; "
+                "set both or none"
+            )
+        return self

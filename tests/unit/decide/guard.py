@@ -4,6 +4,7 @@ The numbers are those of the design's list "What must always hold".
 """
 
 import base64
+import csv
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,7 @@ from tests.unit.decide.world import Life, World
 
 FOREIGN_TOTAL = 99  # what a foreign hand writes as the number of volumes
 REPORTS = "artefacts/ocr/_job/failures-"
+COMPILED = "artefacts/ocr/_job/report.csv"
 
 
 class Guard:
@@ -375,6 +377,8 @@ class Guard:
         assert exact or (not self.alone and status.phase is JobPhase.FAILED), (
             f"rule 6: {counts}, stored {settled}"
         )
+        if self.alone:
+            self._check_compiled(ledger)
         if status.phase is JobPhase.COMPLETE:
             assert sum(settled) == volumes, "rule 6: the Job is complete, and volumes wait"
         else:
@@ -385,6 +389,17 @@ class Guard:
         finished = (task.get("status") or {}).get("finishedAt")
         ledger = self._world.objects.get("configmaps", ledger_name(JOB))
         return finished is not None and epoch(str(finished)) <= _honoured(ledger)
+
+    def _check_compiled(self, ledger: Ledger) -> None:
+        """Before people are told of the end, `report.csv` has each failed volume, and no other."""
+        text = self._world.store.objects.get(COMPILED, b"").decode()
+        told = {row["i_id"]: row for row in csv.DictReader(text.splitlines())}
+        failed = {self._world.volumes[index].i_id: index for index in ledger.unsuccessful()}
+        assert told.keys() == failed.keys(), f"rule 6: report.csv has {list(told)}, not {failed}"
+        for i_id, row in told.items():
+            line = self.reported(failed[i_id])[-1]
+            said = (line["class"], str(len(line["attempts"])))
+            assert (row["class"], row["attempts"]) == said, f"rule 6: {row}, reported {line}"
 
     def check_end(self) -> None:
         """When all is well and all pods have ended, the Job has ended, too; it counts right."""

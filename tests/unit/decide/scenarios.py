@@ -312,6 +312,14 @@ def second_success_comes_right_after_the_ledger_was_stored(stage: Stage) -> None
     stage.let_pass([0.1] * 6)
 
 
+@scenario(volumes=2, parallelism=1, limit=1)
+def operator_dies_after_a_failure(stage: Stage) -> None:
+    stage.world.end_worker(until_it_runs(stage), 1)
+    stage.let_pass([3.0] * 8)  # it is reported, and stored
+    restart(stage)
+    stage.let_pass([1.0] * 4)
+
+
 @scenario(limit=1)
 def only_attempt_fails(stage: Stage) -> None:
     stage.world.end_worker(until_it_runs(stage), 1)

@@ -25,6 +25,7 @@ from bec_operator.decide.conditions import conditions
 from bec_operator.decide.failures import RULES, Budget, FailureClass, Rule, is_final
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.report import FailureReport
 from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Verdict
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.view import TaskView
@@ -260,6 +261,17 @@ def _lists_heal_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Records, "replace_all", wrong)
 
 
+def _report_not_compiled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FailureReport, "is_current", lambda *_: True)
+
+
+def _older_lines_not_read(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: FailureReport, _: Any) -> None:
+        self.is_read = True
+
+    patch.setattr(FailureReport, "note_older", wrong)
+
+
 def _tokens_mounted(patch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any) -> Any:
         pod = task_pod(*args)
@@ -314,6 +326,8 @@ MUTATIONS: list[tuple[Patch, Play, str]] = [
     (_window_one_too_wide, scenarios.all_is_well, "rule 7"),
     (_window_never_filled, scenarios.all_is_well, "rule 7"),
     (_counted_twice, scenarios.all_is_well, "rule 6"),
+    (_report_not_compiled, scenarios.only_attempt_fails, "report.csv has"),
+    (_older_lines_not_read, scenarios.operator_dies_after_a_failure, "reported"),
     (_restless, scenarios.all_is_well, "rule 9"),
     (_tokens_mounted, scenarios.all_is_well, "rule 10"),
 ]

@@ -6,11 +6,12 @@ import pytest
 
 from bec_operator.api.job import Condition, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.conditions import find
+from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import JobSeen, Memory
 from bec_operator.decide.moments import duration, iso
 from bec_operator.decide.seen import Fact, Facts
-from bec_operator.decide.status import job_status, worth_writing
+from bec_operator.decide.status import is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
 from bec_ops.volume import Volume
 
@@ -39,6 +40,7 @@ def _settle(memory: Memory, outcome: Outcome, *indices: int, code: int = 0) -> N
     for index in indices:
         memory.ledger.settle(index, outcome, code)
     memory.ledger.unsaved.clear()
+    memory.report.compiled = memory.ledger.changes
 
 
 def _truths(status: JobStatus) -> dict[str, str]:
@@ -99,6 +101,53 @@ def test_complete_and_complete_with_failures() -> None:
     complete = find(status, "Complete")
     assert complete is not None
     assert (complete.status, complete.reason) == ("True", "CompletedWithFailures")
+
+
+def test_the_end_waits_for_the_report() -> None:
+    memory = _memory(2, maxFailed=1)
+    _settle(memory, Outcome.SUCCEEDED, 0)
+    _settle(memory, Outcome.FAILED, 1, code=2)
+    memory.report.compiled = 0
+    assert is_over(memory, Tally())
+    assert job_status(memory, Tally(), NOW).phase is JobPhase.RUNNING
+    memory.report.compiled = 1
+    assert job_status(memory, Tally(), NOW).phase is JobPhase.COMPLETE
+
+
+def _said(memory: Memory, kind: str, tally: Tally | None = None) -> str:
+    condition = find(job_status(memory, tally or Tally(), NOW), kind)
+    assert condition is not None
+    return condition.message
+
+
+def test_conditions_say_why_volumes_failed() -> None:
+    memory = _memory(10, maxFailed="100%")
+    _settle(memory, Outcome.SUCCEEDED, 0, 1)
+    running = Tally(running=1)
+    assert _said(memory, "Ready", running) == "2 of 10 volumes done"
+    _settle(memory, Outcome.FAILED, 2, 3, code=FailureClass.TERMINAL)
+    _settle(memory, Outcome.FAILED, 4, code=FailureClass.OUT_OF_MEMORY)
+    assert _said(memory, "Ready", running) == (
+        "5 of 10 volumes done, 3 failed: Terminal 2, OutOfMemory 1"
+    )
+    _settle(memory, Outcome.SKIPPED, 5, 6)
+    assert _said(memory, "Ready", running).endswith("OutOfMemory 1; 2 skipped")
+    _settle(memory, Outcome.SUCCEEDED, 7, 8, 9)
+    told = "3 of 10 volumes failed: Terminal 2, OutOfMemory 1; 2 skipped"
+    assert _said(memory, "Complete") == told
+
+
+def test_a_failed_job_says_why_its_volumes_failed() -> None:
+    memory = _memory(10, maxFailed=1)
+    _settle(memory, Outcome.FAILED, 0, 1, code=FailureClass.TOO_LONG)
+    assert _said(memory, "Failed") == "2 of 10 volumes failed: TooLong 2; maxFailed allows 1"
+
+
+def test_a_complete_job_says_what_was_skipped() -> None:
+    memory = _memory(3)
+    _settle(memory, Outcome.SUCCEEDED, 0, 1)
+    _settle(memory, Outcome.SKIPPED, 2)
+    assert _said(memory, "Complete") == "all 3 volumes are done, 1 skipped"
 
 
 def test_too_many_failures_end_it_once_nothing_runs() -> None:

@@ -1,19 +1,16 @@
-"""Writes the status of a Job, and tells people by an Event what changed."""
+"""Writes the status of a Job, and tells people by an Event and a notification what changed."""
 
-import logging
-import secrets
+from typing import Literal
 
-from bec_operator.act.api_server import MERGE_PATCH, ApiError, bec, core
+from bec_operator.act.api_server import MERGE_PATCH, ApiError, bec
 from bec_operator.act.context import Context
+from bec_operator.act.events import post_event
+from bec_operator.act.notifier import notify_news
 from bec_operator.act.records import job_of
-from bec_operator.api.base import API_VERSION
 from bec_operator.api.job import Condition, JobPhase, JobStatus
 from bec_operator.decide.conditions import find
-from bec_operator.decide.memory import JobSeen, Memory
-from bec_operator.decide.moments import iso
+from bec_operator.decide.memory import Memory
 from bec_operator.metrics import JOB_VOLUMES
-
-log = logging.getLogger(__name__)
 
 
 async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
@@ -31,13 +28,16 @@ async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
         return
     memory.written_at = ctx.clock.now()
     memory.told_total = memory.throughput.total
-    ctx.cache.jobs.put(job_of(written))
+    after = job_of(written)
+    ctx.cache.jobs.put(after)
     for state, number in status.counts.model_dump().items():
         JOB_VOLUMES.labels(before.namespace, before.name, state).set(number)
+    if ctx.notifier is not None:
+        notify_news(ctx.notifier, memory, before, after, ctx.clock)
     news = _news(before.status, status)
     if news is not None:
-        log.info("%s/%s: %s: %s", before.namespace, before.name, news.reason, news.message)
-        await _post_event(ctx, before, news)
+        kind: Literal["Normal", "Warning"] = "Normal" if news.type == "Ready" else "Warning"
+        await post_event(ctx.api, ctx.clock, before, news.reason, news.message, kind)
     if status.terminal:
         memory.forget()
 
@@ -54,25 +54,3 @@ def _news(old: JobStatus, new: JobStatus) -> Condition | None:
     verdict = find(new, "Failed" if new.phase is JobPhase.FAILED else "Ready")
     told = verdict is not None and verdict.status == "True"
     return verdict if told and (stalled_before or old.phase is not new.phase) else None
-
-
-async def _post_event(ctx: Context, job: JobSeen, news: Condition) -> None:
-    moment = iso(ctx.clock.now())
-    event = {
-        "metadata": {"name": f"{job.name}.{secrets.token_hex(8)}", "namespace": job.namespace},
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": "Job",
-            "namespace": job.namespace,
-            "name": job.name,
-            "uid": job.uid,
-        },
-        "type": "Normal" if news.type == "Ready" else "Warning",
-        "reason": news.reason,
-        "message": news.message[:1024],
-        "source": {"component": "bec-operator"},
-        "firstTimestamp": moment,
-        "lastTimestamp": moment,
-        "count": 1,
-    }
-    await ctx.api.request("POST", core(job.namespace, "events"), event)

@@ -8,6 +8,7 @@ from bec_operator.act.context import Context
 from bec_operator.act.manifest import ledger_object
 from bec_operator.api.names import ledger_name
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.report import Line
 from bec_ops.location import reports_prefix
 from bec_ops.store import Store, StoreError
 
@@ -60,6 +61,7 @@ async def _report_failures(ctx: Context, memory: Memory) -> bool:
     except StoreError as error:
         memory.facts.storage = storage_fact(error, ctx.clock.now())
         return False
+    memory.report.note(map(Line.model_validate, lines.values()))
     for index in lines:
         memory.failures.pop(index, None)
     return True

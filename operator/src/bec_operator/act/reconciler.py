@@ -22,12 +22,15 @@ from bec_operator.act.manifest import load_manifest
 from bec_operator.act.markers import read_marker
 from bec_operator.act.nodes import check_node
 from bec_operator.act.pods import create_pod, delete_pod, record_heartbeat, stop_pod
+from bec_operator.act.report import compile_report
 from bec_operator.act.tasks import create_task, delete_task, record_task
+from bec_operator.act.telling import tell_failures, tell_idle
 from bec_operator.decide.actions import (
     Action,
     CheckNode,
     CheckStorage,
     CheckTemplate,
+    CompileReport,
     CreatePod,
     CreateTask,
     DeletePod,
@@ -44,6 +47,8 @@ from bec_operator.decide.actions import (
     StopPod,
     Sweep,
     SweepGate,
+    TellFailures,
+    TellIdle,
     WriteStatus,
 )
 from bec_operator.decide.conflicts import judge
@@ -82,6 +87,9 @@ _DOINGS: dict[type[Action], Doing] = {
     CheckNode: check_node,
     KeepLog: keep_log,
     SaveLedger: lambda ctx, memory, _: save_ledger(ctx, memory),
+    CompileReport: lambda ctx, memory, _: compile_report(ctx, memory),
+    TellFailures: tell_failures,
+    TellIdle: tell_idle,
     DeletePod: lambda ctx, _, action: delete_pod(ctx, action),
     DeleteTask: lambda ctx, _, action: delete_task(ctx, action),
     WriteStatus: lambda ctx, memory, action: write_status(ctx, memory, action.status),

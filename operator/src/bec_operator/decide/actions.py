@@ -148,6 +148,25 @@ class CheckNode(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class CompileReport(Action):
+    """Make `report.csv` of the volumes that failed or were skipped by the ledger as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellFailures(Action):
+    """Tell people by an Event how many volumes have failed, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellIdle(Action):
+    """Tell people that nothing runs and nothing could, though the job has not ended."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePod(Action):
     """Delete a pod of ours that nobody needs any more; by force without a word of its kubelet."""
 
@@ -209,6 +228,6 @@ class DeleteTask(Action):
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus(Action):
-    """Write the status of the Job; tell people by an Event where phase or stall changed."""
+    """Write the status of the Job; tell people where phase or stall changed."""
 
     status: JobStatus

@@ -10,6 +10,7 @@ from bec_operator.decide.actions import (
     Action,
     CheckStorage,
     CheckTemplate,
+    CompileReport,
     CreateTask,
     DeletePod,
     DeleteTask,
@@ -21,6 +22,8 @@ from bec_operator.decide.actions import (
     SettleUntried,
     Sweep,
     SweepGate,
+    TellFailures,
+    TellIdle,
     WriteStatus,
 )
 from bec_operator.decide.failures import FailureClass
@@ -28,8 +31,9 @@ from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory, Notes
+from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen, Verdict
-from bec_operator.decide.status import is_hopeless, job_status, worth_writing
+from bec_operator.decide.status import is_hopeless, is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.task import (
     LINGER,
@@ -328,6 +332,24 @@ def _room(history: History) -> dict[TaskPhase, int]:
 
 
 def _status(seen: Seen) -> Iterator[Action]:
-    status = job_status(seen.memory, Tally.of(seen.memory, seen.pods, seen.standings), seen.now)
-    if worth_writing(status, seen.memory, seen.now):
+    memory, now = seen.memory, seen.now
+    tally = Tally.of(memory, seen.pods, seen.standings)
+    status = job_status(memory, tally, now)
+    if worth_writing(status, memory, now):
         yield WriteStatus(status)
+    yield from _telling(memory, tally, now)
+
+
+def _telling(memory: Memory, tally: Tally, now: float) -> Iterator[Action]:
+    """What else people are told: the report, how many have failed, that no task is left."""
+    ledger, facts, telling = memory.ledger, memory.facts, memory.telling
+    if ledger is None:
+        return
+    may_write = all(fact is not None and fact.good for fact in (facts.storage, facts.conflict))
+    if may_write and memory.report.is_due(ledger, now, over=is_over(memory, tally)):
+        yield CompileReport()
+    if ledger.count(Outcome.FAILED) and telling.failures_due(ledger.changes, now):
+        yield TellFailures(failed_of_total(ledger))
+    waiting = ledger.count(Outcome.WAITING)
+    if telling.idle_due(len(ledger) - waiting, now):
+        yield TellIdle(f"no task runs, and none could be started: {waiting} volumes wait")

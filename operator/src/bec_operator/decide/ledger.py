@@ -19,6 +19,9 @@ class Outcome(IntEnum):
     SKIPPED = 3
 
 
+_UNSUCCESSFUL = {Outcome.FAILED, Outcome.SKIPPED}
+
+
 class LedgerError(ValueError):
     """The stored ledger cannot be what we wrote."""
 
@@ -64,6 +67,7 @@ class Ledger:
         self._tally = Counter(entries)
         self.unsaved: set[int] = set()
         self.revision = 0  # grows with each change
+        self.changes = 0  # since it is in memory: how often a failure or a skip came or went
 
     @classmethod
     def fresh(cls, manifest: str, total: int) -> "Ledger":
@@ -99,8 +103,14 @@ class Ledger:
         """Return what became of the volume at `index`."""
         return Outcome(self._entries[index] & 0b111)
 
+    def code(self, index: int) -> int:
+        """Return the class of the end of the volume at `index`; 0 where it has none."""
+        return self._entries[index] >> 3
+
     def settle(self, index: int, outcome: Outcome, code: int = 0) -> None:
         """Note what became of the volume at `index`; stored with the next write."""
+        if {self.outcome(index), outcome} & _UNSUCCESSFUL:
+            self.changes += 1
         self._tally[self._entries[index]] -= 1
         self._entries[index] = outcome | code << 3
         self._tally[self._entries[index]] += 1
@@ -133,6 +143,14 @@ class Ledger:
         if code is not None:
             return self._tally[outcome | code << 3]
         return sum(n for entry, n in self._tally.items() if entry & 0b111 == outcome)
+
+    def classes(self, outcome: Outcome) -> dict[int, int]:
+        """Return how many volumes came to `outcome`, by their classes."""
+        return {e >> 3: n for e, n in self._tally.items() if n and e & 0b111 == outcome}
+
+    def unsuccessful(self) -> list[int]:
+        """Return the indices of all volumes that failed or were skipped."""
+        return [i for i, entry in enumerate(self._entries) if entry & 0b111 in _UNSUCCESSFUL]
 
     def settled(self) -> list[int]:
         """Return the indices of all volumes about which nothing more will be done."""

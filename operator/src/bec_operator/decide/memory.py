@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bec_operator.api.job import JobSpec, JobStatus, Output
+from bec_operator.api.job import JobPhase, JobSpec, JobStatus, Output
 from bec_operator.api.names import pod_name, task_name
 from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
@@ -13,6 +13,7 @@ from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gates, Record
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
+from bec_operator.decide.report import FailureReport
 from bec_operator.decide.seen import (
     Fact,
     Facts,
@@ -24,6 +25,7 @@ from bec_operator.decide.seen import (
     Verdict,
     WorkerSeen,
 )
+from bec_operator.decide.telling import Telling
 from bec_operator.decide.throughput import Throughput
 from bec_operator.decide.view import Told
 from bec_ops.volume import Volume
@@ -91,6 +93,8 @@ class Memory:
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
     unread: dict[int, Fact] = field(default_factory=dict)  # markers that S3 did not tell about
     failures: dict[int, dict[str, Any]] = field(default_factory=dict)  # lines not yet reported
+    report: FailureReport = field(default_factory=FailureReport)
+    telling: Telling = field(default_factory=Telling)
     tasks: dict[int, TaskSeen] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)  # task uid → when its pod was missed
     born: set[str] = field(default_factory=set)  # uids of the tasks that this process made
@@ -150,6 +154,8 @@ class Memory:
         self._released.clear()
         self.facts.manifest = Fact(now)
         self.facts.sweep = None
+        self.report = FailureReport()
+        self.telling.failures = ledger.changes
 
     @property
     def redone(self) -> int:
@@ -200,6 +206,7 @@ class Memory:
         self.readings.clear()
         self.unread.clear()
         self.failures.clear()
+        self.report = FailureReport()
         self.tasks.clear()
         self.born.clear()
 
@@ -236,6 +243,20 @@ class Memory:
             self._note_worker(task, worker_of(task.uid), now)
         self.tasks = mine
         self._note_old_pods(pods, now)
+        self.telling.note_idle(self._is_idle(), now)
+
+    def _is_idle(self) -> bool:
+        """Whether nothing runs and nothing could, though volumes wait and nothing is wrong."""
+        ledger, status = self.ledger, self.job.status
+        stalled = find(status, "Stalled")
+        if ledger is None or status.phase is not JobPhase.RUNNING or stalled is None:
+            return False
+        if stalled.status == "True" or ledger.count(Outcome.WAITING) == 0:
+            return False
+        if any(ledger.outcome(index) is Outcome.WAITING for index in self.tasks):
+            return False
+        may_come = (Look.UNCHECKED, Look.READING, Look.STARTABLE)
+        return not any(self.frontier.count(look) for look in may_come)
 
     def _is_mine(self, task: TaskSeen) -> bool:
         """Whether the task is of this very Job, at the place of the manifest where it says."""

@@ -1,10 +1,11 @@
 """The status of a Job: counts, phase, conditions, time left. Derived anew from all that is seen."""
 
-from bec_operator.api.job import Counts, JobPhase, JobStatus
+from bec_operator.api.job import Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.conditions import conditions
-from bec_operator.decide.ledger import ALREADY_DONE, Outcome
+from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import duration, epoch, iso
+from bec_operator.decide.reasons import failed_of_total, unsuccessful
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.throughput import Throughput
 
@@ -51,6 +52,16 @@ def is_hopeless(memory: Memory) -> bool:
         return False
     allowed = memory.job.spec.failures_allowed(len(memory.ledger))
     return memory.ledger.count(Outcome.FAILED) > allowed
+
+
+def is_over(memory: Memory, tally: Tally) -> bool:
+    """Whether nothing runs, nothing more will, and the ledger is stored: it is left to say so."""
+    ledger = memory.ledger
+    if ledger is None or memory.job.spec is None or not ledger.saved:
+        return False
+    if is_hopeless(memory):
+        return not tally.running
+    return ledger.count(Outcome.WAITING) == 0
 
 
 def _counts(memory: Memory, tally: Tally) -> Counts:
@@ -122,17 +133,14 @@ def _phase(
 ) -> tuple[JobPhase, tuple[str, str]]:
     """Return the phase, and its reason and sentence."""
     ledger, spec = memory.ledger, memory.job.spec
-    if ledger is not None and spec is not None and ledger.saved:
-        if is_hopeless(memory) and tally.active == 0:
-            allowed = spec.failures_allowed(counts.total)
-            return JobPhase.FAILED, (
-                "TooManyFailed",
-                f"{counts.failed} of {counts.total} volumes failed, maxFailed allows {allowed}",
-            )
-        if counts.finished == counts.total:
-            return JobPhase.COMPLETE, _complete(counts)
+    # report.csv first: whoever is told of the end finds it as it will stay
+    told = ledger is not None and memory.report.is_current(ledger)
+    if ledger is not None and spec is not None and told and is_over(memory, tally):
+        if is_hopeless(memory):
+            return JobPhase.FAILED, ("TooManyFailed", _too_many(ledger, spec))
+        return JobPhase.COMPLETE, _complete(ledger)
     if spec is not None and spec.suspend:
-        return JobPhase.SUSPENDED, ("Suspended", _suspended(tally, counts))
+        return JobPhase.SUSPENDED, ("Suspended", _suspended(tally, _progress(ledger, counts)))
     facts = memory.facts
     begun = memory.job.status.start_time is not None
     accepted = (
@@ -141,20 +149,30 @@ def _phase(
     if (begun or accepted) and facts.launch is not None:
         return JobPhase.RUNNING, (facts.launch.reason, facts.launch.message)
     if begun or accepted:
-        done = f"{counts.finished} of {counts.total} volumes done"
-        return JobPhase.RUNNING, ("Running", done + _waiting(memory))
+        return JobPhase.RUNNING, ("Running", _progress(ledger, counts) + _waiting(memory))
     return JobPhase.PENDING, ("Accepting", "the job is being checked")
 
 
-def _suspended(tally: Tally, counts: Counts) -> str:
-    done = f"{counts.finished} of {counts.total} volumes done, nothing is launched (spec.suspend)"
-    return f"{done}; {tally.running} still run" if tally.running else done
+def _suspended(tally: Tally, progress: str) -> str:
+    done = f"{progress}; nothing is launched (spec.suspend)"
+    return f"{done}, {tally.running} still run" if tally.running else done
 
 
-def _complete(counts: Counts) -> tuple[str, str]:
-    if counts.failed:
-        return "CompletedWithFailures", f"{counts.failed} of {counts.total} volumes failed"
-    return "Completed", f"all {counts.total} volumes are done"
+def _progress(ledger: Ledger | None, counts: Counts) -> str:
+    done = f"{counts.finished} of {counts.total} volumes done"
+    return ", ".join(filter(None, (done, unsuccessful(ledger) if ledger is not None else "")))
+
+
+def _too_many(ledger: Ledger, spec: JobSpec) -> str:
+    allowed = spec.failures_allowed(len(ledger))
+    return f"{failed_of_total(ledger)}; maxFailed allows {allowed}"
+
+
+def _complete(ledger: Ledger) -> tuple[str, str]:
+    if ledger.count(Outcome.FAILED):
+        return "CompletedWithFailures", failed_of_total(ledger)
+    done = f"all {len(ledger)} volumes are done"
+    return "Completed", ", ".join(filter(None, (done, unsuccessful(ledger))))
 
 
 def _wanted(

@@ -1,0 +1,122 @@
+"""The failure report: of the lines that were written for a volume the last one counts.
+
+`report.csv` is compiled from them: one row for each volume that has failed or was skipped, by the
+ledger as it is now.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.ledger import Ledger
+from bec_operator.decide.reasons import label_of, meaning_of
+from bec_ops.volume import Volume
+
+HEADER = "w_id,i_id,i_version,class,attempts,message,log,ended,task,outcome"
+COMPILE_EVERY = 60.0  # seconds, at least, between two compilations while the job goes on
+
+# What spreadsheets take for the beginning of a formula; the wide ones are typed in East Asia.
+_FORMULA = tuple("=+-@＝＋－＠")
+
+
+class Line(BaseModel):
+    """One line of `failures-<n>.jsonl`: how one volume failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job_uid: str = Field(alias="jobUid")
+    index: int = Field(ge=0)
+    w_id: str = Field(alias="wId")
+    i_id: str = Field(alias="iId")
+    i_version: str = Field(default="", alias="iVersion")
+    task: str = ""
+    failure: str = Field(alias="class")
+    message: str = ""
+    attempts: list[Attempt] = Field(default_factory=list)
+
+    @property
+    def volume(self) -> Volume:
+        """The volume that it is about."""
+        return Volume(self.w_id, self.i_id, self.i_version)
+
+
+@dataclass(slots=True)
+class FailureReport:
+    """What is known of the report since the ledger was loaded.
+
+    `rows` has the class and the cells of the last line of each volume; `compiled` is the state of
+    the ledger (`Ledger.changes`) that `report.csv` shows.
+    """
+
+    rows: dict[int, tuple[str, str]] = field(default_factory=dict)
+    is_read: bool = False  # whether what was written before the load is in `rows`
+    compiled: int | None = None
+    compiled_at: float = 0.0
+
+    def note(self, lines: Iterable[Line]) -> None:
+        """Take in lines in the order in which they were written."""
+        for line in lines:
+            self.rows[line.index] = (line.failure, _cells_of(line))
+
+    def note_older(self, lines: Iterable[Line]) -> None:
+        """Take in the lines that were written before all that is known."""
+        newer = self.rows
+        self.rows = {}
+        self.note(lines)
+        self.rows.update(newer)
+        self.is_read = True
+
+    def is_current(self, ledger: Ledger) -> bool:
+        """Whether `report.csv` shows the ledger as it is."""
+        return self.compiled == ledger.changes
+
+    def is_due(self, ledger: Ledger, now: float, *, over: bool) -> bool:
+        """Whether to compile it now; `over`: the job has come to its end, and waits for this."""
+        return not self.is_current(ledger) and (over or now - self.compiled_at >= COMPILE_EVERY)
+
+    def table(self, ledger: Ledger, volumes: Sequence[Volume]) -> str:
+        """Return `report.csv`: the header, and a row for each failed or skipped volume."""
+        rows = [
+            f"{self._row(ledger, index, volumes[index])},{ledger.outcome(index).name.lower()}\n"
+            for index in ledger.unsuccessful()
+        ]
+        return "".join([HEADER, "\n", *rows])
+
+    def _row(self, ledger: Ledger, index: int, volume: Volume) -> str:
+        """Return the cells of a volume; without a line of its present class the ledger speaks."""
+        code = ledger.code(index)
+        label = label_of(code)
+        said, cells = self.rows.get(index, ("", ""))
+        known = cells and said == label
+        return cells if known else _cells([*volume, label, "", meaning_of(code), "", "", ""])
+
+
+def _cells_of(line: Line) -> str:
+    last = line.attempts[-1] if line.attempts else None
+    return _cells(
+        [
+            *line.volume,
+            line.failure,
+            str(len(line.attempts)),
+            line.message,
+            last.log if last is not None else "",
+            (last.end_time or "") if last is not None else "",
+            line.task,
+        ]
+    )
+
+
+def _cells(values: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow([_harmless(value) for value in values])
+    return text.getvalue()
+
+
+def _harmless(value: str) -> str:
+    """Return a cell on one line that no spreadsheet runs: `'` before it says that it is text."""
+    flat = " ".join(value.splitlines())
+    return f"'{flat}" if flat.lstrip().startswith(_FORMULA) else flat

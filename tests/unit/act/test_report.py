@@ -1,0 +1,134 @@
+"""How `report.csv` is made of what stands in S3."""
+
+import csv
+import json
+from typing import Any
+
+import pytest
+
+from bec_operator.act.cache import Cache
+from bec_operator.act.clock import Clock
+from bec_operator.act.context import Context
+from bec_operator.act.report import compile_report
+from bec_operator.act.storage import Storage
+from bec_operator.decide.ledger import Ledger, Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.settings import Settings
+from bec_ops.volume import Volume
+from tests.unit.decide.fake_s3 import FakeStore
+from tests.unit.worker_api.scene import JOB
+
+FOLDER = "artefacts/ocr/_job/"
+REPORT = f"{FOLDER}report.csv"
+VOLUMES = [Volume("W1", f"I{n}") for n in range(4)]
+
+
+def _line(index: int, message: str, **more: Any) -> bytes:
+    line = {
+        "jobUid": JOB.uid,
+        "index": index,
+        "wId": "W1",
+        "iId": f"I{index}",
+        "iVersion": "",
+        "class": "Terminal",
+        "message": message,
+        "attempts": [],
+    }
+    return json.dumps({**line, **more}).encode() + b"\n"
+
+
+class Stage:
+    """A job of which some volumes have failed, and its bucket."""
+
+    def __init__(self, *failed: int) -> None:
+        self.store = FakeStore()
+        api: Any = None  # S3 alone is needed
+        storage = Storage(self.store, 1)
+        self.ctx = Context(api, storage, Cache(lambda _: None), Clock(), Settings())
+        self.memory = Memory(JOB)
+        ledger = Ledger.fresh("sha", len(VOLUMES))
+        self.memory.load(VOLUMES, [f"{v}/" for v in VOLUMES], ledger, 0.0)
+        for index in failed:
+            ledger.settle(index, Outcome.FAILED, 2)
+
+    async def compile(self) -> list[str] | None:
+        """Compile, and return what the report says of each volume; None if there is none."""
+        await compile_report(self.ctx, self.memory)
+        if REPORT not in self.store.objects:
+            return None
+        rows = csv.DictReader(self.store.objects[REPORT].decode().splitlines())
+        return [f"{row['i_id']}: {row['message']}" for row in rows]
+
+
+async def test_the_parts_are_read_in_the_order_of_their_numbers() -> None:
+    stage = Stage(1, 2)
+    stage.store.objects[f"{FOLDER}failures-2.jsonl"] = _line(1, "second") + _line(2, "other")
+    stage.store.objects[f"{FOLDER}failures-10.jsonl"] = _line(1, "tenth")
+    assert await stage.compile() == ["I1: tenth", "I2: other"]
+
+
+async def test_what_is_not_ours_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(0, 1, 2)
+    stage.store.objects[f"{FOLDER}failures-1.jsonl"] = b"".join(
+        (
+            _line(0, "torn"),
+            _line(0, "of an older Job", jobUid="older"),
+            _line(1, "of another list", iId="I9"),
+            _line(9, "past the end"),
+            b"no line\n",
+        )
+    )
+    ledger_says = "the worker says that no retry can help"
+    told = await stage.compile()
+    assert told == ["I0: torn", f"I1: {ledger_says}", f"I2: {ledger_says}"]
+    assert "failures-1.jsonl, line 5 is not ours" in caplog.text
+
+
+async def test_where_nothing_failed_there_is_none() -> None:
+    stage = Stage()
+    assert await stage.compile() is None
+    assert stage.memory.ledger is not None
+    assert stage.memory.report.is_current(stage.memory.ledger)
+
+
+async def test_an_old_report_is_emptied_when_all_is_mended() -> None:
+    stage = Stage(1)
+    assert await stage.compile() is not None
+    assert stage.memory.ledger is not None
+    stage.memory.ledger.settle(1, Outcome.SUCCEEDED)
+    assert await stage.compile() == []
+
+
+async def test_a_failure_that_is_not_stored_yet_is_in_it() -> None:
+    stage = Stage(3)
+    stage.memory.failures[3] = json.loads(_line(3, "just now"))
+    assert await stage.compile() == ["I3: just now"]
+
+
+async def test_s3_that_does_not_answer_is_asked_again() -> None:
+    stage = Stage(1)
+    stage.store.objects[f"{FOLDER}failures-1.jsonl"] = _line(1, "torn")
+    stage.store.trouble = "Forbidden"
+    assert await stage.compile() is None
+    fact, ledger = stage.memory.facts.storage, stage.memory.ledger
+    assert fact is not None
+    assert ledger is not None
+    assert fact.reason == "StorageForbidden"
+    assert not stage.memory.report.is_current(ledger)
+    stage.store.trouble = None
+    assert await stage.compile() == ["I1: torn"]
+
+
+async def test_what_changes_while_it_is_written_is_not_forgotten() -> None:
+    stage = Stage(1)
+    ledger = stage.memory.ledger
+    assert ledger is not None
+    put = stage.store.put
+
+    def slow(bucket: str, key: str, body: bytes, content_type: str = "") -> None:
+        put(bucket, key, body, content_type)
+        ledger.settle(2, Outcome.FAILED, 2)
+
+    stage.store.put = slow  # type: ignore[method-assign]
+    await stage.compile()
+    assert not stage.memory.report.is_current(ledger)
