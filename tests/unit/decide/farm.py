@@ -14,6 +14,7 @@ from bec_operator.decide.actions import (
     Action,
     CheckStorage,
     CheckTemplate,
+    CompileReport,
     CreateTask,
     LoadEnded,
     LoadManifest,
@@ -194,6 +195,8 @@ class Farm:
             case ReadMarker(index=index):
                 memory.note_reading_begun(index)
                 memory.note_reading(index, self._read(memory, index), trouble)
+            case CompileReport() if trouble is None and memory.ledger is not None:
+                memory.report.compiled = memory.ledger.changes
             case SweepGate():
                 self._sweep(memory, action, trouble)
             case LoadEnded():
