@@ -35,6 +35,9 @@ class Settings(BaseSettings):
         default=300.0, gt=0, description="Seconds between two full looks at Jobs and VolumeTasks"
     )
     max_pods: int = Field(default=500, ge=1, description="Pods of all Jobs together, at most")
+    list_every: float = Field(
+        default=60.0, gt=0, description="Seconds between two looks at a Job's list of volumes"
+    )
     worker_url: str | None = Field(
         default=None, description="Where workers reach the worker API; unset: they are not told"
     )

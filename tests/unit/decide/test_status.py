@@ -10,7 +10,7 @@ from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import JobSeen, Memory
 from bec_operator.decide.moments import duration, iso
-from bec_operator.decide.seen import Fact, Facts
+from bec_operator.decide.seen import Fact, Facts, ListSeen
 from bec_operator.decide.status import is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
 from bec_ops.volume import Volume
@@ -32,6 +32,7 @@ def _memory(volumes: int = 10, status: JobStatus | None = None, **spec: Any) -> 
     listed = [Volume("W1", f"I{n}") for n in range(volumes)]
     memory.load(listed, [f"{v}/" for v in listed], Ledger.fresh("sha", volumes), NOW)
     memory.facts = Facts(GOOD, GOOD, GOOD, GOOD, GOOD)
+    memory.listed = ListSeen(NOW, 3, settled=volumes)
     return memory
 
 

@@ -5,6 +5,7 @@ import json
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
+from bec_operator.act.growth import prepare_growth, tell_growth
 from bec_operator.act.manifest import ledger_object
 from bec_operator.api.names import ledger_name
 from bec_operator.decide.memory import Memory
@@ -18,8 +19,14 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     ledger = memory.ledger
     if ledger is None:
         return
+    growth = await prepare_growth(ctx, memory)
+    if memory.ledger is not ledger or not (growth or not ledger.saved):
+        return
     results, turns = set(ledger.unsaved), (ledger.retried, ledger.redone)
-    body = ledger_object(memory, ledger, memory.ledger_version)
+    longer = ledger.copy()
+    if growth is not None:
+        longer.lengthen(growth.manifest, len(growth.added))
+    body = ledger_object(memory, longer, memory.ledger_version)
     if not await _report_failures(ctx, memory):
         return
     path = core(memory.job.namespace, "configmaps", ledger_name(memory.job.name))
@@ -35,6 +42,9 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
         memory.saved_at = ctx.clock.now()
         ledger.unsaved -= results
         ledger.turned = ledger.turned and (ledger.retried, ledger.redone) != turns
+        if growth is not None:
+            memory.lengthen(growth.added, growth.prefixes, growth.manifest)
+            await tell_growth(ctx, memory, growth)
 
 
 async def _report_failures(ctx: Context, memory: Memory) -> bool:

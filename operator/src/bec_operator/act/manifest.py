@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bec_operator.act.api_server import ApiError, core
@@ -19,7 +19,7 @@ from bec_operator.decide.ledger import Honoured, Ledger, LedgerError
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import epoch, iso, precise
 from bec_operator.decide.seen import Fact
-from bec_operator.sources.volumes import SourceError, read_volumes
+from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError, read_volumes
 from bec_ops.location import OutputTemplate, TemplateError, reports_prefix
 from bec_ops.store import StoreError
 from bec_ops.volume import Volume
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
 
-class _SourceReader:
+class SourceReader:
     """Reads for a Job: S3 with the operator's rights, ConfigMaps of the Job's namespace."""
 
     def __init__(self, ctx: Context, namespace: str) -> None:
@@ -37,15 +37,22 @@ class _SourceReader:
         self._namespace = namespace
 
     async def object(self, bucket: str, key: str) -> bytes | None:
+        """Return an object of S3."""
         return await self._ctx.storage.call("get", lambda store: store.get(bucket, key))
 
-    async def config_map(self, name: str) -> dict[str, bytes] | None:
+    async def etag(self, bucket: str, key: str) -> str | None:
+        """Return the ETag of an object of S3."""
+        found = await self._ctx.storage.call("head", lambda store: store.head(bucket, key))
+        return found.etag if found is not None else None
+
+    async def config_map(self, name: str) -> tuple[str, dict[str, bytes]] | None:
+        """Return version and entries of a ConfigMap."""
         found = await _config_map(self._ctx, self._namespace, name)
         if found is None:
             return None
         text = {key: value.encode() for key, value in (found.get("data") or {}).items()}
         binary = {k: base64.b64decode(v) for k, v in (found.get("binaryData") or {}).items()}
-        return {**text, **binary}
+        return found["metadata"]["resourceVersion"], {**text, **binary}
 
 
 async def load_manifest(ctx: Context, memory: Memory) -> None:
@@ -57,7 +64,7 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
             volumes, ledger, version = await _freeze(ctx, memory)
         else:
             volumes, ledger, version = await _thaw(ctx, memory, found)
-        prefixes = await asyncio.to_thread(_prefixes, memory, volumes)
+        prefixes = await asyncio.to_thread(prefixes_of, memory, volumes)
     except SourceError as error:
         memory.facts.manifest = Fact(now, error.reason, str(error))
     except TemplateError as error:
@@ -102,8 +109,8 @@ async def _config_map(ctx: Context, namespace: str, name: str) -> Object | None:
         raise
 
 
-def _prefixes(memory: Memory, volumes: list[Volume]) -> list[str]:
-    """Return all output prefixes; raises TemplateError for a volume that can have none."""
+def prefixes_of(memory: Memory, volumes: Sequence[Volume]) -> list[str]:
+    """Return where the outputs go; raises TemplateError for a volume that can have none."""
     output, job_id = memory.output, memory.job.job_id
     template = OutputTemplate.parse(output.prefix)
     try:
@@ -112,7 +119,7 @@ def _prefixes(memory: Memory, volumes: list[Volume]) -> list[str]:
     except TemplateError:
         raise
     except ValueError as error:
-        raise SourceError("InvalidManifest", str(error)) from error
+        raise SourceError(INVALID_MANIFEST, str(error)) from error
 
 
 def _manifest_key(memory: Memory, digest: str) -> str:
@@ -122,14 +129,10 @@ def _manifest_key(memory: Memory, digest: str) -> str:
 
 async def _freeze(ctx: Context, memory: Memory) -> tuple[list[Volume], Ledger, str]:
     assert memory.job.spec is not None
-    reader = _SourceReader(ctx, memory.job.namespace)
+    reader = SourceReader(ctx, memory.job.namespace)
     volumes = await read_volumes(memory.job.spec.volumes, reader)
-    await asyncio.to_thread(_prefixes, memory, volumes)  # before anything is written
-    lines = await asyncio.to_thread(_lines, volumes)
-    digest = hashlib.sha256(lines).hexdigest()
-    bucket, key = memory.output.bucket, _manifest_key(memory, digest)
-    packed = await asyncio.to_thread(gzip.compress, lines, 6, mtime=0)
-    await ctx.storage.call("put", lambda store: store.put(bucket, key, packed, "application/gzip"))
+    await asyncio.to_thread(prefixes_of, memory, volumes)  # before anything is written
+    digest = await put_manifest(ctx, memory, volumes)
     ledger = Ledger.fresh(digest, len(volumes))
     made = await ctx.api.request(
         "POST", core(memory.job.namespace, "configmaps"), ledger_object(memory, ledger)
@@ -137,7 +140,17 @@ async def _freeze(ctx: Context, memory: Memory) -> tuple[list[Volume], Ledger, s
     return volumes, ledger, made["metadata"]["resourceVersion"]
 
 
-def _lines(volumes: list[Volume]) -> bytes:
+async def put_manifest(ctx: Context, memory: Memory, volumes: Sequence[Volume]) -> str:
+    """Store a manifest under its SHA-256, and return that; raises StoreError."""
+    lines = await asyncio.to_thread(_lines, volumes)
+    digest = hashlib.sha256(lines).hexdigest()
+    bucket, key = memory.output.bucket, _manifest_key(memory, digest)
+    packed = await asyncio.to_thread(gzip.compress, lines, 6, mtime=0)
+    await ctx.storage.call("put", lambda store: store.put(bucket, key, packed, "application/gzip"))
+    return digest
+
+
+def _lines(volumes: Sequence[Volume]) -> bytes:
     rows = (
         json.dumps({"wId": v.w_id, "iId": v.i_id, "iVersion": v.i_version}, ensure_ascii=False)
         for v in volumes

@@ -14,8 +14,8 @@ from bec_ops.store import StoreError
 async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     """Look at one marker, and note what it shows; what S3 cannot tell is unknown, never absent."""
     asked = ctx.clock.now()
-    volumes = memory.volumes
-    volume, prefix = volumes[action.index], memory.prefixes[action.index]
+    ledger = memory.ledger
+    volume, prefix = memory.volumes[action.index], memory.prefixes[action.index]
     bucket, job_id = memory.output.bucket, memory.job.job_id
     trouble, redone = None, memory.redone
     redo_at = datetime.fromtimestamp(redone, UTC) if redone else None
@@ -34,7 +34,7 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
         seen = _seen(marker, asked)
     if memory.redone != redone:  # what counts has changed meanwhile: it must be asked again
         seen, trouble = MarkerSeen(MarkerState.UNKNOWN, asked), None
-    if memory.volumes is volumes:
+    if memory.ledger is ledger:  # not loaded anew meanwhile
         memory.note_reading(action.index, seen, trouble)
 
 

@@ -16,6 +16,7 @@ from bec_operator.act.cache import Key
 from bec_operator.act.checks import check_storage, check_template, sweep
 from bec_operator.act.context import Context
 from bec_operator.act.gates import load_ended, sweep_gate
+from bec_operator.act.growth import look_at_list
 from bec_operator.act.job_status import write_status
 from bec_operator.act.ledger import save_ledger
 from bec_operator.act.manifest import load_manifest
@@ -38,6 +39,7 @@ from bec_operator.decide.actions import (
     KeepLog,
     LoadEnded,
     LoadManifest,
+    LookAtList,
     ReadMarker,
     RecordHeartbeat,
     RecordTask,
@@ -74,6 +76,7 @@ Doing = Callable[[Context, Memory, Any], Awaitable[None]]
 _DOINGS: dict[type[Action], Doing] = {
     CheckStorage: lambda ctx, memory, _: check_storage(ctx, memory),
     LoadManifest: lambda ctx, memory, _: load_manifest(ctx, memory),
+    LookAtList: lambda ctx, memory, _: look_at_list(ctx, memory),
     CheckTemplate: lambda ctx, memory, _: check_template(ctx, memory),
     Sweep: lambda ctx, memory, _: sweep(ctx, memory),
     SweepGate: sweep_gate,
@@ -227,6 +230,7 @@ class Reconciler:
             record_every=2 * ctx.settings.heartbeat_seconds,
             node_lost=ctx.settings.node_lost_seconds,
             parted=ctx.cache.parted,
+            list_every=ctx.settings.list_every,
             standings=standings,
             allowed=allowance(demands, key, ctx.settings.max_pods),
         )

@@ -35,6 +35,11 @@ class LoadManifest(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtList(Action):
+    """See whether the source of volumes has changed, and what is new in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckTemplate(Action):
     """Let the API server judge the pod of a task, without making it."""
 
@@ -134,7 +139,7 @@ class LoadEnded(Action):
 
 @dataclass(frozen=True, slots=True)
 class SaveLedger(Action):
-    """Store the failure report, then the ledger."""
+    """Store the failure report, then the ledger, with what is new in the list of volumes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,10 @@ class Frontier:
     def __setitem__(self, index: int, look: Look) -> None:
         self._looks[index] = look
 
+    def lengthen(self, more: int) -> None:
+        """Take in that the manifest has `more` volumes at its end."""
+        self._looks.extend(bytes([Look.UNCHECKED]) * more)
+
     def first(self, look: Look, count: int) -> list[int]:
         """Return the first `count` indices that are at `look`, in manifest order."""
         found: list[int] = []

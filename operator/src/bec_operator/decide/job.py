@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
-from bec_operator.api.job import History, JobSpec, SuspendMode
+from bec_operator.api.job import History, JobSpec, JobStatus, SuspendMode
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
 from bec_operator.decide.actions import (
@@ -16,6 +16,7 @@ from bec_operator.decide.actions import (
     DeleteTask,
     LoadEnded,
     LoadManifest,
+    LookAtList,
     ReadMarker,
     RecordTask,
     SaveLedger,
@@ -28,6 +29,7 @@ from bec_operator.decide.actions import (
 )
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
+from bec_operator.decide.growth import is_list_done, is_look_due
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory, Notes
@@ -50,6 +52,7 @@ LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
 READS_AT_ONCE = 64
 ENDS_AT_ONCE = 1000  # of volumes that will never start: each is a line of the report
 _NO_NOTES = Notes()
+_WRITING = WriteStatus(JobStatus()).key
 _PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 SAVE_AFTER = 5.0  # seconds
 SAVE_AT = 500  # results
@@ -68,6 +71,7 @@ class Seen:
     allowed: int = 10_000  # pods that the job may have beside the other jobs
     node_lost: float = 300.0  # seconds after which a node that is not Ready is lost
     parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last
+    list_every: float = 60.0  # seconds between two looks at the list of volumes
 
 
 def decide(seen: Seen) -> list[Action]:
@@ -90,7 +94,7 @@ def _stays_ended(memory: Memory) -> bool:
     """Whether a Job that has ended has nothing to do again, though its spec has changed since."""
     ledger, job = memory.ledger, memory.job
     assert ledger is not None
-    if job.status.observed_generation == job.generation or not ledger.saved:
+    if job.status.observed_generation == job.generation or not ledger.saved or memory.added:
         return False
     return is_hopeless(memory) or ledger.count(Outcome.WAITING) == 0
 
@@ -159,8 +163,19 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
             if _may_read(memory, index, seen.now):
                 yield ReadMarker(index)
         yield from _gates(memory, seen.now)
-    if (may_read or not memory.failures) and _save_due(memory, seen.standings.active, seen.now):
+    yield from _keep(seen, may_read=may_read)
+
+
+def _keep(seen: Seen, *, may_read: bool) -> Iterator[Action]:
+    """Store the ledger, and see whether the list of volumes has grown."""
+    memory, now, active = seen.memory, seen.now, seen.standings.active
+    grows = may_read and memory.added and now - memory.saved_at >= SAVE_NOT_BEFORE
+    if grows or ((may_read or not memory.failures) and _save_due(memory, active, now)):
         yield SaveLedger()  # which begins with the report of the failures, in S3
+    if not may_read or is_hopeless(memory) or _WRITING in memory.busy:
+        return  # the last: it may be the end of the job that is written
+    if is_look_due(memory, now, seen.list_every):
+        yield LookAtList()
 
 
 def _gates(memory: Memory, now: float) -> Iterator[Action]:
@@ -310,6 +325,9 @@ def _tidy(seen: Seen) -> Iterator[Action]:
     if job.status.observed_generation != job.generation:
         if job.spec is not None and memory.ledger is None:  # may ask for something to be done again
             yield from _checks(memory, seen.now)
+        elif job.spec is not None and not (is_hopeless(memory) or is_list_done(memory)):
+            if is_look_due(memory, seen.now, seen.list_every):
+                yield LookAtList()
         else:
             told = {"observed_generation": job.generation}
             yield WriteStatus(job.status.model_copy(update=told))

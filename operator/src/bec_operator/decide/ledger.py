@@ -96,6 +96,16 @@ class Ledger:
         """Return the form in which the ledger is stored."""
         return zlib.compress(bytes(self._entries), 6)
 
+    def copy(self) -> "Ledger":
+        """Return a ledger that says the same, all of it stored."""
+        return Ledger(self.manifest, bytearray(self._entries), self.retried, self.redone)
+
+    def lengthen(self, manifest: str, more: int) -> None:
+        """Go on with a manifest that has `more` volumes at its end, nothing done of them."""
+        self.manifest = manifest
+        self._entries.extend(bytes(more))
+        self._tally[Outcome.WAITING] += more
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -17,6 +17,7 @@ from bec_operator.decide.report import FailureReport
 from bec_operator.decide.seen import (
     Fact,
     Facts,
+    ListSeen,
     MarkerSeen,
     MarkerState,
     NodeSeen,
@@ -85,6 +86,8 @@ class Memory:
     ledger: Ledger | None = None
     ledger_version: str = ""  # resourceVersion of its ConfigMap
     prefixes: Sequence[str] = ()  # of the outputs of the volumes
+    listed: ListSeen | None = None  # the source, since the manifest was loaded
+    added: Sequence[Volume] = ()  # what is new in the source and not yet in the manifest
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     gates: Gates = field(default_factory=Gates)
     ended: Record | None = None  # of a job that has ended, while others ask for it
@@ -152,6 +155,7 @@ class Memory:
         self.note_ended(None)
         self.tasks = {}
         self._released.clear()
+        self.listed, self.added = None, ()
         self.facts.manifest = Fact(now)
         self.facts.sweep = None
         self.report = FailureReport()
@@ -186,6 +190,23 @@ class Memory:
         if opened:
             self.breaker = Breaker()
 
+    def lengthen(self, added: Sequence[Volume], prefixes: Sequence[str], manifest: str) -> None:
+        """Take in the longer manifest, whose SHA-256 is `manifest`: it is stored.
+
+        What is done of the new volumes is not known; all that was before stays where it is.
+        """
+        assert self.ledger is not None
+        self.ledger.lengthen(manifest, len(added))
+        # New sequences: who works on the old ones, in a thread perhaps, is not to see them change.
+        self.volumes = [*self.volumes, *added]
+        self.prefixes = [*self.prefixes, *prefixes]
+        self.frontier.lengthen(len(added))
+        self.gates = Gates()
+        taken = set(added)
+        self.added = [volume for volume in self.added if volume not in taken]
+        self.facts.conflict = None
+        self.facts.sweep = None
+
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""
         return f"s3://{self.output.bucket}/{self.prefixes[index]}"
@@ -202,6 +223,7 @@ class Memory:
         self.volumes = ()
         self.prefixes = ()
         self.gates = Gates()
+        self.listed, self.added = None, ()
         self.facts.manifest = None
         self.readings.clear()
         self.unread.clear()

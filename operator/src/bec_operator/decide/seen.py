@@ -170,6 +170,19 @@ class Fact:
         return not self.reason
 
 
+@dataclass(frozen=True, slots=True)
+class ListSeen:
+    """The source of volumes, as it was last looked at."""
+
+    at: float
+    generation: int  # of the Job that named it
+    settled: int  # volumes that were settled when it was looked at
+    mark: str = ""  # what differs as soon as it does; empty if that is not known
+    gone: int = 0  # volumes of the manifest that it no longer names
+    problem: str = ""  # why it could not be read
+    unknown: bool = False  # the problem is that S3 gave no answer
+
+
 @dataclass(slots=True)
 class Facts:
     """What the checks of a job showed last; None where one has not been made."""

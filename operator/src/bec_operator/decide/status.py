@@ -2,6 +2,7 @@
 
 from bec_operator.api.job import Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.conditions import conditions
+from bec_operator.decide.growth import is_list_done, is_list_quiet, tell_of_list
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import duration, epoch, iso
@@ -21,6 +22,7 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
     counts = _counts(memory, tally)
     reason, message = _stall(memory, tally)
     phase, verdict = _phase(memory, tally, counts, stalled=bool(reason))
+    verdict = tell_of_list(memory, phase, verdict)
     moment = iso(now)
     began = phase not in {JobPhase.PENDING, JobPhase.SUSPENDED}
     started = old.start_time or (moment if began else None)
@@ -60,8 +62,8 @@ def is_over(memory: Memory, tally: Tally) -> bool:
     if ledger is None or memory.job.spec is None or not ledger.saved:
         return False
     if is_hopeless(memory):
-        return not tally.running
-    return ledger.count(Outcome.WAITING) == 0
+        return not tally.running and is_list_quiet(memory)
+    return ledger.count(Outcome.WAITING) == 0 and is_list_done(memory)
 
 
 def _counts(memory: Memory, tally: Tally) -> Counts:

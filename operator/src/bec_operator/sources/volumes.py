@@ -1,11 +1,17 @@
 """Where the volumes of a job come from: inline, a ConfigMap, or a list in S3."""
 
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from bec_operator.api.job import ConfigMapSource, ManifestSource, VolumeSource
 from bec_operator.sources.lists import ListError, parse_list
 from bec_ops.store import StoreError
 from bec_ops.volume import Volume
+
+T = TypeVar("T")
+INVALID_MANIFEST = "InvalidManifest"  # it can be read, and is not good
+_UNAVAILABLE = "StorageUnavailable"
 
 
 class SourceError(Exception):
@@ -15,6 +21,11 @@ class SourceError(Exception):
         super().__init__(message)
         self.reason = reason
 
+    @property
+    def unknown(self) -> bool:
+        """Whether S3 gave no answer, so that nothing at all is known of the source."""
+        return self.reason == _UNAVAILABLE
+
 
 class Reader(Protocol):
     """Reads what a source names."""
@@ -22,8 +33,11 @@ class Reader(Protocol):
     async def object(self, bucket: str, key: str) -> bytes | None:
         """Return an object of S3, or None if there is none; raises StoreError."""
 
-    async def config_map(self, name: str) -> dict[str, bytes] | None:
-        """Return the entries of a ConfigMap of the Job's namespace, or None if there is none."""
+    async def etag(self, bucket: str, key: str) -> str | None:
+        """Return the ETag of an object of S3, or None if there is none; raises StoreError."""
+
+    async def config_map(self, name: str) -> tuple[str, dict[str, bytes]] | None:
+        """Return version and entries of a ConfigMap of the Job's namespace, or None."""
 
 
 async def read_volumes(source: VolumeSource, reader: Reader) -> list[Volume]:
@@ -36,33 +50,47 @@ async def read_volumes(source: VolumeSource, reader: Reader) -> list[Volume]:
         assert source.config_map is not None
         data, name = await _config_map(source.config_map, reader)
     try:
-        return parse_list(data, name)
+        return await asyncio.to_thread(parse_list, data, name)
     except ListError as error:
-        raise SourceError("InvalidManifest", str(error)) from error
+        raise SourceError(INVALID_MANIFEST, str(error)) from error
+
+
+async def read_mark(source: VolumeSource, reader: Reader) -> str:
+    """Return what differs as soon as the source does; raises SourceError.
+
+    It is empty for inline volumes: the generation of their Job tells.
+    """
+    if source.manifest is not None:
+        etag = await _of_object(source.manifest, reader.etag)
+        return f"{source.manifest.uri} {etag}"
+    if source.config_map is not None:
+        version, _ = await _entries(source.config_map, reader)
+        return f"{source.config_map.name}/{source.config_map.key} {version}"
+    return ""
 
 
 async def _manifest(source: ManifestSource, reader: Reader) -> tuple[bytes, str]:
+    return await _of_object(source, reader.object), source.uri
+
+
+async def _of_object(source: ManifestSource, ask: Callable[[str, str], Awaitable[T | None]]) -> T:
+    """Return what S3 says to a question about the list."""
     bucket, _, key = source.uri.removeprefix("s3://").partition("/")
     try:
-        data = await reader.object(bucket, key)
+        answer = await ask(bucket, key)
     except StoreError as error:
         reasons = {"Forbidden": "ManifestForbidden", "BucketNotFound": "ManifestNotFound"}
-        raise SourceError(reasons.get(error.reason, "StorageUnavailable"), str(error)) from error
-    if data is None:
+        raise SourceError(reasons.get(error.reason, _UNAVAILABLE), str(error)) from error
+    if answer is None:
         raise SourceError(
             "ManifestNotFound",
             f"spec.volumes.manifest.uri: there is no object {source.uri}; put the list there",
         )
-    return data, source.uri
+    return answer
 
 
 async def _config_map(source: ConfigMapSource, reader: Reader) -> tuple[bytes, str]:
-    entries = await reader.config_map(source.name)
-    if entries is None:
-        raise SourceError(
-            "ConfigMapNotFound",
-            f"spec.volumes.configMap.name: there is no ConfigMap {source.name} in this namespace",
-        )
+    _, entries = await _entries(source, reader)
     if source.key not in entries:
         known = ", ".join(sorted(entries)) or "none"
         raise SourceError(
@@ -71,3 +99,13 @@ async def _config_map(source: ConfigMapSource, reader: Reader) -> tuple[bytes, s
             f"(it has: {known})",
         )
     return entries[source.key], f"{source.name}/{source.key}"
+
+
+async def _entries(source: ConfigMapSource, reader: Reader) -> tuple[str, dict[str, bytes]]:
+    found = await reader.config_map(source.name)
+    if found is None:
+        raise SourceError(
+            "ConfigMapNotFound",
+            f"spec.volumes.configMap.name: there is no ConfigMap {source.name} in this namespace",
+        )
+    return found

@@ -1,0 +1,131 @@
+"""A source of volumes that changes in mid-run: what is new goes to the end of the manifest."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bec_operator.act.api_server import ApiError
+from bec_operator.act.checks import storage_fact
+from bec_operator.act.context import Context
+from bec_operator.act.events import post_event
+from bec_operator.act.manifest import SourceReader, prefixes_of, put_manifest
+from bec_operator.api.job import VolumeSource
+from bec_operator.decide.growth import LIST_UNREADABLE, removed, settled, unreadable
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import ListSeen
+from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError, read_mark, read_volumes
+from bec_ops.location import TemplateError
+from bec_ops.store import StoreError
+from bec_ops.volume import Volume
+
+
+async def look_at_list(ctx: Context, memory: Memory) -> None:
+    """See whether the source has changed; if so, read it, and note what is new and what is gone.
+
+    One that cannot be read changes nothing but what is said of it.
+    """
+    ledger, before, spec = memory.ledger, memory.listed, memory.job.spec
+    if ledger is None or spec is None:
+        return
+    gone = before.gone if before is not None else 0
+    seen = ListSeen(ctx.clock.now(), memory.job.generation, settled(ledger), gone=gone)
+    added: Sequence[Volume] | None = None
+    try:
+        seen, added = await _look(ctx, memory, spec.volumes, seen)
+    except SourceError as error:
+        seen = replace(seen, problem=str(error), unknown=error.unknown)
+    except ApiError as error:
+        if not error.final:
+            raise
+        seen = replace(seen, problem=f"the API server refuses the operator: {error.message}")
+    if memory.ledger is not ledger:
+        return  # loaded anew meanwhile: that begins with a look
+    memory.listed = seen
+    if added is not None:
+        memory.added = added
+    await _tell(ctx, memory, before, seen)
+
+
+async def _look(
+    ctx: Context, memory: Memory, source: VolumeSource, seen: ListSeen
+) -> tuple[ListSeen, Sequence[Volume] | None]:
+    """Return `seen` with what the source shows, and what is new; None where it has not changed."""
+    reader, before = SourceReader(ctx, memory.job.namespace), memory.listed
+    mark = await read_mark(source, reader)
+    seen = replace(seen, mark=mark)
+    if before is not None and mark and mark == before.mark:
+        return replace(seen, problem=before.problem), None
+    try:
+        added, gone = await _compare(memory, await read_volumes(source, reader))
+    except SourceError as error:
+        if error.reason != INVALID_MANIFEST:
+            raise
+        return replace(seen, problem=str(error)), None
+    except TemplateError as error:
+        return replace(seen, problem=f"spec.output: {error}"), None
+    return replace(seen, gone=gone), added
+
+
+async def _compare(memory: Memory, listed: Sequence[Volume]) -> tuple[Sequence[Volume], int]:
+    """Return what is new, each with a place for its outputs, and how many are gone."""
+    while True:
+        known = memory.volumes
+        added, gone = await asyncio.to_thread(_difference, known, listed)
+        await asyncio.to_thread(prefixes_of, memory, added)
+        if memory.volumes is known:  # else it grew meanwhile, by an earlier look
+            return added, gone
+
+
+def _difference(known: Sequence[Volume], listed: Sequence[Volume]) -> tuple[list[Volume], int]:
+    before = set(known)
+    return [v for v in listed if v not in before], len(before.difference(listed))
+
+
+async def _tell(ctx: Context, memory: Memory, before: ListSeen | None, seen: ListSeen) -> None:
+    """Tell people by an Event what a look has shown, if the one before did not show it."""
+    problem = before.problem if before is not None and not before.unknown else ""
+    if seen.unknown:
+        return
+    if seen.problem:
+        if seen.problem != problem:
+            said = unreadable(seen.problem)
+            await post_event(ctx.api, ctx.clock, memory.job, LIST_UNREADABLE, said, "Warning")
+    elif problem:
+        await post_event(
+            ctx.api, ctx.clock, memory.job, "ListReadable", "the list can be read again"
+        )
+    if seen.gone and (before is None or seen.gone != before.gone):
+        await post_event(ctx.api, ctx.clock, memory.job, "VolumesRemoved", removed(seen.gone))
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Volumes to be added, where their outputs go, and the SHA-256 of the manifest with them."""
+
+    added: Sequence[Volume]
+    prefixes: Sequence[str]
+    manifest: str
+
+
+async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
+    """Store the manifest that has what is new at its end. Until the ledger names it, it is nothing.
+
+    None if nothing is new, or S3 does not take it.
+    """
+    added = memory.added
+    if not added:
+        return None
+    prefixes = await asyncio.to_thread(prefixes_of, memory, added)
+    try:
+        manifest = await put_manifest(ctx, memory, [*memory.volumes, *added])
+    except StoreError as error:
+        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        return None
+    return Growth(added, prefixes, manifest)
+
+
+async def tell_growth(ctx: Context, memory: Memory, growth: Growth) -> None:
+    """Tell people that volumes were added."""
+    count, total = len(growth.added), len(memory.volumes)
+    said = f"{count} volume{'s' if count > 1 else ''} came to the list, {total} in all"
+    await post_event(ctx.api, ctx.clock, memory.job, "VolumesAdded", said)
