@@ -33,6 +33,11 @@ def config_map(name: str, key: str) -> Body:
     return {"configMap": {"name": name, "key": key}}
 
 
+def csv(volumes: Sequence[Volume]) -> bytes:
+    """Return a list of volumes that have no versions."""
+    return "".join(f"{volume.w_id},{volume.i_id}\n" for volume in volumes).encode()
+
+
 def job(name: str, bucket: str, source: Body | Sequence[Volume], **spec: Any) -> Body:
     """Return a Job; keywords are further fields of its spec, as they stand there.
 

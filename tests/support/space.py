@@ -1,5 +1,6 @@
 """A place of a test's own: a namespace and a bucket, and what the test makes and reads there."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 from bec_operator.act.api_server import bec, core
 from bec_operator.api.names import ledger_name
+from bec_ops.volume import Volume
 from tests.cluster import S3, Cluster
 from tests.support.jobs import LiveJob
 from tests.support.kube import Body, Kube
@@ -85,6 +87,15 @@ class Space:
     def ledger(self, job: str) -> Body | None:
         """Return the ConfigMap with the ledger of a Job; None if there is none."""
         return self.kube.find(core(self.namespace, "configmaps", ledger_name(job)))
+
+    def frozen(self, job: str) -> list[Volume]:
+        """Return the volumes of the manifest that the ledger of a Job names."""
+        ledger = self.ledger(job)
+        assert ledger is not None
+        digest = ledger["data"]["manifest"]
+        packed = self.read(f"artefacts/{job}/_job/manifest-{digest[:16]}.jsonl.gz")
+        rows = map(json.loads, gzip.decompress(packed).splitlines())
+        return [Volume(row["wId"], row["iId"], row["iVersion"]) for row in rows]
 
     def reported(self, job_id: str) -> list[Body]:
         """Return the lines of the failure report of a job."""

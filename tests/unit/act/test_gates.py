@@ -38,11 +38,11 @@ class CountingStore(FakeStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.read: list[str] = []
+        self.reads: list[str] = []
         self.forbidden = ""
 
     def fetch(self, bucket: str, key: str) -> Content | None:
-        self.read.append(key.split("/")[2])
+        self.reads.append(key.split("/")[2])
         if self.forbidden and self.forbidden in key:
             raise StoreError("Forbidden", f"S3 forbids access to s3://{bucket}/{key}")
         return super().fetch(bucket, key)
@@ -72,7 +72,7 @@ class Sweeping:
 
     async def sweep(self) -> list[str]:
         """Sweep once; return the volumes whose markers were read."""
-        self.store.read.clear()
+        self.store.reads.clear()
         ctx = Context(
             api=ApiServer.__new__(ApiServer),  # which nobody calls
             storage=Storage(self.store, 1),
@@ -83,7 +83,7 @@ class Sweeping:
         await sweep_gate(ctx, self.memory, SweepGate(0, self.place))
         self.gate.follow_artefacts()
         self.memory.gates.apply(self.memory.frontier)
-        return self.store.read
+        return self.store.reads
 
     @property
     def open(self) -> list[int]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bec_ops.store import Reason
 from tests.unit.decide.calling import CLASSES, KINDS, callers, request
 from tests.unit.decide.guard import FOREIGN_TOTAL
+from tests.unit.decide.listing import BAD
 from tests.unit.decide.process import JOB, WATCHED
 from tests.unit.decide.stage import Stage
 from tests.unit.decide.world import GOOD_MARKER, NODES, Life
@@ -270,6 +271,26 @@ def time_passes(stage: Stage, draw: Draw) -> None:
 @deed(1, lambda stage: len(stage.operators) == 1)
 def all_comes_to_rest(stage: Stage, _: Draw) -> None:
     stage.come_to_rest()
+
+
+# --- the list of volumes
+
+
+@deed(3, lambda stage: stage.world.list.made < len(stage.world.volumes))
+def list_changes(stage: Stage, draw: Draw) -> None:
+    """Volumes come to the list; of those in the manifest some go, and others move."""
+    known, made = stage.guard.total(), stage.world.list.made
+    more = draw(st.integers(0, min(2, len(stage.world.volumes) - made)))
+    kept = draw(st.permutations(range(known)))[: draw(st.integers(0, known))]
+    members = [*kept, *range(known, made + more)]
+    if members:
+        stage.world.change_list(members)
+
+
+@deed(1, lambda stage: stage.world.list.kind != "items")
+def list_goes_bad(stage: Stage, draw: Draw) -> None:
+    stage.world.tick()
+    stage.world.list.go_bad(draw(st.sampled_from(BAD)))
 
 
 # --- foreign hands

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from bec_ops.location import LOG_FOLDER
 from bec_ops.store import Content, ObjectInfo, Reason, Store, StoreError
@@ -10,22 +11,27 @@ from bec_ops.store import Content, ObjectInfo, Reason, Store, StoreError
 class FakeStore(Store):
     """Objects by key, in one bucket. While `trouble` is set, S3 gives no good answer.
 
-    `logs_forbidden`: a policy allows everything but the logs of attempts.
+    X
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.trouble: Reason | None = None
         self.logs_forbidden = False
+        self.read: set[str] = set()
 
     def fetch(self, bucket: str, key: str) -> Content | None:
         self._check(bucket, key)
+        self.read.add(key)
         body = self.objects.get(key)
         return Content(body, datetime.now(UTC)) if body is not None else None
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
-        found = self.get(bucket, key)
-        return ObjectInfo("", datetime.now(UTC), len(found)) if found is not None else None
+        self._check(bucket, key)
+        found = self.objects.get(key)
+        if found is None:
+            return None
+        return ObjectInfo(sha256(found).hexdigest(), datetime.now(UTC), len(found))
 
     def put(
         self, bucket: str, key: str, body: bytes, content_type: str = "application/octet-stream"

@@ -5,6 +5,7 @@ The numbers are those of the design's list "What must always hold".
 
 import base64
 import csv
+import gzip
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
 from bec_operator.decide.failures import RULES, FailureClass, class_of, is_final
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.moments import epoch
+from bec_ops.volume import Volume
 from tests.unit.decide.fake_api import NAMESPACE, Object, address, owner_uid
 from tests.unit.decide.fence import Fence
 from tests.unit.decide.objects import (
@@ -32,6 +34,7 @@ from tests.unit.decide.world import Life, World
 FOREIGN_TOTAL = 99  # what a foreign hand writes as the number of volumes
 REPORTS = "artefacts/ocr/_job/failures-"
 COMPILED = "artefacts/ocr/_job/report.csv"
+MANIFEST = "artefacts/ocr/_job/manifest-"
 
 
 class Guard:
@@ -46,6 +49,7 @@ class Guard:
         self.fence = Fence(world)
         self.alone = True
         self.writes: list[str] = []
+        self._totals: set[tuple[str, int]] = set()  # volumes in the ledgers of each Job
         self._missed: dict[str, float] = {}  # name of a pod → when a look showed that it is gone
         self._aware: set[str] = set()  # UIDs of pods whose verdict the operator has seen
         self._wrong: Life | None = None  # whose end was recorded as the fault of the Job's spec
@@ -80,7 +84,7 @@ class Guard:
         wrong = self._wrong
         if self._wrong_at_start == now:
             return True
-        if wrong is None or (wrong.job_uid, wrong.parameters) != (now[0], self._world.parameters):
+        if wrong is None or (wrong.job_uid, wrong.generation) != now:
             return False
         tasks = operator.ctx.cache.tasks.all()
         return any(t.uid == wrong.task_uid and len(t.failed) >= wrong.attempt for t in tasks)
@@ -160,7 +164,12 @@ class Guard:
         if found is None or owner_uid(found) != self._world.job_uid:
             return None
         packed = base64.b64decode(found["binaryData"]["ledger"])
-        return Ledger.decode("", packed, self._world.plan.volumes)
+        return Ledger.decode(found["data"]["manifest"], packed, int(found["data"]["total"]))
+
+    def total(self) -> int:
+        """Return how many volumes the stored ledger has."""
+        ledger = self.ledger()
+        return len(ledger) if ledger is not None else 0
 
     def stored(self, index: int) -> Outcome:
         """Return what the stored ledger says of a volume."""
@@ -240,7 +249,7 @@ class Guard:
 
     def _allowed(self) -> int:
         spec = JobSpec.model_validate(self._world.job["spec"])
-        return spec.failures_allowed(self._world.plan.volumes)
+        return spec.failures_allowed(self.total())
 
     def _is_active(self, task: Object) -> bool:
         world = self._world
@@ -277,7 +286,7 @@ class Guard:
     def _note_misconfigured(self, ended: Attempt) -> None:
         """Take down that the Job is set up wrongly, if it was its present spec that failed."""
         life = self._world.lives.get(ended.pod_uid)
-        if life is not None and life.parameters == self._world.parameters:
+        if life is not None and life.generation == self._world.job["metadata"]["generation"]:
             self._wrong = life
 
     def _check_words(self, ended: Attempt) -> None:
@@ -334,8 +343,9 @@ class Guard:
         old, new = self.ledger(before) if before else None, self.ledger(after)
         if new is None:
             return  # of a Job that is gone
+        self._check_manifest(old, new)
         for index in range(len(new)):
-            was = old.outcome(index) if old is not None else Outcome.WAITING
+            was = old.outcome(index) if old and index < len(old) else Outcome.WAITING
             now = new.outcome(index)
             if was is now:
                 continue
@@ -348,6 +358,22 @@ class Guard:
                 assert self._world.has_marker(index), f"rule 1: {index} succeeded without a marker"
             else:
                 self._check_failure(index)
+
+    def _check_manifest(self, old: Ledger | None, new: Ledger) -> None:
+        """The manifest that a ledger names is there, and its volumes are where they were."""
+        volumes = self.frozen(new)
+        assert len(volumes) == len(new), f"{len(new)} volumes in the ledger, {len(volumes)} frozen"
+        before = self.frozen(old) if old is not None else []
+        assert volumes[: len(before)] == before, "volumes were moved in the manifest"
+        assert volumes == self._world.volumes[: len(volumes)], "volumes came in a wrong order"
+        self._totals.add((self._world.job_uid, len(new)))
+
+    def frozen(self, ledger: Ledger) -> list[Volume]:
+        """Return the volumes of the manifest that a ledger names."""
+        packed = self._world.store.objects.get(f"{MANIFEST}{ledger.manifest[:16]}.jsonl.gz")
+        assert packed is not None, "rule 4: the ledger names a manifest that is not there"
+        rows = map(json.loads, gzip.decompress(packed).splitlines())
+        return [Volume(row["wId"], row["iId"], row["iVersion"]) for row in rows]
 
     def _check_failure(self, index: int) -> None:
         assert not self._world.is_proven(index), f"rule 1: {index} failed with a marker"
@@ -362,9 +388,10 @@ class Guard:
 
     def _check_status(self, after: Object) -> None:
         status = JobStatus.model_validate(after["status"])
-        counts, volumes = status.counts, self._world.plan.volumes
+        counts = status.counts
         if counts.total not in {0, FOREIGN_TOTAL}:  # not counted yet, or counted by others
-            assert counts.total == volumes, f"rule 6: {counts}"
+            known = (self._world.job_uid, counts.total)
+            assert known in self._totals, f"rule 6: {counts}"
             parts = counts.waiting + counts.queued + counts.running + counts.retrying
             assert parts + counts.finished == counts.total, f"rule 6: {counts}"
         if not status.terminal:
@@ -379,8 +406,13 @@ class Guard:
         )
         if self.alone:
             self._check_compiled(ledger)
+        if status.phase is JobPhase.COMPLETE and not self.alone:
+            return  # the other may have added volumes just now; it will say that the Job goes on
         if status.phase is JobPhase.COMPLETE:
-            assert sum(settled) == volumes, "rule 6: the Job is complete, and volumes wait"
+            assert sum(settled) == len(ledger), "rule 6: the Job is complete, and volumes wait"
+            left_out = set(self._world.list.members) - set(range(len(ledger)))
+            read = self._world.list.was_read and not self._world.list.is_bad
+            assert not (left_out and read), f"volumes {left_out} of the list were left out"
         else:
             assert self.is_hopeless(), f"rule 6: {counts} is not too many"
 
@@ -406,7 +438,7 @@ class Guard:
         status, ledger = self.status(), self.ledger()
         assert status.terminal, f"the Job never ends: {status}"
         assert ledger is not None
-        for index in range(self._world.plan.volumes):
+        for index in range(len(ledger)):
             if ledger.outcome(index) is Outcome.SUCCEEDED:
                 assert self._world.has_marker(index)
             elif ledger.outcome(index) is Outcome.FAILED:

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.unit.decide.deeds import DEEDS
+from tests.unit.decide.listing import Kind
 from tests.unit.decide.stage import Stage
 from tests.unit.decide.world import LONG, SHORT, Plan
 
 LOG = logging.getLogger("bec_operator")
+KINDS: list[Kind] = ["items", "manifest", "configMap"]
 MAX_FAILED: list[int | str] = ["100%", "10%", 1, 0]
 
 
@@ -34,6 +36,7 @@ def plans(draw: st.DrawFn) -> Plan:
         sidecar=draw(st.booleans()),
         hopeless=draw(members),
         timeouts=draw(st.sampled_from([LONG, LONG, SHORT])),
+        source=draw(st.sampled_from(KINDS)),
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bec_operator.decide.conditions import find
 from tests.unit.decide.calling import done, failed, heartbeat
+from tests.unit.decide.listing import BAD
 from tests.unit.decide.plays import (
     latest_pod,
     restart,
@@ -346,6 +348,69 @@ def two_operators_store_the_ledger(stage: Stage) -> None:
         stage.look(slow)
         while slow.under_way:
             stage.step(slow, slow.under_way[0], "answer")
+
+
+# --- a list that changes in mid-run
+
+
+@scenario(volumes=3, source="manifest")
+def list_changes_while_volumes_run(stage: Stage) -> None:
+    until_it_runs(stage, 0)
+    stage.world.change_list([3, 2, 4, 0])
+    stage.let_pass([61.0] + [1.0] * 6)
+    assert stage.guard.total() == 5
+    stage.world.end_worker(latest_pod(stage), 65)
+    stage.let_pass([1.0] * 8)
+    stage.come_to_rest()
+
+
+@scenario(volumes=2, source="configMap", done_before=frozenset({2}))
+def operator_dies_before_the_ledger_names_the_longer_manifest(stage: Stage) -> None:
+    until_it_runs(stage, 0)
+    stage.world.change_list([0, 1, 2, 3])
+    stage.world.tick(61.0)
+    save = under_way(stage, the_operator(stage), "SaveLedger")
+    stage.step(the_operator(stage), save, "answer")  # the manifest is stored
+    assert stage.guard.total() == 2
+    restart(stage)
+    stage.let_pass([1.0] * 8)
+    assert stage.guard.total() == 4
+
+
+@scenario(volumes=2, source="manifest", parallelism=2)
+def volume_comes_to_the_list_while_the_last_ones_run(stage: Stage) -> None:
+    lives = [until_it_runs(stage, index) for index in range(2)]
+    stage.world.change_list([1, 0, 2])
+    for life in lives:
+        stage.write(life.index, GOOD_MARKER)
+        stage.world.end_worker(life, 0)
+    stage.let_pass([1.0] * 8)
+    assert stage.guard.total() == 3, "the volume that came last was left out"
+
+
+@scenario(volumes=2, source="manifest")
+def list_goes_bad_and_heals(stage: Stage) -> None:
+    until_it_runs(stage, 0)
+    for body in BAD:
+        stage.world.list.go_bad(body)
+        stage.let_pass([61.0, 3.0, 3.0])
+        ready = find(stage.guard.status(), "Ready")
+        assert ready is not None
+        assert (ready.status, ready.reason) == ("True", "ListUnreadable")
+        stage.come_to_rest()
+    stage.world.change_list([0, 1, 2])
+    stage.let_pass([61.0] + [1.0] * 6)
+    assert stage.guard.total() == 3
+    stage.come_to_rest()
+
+
+@scenario(volumes=1, source="items")
+def job_is_edited_to_name_more_volumes(stage: Stage) -> None:
+    until_it_runs(stage, 0)
+    stage.world.change_list([0, 1, 2])
+    stage.let_pass([0.5] * 8)
+    assert stage.guard.total() == 3
+    stage.come_to_rest()
 
 
 # --- rule 5: phases are recomputed

@@ -1,7 +1,9 @@
 """One Job on stage: its world, the guard of the rules, and the operators that are alive."""
 
+import re
 from typing import Any
 
+from bec_operator.decide.conditions import find
 from bec_ops.protocol import Register, Request
 from tests.unit.decide.fence import Teller
 from tests.unit.decide.guard import Guard
@@ -32,6 +34,7 @@ class Stage:
         """Start an operator."""
         world = self.world
         self.guard.note_start()
+        world.list.note_loss()
         self.operators.append(
             Process(self.guard.answer, world.store, world.clock, world.objects.changes)
         )
@@ -59,6 +62,7 @@ class Stage:
         elif how == "answer":
             operator.get_answer(doing)
         else:
+            self.world.list.note_loss()
             operator.lose_answer(doing)
 
     def do_all(self, operator: Process) -> None:
@@ -134,7 +138,8 @@ class Stage:
         """Whether S3 or the API server refuses something."""
         world = self.world
         refused = world.quota_full or world.template_refused or self.guard.misconfigured
-        return bool(world.store.trouble) or refused or self.is_tripped or world.suspended
+        refused = refused or self.is_tripped or world.suspended or world.list.is_bad
+        return bool(world.store.trouble) or refused
 
     @property
     def is_tripped(self) -> bool:
@@ -149,6 +154,8 @@ class Stage:
         world.kubelet_away = False
         for node in list(world.down):
             world.bring_back(node)
+        if world.list.is_bad:
+            world.list.heal()
         if self.guard.misconfigured:
             world.correct_job()
         if world.suspended:
@@ -164,7 +171,20 @@ class Stage:
         before = len(self.guard.writes)
         self.let_pass(RESTING)
         assert self.guard.writes[before:] == [], f"rule 9: {self.guard.writes[before:][:3]}"
+        self._check_list()
         self._check_window()
+
+    def _check_list(self) -> None:
+        """What is new in the list is in the manifest, what is gone from it is told."""
+        status, ledger = self.guard.status(), self.guard.ledger()
+        if self.is_troubled or self.guard.is_hopeless() or ledger is None or status.terminal:
+            return
+        members = set(self.world.list.members)
+        assert members <= set(range(len(ledger))), f"{members} are listed, {len(ledger)} frozen"
+        ready = find(status, "Ready")
+        told = re.search(r"(\d+) volumes? (?:is|are) no longer", ready.message if ready else "")
+        gone = len(ledger) - len(members)
+        assert (int(told[1]) if told else 0) == gone, f"rule 6: {gone} are gone, {ready}"
 
     def _check_window(self) -> None:
         world = self.world
@@ -172,7 +192,7 @@ class Stage:
             return  # the last: an older Job's ledger has its name
         if world.old_pods():
             return  # some tasks wait for them, and have their slots
-        could_run = [i for i in range(world.plan.volumes) if self.guard.could_run(i)]
+        could_run = [i for i in range(self.guard.total()) if self.guard.could_run(i)]
         expected = min(len(could_run), world.plan.parallelism)
         held = self.guard.active() + self.guard.lingering()
         assert held >= expected, f"rule 7: {could_run} could run, and wait"

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from bec_operator.act import growth as act_growth
 from bec_operator.act import ledger as act_ledger
 from bec_operator.act.cache import Records, Workers
-from bec_operator.act.manifest import ledger_object
+from bec_operator.act.manifest import ledger_object, put_manifest
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import TaskPhase
@@ -23,6 +24,7 @@ from bec_operator.decide import job, lost, running, status, task
 from bec_operator.decide.actions import Action, Settle
 from bec_operator.decide.conditions import conditions
 from bec_operator.decide.failures import RULES, Budget, FailureClass, Rule, is_final
+from bec_operator.decide.growth import is_list_quiet
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.report import FailureReport
@@ -272,6 +274,38 @@ def _older_lines_not_read(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FailureReport, "note_older", wrong)
 
 
+def _list_order_kept(patch: pytest.MonkeyPatch) -> None:
+    """The manifest follows the list, so that its volumes move."""
+
+    async def wrong(ctx: Any, memory: Memory, volumes: Any) -> str:
+        return await put_manifest(ctx, memory, sorted(volumes, reverse=True))
+
+    patch.setattr(act_growth, "put_manifest", wrong)
+
+
+def _ledger_first(patch: pytest.MonkeyPatch) -> None:
+    """The longer manifest is not stored before the ledger names it."""
+
+    async def wrong(*_: Any) -> str:
+        return "5" * 64
+
+    patch.setattr(act_growth, "put_manifest", wrong)
+
+
+def _end_without_a_last_look(patch: pytest.MonkeyPatch) -> None:
+    """The list is looked at each minute, and that must do."""
+    patch.setattr(
+        job,
+        "is_look_due",
+        lambda memory, now, every: memory.listed is None or now - memory.listed.at >= every,
+    )
+    patch.setattr(status, "is_list_done", is_list_quiet)
+
+
+def _removed_not_told(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(status, "tell_of_list", lambda _, __, verdict: verdict)
+
+
 def _tokens_mounted(patch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any) -> Any:
         pod = task_pod(*args)
@@ -322,6 +356,14 @@ MUTATIONS: list[tuple[Patch, Play, str]] = [
     (_ledger_overwritten, scenarios.two_operators_store_the_ledger, "rule 4"),
     (_one_attempt_too_many, scenarios.only_attempt_fails, "Retrying"),
     (_phase_believed, scenarios.somebody_writes_that_a_task_has_failed, "volume 0"),
+    (_list_order_kept, scenarios.list_changes_while_volumes_run, "volumes were moved"),
+    (_ledger_first, scenarios.list_changes_while_volumes_run, "rule 4"),
+    (_removed_not_told, scenarios.list_changes_while_volumes_run, "rule 6"),
+    (
+        _end_without_a_last_look,
+        scenarios.volume_comes_to_the_list_while_the_last_ones_run,
+        "left out",
+    ),
     (_lists_heal_nothing, scenarios.correction_is_not_heard_of, "could run, and wait"),
     (_window_one_too_wide, scenarios.all_is_well, "rule 7"),
     (_window_never_filled, scenarios.all_is_well, "rule 7"),

@@ -1,19 +1,19 @@
 """The world around the operator: what is durable, what pods do, and what is true of each volume."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
-from bec_operator.api.names import JOB_LABEL, TASK_LABEL, task_name
+from bec_operator.api.names import GENERATION_ANNOTATION, JOB_LABEL, TASK_LABEL, task_name
 from bec_operator.decide.failures import Budget, FailureClass, class_of
 from bec_operator.decide.moments import iso
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
 from bec_ops.protocol import TerminationMessage
-from bec_ops.volume import Volume
 from tests.unit.decide.fake_api import Object, Objects, owner_uid
 from tests.unit.decide.fake_s3 import FakeStore
+from tests.unit.decide.listing import MORE, Kind, VolumeList, volume
 from tests.unit.decide.process import JOB
 
 BUCKET = "bec"
@@ -49,6 +49,7 @@ class Plan:
     hopeless: frozenset[int] = frozenset()  # volumes that no attempt gets done in the end
     timeouts: tuple[int, int, int, int] = LONG
     greedy: bool = False  # its template asks for tokens
+    source: Kind = "items"
 
     @property
     def budget(self) -> Budget:
@@ -56,13 +57,12 @@ class Plan:
         return Budget(self.limit)
 
     def spec(self) -> Object:
-        """Return the spec of the Job."""
+        """Return the spec of the Job, but for its volumes."""
         containers = [{"name": "worker"}, *([{"name": "proxy"}] if self.sidecar else [])]
         pod = {**(GREEDY if self.greedy else {}), "containers": containers}
         names = ("start", "heartbeat", "progress", "task")
         timeouts = {name: f"{span}s" for name, span in zip(names, self.timeouts, strict=True)}
         return {
-            "volumes": {"items": [{"wId": "W", "iId": f"I{n}"} for n in range(self.volumes)]},
             "worker": {"template": {"spec": pod}},
             "timeouts": timeouts,
             "output": {"bucket": BUCKET},
@@ -93,7 +93,7 @@ class Life:
     cut_off: bool = False  # its node was lost under it, and
     cut_off_long: bool = False  # for so long that it counts as lost
     zombie: bool = False  # its object is gone, and it runs on
-    parameters: Object = field(default_factory=dict)  # that its worker is given
+    generation: int = 0  # of the Job that it was made from
     began: float = 0.0
     calls: list[float] = field(default_factory=list)  # that counted, and
     moves: list[float] = field(default_factory=list)  # those of them that were signs of progress
@@ -135,7 +135,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.objects = Objects(self.clock.now)
-        self.volumes = [Volume("W", f"I{n}") for n in range(self.plan.volumes)]
+        self.volumes = [volume(number) for number in range(self.plan.volumes + MORE)]
+        self.list = VolumeList(self.plan.source, self.plan.volumes, self.objects, self.store)
         self.index = {task_name(JOB, volume): n for n, volume in enumerate(self.volumes)}
         for index in self.plan.done_before:
             self.write_marker(index, GOOD_MARKER)
@@ -155,7 +156,7 @@ class World:
                 "apiVersion": API_VERSION,
                 "kind": "Job",
                 "metadata": {"name": JOB},
-                "spec": self.plan.spec(),
+                "spec": {**self.plan.spec(), "volumes": self.list.source()},
             },
         )["metadata"]["uid"]
 
@@ -191,14 +192,16 @@ class World:
         """Whether the Job is to launch nothing."""
         return bool(self.job["spec"].get("suspend"))
 
-    @property
-    def parameters(self) -> Object:
-        """What the Job, as it is, gives to its workers."""
-        given: Object = self.job["spec"]["worker"].get("parameters", {})
-        return given
+    def change_list(self, members: Sequence[int]) -> None:
+        """Change the list of volumes in place; inline ones by an edit of the Job."""
+        self.tick()
+        self.list.change(members)
+        if self.list.kind == "items":
+            self.edit_job({"volumes": self.list.source()})
 
     def replace_job(self) -> None:
         """Delete the Job, and apply it again; what the old one owned goes later."""
+        self.list.start_anew()
         self.objects.remove("jobs", JOB)
         self.apply_job()
 
@@ -220,7 +223,7 @@ class World:
             (kind, found["metadata"]["name"])
             for kind in ("configmaps", "volumetasks", "pods")
             for found in self.all(kind)
-            if owner_uid(found) not in uids and "deletionTimestamp" not in found["metadata"]
+            if owner_uid(found) not in {*uids, ""} and "deletionTimestamp" not in found["metadata"]
         ]
 
     def collect_garbage(self) -> None:
@@ -259,9 +262,7 @@ class World:
         uids = (owner_uid(made), self._owner_of(owner_uid(made)))
         life = Life(meta["name"], meta["uid"], self.index[task], attempt, *uids, self.clock.now())
         self.lives[life.uid] = life
-        worker = next(c for c in made["spec"]["containers"] if c["name"] == "worker")
-        given = next(e["value"] for e in worker["env"] if e["name"] == "BEC_PARAMETERS")
-        life.parameters = json.loads(given)
+        life.generation = int(meta["annotations"][GENERATION_ANNOTATION])
 
     def _owner_of(self, task_uid: str) -> str:
         tasks = [task for task in self.all("volumetasks") if task["metadata"]["uid"] == task_uid]

@@ -105,6 +105,7 @@ class Ledger:
         self.manifest = manifest
         self._entries.extend(bytes(more))
         self._tally[Outcome.WAITING] += more
+        self.revision += 1
 
     def __len__(self) -> int:
         return len(self._entries)
