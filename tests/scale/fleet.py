@@ -1,7 +1,8 @@
 """Simulated workers for pods on nodes that are not there: `python -m tests.scale.fleet`.
 
 For each running pod of ours it writes the artefacts and the marker to the real S3, then ends the
-pod as a kubelet would. Endpoints and credentials come from the environment.
+pod as a kubelet would. With FLEET_FAULTS set, some volumes go wrong (`faults`). Endpoints and
+credentials come from the environment.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from bec_ops.marker import MARKER_NAME
 from bec_ops.store import Store
 from bec_ops.task import Task
 from tests.cluster import Cluster
+from tests.scale.faults import Fault, fault_of
 
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 AT_ONCE = 32
@@ -32,16 +34,19 @@ class Fleet:
     """Plays the worker of every pod that it sees running.
 
     Beside the marker of each volume whose place in the order of starts is a multiple of `every`,
-    it writes `artefacts` small objects.
+    it writes `artefacts` small objects. `faulty`: the volumes that `fault_of` names go wrong.
     """
 
-    def __init__(self, api: ApiServer, artefacts: int = 0, every: int = 50) -> None:
+    def __init__(
+        self, api: ApiServer, artefacts: int = 0, every: int = 50, *, faulty: bool = False
+    ) -> None:
         self._api = api
         self._store = Store(connections=AT_ONCE)
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._begun: set[str] = set()
         self._artefacts = artefacts
         self._every = every
+        self._faulty = faulty
         self._gate = asyncio.Semaphore(2 * AT_ONCE)
 
     async def run(self) -> None:
@@ -72,34 +77,50 @@ class Fleet:
     async def _play(self, pod: dict[str, Any], number: int) -> None:
         async with self._gate:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._pool, self._work, pod, number)
+            fault = await loop.run_in_executor(self._pool, self._work, pod, number)
             meta = pod["metadata"]
             try:
                 await self._api.request(
                     "PATCH",
                     core(meta["namespace"], "pods", meta["name"], "status"),
-                    {"status": _ended()},
+                    {"status": _ended(fault)},
                     content_type=STRATEGIC_PATCH,
                 )
             except ApiError as error:
                 if error.code != 404:  # deleted: somebody saw its marker first
                     raise
 
-    def _work(self, pod: dict[str, Any], number: int) -> None:
+    def _work(self, pod: dict[str, Any], number: int) -> Fault | None:
         containers = pod["spec"]["containers"]
         worker = next(c for c in containers if c["name"] == WORKER_CONTAINER)
         task = Task.from_environment({e["name"]: e.get("value", "") for e in worker["env"]})
+        fault = fault_of(task.job_id, task.volume) if self._faulty else None
+        if fault is not None and (fault.lasts or task.attempt == 1):
+            return fault
         for artefact in range(self._artefacts if number % self._every == 0 else 0):
             self._store.put(task.bucket, f"{task.prefix}{artefact:04}.txt", b"text")
         marker = task.marker().dump()
         self._store.put(task.bucket, task.prefix + MARKER_NAME, marker, "application/json")
+        return None
 
 
-def _ended() -> dict[str, Any]:
+_ENDS: dict[Fault | None, tuple[int, str]] = {
+    None: (0, "Completed"),
+    Fault.ERROR: (1, "Error"),
+    Fault.TERMINAL: (65, "Error"),
+    Fault.MEMORY: (137, "OOMKilled"),
+    Fault.UNMARKED: (0, "Completed"),
+    Fault.EVICTED: (137, "Error"),
+}
+
+
+def _ended(fault: Fault | None) -> dict[str, Any]:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    state = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}}
+    code, reason = _ENDS[fault]
+    state = {"terminated": {"exitCode": code, "reason": reason, "finishedAt": now}}
     return {
-        "phase": "Succeeded",
+        "phase": "Failed" if code else "Succeeded",
+        **({"reason": "Evicted"} if fault is Fault.EVICTED else {}),
         "containerStatuses": [
             {
                 "name": WORKER_CONTAINER,
@@ -114,13 +135,14 @@ def _ended() -> dict[str, Any]:
 
 
 @contextmanager
-def fleet(cluster: Cluster, log: Path) -> Iterator[None]:
-    """Play the workers of all pods while this lasts."""
+def fleet(cluster: Cluster, log: Path, *, faulty: bool = False) -> Iterator[None]:
+    """Play the workers of all pods while this lasts; `faulty`: some volumes go wrong."""
+    faults = {"FLEET_FAULTS": "1"} if faulty else {}
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.scale.fleet"],
             cwd=Path(__file__).parents[2],
-            env={**os.environ, **cluster.environment()},
+            env={**os.environ, **cluster.environment(), **faults},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -136,7 +158,7 @@ async def _main() -> None:
     api = await ApiServer.connect()
     artefacts = int(os.environ.get("FLEET_ARTEFACTS", "0"))
     try:
-        await Fleet(api, artefacts).run()
+        await Fleet(api, artefacts, faulty="FLEET_FAULTS" in os.environ).run()
     finally:
         await api.close()
 
