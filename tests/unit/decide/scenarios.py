@@ -413,6 +413,45 @@ def job_is_edited_to_name_more_volumes(stage: Stage) -> None:
     stage.come_to_rest()
 
 
+@scenario(volumes=1, source="items")
+def job_that_has_ended_is_given_more_volumes(stage: Stage) -> None:
+    _comes_to_its_end(stage)
+    stage.world.change_list([1, 0])
+    stage.let_pass([1.0] * 8)
+    assert not stage.guard.status().terminal
+    assert stage.guard.total() == 2
+
+
+@scenario(volumes=1, source="manifest")
+def job_that_has_ended_is_edited_after_its_list_grew(stage: Stage) -> None:
+    _comes_to_its_end(stage)
+    stage.world.change_list([0, 1])
+    stage.let_pass([61.0, 3.0, 3.0])
+    assert stage.guard.status().terminal, "who has ended does not look"
+    stage.world.correct_job()
+    stage.let_pass([1.0] * 8)
+    assert stage.guard.total() == 2
+
+
+@scenario(volumes=1, source="manifest")
+def job_that_has_ended_is_edited_and_has_nothing_new(stage: Stage) -> None:
+    _comes_to_its_end(stage)
+    stage.world.correct_job()
+    stage.let_pass([1.0] * 8)
+    status = stage.guard.status()
+    assert status.terminal
+    assert status.observed_generation == stage.world.job["metadata"]["generation"]
+    stage.come_to_rest()
+
+
+def _comes_to_its_end(stage: Stage) -> None:
+    life = until_it_runs(stage)
+    stage.write(0, GOOD_MARKER)
+    stage.world.end_worker(life, 0)
+    stage.let_pass([1.0] * 12)
+    assert stage.guard.status().terminal
+
+
 # --- rule 5: phases are recomputed
 
 

@@ -13,3 +13,5 @@ def test_volumes_are_found_in_manifest_order() -> None:
     assert frontier.first(Look.STARTABLE, -3) == []
     assert frontier[3] is Look.SETTLED
     assert frontier.count(Look.UNCHECKED) == 1
+    frontier.lengthen(2)
+    assert frontier.first(Look.UNCHECKED, 9) == [4, 6, 7]

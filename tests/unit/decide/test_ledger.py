@@ -45,6 +45,19 @@ def test_every_failure_class_fits_beside_its_outcome(failure: FailureClass) -> N
     assert ledger.count(Outcome.FAILED, failure) == 1
 
 
+def test_a_longer_ledger_keeps_what_it_has() -> None:
+    ledger = Ledger.fresh("sha", 2)
+    ledger.settle(1, Outcome.FAILED, FailureClass.DISRUPTED)
+    copy = ledger.copy()
+    copy.lengthen("longer", 3)
+    assert (len(ledger), ledger.manifest) == (2, "sha")
+    again = Ledger.decode("longer", copy.encode(), 5)
+    for one in (copy, again):
+        assert (len(one), one.manifest, one.settled()) == (5, "longer", [1])
+        assert one.count(Outcome.WAITING) == 4
+        assert one.count(Outcome.FAILED, FailureClass.DISRUPTED) == 1
+
+
 def test_200_000_volumes_in_any_state_fit_into_a_quarter_megabyte() -> None:
     ledger = Ledger.fresh("sha", 200_000)
     chance = random.Random(1)

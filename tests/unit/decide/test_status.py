@@ -72,6 +72,53 @@ def test_a_running_job_is_healthy_to_those_who_wait_for_it() -> None:
     }
 
 
+def _ready(memory: Memory) -> tuple[str, str]:
+    ready = find(job_status(memory, Tally(running=1), NOW), "Ready")
+    assert ready is not None
+    return ready.reason, ready.message
+
+
+def test_what_is_gone_from_the_list_is_told() -> None:
+    memory = _memory()
+    memory.listed = ListSeen(NOW, 3, settled=0, gone=3)
+    assert _ready(memory) == (
+        "Running",
+        "0 of 10 volumes done; 3 volumes are no longer in the list; they are done all the same",
+    )
+
+
+def test_a_list_that_cannot_be_read_speaks_in_ready() -> None:
+    memory = _memory()
+    memory.listed = ListSeen(NOW, 3, settled=0, problem="list.csv, line 3: 1 column(s)")
+    reason, message = _ready(memory)
+    assert reason == "ListUnreadable"
+    assert message.endswith("goes on with what it has: list.csv, line 3: 1 column(s)")
+    memory.listed = ListSeen(NOW, 3, settled=0, problem="S3 does not answer", unknown=True)
+    reason, message = _ready(memory)
+    assert reason == "Running"
+    assert message.endswith("S3 does not answer")
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        None,
+        ListSeen(NOW, 2, settled=2),  # the Job has changed since
+        ListSeen(NOW, 3, settled=1),  # the last volume was not settled yet
+        ListSeen(NOW, 3, settled=2, problem="S3 does not answer", unknown=True),
+    ],
+)
+def test_a_job_is_complete_only_once_its_list_was_looked_at(seen: ListSeen | None) -> None:
+    memory = _memory(2)
+    _settle(memory, Outcome.SUCCEEDED, 0, 1)
+    memory.listed = seen
+    assert not job_status(memory, Tally(), NOW).terminal
+    memory.listed = ListSeen(NOW, 3, settled=2)
+    assert job_status(memory, Tally(), NOW).terminal
+    memory.added = [Volume("W1", "I9")]
+    assert not job_status(memory, Tally(), NOW).terminal
+
+
 def test_a_job_that_is_being_checked_reconciles() -> None:
     memory = _memory()
     memory.facts = Facts()

@@ -1,0 +1,92 @@
+"""Sources of volumes: how a change of one is noticed, and what is said of one that is not there."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bec_operator.api.job import VolumeSource
+from bec_operator.sources.volumes import SourceError, read_mark, read_volumes
+from bec_ops.store import Reason, StoreError
+from bec_ops.volume import Volume
+
+
+@dataclass
+class _Reader:
+    """One object, and one ConfigMap; `trouble` is what S3 has."""
+
+    body: bytes | None = b"W1,I1\n"
+    etag_of_it: str = "e1"
+    version: str = "7"
+    entries: dict[str, bytes] | None = field(default_factory=lambda: {"list": b"W2,I2\n"})
+    trouble: Reason | None = None
+
+    async def object(self, bucket: str, key: str) -> bytes | None:
+        self._check(bucket, key)
+        return self.body
+
+    async def etag(self, bucket: str, key: str) -> str | None:
+        self._check(bucket, key)
+        return None if self.body is None else self.etag_of_it
+
+    async def config_map(self, name: str) -> tuple[str, dict[str, bytes]] | None:
+        assert name == "map"
+        return None if self.entries is None else (self.version, self.entries)
+
+    def _check(self, bucket: str, key: str) -> None:
+        assert (bucket, key) == ("b", "a/list.csv")
+        if self.trouble is not None:
+            raise StoreError(self.trouble, "S3 does not answer")
+
+
+def _source(**given: Any) -> VolumeSource:
+    return VolumeSource.model_validate(given)
+
+
+IN_S3 = _source(manifest={"uri": "s3://b/a/list.csv"})
+IN_MAP = _source(configMap={"name": "map", "key": "list"})
+INLINE = _source(items=[{"wId": "W3", "iId": "I3"}])
+
+
+async def test_each_source_is_read() -> None:
+    assert await read_volumes(IN_S3, _Reader()) == [Volume("W1", "I1")]
+    assert await read_volumes(IN_MAP, _Reader()) == [Volume("W2", "I2")]
+    assert await read_volumes(INLINE, _Reader()) == [Volume("W3", "I3")]
+
+
+async def test_a_mark_differs_as_soon_as_the_source_does() -> None:
+    marks = {
+        await read_mark(IN_S3, _Reader()),
+        await read_mark(IN_S3, _Reader(etag_of_it="e2")),
+        await read_mark(IN_MAP, _Reader()),
+        await read_mark(IN_MAP, _Reader(version="8")),
+        await read_mark(_source(configMap={"name": "map", "key": "other"}), _Reader()),
+    }
+    assert len(marks) == 5
+    assert await read_mark(IN_S3, _Reader()) in marks
+    assert await read_mark(INLINE, _Reader()) == ""
+
+
+@pytest.mark.parametrize("read", [read_mark, read_volumes])
+async def test_what_is_not_there_is_said(read: Any) -> None:
+    with pytest.raises(SourceError, match=r"no object s3://b/a/list\.csv") as missing:
+        await read(IN_S3, _Reader(body=None))
+    assert not missing.value.unknown
+    with pytest.raises(SourceError, match="no ConfigMap map"):
+        await read(IN_MAP, _Reader(entries=None))
+
+
+@pytest.mark.parametrize("read", [read_mark, read_volumes])
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("Unavailable", "StorageUnavailable"),
+        ("Forbidden", "ManifestForbidden"),
+        ("BucketNotFound", "ManifestNotFound"),
+    ],
+)
+async def test_no_answer_is_not_a_missing_list(read: Any, trouble: Reason, reason: str) -> None:
+    with pytest.raises(SourceError) as raised:
+        await read(IN_S3, _Reader(trouble=trouble))
+    assert raised.value.reason == reason
+    assert raised.value.unknown is (trouble == "Unavailable")
