@@ -88,8 +88,10 @@ def test_the_error_is_shown(author: Author, capsys: pytest.CaptureFixture[str]) 
         ({"handler": "lines"}, "there is no handler 'lines'"),
         ({"parameters": "{"}, "the parameters are not JSON: "),
         ({"parameters": "[1]"}, 'the parameters are [1]: write {"name": value'),
-        ({"output": "s3://bucket"}, "the output 's3://bucket': write s3://bucket/prefix/"),
+        ({"output": "s3://bucket"}, "the place 's3://bucket': write s3://bucket/prefix/"),
         ({"volume": Volume("", "I1")}, "w_id: an id must not be empty"),
+        ({"dependencies": ("lines",)}, "the dependency 'lines': write job_id=s3://bucket/prefix/"),
+        ({"dependencies": ("lines=s3://x",)}, "the place 's3://x': write s3://bucket/prefix/"),
     ],
 )
 def test_wishes_that_cannot_be_met(author: Author, wishes: dict[str, Any], message: str) -> None:
@@ -113,6 +115,20 @@ def test_the_bucket_of_a_folder(author: Author) -> None:
     assert "is in no bucket" in author.sees
 
 
+def test_what_another_job_wrote(author: Author, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.mkdir()
+    (lines / "0.json").write_text("[]")
+
+    def read(task: RunningTask) -> None:
+        task.write("found", task.dependency("lines").read("0.json"))
+
+    assert author.tries(read, dependencies=(f"lines={lines}",)) == 0
+    assert (author.folder / "found").read_text() == "[]"
+    assert author.tries(read) == 1
+    assert "Misconfigured: where the job 'lines' writes is not known" in author.sees
+
+
 def test_a_program(author: Author) -> None:
     program = Program(("bash", "-c", "echo hello > $BEC_OUTPUT_DIR/$BEC_W_ID.txt"))
     wish = Wish(VOLUME, str(author.folder))
@@ -125,11 +141,16 @@ def test_the_command(tmp_path: Path) -> None:
     run.write(
         "from bec_ops import worker\n"
         "@worker.job('ocr')\n"
-        "def ocr(task): task.write('version.txt', task.volume.i_version)\n"
+        "def ocr(task):\n"
+        "    assert task.dependency('lines').read('version.txt') == b'v8'\n"
+        "    task.write('version.txt', task.volume.i_version)\n"
     )
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines/version.txt").write_text("v8")
     ended = wait_ended(
         run.start_command(
-            *("run-volume", "W1", "I1", "worker.py", "--version", "v9", "--output", "here")
+            *("run-volume", "W1", "I1", "worker.py", "--version", "v9", "--output", "here"),
+            *("--dependency", "lines=lines"),
         )
     )
     assert ended.code == 0, ended

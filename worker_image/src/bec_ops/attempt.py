@@ -5,12 +5,16 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bec_ops.dependency import Dependency
 from bec_ops.environment import Surroundings, write_termination_message
 from bec_ops.errors import Failure, in_utf8
+from bec_ops.job_outputs import output_of_dependency
 from bec_ops.link import DELIVERY_SECONDS, Link
 from bec_ops.location import log_key
 from bec_ops.memory import oom_kills
@@ -18,6 +22,7 @@ from bec_ops.meter import Meter
 from bec_ops.output_log import OutputLog
 from bec_ops.outputs import Output, Place, open_place
 from bec_ops.stopping import Stop
+from bec_ops.store import Store
 from bec_ops.task import Task
 
 LISTED_ERRORS = 100
@@ -30,6 +35,8 @@ class Attempt:
     """Holds what an attempt needs, and does what its end asks for, in the right order.
 
     `log` is None where nobody keeps what is printed, `place` where the task says it.
+    `dependencies` are the places of other jobs' artefacts, by job id, that the surroundings do not
+    tell.
     """
 
     def __init__(
@@ -41,12 +48,15 @@ class Attempt:
         log: OutputLog | None = None,
         place: Place | None = None,
         meter: Meter | None = None,
+        dependencies: Mapping[str, str] | None = None,
     ) -> None:
         self.task, self.surroundings, self.stop = task, surroundings, stop
+        self._open_store = cache(Store)
         self.meter = meter or Meter()
-        self.output = Output(place or open_place(task), task)
+        self.output = Output(place or open_place(task.output_uri, self._open_store), task)
         self.link = Link.open(surroundings, task, self.meter, stop)
         self._log = log
+        self._dependencies = dependencies or {}
         self._details: dict[str, Any] = {}
         self._errors: list[dict[str, str]] = []
         self._error_count = 0
@@ -59,6 +69,17 @@ class Attempt:
         """Begin to give signs of life."""
         if self.link is not None:
             self.link.start()
+
+    def dependency(self, job_id: str) -> Dependency:
+        """Return what a job that this one depends on has written for the volume.
+
+        Raises MisconfiguredError for any other job.
+        """
+        volume = self.task.volume
+        uri = self._dependencies.get(job_id)
+        if uri is None:
+            uri = output_of_dependency(job_id, volume, self.task, self.surroundings).uri
+        return Dependency(job_id, volume, uri, open_place(uri, self._open_store))
 
     def new_folder(self, name: str) -> Path:
         """Make an empty folder, which goes with the attempt."""

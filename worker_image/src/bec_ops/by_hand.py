@@ -27,7 +27,7 @@ from bec_ops.outputs import Place, open_place
 from bec_ops.running import Prepare, show_traceback
 from bec_ops.stopping import Stop, signals_stop
 from bec_ops.store import Content
-from bec_ops.task import Task, worker_id
+from bec_ops.task import FILE_SCHEME, Task, worker_id
 from bec_ops.volume import Volume, check_id, check_volume
 
 JOB_ID = "by-hand"
@@ -38,13 +38,17 @@ _INTERRUPTED = 130  # as a shell says of a Ctrl-C
 
 @dataclass(frozen=True)
 class Wish:
-    """What an author wants to try. `output` is ``s3://bucket/prefix/`` or a folder."""
+    """What an author wants to try. `output` is ``s3://bucket/prefix/`` or a folder.
+
+    So is each of `dependencies`, written ``job_id=place``: what that job wrote for the volume.
+    """
 
     volume: Volume
     output: str
     handler: str = ""
     parameters: str = "{}"
     job_id: str = JOB_ID
+    dependencies: tuple[str, ...] = ()
 
     def task(self) -> Task:
         """Make the task of it; raises MisconfiguredError with what is wrong."""
@@ -57,10 +61,22 @@ class Wish:
             job_id=self.job_id,
             handler=self.handler,
             **self.volume._asdict(),
-            output_uri=self._uri(),
+            output_uri=_uri(self.output),
             parameters=self._parameters(),
             worker_id=worker_id(),
         )
+
+    def dependency_uris(self) -> dict[str, str]:
+        """Return where the artefacts of other jobs are; raises MisconfiguredError likewise."""
+        found = {}
+        for text in self.dependencies:
+            job_id, _, place = text.partition("=")
+            if not job_id or not place:
+                raise MisconfiguredError(
+                    f"the dependency {text!r}: write job_id=s3://bucket/prefix/ or job_id=./folder"
+                )
+            found[job_id] = _uri(place)
+        return found
 
     def _parameters(self) -> dict[str, Any]:
         try:
@@ -71,13 +87,14 @@ class Wish:
             raise MisconfiguredError(f'the parameters are {found!r}: write {{"name": value, …}}')
         return found
 
-    def _uri(self) -> str:
-        if not self.output.startswith("s3://"):
-            return f"file://{Path(self.output).resolve()}/"
-        bucket, _, prefix = self.output.removeprefix("s3://").strip("/").partition("/")
-        if not bucket or not prefix:
-            raise MisconfiguredError(f"the output {self.output!r}: write s3://bucket/prefix/")
-        return f"s3://{bucket}/{prefix}/"
+
+def _uri(place: str) -> str:
+    if not place.startswith("s3://"):
+        return f"{FILE_SCHEME}{Path(place).resolve()}/"
+    bucket, _, prefix = place.removeprefix("s3://").strip("/").partition("/")
+    if not bucket or not prefix:
+        raise MisconfiguredError(f"the place {place!r}: write s3://bucket/prefix/")
+    return f"s3://{bucket}/{prefix}/"
 
 
 class Seen:
@@ -114,8 +131,15 @@ def run_by_hand(wish: Wish, prepare: Prepare, console: Console) -> int:
     try:
         task = wish.task()
         with _bar(console) as bar, signals_stop(stop, at_once):
-            seen = Seen(open_place(task))
-            attempt = Attempt(task, Surroundings(), stop, place=seen, meter=_meter(bar))
+            seen = Seen(open_place(task.output_uri))
+            attempt = Attempt(
+                task,
+                Surroundings(),
+                stop,
+                place=seen,
+                meter=_meter(bar),
+                dependencies=wish.dependency_uris(),
+            )
             with closing(attempt):
                 prepare(task)(attempt)
                 attempt.succeed()

@@ -63,6 +63,13 @@ def run_volume(
     handler: Annotated[str, typer.Option(help="which handler, if there is more than one")] = "",
     parameters: Annotated[str, typer.Option(help="the job's parameters, in JSON")] = "{}",
     job_id: Annotated[str, typer.Option(help="the job's id")] = JOB_ID,
+    dependency: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="where another job has written for the volume, for handlers: as the output",
+            metavar="JOB_ID=PLACE",
+        ),
+    ] = None,
     grace: _Grace = GRACE,
 ) -> None:
     """Try handlers, or a program, on one volume, with no cluster.
@@ -76,7 +83,16 @@ def run_volume(
     program = _program(context, grace)
     if bool(handlers) == bool(program):
         raise typer.BadParameter("give either a FILE with handlers, or -- and a program")
-    wish = Wish(Volume(w_id, i_id, version), output, handler, parameters, job_id)
+    if program and dependency:
+        raise typer.BadParameter("--dependency is for handlers; a program reads BEC_DEPENDENCIES")
+    wish = Wish(
+        Volume(w_id, i_id, version),
+        output,
+        handler,
+        parameters,
+        job_id,
+        tuple(dependency or ()),
+    )
     prepare = _prepare_handlers(handlers) if program is None else _prepare_program(program)
     sys.exit(run_by_hand(wish, prepare, Console(stderr=True)))
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from bec_ops.environment import Surroundings
+from bec_ops.environment import JobOutput, Surroundings
 from bec_ops.errors import MisconfiguredError
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.task import Task
@@ -17,35 +17,49 @@ class VolumeOutput(NamedTuple):
     prefix: str
     redo_at: datetime | None
 
+    @property
+    def uri(self) -> str:
+        """Both in one, ending in ``/``."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
 
 def output_of(job_id: str, volume: Volume) -> VolumeOutput:
-    """Return where a job's output for a volume is.
+    """Return where a job's output for a volume is, as the environment tells it.
 
     Raises MisconfiguredError for a job that nobody has told the worker of, and for a volume that
     has no place there.
     """
     task, surroundings = Task.from_environment(), Surroundings.from_environment()
-    if job_id == task.job_id:
-        if volume == task.volume:
-            return VolumeOutput(task.bucket, task.prefix, task.redo_at)
-        if not surroundings.output_template:
-            raise MisconfiguredError(
-                f"where {job_id!r} writes for {volume} is not known: BEC_OUTPUT_TEMPLATE is not "
-                f"set, and {task.output_uri} is for {task.volume} alone"
-            )
-        bucket, _, template = surroundings.output_template.removeprefix("s3://").partition("/")
-        redo_at = task.redo_at
-    elif job_id in surroundings.dependencies:
-        other = surroundings.dependencies[job_id]
-        bucket, template, redo_at = other.bucket, other.prefix, other.redo_at
-    else:
-        listed = ", ".join(map(repr, sorted(surroundings.dependencies))) or "none"
+    if job_id != task.job_id:
+        return output_of_dependency(job_id, volume, task, surroundings)
+    if volume == task.volume:
+        return VolumeOutput(task.bucket, task.prefix, task.redo_at)
+    if not surroundings.output_template:
+        raise MisconfiguredError(
+            f"where {job_id!r} writes for {volume} is not known: BEC_OUTPUT_TEMPLATE is not "
+            f"set, and {task.output_uri} is for {task.volume} alone"
+        )
+    bucket, _, template = surroundings.output_template.removeprefix("s3://").partition("/")
+    return _place(JobOutput(bucket=bucket, prefix=template, redo_at=task.redo_at), job_id, volume)
+
+
+def output_of_dependency(
+    job_id: str, volume: Volume, task: Task, surroundings: Surroundings
+) -> VolumeOutput:
+    """Return where a job that the task's job depends on writes for a volume; raises alike."""
+    known = surroundings.dependencies
+    if job_id not in known:
+        listed = ", ".join(map(repr, sorted(known))) or "none"
         raise MisconfiguredError(
             f"where the job {job_id!r} writes is not known: this worker's job is {task.job_id!r}, "
-            f"and the jobs in its BEC_DEPENDENCIES are: {listed}"
+            f"and the jobs in its BEC_DEPENDENCIES are: {listed}; name it under spec.dependsOn"
         )
+    return _place(known[job_id], job_id, volume)
+
+
+def _place(output: JobOutput, job_id: str, volume: Volume) -> VolumeOutput:
     try:
-        prefix = OutputTemplate.parse(template).prefix(job_id, volume)
+        prefix = OutputTemplate.parse(output.prefix).prefix(job_id, volume)
     except TemplateError as error:
         raise MisconfiguredError(str(error)) from None
-    return VolumeOutput(bucket, prefix, redo_at)
+    return VolumeOutput(output.bucket, prefix, output.redo_at)

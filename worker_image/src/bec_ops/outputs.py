@@ -12,7 +12,7 @@ from bec_ops.errors import MisconfiguredError, RetryableError
 from bec_ops.location import LOG_FOLDER
 from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
 from bec_ops.store import Content, Store
-from bec_ops.task import Task
+from bec_ops.task import FILE_SCHEME, Task
 
 
 class Place(Protocol):
@@ -156,10 +156,15 @@ class Output:
                 self._changed.notify_all()
 
 
-def open_place(task: Task, store: Callable[[], Store] = Store) -> Place:
-    """Return where a task's artefacts go; the store is only made if it is needed."""
-    folder = task.folder
-    return FolderPlace(folder) if folder else S3Place(store(), task.bucket, task.prefix)
+def open_place(uri: str, store: Callable[[], Store] = Store) -> Place:
+    """Return what ``s3://bucket/prefix/`` or ``file:///folder/`` names.
+
+    The store is only made if it is needed.
+    """
+    if uri.startswith(FILE_SCHEME):
+        return FolderPlace(Path(uri.removeprefix(FILE_SCHEME)))
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    return S3Place(store(), bucket, prefix)
 
 
 def check_name(name: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bec_ops.attempt import Attempt
+from bec_ops.dependency import Dependency
 from bec_ops.meter import DEFAULT_UNIT
 from bec_ops.volume import Volume
 
@@ -37,6 +38,13 @@ class RunningTask:
     def work_dir(self) -> Path:
         """An empty folder for files that nobody needs later."""
         return self._attempt.new_folder("task")
+
+    def dependency(self, job_id: str) -> Dependency:
+        """Return what a job that this one depends on has written for the same volume.
+
+        Raises MisconfiguredError for a job that is not under `dependsOn`.
+        """
+        return self._attempt.dependency(job_id)
 
     def track(
         self, items: Iterable[T], total: int | None = None, unit: str = DEFAULT_UNIT

@@ -5,7 +5,6 @@ import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -13,6 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from bec_ops.faults import explain
 from bec_ops.marker import Marker, MarkerVolume
 from bec_ops.volume import Volume
+
+FILE_SCHEME = "file://"
+"""How the output begins that is a folder of this machine."""
 
 
 class TaskError(ValueError):
@@ -73,15 +75,9 @@ class Task(BaseModel):
         return Volume(self.w_id, self.i_id, self.i_version)
 
     @property
-    def folder(self) -> Path | None:
-        """The folder that the artefacts go to, if it is none in S3."""
-        path = self.output_uri.removeprefix("file://")
-        return None if path == self.output_uri else Path(path)
-
-    @property
     def bucket(self) -> str:
         """The bucket that the artefacts go to; raises TaskError if they go to a folder."""
-        if self.folder is not None:
+        if self.output_uri.startswith(FILE_SCHEME):
             raise TaskError(
                 f"the output {self.output_uri} is in no bucket; if the input's bucket is meant, "
                 "make that a parameter, or give an output in S3"
