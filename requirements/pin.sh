@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Resolves the three requirements files: the operator's, the worker's, and the developer's (a superset).
+# Resolves the requirements files: the operator's, the worker's, the developer's (a superset), and
+# those of the examples that need more than the worker image has.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 uv="$here/../.venv/bin/uv"
@@ -20,3 +21,13 @@ pin dev -c "$work/operator.txt" --extra dev "$work/pyproject.toml"
 echo "hatchling>=1.27" >"$work/build.in"
 pin build -c "$work/dev.txt" "$work/build.in"
 pin worker -c "$work/operator.txt" "$here/../worker_image/pyproject.toml"
+
+pin_example() { # name of its folder, packages
+  local name=$1
+  shift
+  printf '%s\n' "$@" >"$work/$name.in"
+  pin "$name" -c "$work/dev.txt" "$work/$name.in"
+  mv "$here/$name.txt" "$here/../examples/$name/requirements.txt"
+}
+pin_example line_detection numpy pillow
+pin_example ocr pillow

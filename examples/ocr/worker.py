@@ -106,7 +106,10 @@ def read_page(
         text, found = recognize(parameters, "stdin", image), {}
     else:
         boxes = boxes_of(lines, f"{page}.json")
-        text, found = read_lines(task, parameters, image, boxes), {"lines": len(boxes.lines)}
+        text, found = (
+            read_lines(task.work_dir, parameters, image, boxes),
+            {"lines": len(boxes.lines)},
+        )
     name = f"{page}.txt"
     task.write(name, text)
     return {
@@ -127,7 +130,7 @@ def boxes_of(lines: Dependency, name: str) -> PageLines:
         raise UnreadableError(str(error)) from None
 
 
-def read_lines(task: RunningTask, parameters: Parameters, image: bytes, found: PageLines) -> str:
+def read_lines(work_dir: Path, parameters: Parameters, image: bytes, found: PageLines) -> str:
     """Return the text of a page, read line by line."""
     if not found.lines:
         return ""
@@ -140,7 +143,7 @@ def read_lines(task: RunningTask, parameters: Parameters, image: bytes, found: P
             f"the page has {page.width} x {page.height} pixels, and had {found.width} x "
             f"{found.height} when its lines were found"
         )
-    with tempfile.TemporaryDirectory(dir=task.work_dir) as folder:
+    with tempfile.TemporaryDirectory(dir=work_dir) as folder:
         files = []
         for number, box in enumerate(found.lines):
             files.append(Path(folder, f"{number}.pgm"))

@@ -16,7 +16,10 @@ from .errors import ClusterError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _BASE_SOURCES = ("tests/cluster/image_build.py",)
-_WHEELS = ("requirements/build.txt", "requirements/operator.txt", "requirements/worker.txt")
+_WHEELS = (
+    *("requirements/build.txt", "requirements/operator.txt", "requirements/worker.txt"),
+    *("examples/line_detection/requirements.txt", "examples/ocr/requirements.txt"),
+)
 _KEPT = 3  # archives of one image: other checkouts may still use theirs
 
 
@@ -58,6 +61,13 @@ _RECIPES = {
         parent="worker",
         parent_argument="WORKER_IMAGE",
     ),
+    "lines": _Recipe(
+        "examples/line_detection",
+        "examples/line_detection/Dockerfile",
+        ("examples/line_detection",),
+        parent="worker",
+        parent_argument="WORKER_IMAGE",
+    ),
     "checksums": _Recipe(
         "examples/shell",
         "examples/shell/Dockerfile",
@@ -71,6 +81,7 @@ _REFERENCES = {
     "operator": "localhost/bec-operator:dev",
     "worker": "localhost/bec-worker:dev",
     "ocr": "localhost/bec-ocr:dev",
+    "lines": "localhost/bec-line-detection:dev",
     "checksums": "localhost/bec-checksums:dev",
 }
 IMAGES = tuple(_RECIPES)

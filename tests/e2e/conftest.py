@@ -24,7 +24,7 @@ HEARTBEAT_SECONDS = 1
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     with Cluster.start("e2e", Parts.NODE) as running:
-        deploy.load_images(running, ("operator", "worker", "ocr", "checksums"), log.info)
+        deploy.load_images(running, ("operator", "worker", "ocr", "lines", "checksums"), log.info)
         deploy.install_operator(running, f"--set=worker.heartbeatSeconds={HEARTBEAT_SECONDS}")
         yield running
 
