@@ -18,6 +18,7 @@ from bec_operator.decide.actions import (
     CreateTask,
     LoadEnded,
     LoadManifest,
+    LookAtList,
     ReadMarker,
     SaveLedger,
     SettleUntried,
@@ -28,10 +29,11 @@ from bec_operator.decide.actions import (
 from bec_operator.decide.dependencies import judge_gates, release
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.gates import Record
+from bec_operator.decide.growth import settled
 from bec_operator.decide.job import Seen, decide
 from bec_operator.decide.ledger import Honoured, Ledger, Outcome
 from bec_operator.decide.memory import JobSeen, Memory
-from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState, TaskSeen
+from bec_operator.decide.seen import Fact, ListSeen, MarkerSeen, MarkerState, TaskSeen
 from bec_operator.decide.window import Standings
 from bec_ops.volume import Volume
 
@@ -195,6 +197,9 @@ class Farm:
             case ReadMarker(index=index):
                 memory.note_reading_begun(index)
                 memory.note_reading(index, self._read(memory, index), trouble)
+            case LookAtList() if trouble is None and memory.ledger is not None:
+                seen = settled(memory.ledger)
+                memory.listed = ListSeen(self.now, memory.job.generation, seen)
             case CompileReport() if trouble is None and memory.ledger is not None:
                 memory.report.compiled = memory.ledger.changes
             case SweepGate():
