@@ -25,6 +25,7 @@ def _failures(task: Body) -> list[str]:
 
 
 def test_exit_0_without_a_marker_is_a_failure(site: Site) -> None:
+    """tekton#6145, argo-workflows#4080: no valid marker, no success."""
     found = site.run("", 1, retry={"limit": 2}, maxFailed="100%").wait_phase(
         "Complete", timeout=2 * MINUTES
     )
@@ -52,6 +53,7 @@ def test_the_end_of_its_log_is_in_the_message_of_a_failure(site: Site) -> None:
 
 
 def test_a_running_pod_deleted_by_hand(site: Site) -> None:
+    """argo-workflows#893, #1414, #13951: a disruption, and the budget is untouched."""
     wait_for_go = "while task.attempt == 1: time.sleep(0.1)"
     work = site.run(wait_for_go + SUCCEED, 1, retry={"limit": 1})
     (pod,) = until(lambda: _running(site), "the pod runs", timeout=MINUTES)

@@ -139,6 +139,7 @@ TAKEN_AWAY: dict[str, Behaviour] = {"pending": stay_pending, "running": hang}
 def test_a_pod_that_is_taken_away_costs_nothing(
     space: Space, workers: Workers, state: str, grace: int
 ) -> None:
+    """argo-workflows#893, #1414, #13951: while it is pending, or running."""
     workers.behaviour = in_turn(TAKEN_AWAY[state], TAKEN_AWAY[state], succeed)
     live = space.submit(job("taken", space.bucket, numbered(1), retry={"limit": 1}))
     for number in (1, 2):
@@ -180,6 +181,7 @@ def test_a_pod_that_is_deleted_at_once(space: Space, workers: Workers) -> None:
 
 
 def test_an_eviction_costs_nothing(space: Space, workers: Workers) -> None:
+    """argo-workflows#9880, #2881, nextflow#2361: it is a disruption, and no failure."""
     workers.behaviour = in_turn(be_evicted, succeed)
     live = space.submit(job("evicted", space.bucket, numbered(1), retry={"limit": 1}))
 

@@ -88,6 +88,7 @@ def meddle(kube: Kube, space: Space, name: str) -> None:
 
 
 def test_a_thousand_foreign_patches(kube: Kube, space: Space, workers: Workers) -> None:
+    """kopf#1178, #729, #784: what is asked for is reached all the same."""
     workers.behaviour = WORK
     live = space.submit(job("meddled", space.bucket, numbered(60), parallelism=5, maxFailed=10))
     workers.running(1)

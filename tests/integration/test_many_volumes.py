@@ -92,6 +92,7 @@ def _counts(kube: Kube) -> dict[str, int]:
 
 
 def test_one_job_over_all_volumes(cluster: Cluster, tmp_path: Path) -> None:
+    """kueue#4266, kubernetes#95492, #124680, flyte#4349, flamenco#104201: the window is bounded."""
     kube = Kube(cluster.kubeconfig)
     store = Store()
     s3_client(cluster.s3).create_bucket(Bucket="bec")  # the operator never makes one

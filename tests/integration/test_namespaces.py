@@ -19,6 +19,7 @@ from tests.support.workers import Workers
 def test_a_namespace_goes_without_the_operator(
     cluster: Cluster, kube: Kube, client: S3Client, node: str, make_operator: MakeOperator
 ) -> None:
+    """ray#21684, keda#7950: there are no finalizers."""
     with (
         new_space(cluster, kube, client) as space,
         Workers(kube, client, space.namespace, node) as workers,

@@ -67,6 +67,7 @@ def test_a_config_map_with_the_name_of_the_ledger(space: Space, workers: Workers
 
 
 def test_a_strangers_pod_with_the_name_of_an_attempt(space: Space, workers: Workers) -> None:
+    """dask-kubernetes#654, crate-operator#48: a clear error, and no endless tries."""
     volume = Volume("W1", "I1")
     name = pod_name(task_name("blocked", volume), 1)
     stranger = space.make_pod(name, STRANGER)
@@ -106,7 +107,7 @@ def test_a_strangers_pod_in_our_labels_counts_for_nothing(space: Space, workers:
 
 
 def test_pods_of_an_older_job_of_the_same_name(space: Space, workers: Workers) -> None:
-    """They take their time to end; the new Job waits for them, and begins with what it can."""
+    """crate-operator#48: they take their time; the new Job waits, and begins with what it can."""
     workers.behaviour = hang
     workers.stubborn = True
     old = space.submit(job("heir", space.bucket, numbered(2)))

@@ -4,7 +4,7 @@ import pytest
 
 from bec_ops.volume import Volume
 from tests.support.behaviours import fail, for_volumes, hang, in_turn, succeed
-from tests.support.jobs import counts, job, numbered
+from tests.support.jobs import condition, counts, is_true, job, numbered
 from tests.support.kube import Body
 from tests.support.space import Space
 from tests.support.waiting import until
@@ -54,6 +54,7 @@ def test_people_are_told_by_events(space: Space, workers: Workers) -> None:
 
 
 def test_a_pod_gets_all_that_its_task_needs(space: Space, workers: Workers) -> None:
+    """autoscaler#4048, #7095, karpenter#701: the "do not evict" marks, too."""
     parameters = {"model": "bod", "threshold": 0.5, "odd": "$(HOME) ཀ"}
     template: Body = {
         "metadata": {"labels": {"team": "ocr"}, "annotations": {"note": "x"}},
@@ -91,6 +92,25 @@ def test_a_pod_gets_all_that_its_task_needs(space: Space, workers: Workers) -> N
     assert main["securityContext"]["allowPrivilegeEscalation"] is False
     workers.release()
     live.wait_complete()
+
+
+def test_who_applies_a_job_from_git_sees_no_drift(space: Space, workers: Workers) -> None:
+    """argo-cd#8586, kustomize-controller#701: only what is the Job's goes, and conditions tell."""
+    made = job("from-git", space.bucket, numbered(3), history={"succeeded": 0})
+    live = space.submit(made)
+    before = live.read()
+    live.wait_complete()
+    until(lambda: not space.tasks(), "what is not history is cleaned away")
+    after = live.read()
+    assert after["spec"] == before["spec"]
+    kept = ("annotations", "labels", "finalizers", "generation", "uid")
+    assert [after["metadata"].get(key) for key in kept] == [
+        before["metadata"].get(key) for key in kept
+    ]
+    assert is_true(after, "Ready")
+    assert not is_true(after, "Reconciling")
+    assert not is_true(after, "Stalled")
+    assert after["status"]["observedGeneration"] == after["metadata"]["generation"]
 
 
 def test_history_is_kept_as_long_as_asked_for(space: Space, workers: Workers) -> None:

@@ -124,6 +124,7 @@ REFUSED: dict[str, tuple[Body, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_kubectl_says_what_is_wrong(space: Space, case: str) -> None:
+    """kopf#1087, kubectl#712: too long a list, too, with what to do instead."""
     bad, says = REFUSED[case]
     with pytest.raises(ClusterError) as refused:
         space.kubectl("apply", "-f", "-", input=json.dumps(bad))

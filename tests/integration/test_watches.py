@@ -135,7 +135,7 @@ def test_a_job_that_goes_unseen(space: Space, workers: Workers, api: ApiFaults) 
 def test_watches_that_lie_still(
     space: Space, workers: Workers, api: ApiFaults, operator: Operator
 ) -> None:
-    """All of them go on, and tell nothing; the next ones are too old."""
+    """kopf#955, airflow#21087, #44127: they tell nothing, and the next ones are too old."""
     workers.behaviour = hang
     live = space.submit(job("still", space.bucket, numbered(3)))
     workers.running(3)

@@ -115,6 +115,7 @@ def test_a_pod_that_claims_a_task(
 def test_another_pods_task(
     pair: tuple[CallingWorker, CallingWorker], space: Space, operator: Operator
 ) -> None:
+    """data_dispatcher#18, #19: nobody can report on what is not its own."""
     one, two = pair
     calls: dict[str, Body] = {
         "heartbeat": {},

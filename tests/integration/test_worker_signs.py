@@ -213,6 +213,7 @@ def test_done_is_seen_at_once_though_the_pod_lingers(
 
 
 def test_where_the_log_is_or_why_it_is_lost(space: Space, workers: Workers) -> None:
+    """argo-workflows#14885, #13237: the end of the log outlives the pod."""
     workers.behaviour = in_turn(fail(1, "no log of its own"), hang)
     live = space.submit(job("logs", space.bucket, numbered(1), retry={"limit": 2}, maxFailed=1))
     workers.nth(2, "Running")

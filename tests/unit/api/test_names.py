@@ -15,6 +15,7 @@ volumes = st.builds(Volume, ids, ids, st.one_of(st.just(""), ids))
 
 @given(volumes)
 def test_any_ids_give_a_legal_name(volume: Volume) -> None:
+    """kubeflow/trainer#1101, airflow#14727: however long or strange they are."""
     name = task_name("ocr", volume)
     assert len(name) <= 52
     assert LABEL.fullmatch(name)
