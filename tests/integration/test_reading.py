@@ -4,7 +4,7 @@ import pytest
 
 from bec_ops.volume import Volume
 from tests.support.behaviours import fail, for_volumes, hang, in_turn, succeed
-from tests.support.jobs import condition, counts, is_true, job, numbered
+from tests.support.jobs import counts, is_true, job, numbered
 from tests.support.kube import Body
 from tests.support.space import Space
 from tests.support.waiting import until
