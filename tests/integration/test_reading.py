@@ -94,7 +94,8 @@ def test_a_pod_gets_all_that_its_task_needs(space: Space, workers: Workers) -> N
     live.wait_complete()
 
 
-def test_who_applies_a_job_from_git_sees_no_drift(space: Space, workers: Workers) -> None:
+@pytest.mark.usefixtures("workers")
+def test_who_applies_a_job_from_git_sees_no_drift(space: Space) -> None:
     """argo-cd#8586, kustomize-controller#701: only what is the Job's goes, and conditions tell."""
     made = job("from-git", space.bucket, numbered(3), history={"succeeded": 0})
     live = space.submit(made)
