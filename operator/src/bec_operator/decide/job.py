@@ -312,10 +312,10 @@ def _save_due(memory: Memory, active: int, now: float) -> bool:
     assert memory.ledger is not None
     unsaved = len(memory.ledger.unsaved)
     since = now - memory.saved_at
-    to_come = memory.frontier.count(Look.UNCHECKED) + memory.frontier.count(Look.GATED)
-    if memory.ledger.saved or ((active or to_come) and since < SAVE_NOT_BEFORE):
+    gated = memory.frontier.count(Look.GATED)
+    if memory.ledger.saved or ((active or gated) and since < SAVE_NOT_BEFORE):
         return False
-    nothing_left = not active and not to_come
+    nothing_left = not active and not gated and memory.frontier.count(Look.UNCHECKED) == 0
     return memory.ledger.turned or since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left
 
 
