@@ -158,10 +158,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     yield from _new_tasks(memory, next_up.tasks, seen.now)
     yield from release_pods(seen.pods, memory.nodes, seen.node_lost, seen.now)
     if may_read and memory.facts.sweep is not None:
-        free = READS_AT_ONCE - memory.frontier.count(Look.READING)
-        for index in memory.frontier.first(Look.UNCHECKED, free):
-            if _may_read(memory, index, seen.now):
-                yield ReadMarker(index)
+        yield from _reads(memory, seen.now)
         yield from _gates(memory, seen.now)
     yield from _keep(seen, may_read=may_read)
 
@@ -176,6 +173,14 @@ def _keep(seen: Seen, *, may_read: bool) -> Iterator[Action]:
         return  # the last: it may be the end of the job that is written
     if is_look_due(memory, now, seen.list_every):
         yield LookAtList()
+
+
+def _reads(memory: Memory, now: float) -> Iterator[Action]:
+    """Look whether volumes are done already, so many at once."""
+    free = READS_AT_ONCE - memory.frontier.count(Look.READING)
+    for index in memory.frontier.first(Look.UNCHECKED, free):
+        if _may_read(memory, index, now):
+            yield ReadMarker(index)
 
 
 def _gates(memory: Memory, now: float) -> Iterator[Action]:
