@@ -69,7 +69,7 @@ class Farm:
     loads: int = 0  # of ledgers of Jobs that have ended
     sweeps: int = 0  # of places of dependencies
     _lists: dict[str, list[Volume]] = field(default_factory=dict)
-    _stored: dict[str, bytes] = field(default_factory=dict)
+    _stored: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     _turns: dict[str, tuple[Honoured, Honoured]] = field(default_factory=dict)
 
     # --- people
@@ -84,6 +84,10 @@ class Farm:
         """Change the spec of a Job."""
         job = self.jobs[name]
         self.jobs[name] = replace(job, spec=made, generation=job.generation + 1)
+
+    def lengthen(self, name: str, *volumes: Volume) -> None:
+        """Add volumes to the list of a Job."""
+        self._lists[name] = [*self._lists[name], *volumes]
 
     def delete(self, name: str) -> None:
         """Delete a Job; its artefacts stay."""
@@ -143,11 +147,11 @@ class Farm:
 
     def ledger(self, name: str) -> Ledger:
         """Return the stored ledger of a Job."""
-        total = len(self._lists[name])
-        packed = self._stored.get(name)
-        if packed is None:
-            return Ledger.fresh(name, total)
-        return Ledger.decode(name, packed, total, *self._turns[name])
+        if name not in self._stored:
+            total = len(self._lists[name])
+            return Ledger.fresh(_digest(name, total), total)
+        packed, total = self._stored[name]
+        return Ledger.decode(_digest(name, total), packed, total, *self._turns[name])
 
     def outcomes(self, name: str) -> list[Outcome]:
         """Return what is stored of the volumes of a Job."""
@@ -189,8 +193,9 @@ class Farm:
             case CheckStorage():
                 memory.facts.storage = trouble or Fact(self.now)
             case LoadManifest() if trouble is None:
-                volumes = self._lists[name]
-                memory.load(volumes, [f"{v}/" for v in volumes], self.ledger(name), self.now)
+                record = self._record(name)
+                prefixes = [f"{volume}/" for volume in record.volumes]
+                memory.load(record.volumes, prefixes, record.ledger, self.now)
             case Sweep() if trouble is None:
                 done = (i for i, v in enumerate(memory.volumes) if (name, v) in self.markers)
                 memory.note_swept(frozenset(done), self.now)
@@ -202,12 +207,17 @@ class Farm:
                 memory.listed = ListSeen(self.now, memory.job.generation, seen)
             case CompileReport() if trouble is None and memory.ledger is not None:
                 memory.report.compiled = memory.ledger.changes
+            case LookAtList():
+                self._look_at_list(memory, trouble)
             case SweepGate():
                 self._sweep(memory, action, trouble)
             case LoadEnded():
                 self.loads += 1
-                record = Record(list(self._lists[name]), self.ledger(name))
-                memory.note_ended(None if trouble else record, trouble)
+                memory.note_ended(None if trouble else self._record(name), trouble)
+
+    def _record(self, name: str) -> Record:
+        ledger = self.ledger(name)
+        return Record(self._lists[name][: len(ledger)], ledger)
 
     def _read(self, memory: Memory, index: int) -> MarkerSeen:
         if self.s3_away:
@@ -234,12 +244,28 @@ class Farm:
                 gate.note_found(index)
         gate.note_sweep(trouble, cursor=0, again_at=self.now + 60.0)
 
+    def _look_at_list(self, memory: Memory, trouble: Fact | None) -> None:
+        """See what is new in a list; it is at its end."""
+        assert memory.ledger is not None
+        generation, done = memory.job.generation, settled(memory.ledger)
+        memory.listed = ListSeen(self.now, generation, done, unknown=trouble is not None)
+        if trouble is None:
+            memory.added = self._lists[memory.job.name][len(memory.volumes) :]
+
     def _save(self, memory: Memory) -> None:
         assert memory.ledger is not None
-        self._stored[memory.job.name] = memory.ledger.encode()
+        if memory.added:
+            prefixes = [f"{volume}/" for volume in memory.added]
+            total = len(memory.volumes) + len(prefixes)
+            memory.lengthen(memory.added, prefixes, _digest(memory.job.name, total))
+        self._stored[memory.job.name] = (memory.ledger.encode(), len(memory.ledger))
         self._turns[memory.job.name] = (memory.ledger.retried, memory.ledger.redone)
         self.reports[memory.job.name] += memory.failures.values()
         memory.failures.clear()
         memory.ledger.unsaved.clear()
         memory.ledger.turned = False
         memory.saved_at = self.now
+
+
+def _digest(name: str, total: int) -> str:
+    return f"{name}-{total}"

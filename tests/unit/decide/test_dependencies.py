@@ -107,6 +107,23 @@ def test_a_volume_that_is_not_in_the_list_waits_for_its_marker() -> None:
     assert farm.tasks["ocr"].keys() == {2}
 
 
+def test_lists_that_grow() -> None:
+    """What is new here waits for what is new there, and what is open stays so."""
+    more = Volume("W", "I9", "v1")
+    farm = _farm(ldv1=spec(), ocr=spec(LDV1))
+    farm.finish("ldv1", 0)
+    farm.settle_down()
+    farm.lengthen("ocr", more)
+    farm.settle_down(61.0)
+    assert farm.tasks["ocr"].keys() == {0}
+    assert farm.jobs["ocr"].status.counts.waiting == 3
+    farm.lengthen("ldv1", more)
+    farm.settle_down(61.0)
+    farm.finish("ldv1", 3)
+    farm.settle_down()
+    assert farm.tasks["ocr"].keys() == {0, 3}
+
+
 def test_artefacts_only() -> None:
     farm = Farm(markers={("ldv1", THREE[1])})
     farm.apply("ocr", THREE, spec(ARTEFACTS))

@@ -201,7 +201,6 @@ class Memory:
         self.volumes = [*self.volumes, *added]
         self.prefixes = [*self.prefixes, *prefixes]
         self.frontier.lengthen(len(added))
-        self.gates = Gates()
         taken = set(added)
         self.added = [volume for volume in self.added if volume not in taken]
         self.facts.conflict = None
