@@ -11,7 +11,8 @@ from bec_ops.store import Content, ObjectInfo, Reason, Store, StoreError
 class FakeStore(Store):
     """Objects by key, in one bucket. While `trouble` is set, S3 gives no good answer.
 
-    X
+    `read` has the keys of all that were read. `logs_forbidden`: a policy allows everything but
+    the logs of attempts.
     """
 
     def __init__(self) -> None:
