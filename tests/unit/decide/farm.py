@@ -202,9 +202,6 @@ class Farm:
             case ReadMarker(index=index):
                 memory.note_reading_begun(index)
                 memory.note_reading(index, self._read(memory, index), trouble)
-            case LookAtList() if trouble is None and memory.ledger is not None:
-                seen = settled(memory.ledger)
-                memory.listed = ListSeen(self.now, memory.job.generation, seen)
             case CompileReport() if trouble is None and memory.ledger is not None:
                 memory.report.compiled = memory.ledger.changes
             case LookAtList():
