@@ -13,7 +13,8 @@ from bec_operator.api.dependency import Dependency
 from bec_operator.decide.actions import SweepGate
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gate, Gates, Place
-from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import JobSeen
 from bec_operator.settings import Settings
 from bec_ops.store import Content, StoreError
 from bec_ops.volume import Volume

@@ -9,8 +9,8 @@ import pytest
 from bec_operator.act.api_server import ApiError
 from bec_operator.act.nodes import check_node
 from bec_operator.decide.actions import CheckNode
-from bec_operator.decide.memory import JobSeen, Memory
-from bec_operator.decide.seen import NodeSeen
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import JobSeen, NodeSeen
 
 
 class _Api:

@@ -7,7 +7,8 @@ from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.gates import Gates, Place
-from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import JobSeen
 from bec_operator.settings import Settings
 from bec_ops.environment import Surroundings
 from bec_ops.location import OutputTemplate

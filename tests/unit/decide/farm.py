@@ -32,8 +32,8 @@ from bec_operator.decide.gates import Record
 from bec_operator.decide.growth import settled
 from bec_operator.decide.job import Seen, decide
 from bec_operator.decide.ledger import Honoured, Ledger, Outcome
-from bec_operator.decide.memory import JobSeen, Memory
-from bec_operator.decide.seen import Fact, ListSeen, MarkerSeen, MarkerState, TaskSeen
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact, JobSeen, ListSeen, MarkerSeen, MarkerState, TaskSeen
 from bec_operator.decide.window import Standings
 from bec_ops.volume import Volume
 

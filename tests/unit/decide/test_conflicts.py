@@ -3,8 +3,8 @@
 from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.decide.conflicts import judge
 from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.memory import JobSeen, Memory
-from bec_operator.decide.seen import Fact
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact, JobSeen
 from bec_ops.volume import Volume
 
 NOW = 1000.0

@@ -8,9 +8,9 @@ from bec_operator.api.job import Condition, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.conditions import find
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
-from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import duration, iso
-from bec_operator.decide.seen import Fact, Facts, ListSeen
+from bec_operator.decide.seen import Fact, Facts, JobSeen, ListSeen
 from bec_operator.decide.status import is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
 from bec_ops.volume import Volume

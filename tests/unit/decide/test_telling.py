@@ -7,9 +7,9 @@ from bec_operator.decide.actions import Action, TellFailures, TellIdle
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.job import Seen, decide
 from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.decide.memory import Memory
 from bec_operator.decide.notices import NoticeKind, news, notices
-from bec_operator.decide.seen import Fact, Facts
+from bec_operator.decide.seen import Fact, Facts, JobSeen
 from bec_operator.decide.telling import Telling
 from bec_ops.volume import Volume
 from tests.unit.worker_api.scene import JOB

@@ -10,8 +10,8 @@ from bec_operator.act.context import Context
 from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, pod_name, task_name
 from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.memory import JobSeen, Memory
-from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.settings import Settings
 from bec_operator.worker_api.tokens import Identity
 from bec_ops.location import OutputTemplate

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
-from bec_operator.decide.memory import JobSeen
-from bec_operator.decide.seen import PodSeen, Report, TaskSeen, WorkerSeen
+from bec_operator.decide.seen import JobSeen, PodSeen, Report, TaskSeen, WorkerSeen
 from bec_ops.protocol import Progress
 
 Key = tuple[str, str]  # namespace and name

@@ -9,8 +9,8 @@ import aiohttp
 from bec_operator.act.api_server import MERGE_PATCH, ApiError, ApiServer, core
 from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
-from bec_operator.decide.memory import JobSeen
 from bec_operator.decide.moments import iso
+from bec_operator.decide.seen import JobSeen
 
 log = logging.getLogger(__name__)
 

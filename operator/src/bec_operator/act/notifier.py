@@ -3,9 +3,10 @@
 from typing import Protocol
 
 from bec_operator.act.clock import Clock
-from bec_operator.decide.memory import JobSeen, Memory
+from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import epoch
 from bec_operator.decide.notices import Notice, NoticeKind, news, notices
+from bec_operator.decide.seen import JobSeen
 
 TELL_AGAIN = 600.0  # seconds for which a restarted operator tells again what it may not have told
 

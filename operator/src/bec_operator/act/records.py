@@ -17,9 +17,8 @@ from bec_operator.api.names import (
 )
 from bec_operator.api.volume_task import VolumeTaskStatus
 from bec_operator.decide.failures import START_TROUBLES, class_of
-from bec_operator.decide.memory import JobSeen
 from bec_operator.decide.moments import epoch
-from bec_operator.decide.seen import PodSeen, TaskSeen, Verdict
+from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen, Verdict
 from bec_ops.protocol import TerminationMessage
 
 Object = dict[str, Any]

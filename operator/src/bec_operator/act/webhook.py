@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from bec_operator.act.api_server import bec
 from bec_operator.act.clock import Clock
-from bec_operator.decide.memory import JobSeen
 from bec_operator.decide.notices import Notice
+from bec_operator.decide.seen import JobSeen
 from bec_operator.metrics import NOTIFICATIONS
 from bec_ops.location import reports_prefix
 

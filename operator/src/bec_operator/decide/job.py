@@ -3,22 +3,18 @@
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
-from bec_operator.api.job import History, JobSpec, JobStatus, SuspendMode
-from bec_operator.api.names import pod_name
-from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
+from bec_operator.api.job import JobSpec, JobStatus, SuspendMode
+from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.actions import (
     Action,
     CheckStorage,
     CheckTemplate,
     CompileReport,
     CreateTask,
-    DeletePod,
-    DeleteTask,
     LoadEnded,
     LoadManifest,
     LookAtList,
     ReadMarker,
-    RecordTask,
     SaveLedger,
     SettleUntried,
     Sweep,
@@ -30,19 +26,17 @@ from bec_operator.decide.actions import (
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.growth import is_list_done, is_look_due
+from bec_operator.decide.history import PHASES, keep_history, remove_task, tidy_history
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory, Notes
 from bec_operator.decide.reasons import failed_of_total
-from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen, Verdict
+from bec_operator.decide.seen import Fact, PodSeen, TaskSeen, Verdict
 from bec_operator.decide.status import is_hopeless, is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.task import (
-    LINGER,
     decide_task,
-    failure_status,
     is_blocked,
-    success_status,
 )
 from bec_operator.decide.view import Limits, TaskView
 from bec_operator.decide.window import Launches, Standings, launches
@@ -53,7 +47,6 @@ READS_AT_ONCE = 64
 ENDS_AT_ONCE = 1000  # of volumes that will never start: each is a line of the report
 _NO_NOTES = Notes()
 _WRITING = WriteStatus(JobStatus()).key
-_PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 SAVE_AFTER = 5.0  # seconds
 SAVE_AT = 500  # results
 SAVE_NOT_BEFORE = 1.0  # seconds since the last write of the ledger
@@ -145,7 +138,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     for view in _views(seen, spec, next_up.pods):
         if view.outdated:
             if not memory.ledger.turned:  # else it could be lost why
-                yield from _delete(view.task, view.pods)
+                yield from remove_task(view.task, view.pods)
         elif memory.ledger.outcome(view.task.index) is Outcome.WAITING:
             for action in decide_task(view):
                 if not isinstance(action, ReadMarker) or (
@@ -154,7 +147,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
                     yield action
         else:
             settled.append(view)
-    yield from _settled(seen, spec, settled)
+    yield from keep_history(settled, memory.ledger, spec.history, seen.pods)
     yield from _new_tasks(memory, next_up.tasks, seen.now)
     yield from release_pods(seen.pods, memory.nodes, seen.node_lost, seen.now)
     if may_read and memory.facts.sweep is not None:
@@ -234,7 +227,7 @@ def _is_outdated(task: TaskSeen, ledger: Ledger) -> bool:
     """Whether a task ended before all that had ended so was opened again."""
     failed = task.phase is TaskPhase.FAILED
     until = max(ledger.redone.at, ledger.retried.at if failed else 0.0)
-    return 0 < task.finished <= until and task.phase in _PHASES.values()
+    return 0 < task.finished <= until and task.phase in PHASES.values()
 
 
 def _stop(spec: JobSpec) -> Verdict | None:
@@ -257,56 +250,6 @@ def _new_tasks(memory: Memory, free: int, now: float) -> Iterator[Action]:
         found = memory.frontier.first(Look.STARTABLE, wanted + len(left_out))
         for index in [index for index in found if index not in left_out][:wanted]:
             yield CreateTask(index)
-
-
-def _settled(seen: Seen, spec: JobSpec, views: list[TaskView]) -> Iterator[Action]:
-    """Tasks whose end is in the ledger: keep some as history, delete the rest once it is saved."""
-    ledger = seen.memory.ledger
-    assert ledger is not None
-    room = _room(spec.history)
-    ends = [(_PHASES[ledger.outcome(view.task.index)], view) for view in views]
-    ends.sort(key=lambda end: (end[1].task.phase is not end[0], end[1].task.version))
-    for phase, view in ends:
-        yield from _end_lingerers(view)
-        status = _last_status(view, phase)
-        if room[phase] > 0 and (view.task.phase is phase or status is not None):
-            room[phase] -= 1
-            if view.task.phase is not phase and status is not None:
-                yield RecordTask(view.task, status)
-        elif ledger.is_stored(view.task.index):
-            yield from _delete(view.task, seen.pods)
-
-
-def _last_status(view: TaskView, phase: TaskPhase) -> VolumeTaskStatus | None:
-    """Return what a settled task should say; None where that is not known any more."""
-    if phase is TaskPhase.FAILED:
-        return failure_status(view) if view.task.failed else None
-    return success_status(view) if view.reading is not None else None
-
-
-def _end_lingerers(view: TaskView) -> Iterator[Action]:
-    """The task is over, and still a pod of it runs on, or a sidecar does, and holds a slot."""
-    valid = view.reading is not None and view.reading.state is MarkerState.VALID
-    late = valid and view.reading is not None and view.now - view.reading.asked >= LINGER
-    for pod in _own_pods(view.task, view.pods):
-        if pod.alive and not pod.deleting and (late or pod.worker_ended):
-            yield DeletePod(pod)
-
-
-def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
-    for number in range(1, len(task.failed) + 2):
-        pod = pods.get(pod_name(task.name, number))
-        if pod is not None and pod.owner_uid == task.uid:
-            yield pod
-
-
-def _delete(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]:
-    """Delete task and pods at once: tasks that waited for their pods would pile up."""
-    for pod in _own_pods(task, pods):
-        if not pod.deleting:
-            yield DeletePod(pod)
-    if not task.deleting:
-        yield DeleteTask(task)
 
 
 def _save_due(memory: Memory, active: int, now: float) -> bool:
@@ -341,17 +284,7 @@ def _tidy(seen: Seen) -> Iterator[Action]:
         yield LoadEnded()
     if job.spec is None:
         return  # what may stay is not known
-    room = _room(job.spec.history)
-    for task in sorted(memory.tasks.values(), key=lambda task: task.version):
-        if task.phase is not None and room.get(task.phase, 0) > 0:
-            room[task.phase] -= 1
-        else:
-            yield from _delete(task, seen.pods)
-
-
-def _room(history: History) -> dict[TaskPhase, int]:
-    """Return how many tasks that ended in each way may stay."""
-    return {TaskPhase.SUCCEEDED: history.succeeded, TaskPhase.FAILED: history.failed}
+    yield from tidy_history(memory.tasks.values(), job.spec.history, seen.pods)
 
 
 def _status(seen: Seen) -> Iterator[Action]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bec_operator.api.job import JobPhase, JobSpec, JobStatus, Output
+from bec_operator.api.job import JobPhase, Output
 from bec_operator.api.names import pod_name, task_name
 from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
@@ -17,6 +17,7 @@ from bec_operator.decide.report import FailureReport
 from bec_operator.decide.seen import (
     Fact,
     Facts,
+    JobSeen,
     ListSeen,
     MarkerSeen,
     MarkerState,
@@ -33,32 +34,6 @@ from bec_ops.volume import Volume
 
 FIRST_BURST = 8  # pods
 MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
-
-
-@dataclass(frozen=True, slots=True)
-class JobSeen:
-    """A Job, as it was last observed."""
-
-    namespace: str
-    name: str
-    uid: str
-    version: int
-    generation: int
-    created: str
-    spec: JobSpec | None
-    problem: str = ""  # why the spec could not be read
-    status: JobStatus = field(default_factory=JobStatus)
-    deleting: bool = False
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it has ended, and nothing that may have changed since asks for more."""
-        return self.status.terminal and self.status.observed_generation == self.generation
-
-    @property
-    def job_id(self) -> str:
-        """The id of the job: by default the resource's name."""
-        return (self.spec.job_id if self.spec else None) or self.name
 
 
 def _nobody(_: str) -> WorkerSeen | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bec_operator.decide.conditions import find
-from bec_operator.decide.memory import JobSeen
+from bec_operator.decide.seen import JobSeen
 
 
 class NoticeKind(StrEnum):

@@ -1,8 +1,9 @@
 """What is seen: lean records of pods, tasks and markers. All times are seconds of our own clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.failures import FailureClass, class_of
 from bec_ops.protocol import Progress
@@ -195,3 +196,29 @@ class Facts:
     launch: Fact | None = None  # the last create that the API server refused
     gates: Fact | None = None  # whether the jobs that it waits for are there, in no circle
     worker: Fact | None = None  # a worker that said that it is set up wrongly
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """A Job, as it was last observed."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    generation: int
+    created: str
+    spec: JobSpec | None
+    problem: str = ""  # why the spec could not be read
+    status: JobStatus = field(default_factory=JobStatus)
+    deleting: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, and nothing that may have changed since asks for more."""
+        return self.status.terminal and self.status.observed_generation == self.generation
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job: by default the resource's name."""
+        return (self.spec.job_id if self.spec else None) or self.name

@@ -1,0 +1,81 @@
+"""Tasks that are over: some stay as history, the others go, with their pods."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from bec_operator.api.job import History
+from bec_operator.api.names import pod_name
+from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
+from bec_operator.decide.actions import Action, DeletePod, DeleteTask, RecordTask
+from bec_operator.decide.ledger import Ledger, Outcome
+from bec_operator.decide.seen import MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.task import LINGER, failure_status, success_status
+from bec_operator.decide.view import TaskView
+
+PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
+
+
+def keep_history(
+    views: list[TaskView], ledger: Ledger, history: History, pods: Mapping[str, PodSeen]
+) -> Iterator[Action]:
+    """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored."""
+    room = _room(history)
+    ends = [(PHASES[ledger.outcome(view.task.index)], view) for view in views]
+    ends.sort(key=lambda end: (end[1].task.phase is not end[0], end[1].task.version))
+    for phase, view in ends:
+        yield from _end_lingerers(view)
+        status = _last_status(view, phase)
+        if room[phase] > 0 and (view.task.phase is phase or status is not None):
+            room[phase] -= 1
+            if view.task.phase is not phase and status is not None:
+                yield RecordTask(view.task, status)
+        elif ledger.is_stored(view.task.index):
+            yield from remove_task(view.task, pods)
+
+
+def tidy_history(
+    tasks: Iterable[TaskSeen], history: History, pods: Mapping[str, PodSeen]
+) -> Iterator[Action]:
+    """The job has ended and its ledger is put away: what is not history goes."""
+    room = _room(history)
+    for task in sorted(tasks, key=lambda task: task.version):
+        if task.phase is not None and room.get(task.phase, 0) > 0:
+            room[task.phase] -= 1
+        else:
+            yield from remove_task(task, pods)
+
+
+def remove_task(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]:
+    """Delete task and pods at once: tasks that waited for their pods would pile up."""
+    for pod in _own_pods(task, pods):
+        if not pod.deleting:
+            yield DeletePod(pod)
+    if not task.deleting:
+        yield DeleteTask(task)
+
+
+def _last_status(view: TaskView, phase: TaskPhase) -> VolumeTaskStatus | None:
+    """Return what a settled task should say; None where that is not known any more."""
+    if phase is TaskPhase.FAILED:
+        return failure_status(view) if view.task.failed else None
+    return success_status(view) if view.reading is not None else None
+
+
+def _end_lingerers(view: TaskView) -> Iterator[Action]:
+    """The task is over, and still a pod of it runs on, or a sidecar does, and holds a slot."""
+    valid = view.reading is not None and view.reading.state is MarkerState.VALID
+    late = valid and view.reading is not None and view.now - view.reading.asked >= LINGER
+    for pod in _own_pods(view.task, view.pods):
+        if pod.alive and not pod.deleting and (late or pod.worker_ended):
+            yield DeletePod(pod)
+
+
+def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
+    for number in range(1, len(task.failed) + 2):
+        pod = pods.get(pod_name(task.name, number))
+        if pod is not None and pod.owner_uid == task.uid:
+            yield pod
+
+
+def _room(history: History) -> dict[TaskPhase, int]:
+    """Return how many tasks that ended in each way may stay."""
+    return {TaskPhase.SUCCEEDED: history.succeeded, TaskPhase.FAILED: history.failed}
