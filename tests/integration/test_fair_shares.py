@@ -42,7 +42,8 @@ def test_a_higher_priority_gets_what_comes_free(space: Space, workers: Workers) 
     workers.behaviour = hang
     space.submit(job("low", space.bucket, numbered(30, "W1"), parallelism=6))
     workers.running(MOST)
-    space.submit(job("high", space.bucket, numbered(4, "W2"), parallelism=6, priority=5))
+    high = space.submit(job("high", space.bucket, numbered(4, "W2"), parallelism=6, priority=5))
+    high.wait_phase("Running")  # it could start, and nothing is free
     for run in workers.alive()[:4]:
         workers.play(run, succeed)
     until(lambda: names(workers) == ["high"] * 4 + ["low"] * 2, "the urgent job has its pods")
