@@ -45,8 +45,9 @@ def _memory(*outcomes: Outcome) -> Memory:
     memory.facts = Facts(GOOD, GOOD, GOOD, GOOD, GOOD)
     assert memory.ledger is not None
     for index, outcome in enumerate(outcomes):
-        memory.frontier[index] = Look.SETTLED
-        if outcome is not Outcome.WAITING:
+        waits = outcome is Outcome.WAITING
+        memory.frontier[index] = Look.GATED if waits else Look.SETTLED
+        if not waits:
             memory.ledger.settle(index, outcome, 2 if outcome is Outcome.FAILED else 0)
     return memory
 
@@ -96,7 +97,7 @@ def test_a_volume_that_could_start_keeps_a_job_from_being_idle() -> None:
         memory.frontier[1] = look
         memory.observe([], {}, NOW)
         assert memory.telling.idle_since is None
-    memory.frontier[1] = Look.SETTLED
+    memory.frontier[1] = Look.GATED
     memory.observe([], {}, NOW)
     assert memory.telling.idle_since == NOW
 
