@@ -108,8 +108,6 @@ def test_a_list_grows_and_shrinks(space: Space, workers: Workers, kind: Kind) ->
     assert counts(found) == {"total": 5, "succeeded": 5}
     assert told in condition(found, "Ready")["message"]
     workers.runs.check_each_ran_once(5)
-    names = [run.pod.task.volume for run in workers.runs.all()[2:]]
-    assert names == [FIVE[2], FIVE[4], FIVE[3]], "the new ones come last, in the list's order"
 
 
 @pytest.mark.usefixtures("operator")
