@@ -16,7 +16,7 @@ pin() { # name, arguments of the resolver
     --no-annotate --python-version 3.11 "$@" -o "$work/$name.txt"
   { echo "# Pinned, with hashes, by 'make pins'."; grep -v '^--' "$work/$name.txt"; } >"$here/$name.txt"
 }
-pin operator "$work/pyproject.toml"
+pin operator "$work/pyproject.toml" "$here/../worker_image/pyproject.toml"
 pin dev -c "$work/operator.txt" --extra dev "$work/pyproject.toml"
 echo "hatchling>=1.27" >"$work/build.in"
 pin build -c "$work/dev.txt" "$work/build.in"
