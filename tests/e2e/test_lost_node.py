@@ -1,4 +1,4 @@
-"""The only node goes silent in mid-volume, and comes back."""
+"""The only node that takes pods goes silent in mid-volume, and comes back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,8 @@ from examples.deploy import OPERATOR_NAMESPACE
 from tests.cluster import Cluster
 from tests.e2e.site import SUCCEED, Site
 from tests.support.jobs import counts
-from tests.support.kube import Body
+from tests.support.kube import Body, Kube
+from tests.support.node import PlayedNode
 from tests.support.waiting import until
 
 MINUTES = 60.0
@@ -40,10 +41,15 @@ def _set_variable(cluster: Cluster, change: str) -> None:
 
 @contextmanager
 def kubelet_away(cluster: Cluster) -> Iterator[None]:
-    """Stop the kubelet; containers run on."""
+    """Stop the kubelet; containers run on.
+
+    Another node, with room for nothing, is there meanwhile: where none at all is heard of,
+    Kubernetes takes it for its own fault, and ends no pod.
+    """
     cluster.processes["kubelet"].stop()
     try:
-        yield
+        with PlayedNode(Kube(cluster.kubeconfig), "beside"):
+            yield
     finally:
         cluster.processes["kubelet"].restart()
         ready = ("--for=condition=Ready", "--timeout=120s")
