@@ -1,6 +1,7 @@
 """One cluster of one real node with the operator installed by its chart, and a namespace a test."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,7 +62,7 @@ def shared_site(cluster: Cluster, store: Store, request: pytest.FixtureRequest) 
 
 @contextmanager
 def _site(cluster: Cluster, store: Store, test: str) -> Iterator[Site]:
-    name = test.removeprefix("test_").replace("_", "-")[:50].strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower())[:50].strip("-")
     deploy.add_namespace(cluster, name)
     yield Site(cluster, Kube(cluster.kubeconfig), store, BUCKET, name)
     cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
