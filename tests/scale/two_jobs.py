@@ -118,7 +118,7 @@ def _kill(operator: Operator, witness: Witness, total: int, patience: float) -> 
     """Kill the operator at random moments of the whole, each time as one that has just begun."""
     moments = sorted(random.Random(1).sample(range(total // 50, total * 9 // 10), KILLS))
     for moment in moments:
-        until(lambda: len(witness.pods) >= moment, f"{moment} pods were made", patience)  # noqa: B023
+        until(lambda: witness.count() >= moment, f"{moment} pods were made", patience)  # noqa: B023
         operator.kill()
         operator.start()
 

@@ -26,11 +26,12 @@ class PodRecord:
 
 @dataclass
 class _Line:
-    """One watch in a thread of its own."""
+    """One kind of object, followed in a thread of its own; `version` is how far."""
 
     path: str
     query: dict[str, str]
     take_in: Callable[[str, Body], None]
+    version: str = ""
     watch: Watch | None = None
     thread: threading.Thread | None = None
 
@@ -39,9 +40,10 @@ class _Line:
 class Witness:
     """As a context: from its start on it sees all pods of tasks, and all VolumeTasks.
 
-    The events come in the order in which things happened, and none is left out: a watch that ends
-    too early is an error. `most` is by job how many pods were alive at once, `attempts` the failure
-    class of each attempt that a VolumeTask recorded as failed, by the UID of its pod.
+    The events come in the order in which things happened, and none is left out: the API server ends
+    a watch that does not keep up, and then the next one goes on right after the last event; where
+    that cannot be, it is an error. `most` is by job how many pods were alive at once, `attempts`
+    the failure class of each attempt that was recorded as failed, by the UID of its pod.
     """
 
     kube: Kube
@@ -50,7 +52,7 @@ class Witness:
     attempts: dict[str, str] = field(default_factory=dict)
     _live: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _lines: list[_Line] = field(default_factory=list)
-    _ended_early: list[str] = field(default_factory=list)
+    _unseen: list[str] = field(default_factory=list)
     _stopping: bool = False
 
     def __enter__(self) -> Self:
@@ -59,7 +61,9 @@ class Witness:
             _Line(bec(None, "volumetasks"), {}, self._see_task),
         ]
         for line in self._lines:
-            line.watch = self.kube.watch(line.path, _LIFETIME, line.query)
+            found = self.kube.get(line.path, **line.query)
+            assert not found["items"], f"{line.path}: some came before their witness"
+            line.version = found["metadata"]["resourceVersion"]
             line.thread = threading.Thread(target=self._follow, args=(line,), daemon=True)
             line.thread.start()
         return self
@@ -72,25 +76,38 @@ class Witness:
     ) -> None:
         self._stopping = True
         for line in self._lines:
-            if line.watch is not None and line.thread is not None:
+            if line.watch is not None:
                 line.watch.close()
+            if line.thread is not None:
                 line.thread.join()
         if error is None:
-            assert not self._ended_early, f"nobody saw what happened: {self._ended_early}"
+            self._check()
+
+    def count(self) -> int:
+        """Return how many pods there were so far."""
+        self._check()
+        return len(self.pods)
+
+    def _check(self) -> None:
+        assert not self._unseen, f"nobody saw what happened: {self._unseen}"
 
     def _follow(self, line: _Line) -> None:
-        assert line.watch is not None
         try:
-            for event in line.watch:
-                if event["type"] == "ERROR":
-                    self._ended_early.append(f"{line.path}: {event['object']}")
-                    return
-                line.take_in(event["type"], event["object"])
+            while not self._stopping:
+                query = {**line.query, "resourceVersion": line.version}
+                with self.kube.watch(line.path, _LIFETIME, query) as line.watch:
+                    self._take_in(line, line.watch)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must fail with it
-            self._ended_early.append(f"{line.path}: {error!r}")
-        else:
-            if not self._stopping:
-                self._ended_early.append(f"{line.path}: the watch has ended")
+            self._unseen.append(f"{line.path}: {error!r}")
+
+    def _take_in(self, line: _Line, watch: Watch) -> None:
+        if self._stopping:
+            return
+        for event in watch:
+            if event["type"] == "ERROR":
+                raise RuntimeError(event["object"])
+            line.take_in(event["type"], event["object"])
+            line.version = event["object"]["metadata"]["resourceVersion"]
 
     def _see_pod(self, kind: str, pod: Body) -> None:
         meta = pod["metadata"]
