@@ -37,11 +37,10 @@ class Receiver:
         """Where it listens."""
         return f"http://127.0.0.1:{self._server.server_port}/hook"
 
-    def about(self, job: str, kind: str) -> list[Notification]:
+    def about(self, namespace: str, job: str, kind: str) -> list[Notification]:
         """Return what has come of one kind about a Job."""
-        wanted = (f"org.bdrc.bec.job.{kind}", job)
-        came = [(n.event["type"], n.event["data"]["name"], n) for n in list(self.got)]
-        return [notification for *what, notification in came if tuple(what) == wanted]
+        wanted = (f"org.bdrc.bec.job.{kind}", f"{namespace}/{job}")
+        return [n for n in list(self.got) if (n.event["type"], n.event["subject"]) == wanted]
 
     def __enter__(self) -> Self:
         self._thread.start()
