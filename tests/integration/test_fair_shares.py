@@ -1,13 +1,12 @@
 """Jobs share the pods that there may be; a full cluster or quota costs no attempt."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from bec_operator.act.api_server import core
 from tests.integration.conftest import MakeOperator
-from tests.support.behaviours import hang, succeed
+from tests.support.behaviours import hang, lack_image, succeed
 from tests.support.jobs import condition, counts, job, numbered
 from tests.support.operator_process import Operator
 from tests.support.pods import PlayedPod
@@ -104,21 +103,13 @@ def test_a_pod_without_a_node_is_told_of_and_gives_up_its_slot(
     assert "Insufficient memory" in first["message"]
 
 
-def lack_then_get(pod: PlayedPod) -> None:
-    """Wait for an image for a moment, and get it."""
-    pod.wait_for_image("ImagePullBackOff", "the registry is away")
-    time.sleep(3)  # less than the grace: it is the span that is played
-    pod.start()
-    pod.put_marker()
-    pod.end(0)
-
-
 @pytest.mark.usefixtures("operator")
 def test_a_registry_that_comes_back_hurts_nobody(space: Space, workers: Workers) -> None:
     """kubernetes#122300: shown, and no attempt lost."""
-    workers.behaviour = lack_then_get
+    workers.behaviour = lack_image
     live = space.submit(job("patient", space.bucket, numbered(1), retry={"limit": 1}))
     live.wait_stalled("ImagePull")
+    workers.release(succeed)
     assert counts(live.wait_complete()) == {"total": 1, "succeeded": 1}
 
 

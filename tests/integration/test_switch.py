@@ -8,7 +8,7 @@ from bec_operator.decide.moments import epoch
 from bec_ops.marker import MARKER_NAME, Marker
 from tests.support.behaviours import fail, for_volumes, hang, in_turn, succeed
 from tests.support.jobs import condition, counts, is_true, job, numbered, phase
-from tests.support.pods import PlayedPod
+from tests.support.operator_process import Operator
 from tests.support.space import Space
 from tests.support.waiting import until
 from tests.support.workers import Workers
@@ -88,13 +88,17 @@ def test_what_failed_is_tried_again_once(space: Space, workers: Workers) -> None
     assert found["status"]["observedGeneration"] == generation
 
 
-def test_a_restart_does_not_try_again_what_was_tried_again(space: Space, workers: Workers) -> None:
+def test_a_restart_does_not_try_again_what_was_tried_again(
+    space: Space, workers: Workers, operator: Operator
+) -> None:
     workers.behaviour = fail(65, "torn")
     live = space.submit(job("once", space.bucket, numbered(2), maxFailed="100%", jobId="once"))
     live.wait_complete()
     live.patch(retryFailedAt=now())
     until(lambda: len(workers.runs.all()) == 4, "both are tried again")
     live.wait_complete()
+    operator.stop()
+    operator.start()
     live.patch(parallelism=7)  # it is looked at again, and has nothing to do
     live.wait(
         lambda found: found["status"]["observedGeneration"] == found["metadata"]["generation"],
@@ -176,13 +180,8 @@ def test_a_volume_waits_ever_longer_for_its_next_attempt(space: Space, workers: 
     assert counts(live.wait_complete()) == {"total": 3, "succeeded": 3}
 
 
-def trouble(pod: PlayedPod) -> None:
-    """Fail for a cause that all volumes share."""
-    fail(75, "the model server is away")(pod)
-
-
 def test_five_in_a_row_stop_the_launches_until_one_succeeds(space: Space, workers: Workers) -> None:
-    workers.behaviour = trouble
+    workers.behaviour = fail(75, "the model server is away")
     retry = {"limit": 100, "backoff": {"initial": "3s", "max": "3s"}}
     live = space.submit(job("tripped", space.bucket, numbered(40), parallelism=5, retry=retry))
     said = live.wait_stalled("RepeatedFailures")

@@ -4,10 +4,10 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, NamedTuple
+
+from tests.support.local_server import LocalServer
 
 Body = dict[str, Any]
 Answer = tuple[int, Body]
@@ -26,7 +26,7 @@ def refusal(status: int, error: str) -> Answer:
     return status, {"error": error, "message": f"a test says {error}"}
 
 
-class FakeOperator:
+class FakeOperator(LocalServer):
     """As a context it listens on `url`, and keeps all `calls`.
 
     `answers` holds by path what is answered next; a path with nothing left gets the usual answer.
@@ -40,13 +40,7 @@ class FakeOperator:
         self._came = threading.Condition()
         self._answering = threading.Event()
         self._answering.set()
-        handler = type("Handler", (_Handler,), {"fake": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=partial(self._server.serve_forever, 0.01))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(type("Handler", (_Handler,), {"fake": self}))
 
     def paths(self) -> list[str]:
         """Return what was called, in order."""
@@ -85,20 +79,6 @@ class FakeOperator:
             session = f"session-{self.sessions}"
             seconds = self._every
             return 200, {"session": session, "worker_id": "w", "heartbeat_seconds": seconds}
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -13,6 +13,7 @@ from bec_operator.act.report import compile_report
 from bec_operator.act.storage import Storage
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.report import Line
 from bec_operator.settings import Settings
 from bec_ops.volume import Volume
 from tests.unit.decide.fake_s3 import FakeStore
@@ -101,7 +102,7 @@ async def test_an_old_report_is_emptied_when_all_is_mended() -> None:
 
 async def test_a_failure_that_is_not_stored_yet_is_in_it() -> None:
     stage = Stage(3)
-    stage.memory.failures[3] = json.loads(_line(3, "just now"))
+    stage.memory.failures[3] = Line.model_validate_json(_line(3, "just now"))
     assert await stage.compile() == ["I3: just now"]
 
 

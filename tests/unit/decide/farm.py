@@ -4,6 +4,7 @@ What a task does is told by the test; there are no pods. `machine` tests one Job
 happen to it; here it is only about who may start when.
 """
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -257,7 +258,9 @@ class Farm:
             memory.lengthen(memory.added, prefixes, _digest(memory.job.name, total))
         self._stored[memory.job.name] = (memory.ledger.encode(), len(memory.ledger))
         self._turns[memory.job.name] = (memory.ledger.retried, memory.ledger.redone)
-        self.reports[memory.job.name] += memory.failures.values()
+        self.reports[memory.job.name] += [
+            json.loads(line.dump()) for line in memory.failures.values()
+        ]
         memory.failures.clear()
         memory.ledger.unsaved.clear()
         memory.ledger.turned = False

@@ -3,22 +3,17 @@
 The numbers are those of the design's list "What must always hold".
 """
 
-import base64
 import csv
-import gzip
-import json
 from collections.abc import Mapping
-from typing import Any
 
 from bec_operator.act.api_server import ApiError
-from bec_operator.api.job import JobPhase, JobSpec, JobStatus
+from bec_operator.api.job import JobPhase, JobStatus
 from bec_operator.api.names import ledger_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
 from bec_operator.decide.failures import RULES, FailureClass, class_of, is_final
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.moments import epoch
-from bec_ops.volume import Volume
-from tests.unit.decide.fake_api import NAMESPACE, Object, address, owner_uid
+from tests.unit.decide.fake_api import NAMESPACE, Object, address
 from tests.unit.decide.fence import Fence
 from tests.unit.decide.objects import (
     check_credentials,
@@ -29,15 +24,14 @@ from tests.unit.decide.objects import (
     wanted_uid,
 )
 from tests.unit.decide.process import JOB, Process
+from tests.unit.decide.stored import Stored
 from tests.unit.decide.world import Life, World
 
 FOREIGN_TOTAL = 99  # what a foreign hand writes as the number of volumes
-REPORTS = "artefacts/ocr/_job/failures-"
 COMPILED = "artefacts/ocr/_job/report.csv"
-MANIFEST = "artefacts/ocr/_job/manifest-"
 
 
-class Guard:
+class Guard(Stored):
     """Stands before the API server: what breaks a rule fails the test.
 
     `alone` is whether there was never more than one operator at a time: two that do not know of
@@ -45,7 +39,7 @@ class Guard:
     """
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world)
         self.fence = Fence(world)
         self.alone = True
         self.writes: list[str] = []
@@ -158,35 +152,6 @@ class Guard:
         elif plural == "jobs":
             self._check_status(after)
 
-    def ledger(self, found: Object | None = None) -> Ledger | None:
-        """Return the stored ledger of the Job as it is now, or as `found` has it."""
-        found = found or self._world.objects.get("configmaps", ledger_name(JOB))
-        if found is None or owner_uid(found) != self._world.job_uid:
-            return None
-        packed = base64.b64decode(found["binaryData"]["ledger"])
-        return Ledger.decode(found["data"]["manifest"], packed, int(found["data"]["total"]))
-
-    def total(self) -> int:
-        """Return how many volumes the stored ledger has."""
-        ledger = self.ledger()
-        return len(ledger) if ledger is not None else 0
-
-    def stored(self, index: int) -> Outcome:
-        """Return what the stored ledger says of a volume."""
-        ledger = self.ledger()
-        return Outcome.WAITING if ledger is None else ledger.outcome(index)
-
-    def status(self) -> JobStatus:
-        """Return the status of the Job as it stands."""
-        return JobStatus.model_validate(self._world.job.get("status") or {})
-
-    def reported(self, index: int) -> list[dict[str, Any]]:
-        """Return the lines about a volume in the failure reports."""
-        bodies = [b for k, b in self._world.store.objects.items() if k.startswith(REPORTS)]
-        lines = [json.loads(line) for body in bodies for line in body.splitlines()]
-        job = self._world.job_uid
-        return [line for line in lines if (line["index"], line["jobUid"]) == (index, job)]
-
     def _check_pod(self, made: Object) -> None:
         world, life = self._world, self._world.lives[made["metadata"]["uid"]]
         others = [
@@ -216,51 +181,6 @@ class Guard:
         assert self.stored(index) is Outcome.WAITING, f"a task for volume {index}, which is settled"
         active = self.active()
         assert active <= world.plan.parallelism, f"rule 7: {active} tasks are active"
-
-    def last_failure(self, index: int) -> str:
-        """Return how the last attempt at a volume failed, as its task says."""
-        (task,) = (t for t in self._world.all("volumetasks") if t["spec"]["index"] == index)
-        return failures(task)[-1].label
-
-    def active(self) -> int:
-        """Return how many tasks take a slot of the window: all but those that wait for a retry."""
-        live = {life.task_uid for life in self._world.lives.values() if not life.over}
-        return sum(
-            self._is_active(task) and (not failures(task) or uid(task) in live)
-            for task in self._world.all("volumetasks")
-        )
-
-    def lingering(self) -> int:
-        """Return how many pods are alive whose tasks are over: they have their slots, too."""
-        tasks = {uid(task) for task in self._world.all("volumetasks") if self._is_active(task)}
-        return sum(not life.over and life.task_uid not in tasks for life in self._world.pods())
-
-    def could_run(self, index: int) -> bool:
-        """Whether nothing keeps a volume from having a task: not its end, not a stranger."""
-        tasks = [t for t in self._world.all("volumetasks") if t["spec"]["index"] == index]
-        ours = all(self._is_active(task) for task in tasks)
-        done = self._world.has_marker(index) or self.stored(index) is not Outcome.WAITING
-        return ours and not done
-
-    def is_hopeless(self) -> bool:
-        """Whether more volumes are stored as failed than the Job allows."""
-        ledger = self.ledger()
-        return ledger is not None and ledger.count(Outcome.FAILED) > self._allowed()
-
-    def _allowed(self) -> int:
-        spec = JobSpec.model_validate(self._world.job["spec"])
-        return spec.failures_allowed(self.total())
-
-    def _is_active(self, task: Object) -> bool:
-        world = self._world
-        return (
-            self._is_ours(task)
-            and not world.has_marker(task["spec"]["index"])
-            and not is_final(failures(task), world.plan.budget)
-        )
-
-    def _is_ours(self, found: Object) -> bool:
-        return owner_uid(found) == self._world.job_uid
 
     def _check_record(self, before: Object, after: Object) -> None:
         world, index = self._world, after["spec"]["index"]
@@ -336,7 +256,7 @@ class Guard:
             lost = failure is FailureClass.NODE_LOST
             assert not lost or any(life.cut_off for life in lives), f"rule 6: {lives} had a node"
         else:
-            true = set().union(*(_possible(life) for life in lives))
+            true = set().union(*(_possible(life, gone=life.uid not in there) for life in lives))
             assert failure in true, f"rule 3: {failure.label} did not happen, but {true}"
 
     def _check_ledger(self, before: Object | None, after: Object) -> None:
@@ -367,13 +287,6 @@ class Guard:
         assert volumes[: len(before)] == before, "volumes were moved in the manifest"
         assert volumes == self._world.volumes[: len(volumes)], "volumes came in a wrong order"
         self._totals.add((self._world.job_uid, len(new)))
-
-    def frozen(self, ledger: Ledger) -> list[Volume]:
-        """Return the volumes of the manifest that a ledger names."""
-        packed = self._world.store.objects.get(f"{MANIFEST}{ledger.manifest[:16]}.jsonl.gz")
-        assert packed is not None, "rule 4: the ledger names a manifest that is not there"
-        rows = map(json.loads, gzip.decompress(packed).splitlines())
-        return [Volume(row["wId"], row["iId"], row["iVersion"]) for row in rows]
 
     def _check_failure(self, index: int) -> None:
         assert not self._world.is_proven(index), f"rule 1: {index} failed with a marker"
@@ -482,6 +395,6 @@ def _retried(ledger: Object | None) -> str:
     return str(ledger["data"].get("retryFailedAt", "")) if ledger is not None else ""
 
 
-def _possible(life: Life) -> set[FailureClass | None]:
+def _possible(life: Life, *, gone: bool) -> set[FailureClass | None]:
     """Return what the end of a pod may be called: a pod that is gone is judged by its last word."""
-    return {life.failure, life.verdict, *(life.told if life.taken_away else ())}
+    return {life.failure, life.verdict, *(life.told if gone or life.taken_away else ())}

@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.unit.decide.deeds import DEEDS
 from tests.unit.decide.listing import Kind
+from tests.unit.decide.plan import LONG, SHORT, Plan
 from tests.unit.decide.stage import Stage
-from tests.unit.decide.world import LONG, SHORT, Plan
 
 LOG = logging.getLogger("bec_operator")
 KINDS: list[Kind] = ["items", "manifest", "configMap"]

@@ -7,9 +7,10 @@ from bec_operator.decide.conditions import find
 from bec_ops.protocol import Register, Request
 from tests.unit.decide.fence import Teller
 from tests.unit.decide.guard import Guard
+from tests.unit.decide.plan import Plan
 from tests.unit.decide.process import Process
 from tests.unit.decide.stepping import Doing
-from tests.unit.decide.world import GOOD_MARKER, Life, Plan, World
+from tests.unit.decide.world import GOOD_MARKER, Life, World
 
 # Seconds between the looks until an operator has nothing left to do, and from then on.
 # All short time-outs are over by then, and all that workers have told is written down.

@@ -34,7 +34,7 @@ from bec_operator.decide.view import TaskView
 from bec_operator.decide.window import Launches, Standings, launches
 from bec_operator.worker_api.callers import Caller
 from bec_operator.worker_api.sessions import Sessions
-from tests.unit.decide import scenarios
+from tests.unit.decide import list_scenarios, scenarios
 from tests.unit.decide.machine import OperatorMachine
 from tests.unit.decide.scenarios import SCENARIOS, Play
 
@@ -356,12 +356,12 @@ MUTATIONS: list[tuple[Patch, Play, str]] = [
     (_ledger_overwritten, scenarios.two_operators_store_the_ledger, "rule 4"),
     (_one_attempt_too_many, scenarios.only_attempt_fails, "Retrying"),
     (_phase_believed, scenarios.somebody_writes_that_a_task_has_failed, "volume 0"),
-    (_list_order_kept, scenarios.list_changes_while_volumes_run, "volumes were moved"),
-    (_ledger_first, scenarios.list_changes_while_volumes_run, "rule 4"),
-    (_removed_not_told, scenarios.list_changes_while_volumes_run, "rule 6"),
+    (_list_order_kept, list_scenarios.list_changes_while_volumes_run, "volumes were moved"),
+    (_ledger_first, list_scenarios.list_changes_while_volumes_run, "rule 4"),
+    (_removed_not_told, list_scenarios.list_changes_while_volumes_run, "rule 6"),
     (
         _end_without_a_last_look,
-        scenarios.volume_comes_to_the_list_while_the_last_ones_run,
+        list_scenarios.volume_comes_to_the_list_while_the_last_ones_run,
         "left out",
     ),
     (_lists_heal_nothing, scenarios.correction_is_not_heard_of, "could run, and wait"),

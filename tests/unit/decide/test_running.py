@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bec_operator.api.job import Backoff, Retry, Timeouts
+from bec_operator.api.job import Retry, Timeouts
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.actions import ReadMarker, RecordHeartbeat, StopPod
 from bec_operator.decide.failures import FailureClass
@@ -21,6 +21,7 @@ from bec_operator.decide.seen import (
 )
 from bec_operator.decide.view import Limits, TaskView, Told
 from bec_ops.protocol import Progress
+from tests.unit.decide.views import task_view
 
 START = 1000.0
 LIMITS = Limits.of(Timeouts(heartbeat="5m", progress="30m", task="6h"), Retry(limit=3))
@@ -31,30 +32,8 @@ TASK = TaskSeen("ns", "t", "task", 1, "j", "job", 0)
 
 def _view(after: float, worker: WorkerSeen | None = None, **seen: Any) -> TaskView:
     """Return what is seen `after` seconds after the pod began to run."""
-    base = {
-        "task": TASK,
-        "pods": {POD.name: POD},
-        "parted": None,
-        "reading": None,
-        "blocked": None,
-        "lost": None,
-        "own": True,
-        "rivals_until": 0.0,
-        "verdict": None,
-        "log": None,
-        "probed": 0.0,
-        "told": None,
-        "may_launch": True,
-        "stop": None,
-        "outdated": False,
-        "redone": 0,
-        "backoff": Backoff(),
-        "limits": LIMITS,
-        "generation": 1,
-        "record_every": 60.0,
-        "locate": str,
-    }
-    return TaskView(**{**base, "said": worker, "now": START + after, **seen})
+    here = {"pods": {POD.name: POD}, "limits": LIMITS, "now": START + after}
+    return task_view(**{"task": TASK, **here, "said": worker, **seen})
 
 
 def _worker(called: float, moved: float | None = None, **seen: Any) -> WorkerSeen:

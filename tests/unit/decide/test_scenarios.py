@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.decide.scenarios import SCENARIOS
+from tests.unit.decide.list_scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

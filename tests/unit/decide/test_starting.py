@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from bec_operator.api.job import Backoff, Retry, Timeouts
+from bec_operator.api.job import Retry, Timeouts
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.starting import overdue_start
 from bec_operator.decide.view import Limits, TaskView
+from tests.unit.decide.views import task_view
 
 SEEN = 1_000_000.0
 POD = PodSeen("ns", "t-1", "pod", 1, "j", "t", "task", seen_first=SEEN)
@@ -19,31 +20,8 @@ HOMELESS = replace(POD, unschedulable="0/3 nodes are available: 3 Insufficient m
 
 
 def _view(after: float, start: str) -> TaskView:
-    return TaskView(
-        task=TaskSeen("ns", "t", "task", 1, "j", "job", 0),
-        pods={},
-        parted=None,
-        reading=None,
-        blocked=None,
-        lost=None,
-        own=True,
-        rivals_until=0.0,
-        said=None,
-        verdict=None,
-        log=None,
-        probed=0.0,
-        told=None,
-        may_launch=True,
-        stop=None,
-        outdated=False,
-        redone=0,
-        limits=Limits.of(Timeouts(start=start), Retry()),
-        backoff=Backoff(),
-        generation=1,
-        record_every=60.0,
-        locate=str,
-        now=SEEN + after,
-    )
+    limits = Limits.of(Timeouts(start=start), Retry())
+    return task_view(TaskSeen("ns", "t", "task", 1, "j", "job", 0), limits=limits, now=SEEN + after)
 
 
 @pytest.mark.parametrize(

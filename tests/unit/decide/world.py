@@ -6,71 +6,21 @@ from dataclasses import dataclass, field
 from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import GENERATION_ANNOTATION, JOB_LABEL, TASK_LABEL, task_name
-from bec_operator.decide.failures import Budget, FailureClass, class_of
+from bec_operator.decide.failures import FailureClass, class_of
 from bec_operator.decide.moments import iso
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
 from bec_ops.protocol import TerminationMessage
 from tests.unit.decide.fake_api import Object, Objects, owner_uid
 from tests.unit.decide.fake_s3 import FakeStore
-from tests.unit.decide.listing import MORE, Kind, VolumeList, volume
+from tests.unit.decide.listing import MORE, VolumeList, volume
+from tests.unit.decide.plan import Plan
 from tests.unit.decide.process import JOB
 
-BUCKET = "bec"
 GOOD_MARKER = b'{"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z"}'
 PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
-# Seconds of the time-outs start, heartbeat, progress and task.
-LONG = (100_000, 100_000, 200_000, 300_000)
-SHORT = (100_000, 40, 90, 300)
 NODES = ("node-1", "node-2")
 NODE_LOST = 300.0  # seconds after which the operator calls a node lost
-
-# What a template may ask for that no worker gets: a token for the API server itself.
-GREEDY: Object = {
-    "automountServiceAccountToken": True,
-    "volumes": [
-        {"name": "own", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
-    ],
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the Job asks for, and what the world is like."""
-
-    volumes: int = 3
-    parallelism: int = 2
-    limit: int = 2
-    keep_succeeded: int = 1
-    keep_failed: int = 1
-    max_failed: int | str = "100%"
-    done_before: frozenset[int] = frozenset()
-    sidecar: bool = False
-    hopeless: frozenset[int] = frozenset()  # volumes that no attempt gets done in the end
-    timeouts: tuple[int, int, int, int] = LONG
-    greedy: bool = False  # its template asks for tokens
-    source: Kind = "items"
-
-    @property
-    def budget(self) -> Budget:
-        """What the Job allows each volume."""
-        return Budget(self.limit)
-
-    def spec(self) -> Object:
-        """Return the spec of the Job, but for its volumes."""
-        containers = [{"name": "worker"}, *([{"name": "proxy"}] if self.sidecar else [])]
-        pod = {**(GREEDY if self.greedy else {}), "containers": containers}
-        names = ("start", "heartbeat", "progress", "task")
-        timeouts = {name: f"{span}s" for name, span in zip(names, self.timeouts, strict=True)}
-        return {
-            "worker": {"template": {"spec": pod}},
-            "timeouts": timeouts,
-            "output": {"bucket": BUCKET},
-            "parallelism": self.parallelism,
-            "retry": {"limit": self.limit, "backoff": {"initial": "1s", "max": "8s"}},
-            "maxFailed": self.max_failed,
-            "history": {"succeeded": self.keep_succeeded, "failed": self.keep_failed},
-        }
 
 
 @dataclass(slots=True)

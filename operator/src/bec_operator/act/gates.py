@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
@@ -13,6 +12,7 @@ from bec_operator.decide.actions import SweepGate
 from bec_operator.decide.gates import Place, Record
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import redo_time
 from bec_operator.decide.seen import Fact
 from bec_operator.sources.volumes import SourceError
 from bec_ops.location import OutputTemplate, TemplateError
@@ -108,8 +108,7 @@ class _Look:
         """Return those volumes whose marker stands, and is valid."""
         job_id = self._place.job_id
         template = OutputTemplate.parse(self._place.prefix)
-        redone = self._place.redone
-        redo_at = datetime.fromtimestamp(redone, UTC) if redone else None
+        redo_at = redo_time(self._place.redone)
         found = []
         for index in batch:
             volume = self._volumes[index]

@@ -1,7 +1,5 @@
 """Stores what became of the volumes: first the report of the failures, then the ledger."""
 
-import json
-
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
@@ -9,7 +7,6 @@ from bec_operator.act.growth import prepare_growth, tell_growth
 from bec_operator.act.manifest import ledger_object
 from bec_operator.api.names import ledger_name
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.report import Line
 from bec_ops.location import reports_prefix
 from bec_ops.store import Store, StoreError
 
@@ -55,7 +52,7 @@ async def _report_failures(ctx: Context, memory: Memory) -> bool:
     lines = dict(memory.failures)
     if not lines:
         return True
-    body = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.values()).encode()
+    body = "".join(line.dump() for line in lines.values()).encode()
     bucket = memory.output.bucket
     folder = reports_prefix(memory.output.reports, memory.job.job_id)
 
@@ -71,7 +68,7 @@ async def _report_failures(ctx: Context, memory: Memory) -> bool:
     except StoreError as error:
         memory.facts.storage = storage_fact(error, ctx.clock.now())
         return False
-    memory.report.note(map(Line.model_validate, lines.values()))
+    memory.report.note(lines.values())
     for index in lines:
         memory.failures.pop(index, None)
     return True

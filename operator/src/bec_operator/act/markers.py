@@ -1,11 +1,10 @@
 """Looks at success markers: the truth about a volume."""
 
-from datetime import UTC, datetime
-
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
 from bec_operator.decide.actions import ReadMarker
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import redo_time
 from bec_operator.decide.seen import MarkerSeen, MarkerState
 from bec_ops.marker import InvalidMarker, Marker
 from bec_ops.store import StoreError
@@ -18,7 +17,7 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     volume, prefix = memory.volumes[action.index], memory.prefixes[action.index]
     bucket, job_id = memory.output.bucket, memory.job.job_id
     trouble, redone = None, memory.redone
-    redo_at = datetime.fromtimestamp(redone, UTC) if redone else None
+    redo_at = redo_time(redone)
     try:
         marker = await ctx.storage.call(
             "marker", lambda store: store.read_marker(bucket, prefix, job_id, volume, redo_at)

@@ -29,7 +29,7 @@ async def compile_report(ctx: Context, memory: Memory) -> None:
         if not report.is_read:
             found = await ctx.storage.call("report", partial(_read, bucket=bucket, folder=folder))
             report.note_older(line for line in found if _is_of(line, memory))
-        report.note(map(Line.model_validate, memory.failures.values()))
+        report.note(memory.failures.values())
         changes, needed = ledger.changes, bool(ledger.unsuccessful())
         body = report.table(ledger, memory.volumes).encode()
         key = f"{folder}report.csv"

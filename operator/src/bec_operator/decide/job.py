@@ -29,15 +29,13 @@ from bec_operator.decide.growth import is_list_done, is_look_due
 from bec_operator.decide.history import PHASES, keep_history, remove_task, tidy_history
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
-from bec_operator.decide.memory import Memory, Notes
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.notes import Notes
 from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen, Verdict
 from bec_operator.decide.status import is_hopeless, is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
-from bec_operator.decide.task import (
-    decide_task,
-    is_blocked,
-)
+from bec_operator.decide.task import decide_task, is_blocked
 from bec_operator.decide.view import Limits, TaskView
 from bec_operator.decide.window import Launches, Standings, launches
 

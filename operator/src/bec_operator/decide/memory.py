@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from bec_operator.api.job import JobPhase, Output
+from bec_operator.api.job import Output
 from bec_operator.api.names import pod_name, task_name
+from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
 from bec_operator.decide.conditions import find
@@ -13,7 +13,9 @@ from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gates, Record
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
-from bec_operator.decide.report import FailureReport
+from bec_operator.decide.notes import Notes
+from bec_operator.decide.old_pods import OldPods
+from bec_operator.decide.report import FailureReport, Line
 from bec_operator.decide.seen import (
     Fact,
     Facts,
@@ -24,31 +26,14 @@ from bec_operator.decide.seen import (
     NodeSeen,
     PodSeen,
     TaskSeen,
-    Verdict,
     WorkerSeen,
 )
-from bec_operator.decide.telling import Telling
+from bec_operator.decide.telling import Telling, is_idle
 from bec_operator.decide.throughput import Throughput
-from bec_operator.decide.view import Told
 from bec_ops.volume import Volume
 
 FIRST_BURST = 8  # pods
 MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
-
-
-def _nobody(_: str) -> WorkerSeen | None:
-    return None
-
-
-@dataclass(slots=True)
-class Notes:
-    """What is known of a task's attempt beside its pod, each with the number of the attempt."""
-
-    worker: WorkerSeen | None = None
-    verdict: tuple[int, Verdict] | None = None  # why we have ended it
-    log: tuple[int, str] | None = None  # where its log is, or why it is lost
-    probed: float = 0.0  # when a heartbeat was last written on the pod
-    told: Told | None = None  # what the VolumeTask says of its progress
 
 
 @dataclass(slots=True)
@@ -70,7 +55,7 @@ class Memory:
     unreadable: Fact | None = None  # why it cannot be read
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
     unread: dict[int, Fact] = field(default_factory=dict)  # markers that S3 did not tell about
-    failures: dict[int, dict[str, Any]] = field(default_factory=dict)  # lines not yet reported
+    failures: dict[int, Line] = field(default_factory=dict)  # not yet reported
     report: FailureReport = field(default_factory=FailureReport)
     telling: Telling = field(default_factory=Telling)
     tasks: dict[int, TaskSeen] = field(default_factory=dict)
@@ -89,15 +74,15 @@ class Memory:
     told_total: int = 0  # how many items were done then
     _released: set[int] = field(default_factory=set)  # volumes whose task went, since the load
     _started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
-    _rivals: dict[str, float] = field(default_factory=dict)  # task name → older pod last seen alive
+    _old_pods: OldPods = field(default_factory=OldPods)
     _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
 
     def __post_init__(self) -> None:
         """Believe the Job that its workers fail: else each restart would try them all again."""
         stalled = find(self.job.status, "Stalled")
-        if stalled is None or stalled.status != "True":
+        if stalled is None or stalled.observed_generation != self.job.generation:
             return
-        if stalled.observed_generation != self.job.generation:
+        if stalled.status != "True":
             return
         if stalled.reason == MISCONFIGURED:
             self.facts.worker = Fact(0.0, MISCONFIGURED, stalled.message)
@@ -194,8 +179,7 @@ class Memory:
     def forget(self) -> None:
         """Drop the ledger and all that was derived from it: somebody else wrote it, or the end."""
         self.ledger = None
-        self.volumes = ()
-        self.prefixes = ()
+        self.volumes, self.prefixes = (), ()
         self.gates = Gates()
         self.listed, self.added = None, ()
         self.facts.manifest = None
@@ -221,7 +205,7 @@ class Memory:
         tasks: Sequence[TaskSeen],
         pods: Mapping[str, PodSeen],
         now: float,
-        worker_of: Callable[[str], WorkerSeen | None] = _nobody,
+        worker_of: Callable[[str], WorkerSeen | None] = lambda _: None,
     ) -> None:
         """Take in the tasks and pods of the job as they are now.
 
@@ -238,21 +222,8 @@ class Memory:
             self._note_pod(task, pods, now)
             self._note_worker(task, worker_of(task.uid), now)
         self.tasks = mine
-        self._note_old_pods(pods, now)
-        self.telling.note_idle(self._is_idle(), now)
-
-    def _is_idle(self) -> bool:
-        """Whether nothing runs and nothing could, though volumes wait and nothing is wrong."""
-        ledger, status = self.ledger, self.job.status
-        stalled = find(status, "Stalled")
-        if ledger is None or status.phase is not JobPhase.RUNNING or stalled is None:
-            return False
-        if stalled.status == "True" or ledger.count(Outcome.WAITING) == 0:
-            return False
-        if any(ledger.outcome(index) is Outcome.WAITING for index in self.tasks):
-            return False
-        may_come = (Look.UNCHECKED, Look.READING, Look.STARTABLE)
-        return not any(self.frontier.count(look) for look in may_come)
+        self.blocked.update(self._old_pods.look(mine, pods, now))
+        self.telling.note_idle(is_idle(self.job.status, self.ledger, self.frontier, mine), now)
 
     def _is_mine(self, task: TaskSeen) -> bool:
         """Whether the task is of this very Job, at the place of the manifest where it says."""
@@ -310,28 +281,13 @@ class Memory:
         """Return the notes on a task, to be added to."""
         return self.notes.setdefault(task.uid, Notes())
 
-    def _note_old_pods(self, pods: Mapping[str, PodSeen], now: float) -> None:
-        """Pods of an older task of the same name must be gone, whatever attempt they are of."""
-        owners = {task.uid for task in self.tasks.values()}
-        old = [pod for pod in pods.values() if pod.alive and pod.owner_uid not in owners]
-        indices = {task.name: index for index, task in self.tasks.items()} if old else {}
-        for pod in old:
-            self._rivals[pod.task] = now
-            if pod.task in indices:
-                self.blocked[indices[pod.task]] = Fact(
-                    now,
-                    "WaitingForOldPod",
-                    f"pod {pod.name} of an older task of this name is still there; the task waits "
-                    "for its end",
-                )
-
     def rivals_until(self, task: TaskSeen) -> float:
         """Return when a pod of an older task of this name was last seen alive; 0 if none was.
 
         It may have left a marker, even if it was gone before the task was made.
         """
         blocked = self.blocked.get(task.index)
-        return max(self._rivals.get(task.name, 0.0), blocked.at if blocked is not None else 0.0)
+        return max(self._old_pods.alive_at(task.name), blocked.at if blocked is not None else 0.0)
 
     def note_begun(self, task: TaskSeen, attempt: int) -> None:
         """Take in that the pod of an attempt was made, even if it is gone before it is seen."""
@@ -397,7 +353,7 @@ class Memory:
             return
         self.ledger.settle(task.index, outcome, failure or 0)
         self.unread.pop(task.index, None)
-        self._rivals.pop(task.name, None)
+        self._old_pods.forget(task.name)
         reading = self.readings.get(task.index)
         if failure is None:
             self.breaker.note_success()
@@ -405,7 +361,7 @@ class Memory:
             self.throughput.note_done(task.uid, reading.items, now)
         if failure is not None:
             message = task.failed[-1].message
-            self.failures[task.index] = self._report_line(task.index, failure, message, task)
+            self._note_failure(task.index, failure, message, task.name, task.attempts)
 
     def settle_untried(self, index: int, outcome: Outcome) -> None:
         """Note that a volume will never start, for the sake of a job that it depends on."""
@@ -416,24 +372,29 @@ class Memory:
         self.frontier[index] = Look.SETTLED
         names = " and ".join(f"Job {name}" for name in self.gates.blamed(index, outcome))
         done = "skipped" if outcome is Outcome.SKIPPED else "failed"
-        self.failures[index] = self._report_line(
+        self._note_failure(
             index,
             FailureClass.DEPENDENCY_FAILED,
             f"{done} without an attempt: {names}, on which it depends, has failed for this volume",
         )
 
-    def _report_line(
-        self, index: int, failure: FailureClass, message: str, task: TaskSeen | None = None
-    ) -> dict[str, Any]:
+    def _note_failure(
+        self,
+        index: int,
+        failure: FailureClass,
+        message: str,
+        task: str = "",
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
         volume = self.volumes[index]
-        return {
-            "jobUid": self.job.uid,
-            "index": index,
-            "wId": volume.w_id,
-            "iId": volume.i_id,
-            "iVersion": volume.i_version,
-            "task": task.name if task is not None else "",
-            "class": failure.label,
-            "message": message,
-            "attempts": [attempt.wire() for attempt in task.attempts] if task is not None else [],
-        }
+        self.failures[index] = Line(
+            job_uid=self.job.uid,
+            index=index,
+            w_id=volume.w_id,
+            i_id=volume.i_id,
+            i_version=volume.i_version,
+            task=task,
+            failure=failure.label,
+            message=message,
+            attempts=list(attempts),
+        )

@@ -18,6 +18,11 @@ def epoch(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
+def redo_time(redone: int) -> datetime | None:
+    """Return since when everything is done again, as markers are judged by it; None for 0."""
+    return datetime.fromtimestamp(redone, UTC) if redone else None
+
+
 def duration(seconds: float) -> str:
     """Return `seconds` as people say it: 45s, 12m, 2h10m, 3d4h."""
     whole = int(seconds)

@@ -26,7 +26,7 @@ _FORMULA = tuple("=+-@＝＋－＠")
 class Line(BaseModel):
     """One line of `failures-<n>.jsonl`: how one volume failed."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     job_uid: str = Field(alias="jobUid")
     index: int = Field(ge=0)
@@ -37,6 +37,10 @@ class Line(BaseModel):
     failure: str = Field(alias="class")
     message: str = ""
     attempts: list[Attempt] = Field(default_factory=list)
+
+    def dump(self) -> str:
+        """Return the line as it is written, with its end."""
+        return self.model_dump_json(by_alias=True, exclude_none=True) + "\n"
 
     @property
     def volume(self) -> Volume:

@@ -1,6 +1,12 @@
 """What people were told last of a job, beside its status: so that they are told news, not noise."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from bec_operator.api.job import JobPhase, JobStatus
+from bec_operator.decide.conditions import find
+from bec_operator.decide.frontier import Frontier, Look
+from bec_operator.decide.ledger import Ledger, Outcome
 
 FAILURES_EVERY = 30.0  # seconds, at least, between two writes of the Event `VolumesFailed`
 IDLE_AFTER = 60.0  # seconds without anything to run before people are told
@@ -41,3 +47,19 @@ class Telling:
             return False
         self.stalls[reason] = now
         return True
+
+
+def is_idle(status: JobStatus, ledger: Ledger, frontier: Frontier, tasks: Iterable[int]) -> bool:
+    """Whether nothing runs and nothing could, though volumes wait and nothing is wrong.
+
+    `tasks` are the volumes that have a VolumeTask.
+    """
+    stalled = find(status, "Stalled")
+    if status.phase is not JobPhase.RUNNING or stalled is None or stalled.status == "True":
+        return False
+    if ledger.count(Outcome.WAITING) == 0:
+        return False
+    if any(ledger.outcome(index) is Outcome.WAITING for index in tasks):
+        return False
+    may_come = (Look.UNCHECKED, Look.READING, Look.STARTABLE)
+    return not any(frontier.count(look) for look in may_come)

@@ -11,6 +11,7 @@ from bec_operator.act.pod_spec import heartbeat_seconds
 from bec_operator.decide.failures import class_of
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import redo_time
 from bec_operator.decide.seen import Report
 from bec_operator.metrics import WORKERS_WAITING
 from bec_operator.worker_api.callers import Caller
@@ -243,6 +244,7 @@ def _task(caller: Caller, memory: Memory) -> Task:
         task_uid=caller.task.uid,
         handler=worker.handler or "",
         output_uri=memory.output_uri(index),
+        redo_at=redo_time(memory.redone),
         parameters=worker.parameters,
         worker_id=_worker_id(caller),
     )

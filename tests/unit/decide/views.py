@@ -1,0 +1,34 @@
+"""Views of a task, as tests want them."""
+
+from typing import Any
+
+from bec_operator.api.job import Backoff, Retry, Timeouts
+from bec_operator.decide.seen import TaskSeen
+from bec_operator.decide.view import Limits, TaskView
+
+
+def task_view(task: TaskSeen, **seen: Any) -> TaskView:
+    """Return a view of a task of this process, about which nothing is known but what is given."""
+    nothing = dict.fromkeys(
+        ("parted", "reading", "blocked", "lost", "said", "verdict", "log", "told", "stop")
+    )
+    return TaskView(
+        **{
+            **nothing,
+            "task": task,
+            "pods": {},
+            "own": True,
+            "rivals_until": 0.0,
+            "probed": 0.0,
+            "may_launch": True,
+            "outdated": False,
+            "redone": 0,
+            "backoff": Backoff(),
+            "limits": Limits.of(Timeouts(), Retry()),
+            "generation": 1,
+            "record_every": 60.0,
+            "locate": str,
+            "now": 0.0,
+            **seen,
+        }
+    )
