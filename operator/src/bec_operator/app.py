@@ -23,7 +23,7 @@ from bec_operator.act.webhook import Webhook
 from bec_operator.decide.notices import Notice
 from bec_operator.logs import set_up_logs
 from bec_operator.metrics import WATCH_AGE
-from bec_operator.observe.engine import run_kopf
+from bec_operator.observe.engine import on_loop_error, run_kopf
 from bec_operator.observe.pods import PodWatch
 from bec_operator.observe.resources import keep_relisting, relist
 from bec_operator.settings import Settings
@@ -140,6 +140,7 @@ def main() -> None:
     start_http_server(settings.metrics_port)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.get_loop().set_exception_handler(on_loop_error)
             runner.run(serve(settings))
     except ApiError as error:
         log.error("cannot run: %s", error)  # noqa: TRY400 - the sentence says it all

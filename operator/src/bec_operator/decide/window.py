@@ -18,6 +18,7 @@ from bec_operator.decide.task import is_blocked
 from bec_operator.decide.view import Limits
 
 MAX_RETRYING = 500  # tasks that wait for their next attempt; past it no new ones are made
+MAX_ENDED = 500  # tasks that have ended and are still there, beside those that the history keeps
 LAUNCHES_AT_ONCE = 500
 
 
@@ -115,8 +116,21 @@ def launches(memory: Memory, standings: Standings, allowed: int, now: float) -> 
     chosen = [*unsure, *ready[: min(free, burst)]]
     waiting = [task for task in standings.queued if task.uid not in making | memory.unsure]
     taken = len(waiting) + sum(bool(task.failed) for task in ready)
-    room = 0 if len(standings.retrying) > MAX_RETRYING else free - taken
-    return Launches(frozenset(task.uid for task in chosen), max(min(room, LAUNCHES_AT_ONCE), 0))
+    room = min(free - taken, _room_for_objects(memory, spec, standings), LAUNCHES_AT_ONCE)
+    return Launches(frozenset(task.uid for task in chosen), max(room, 0))
+
+
+def _room_for_objects(memory: Memory, spec: JobSpec, standings: Standings) -> int:
+    """Return how many more tasks there may be, whatever became of those that are there.
+
+    Results are stored a few hundred at a time, and a task goes once its result is: while S3 or the
+    API server is slow to take that, ended tasks must not pile up without end.
+    """
+    retrying = len(standings.retrying)
+    if retrying > MAX_RETRYING:
+        return 0
+    kept = spec.history.succeeded + spec.history.failed
+    return spec.parallelism + MAX_ENDED + kept - (len(memory.tasks) - retrying)
 
 
 def _ready(memory: Memory, standings: Standings, spec: JobSpec, now: float) -> list[TaskSeen]:

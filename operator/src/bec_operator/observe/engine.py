@@ -1,5 +1,7 @@
 """kopf, set up to watch and to write nothing: no stored progress, no diffs, no finalizers."""
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -8,6 +10,8 @@ import kopf
 from bec_operator.act.context import Context
 from bec_operator.observe.pods import PodWatch
 from bec_operator.observe.resources import register
+
+log = logging.getLogger(__name__)
 
 
 class _NoProgress(kopf.ProgressStorage):
@@ -69,6 +73,18 @@ async def run_kopf(
         namespaces=ctx.settings.namespaces,
         liveness_endpoint=f"http://0.0.0.0:{ctx.settings.health_port}/healthz",
     )
+
+
+def on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what no task awaits: as asyncio does, but for generators that are left at the end.
+
+    kopf leaves nested generators of its watches to the end of the loop, which closes them all at
+    once, each while another closes it: nothing is lost, and no traceback should say so.
+    """
+    if "asyncgen" in context:
+        log.debug("%s: %r", context["message"], context.get("exception"))
+    else:
+        loop.default_exception_handler(context)
 
 
 def _settings() -> kopf.OperatorSettings:
