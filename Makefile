@@ -41,7 +41,8 @@ unit: setup ## pure code, a fake clock
 	$(PYTEST) tests/unit
 
 integration: setup ## a real API server and a real S3
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration -m "not alone" -n 3 --dist loadfile
+	$(PYTEST) tests/integration -m alone
 
 e2e: setup ## a real kubelet, real containers, helm
 	$(PYTEST) tests/e2e

@@ -19,6 +19,8 @@ from tests.support.operator_process import Operator
 from tests.support.space import s3_client
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.alone
+
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]

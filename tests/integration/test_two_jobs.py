@@ -12,6 +12,8 @@ import pytest
 from tests.cluster import Cluster, Parts
 from tests.scale import two_jobs
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
