@@ -40,9 +40,9 @@ def keys_of(client: S3Client, bucket: str, prefix: str = "") -> list[str]:
 
 def remove_bucket(client: S3Client, bucket: str) -> None:
     """Take a bucket away: each one takes room in the store, empty or not."""
-    while keys := keys_of(client, bucket)[:1000]:
-        found: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
-        client.delete_objects(Bucket=bucket, Delete={"Objects": found})
+    while found := client.list_objects_v2(Bucket=bucket).get("Contents"):
+        keys: list[ObjectIdentifierTypeDef] = [{"Key": item["Key"]} for item in found]
+        client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
     client.delete_bucket(Bucket=bucket)
 
 
