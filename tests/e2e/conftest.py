@@ -1,6 +1,7 @@
 """One cluster of one real node with the operator installed by its chart, and a namespace a test."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ HEARTBEAT_SECONDS = 1
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    with Cluster.start("e2e", Parts.NODE) as running:
+    with Cluster.start(f"e2e-{os.getpid()}", Parts.NODE) as running:
         deploy.load_images(running, ("operator", "worker", "ocr", "lines", "checksums"), log.info)
         deploy.install_operator(running, f"--set=worker.heartbeatSeconds={HEARTBEAT_SECONDS}")
         yield running

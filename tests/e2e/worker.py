@@ -5,9 +5,11 @@ Each does 312 of 480 pages and waits for the object `go/{job_id}/{i_id}`, or to 
 never comes to an end.
 """
 
+import functools
 import itertools
 import logging
 import time
+import uuid
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,6 +33,7 @@ class Parameters(BaseModel):
 @worker.job("act", parameters=Parameters)
 def act(task: RunningTask, parameters: Parameters) -> None:
     """Do a volume in its own way."""
+    load_model(task.bucket, task.job_id)
     log.info("attempt %d at %s, %d dpi", task.attempt, task.volume, parameters.dpi)
     if task.volume.i_id == "overlong":
         for _ in task.track(itertools.count()):
@@ -41,6 +44,12 @@ def act(task: RunningTask, parameters: Parameters) -> None:
             if task.volume.i_id == "broken" and not task.should_stop:
                 raise ValueError("page 7 is upside down")
     task.write("pages.txt", str(PAGES))
+
+
+@functools.cache
+def load_model(bucket: str, job_id: str) -> None:
+    """Leave a trace of each process that has loaded a model."""
+    Store().put(bucket, f"loads/{job_id}/{uuid.uuid4()}", b"")
 
 
 def await_go(task: RunningTask) -> None:

@@ -24,6 +24,16 @@ WORKER_CALL_SECONDS = Histogram(
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
 )
 WORKERS_WAITING = Gauge("bec_workers_waiting", "Workers whose call of `next` waits for a task")
+POOL_WORKERS = Gauge("bec_pool_workers", "Workers of a pool", ["namespace", "job", "state"])
+POOL_QUEUE = Gauge(
+    "bec_pool_startable", "Tasks that workers of a pool could begin now", ["namespace", "job"]
+)
+POOL_SECONDS = Counter(
+    "bec_pool_worker_seconds",
+    "Time of the workers of pools: busy, idle (what a pool costs for nothing), starting",
+    ["namespace", "job", "state"],
+)
+POOL_DECISIONS = Counter("bec_pool_decisions", "Changes of a pool's size", ["decision"])
 NOTIFICATIONS = Counter(
     "bec_notifications",
     "Notifications by webhook: delivered, retried (each further try), lost",

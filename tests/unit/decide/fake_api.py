@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bec_operator.act.api_server import ApiError
-from bec_operator.api.names import TASK_LABEL
 from bec_operator.decide.moments import iso
 
 Object = dict[str, Any]
@@ -150,8 +149,7 @@ class Objects:
     def _listed(self, plural: str, query: Mapping[str, str]) -> Object:
         items = self.all(plural)
         if "labelSelector" in query:
-            assert query["labelSelector"] == TASK_LABEL
-            items = [i for i in items if TASK_LABEL in i["metadata"].get("labels", {})]
+            items = [i for i in items if query["labelSelector"] in i["metadata"].get("labels", {})]
         return {"items": items, "metadata": {"resourceVersion": str(self.version)}}
 
 

@@ -156,7 +156,7 @@ class Process:
     async def _take_call(self, identity: Identity, request: Request, answered: Answered) -> None:
         try:
             caller = await find_caller(self.ctx, identity)
-            answered(await self.calls.answers[type(request)](caller, request))
+            answered(await self.calls.answer(caller, request))
         except RefusedError as refused:
             answered(refused)
 

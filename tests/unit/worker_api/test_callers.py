@@ -7,7 +7,7 @@ import pytest
 
 from bec_operator.act.api_server import ApiError
 from bec_operator.api.volume_task import Attempt
-from bec_operator.worker_api.callers import find_caller
+from bec_operator.worker_api.callers import Caller, find_caller
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.tokens import Identity
 from tests.unit.worker_api.scene import IDENTITY, POD, TASK, TASK_SEEN, Scene, raw_pod, raw_task
@@ -22,6 +22,7 @@ async def refusal(scene: Scene, identity: Identity = IDENTITY) -> str:
 async def test_what_is_known_is_not_asked_for() -> None:
     scene = Scene()
     caller = await find_caller(scene.ctx, IDENTITY)
+    assert isinstance(caller, Caller)
     assert (caller.pod, caller.task, caller.attempt) == (POD, TASK_SEEN, 1)
     assert not scene.asked
 
@@ -30,6 +31,7 @@ async def test_what_the_watches_have_not_shown_yet_is_looked_for_once() -> None:
     scene = Scene(known=False)
     scene.objects = {POD.name: raw_pod(), TASK: raw_task()}
     caller = await find_caller(scene.ctx, IDENTITY)
+    assert isinstance(caller, Caller)
     assert (caller.pod.uid, caller.task.uid, caller.attempt) == ("uid-pod", "uid-task", 1)
     await find_caller(scene.ctx, IDENTITY)
     assert len(scene.asked) == 2

@@ -10,7 +10,7 @@ import pytest
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.seen import Report, Verdict, WorkerSeen
-from bec_operator.worker_api.callers import find_caller
+from bec_operator.worker_api.callers import Caller, find_caller
 from bec_operator.worker_api.calls import PRUNE_EVERY, Calls
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.routes import ROUTES
@@ -48,7 +48,7 @@ class Worker:
     async def call(self, name: str, **fields: Any) -> Any:
         route = next(route for route in ROUTES if route.name == name)
         caller = await find_caller(self.scene.ctx, IDENTITY)
-        return await self.calls.answers[route.request](caller, route.request(**fields))
+        return await self.calls.answer(caller, route.request(**fields))
 
     async def register(self) -> Any:
         answer = await self.call("register", process=PROCESS)
@@ -282,6 +282,7 @@ async def test_a_log_that_cannot_be_stored_is_to_be_sent_again(
 
 async def test_sessions_of_pods_that_are_gone_are_forgotten(scene: Scene, worker: Worker) -> None:
     caller = await find_caller(scene.ctx, IDENTITY)
+    assert isinstance(caller, Caller)
     other = replace(caller, pod=replace(POD, name="other-1", uid="uid-other"))
     scene.cache.pods.put(other.pod)
     scene.cache.pods.remove(POD.namespace, POD.name, POD.uid)

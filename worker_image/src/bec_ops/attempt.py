@@ -19,8 +19,10 @@ from bec_ops.link import DELIVERY_SECONDS, Link
 from bec_ops.location import log_key
 from bec_ops.memory import oom_kills
 from bec_ops.meter import Meter
+from bec_ops.operator_client import OperatorClient
 from bec_ops.output_log import OutputLog
 from bec_ops.outputs import Output, Place, open_place
+from bec_ops.spool import Spool
 from bec_ops.stopping import Stop
 from bec_ops.store import Store
 from bec_ops.task import Task
@@ -35,7 +37,8 @@ class Attempt:
     """Holds what an attempt needs, and does what its end asks for, in the right order.
 
     `log` is None where nobody keeps what is printed, `place` where the task says it.
-    `dependencies` are the places of other jobs' artefacts, by job id, that the surroundings do not
+    `channel` is that of a worker of a pool, whose process goes on after the attempt. `dependencies`
+    are the places of other jobs' artefacts, by job id, that the surroundings do not
     tell.
     """
 
@@ -49,12 +52,14 @@ class Attempt:
         place: Place | None = None,
         meter: Meter | None = None,
         dependencies: Mapping[str, str] | None = None,
+        channel: tuple[OperatorClient, Spool] | None = None,
     ) -> None:
         self.task, self.surroundings, self.stop = task, surroundings, stop
         self._open_store = cache(Store)
         self.meter = meter or Meter()
         self.output = Output(place or open_place(task.output_uri, self._open_store), task)
-        self.link = Link.open(surroundings, task, self.meter, stop)
+        self._pooled = channel is not None
+        self.link = Link.open(surroundings, task, self.meter, stop, channel)
         self._log = log
         self._dependencies = dependencies or {}
         self._details: dict[str, Any] = {}
@@ -130,7 +135,8 @@ class Attempt:
 
         All of it takes at most ten seconds: after a SIGTERM there are not many more.
         """
-        failure = tell(self._judge(Failure.of(error)))
+        failure = self._judge(Failure.of(error))
+        tell(failure, last_words=not self._pooled)
         log = threading.Thread(target=self.keep_log, daemon=True)
         log.start()
         deadline = time.monotonic() + DELIVERY_SECONDS
@@ -172,11 +178,12 @@ class Attempt:
                 self.link.send_log(tail)
 
 
-def tell(failure: Failure) -> Failure:
-    """Leave the reason of a failure to people and to the kubelet, and return it."""
+def tell(failure: Failure, *, last_words: bool = True) -> Failure:
+    """Leave the reason of a failure to people and, as last words, to the kubelet; return it."""
     _logger.error("%s: %s", failure.failure, failure.message)
     try:
-        write_termination_message(failure.termination_message())
+        if last_words:
+            write_termination_message(failure.termination_message())
     except OSError as error:
         _logger.warning("no termination message: %s", error)
     return failure

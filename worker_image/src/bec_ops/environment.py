@@ -31,7 +31,8 @@ class Surroundings(BaseModel):
     """Read from the environment; fields are named there as their aliases.
 
     Without `operator_url` there is no operator to call, without `work_dir` temporary files are
-    used, without `output_template` only the task's own output is known.
+    used, without `output_template` only the task's own output is known. In a `pool` the worker asks
+    the operator for its tasks.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -43,6 +44,7 @@ class Surroundings(BaseModel):
     output_template: str = Field(
         alias="BEC_OUTPUT_TEMPLATE", default="", pattern=r"^(s3://[^/]+/.+/)?$"
     )
+    pool: bool = Field(alias="BEC_POOL", default=False)
     dependencies: dict[str, JobOutput] = Field(alias="BEC_DEPENDENCIES", default={})
 
     @classmethod

@@ -19,7 +19,6 @@ from bec_ops.job_outputs import output_of
 from bec_ops.marker import InvalidMarker
 from bec_ops.meter import DEFAULT_UNIT
 from bec_ops.store import Store
-from bec_ops.task import Task
 from bec_ops.volume import Volume
 from bec_ops.worker_process import current
 
@@ -34,7 +33,8 @@ def get_next_task(job_id: str) -> Volume | None:
     """Return the next volume to work on, `(w_id, i_id, i_version)`, or None if there is none.
 
     In a pod of its own that is the pod's volume, and None from the second call on, or if it is
-    done already. Raises TaskError for the id of another job, StoreError if S3 does not answer.
+    done already. In a pool it waits for one, and None comes when the worker is to go. Raises
+    TaskError for the id of another job, StoreError if S3 does not answer.
     """
     return current().next_volume(job_id)
 
@@ -45,7 +45,7 @@ def get_output_info(job_id: str, w_id: str, i_id: str, i_version: str = "") -> t
     Known are the worker's own job and those that it depends on; raises MisconfiguredError for
     another one.
     """
-    output = output_of(job_id, Volume(w_id, i_id, i_version or ""))
+    output = output_of(job_id, Volume(w_id, i_id, i_version or ""), current().task)
     return output.bucket, output.prefix
 
 
@@ -57,10 +57,10 @@ def is_successfully_done(job_id: str, w_id: str, i_id: str, i_version: str | Non
     S3 gives no answer: unknown is not False.
     """
     if i_version is None:
-        task = Task.from_environment()
+        task = current().task
         i_version = task.i_version if (task.w_id, task.i_id) == (w_id, i_id) else ""
     volume = Volume(w_id, i_id, i_version)
-    output = output_of(job_id, volume)
+    output = output_of(job_id, volume, current().task)
     try:
         marker = _store().read_marker(output.bucket, output.prefix, job_id, volume, output.redo_at)
     except InvalidMarker:

@@ -23,13 +23,13 @@ class VolumeOutput(NamedTuple):
         return f"s3://{self.bucket}/{self.prefix}"
 
 
-def output_of(job_id: str, volume: Volume) -> VolumeOutput:
+def output_of(job_id: str, volume: Volume, task: Task) -> VolumeOutput:
     """Return where a job's output for a volume is, as the environment tells it.
 
-    Raises MisconfiguredError for a job that nobody has told the worker of, and for a volume that
-    has no place there.
+    `task` is the one at hand. Raises MisconfiguredError for a job that nobody has told the worker
+    of, and for a volume that has no place there.
     """
-    task, surroundings = Task.from_environment(), Surroundings.from_environment()
+    surroundings = Surroundings.from_environment()
     if job_id != task.job_id:
         return output_of_dependency(job_id, volume, task, surroundings)
     if volume == task.volume:

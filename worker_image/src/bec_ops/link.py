@@ -17,6 +17,11 @@ from bec_ops.task import Task
 DELIVERY_SECONDS = 10.0
 """How long the end of an attempt may be held up by an operator that does not answer."""
 
+AWAY_SECONDS = 25.0
+"""How long a worker that is told to go works on without a word of the operator."""
+_LOOK = 0.5  # seconds between two looks whether it is told to go
+_ASK_EVERY = 2.0  # seconds between two heartbeats of one that is
+
 _logger = logging.getLogger(__name__)
 
 
@@ -37,19 +42,34 @@ class Link:
         self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
         self._every = 0.0
         self._complained = False
+        self._heard = time.monotonic()  # when the operator last answered, or we were told to go
+        self._leaving = False  # set in a signal handler, which must take no lock
 
     @classmethod
     def open(
-        cls, surroundings: Surroundings, task: Task, meter: Meter, stop: Stop
+        cls,
+        surroundings: Surroundings,
+        task: Task,
+        meter: Meter,
+        stop: Stop,
+        channel: tuple[OperatorClient, Spool] | None = None,
     ) -> "Link | None":
-        """Make the link of a task; None where there is no operator to tell of it."""
+        """Make the link of a task; None where there is no operator to tell of it.
+
+        `channel` is there already in a worker of a pool.
+        """
         if not surroundings.operator_url or not task.task_uid:
             return None
-        folder = surroundings.work_dir
-        client = OperatorClient(surroundings.operator_url, surroundings.token_file)
-        link = cls(client, Spool(folder / NAME if folder else None), task, meter, stop)
+        link = cls(*(channel or open_channel(surroundings)), task, meter, stop)
         link._every = surroundings.heartbeat_seconds
         return link
+
+    def leave(self) -> None:
+        """Ask the operator at once whether to finish the task or to give it up.
+
+        Whoever gets no answer gives it up, as long as there is time.
+        """
+        self._leaving = True
 
     def start(self) -> None:
         """Begin to give signs of life."""
@@ -88,20 +108,41 @@ class Link:
             _logger.warning("the operator does not take the log: %s", error)
 
     def _run(self) -> None:
-        while not self._ended.wait(self._every):
+        while self._pause():
             try:
                 self.register()
                 self._obey(self._beat())
                 if not self._ended.is_set():  # else the end delivers
                     self._spool.deliver(self._client.report)
                 self._complained = False
+                self._heard = time.monotonic()
             except UnreachableError as error:
                 self._complain(error)
+                self._give_up_alone()
             except RefusedError as refusal:
                 if refusal.is_over:
                     self._stop.request(f"the operator gives this attempt up ({refusal})")
                 else:
                     self._complain(refusal)
+
+    def _pause(self) -> bool:
+        """Wait until the next heartbeat is due; False if there is to be none."""
+        due = time.monotonic() + self._every
+        rushed = self._leaving
+        while (left := due - time.monotonic()) > 0:
+            if self._leaving:
+                if not rushed:
+                    self._heard = time.monotonic()
+                    return not self._ended.is_set()
+                left = min(left, _ASK_EVERY)
+                return not self._ended.wait(left)
+            if self._ended.wait(min(left, _LOOK)):
+                return False
+        return not self._ended.is_set()
+
+    def _give_up_alone(self) -> None:
+        if self._leaving and time.monotonic() - self._heard >= AWAY_SECONDS:
+            self._stop.request("told to stop, and the operator does not answer")
 
     def _deliver(self, deadline: float) -> None:
         try:
@@ -127,3 +168,10 @@ class Link:
         if not self._complained:
             self._complained = True
             _logger.warning("no heartbeat: %s; the work goes on", error)
+
+
+def open_channel(surroundings: Surroundings) -> tuple[OperatorClient, Spool]:
+    """Return what a process calls its operator with, and where its reports wait."""
+    folder = surroundings.work_dir
+    client = OperatorClient(surroundings.operator_url, surroundings.token_file)
+    return client, Spool(folder / NAME if folder else None)

@@ -18,6 +18,7 @@ from bec_ops.protocol import (
     Registered,
     Request,
 )
+from bec_ops.task import Task
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -27,6 +28,9 @@ REPORTS: dict[str, type[AboutAttempt]] = {
     "log": protocol.Log,
 }
 """What is said once about an attempt, by the last part of its path."""
+
+WAIT_SECONDS = 20.0
+"""How long a worker of a pool lets the operator look for a task before it asks again."""
 
 # A worker has better things to do than to wait for its operator.
 _TIMEOUT = urllib3.Timeout(connect=3.0, read=10.0)
@@ -87,30 +91,46 @@ class OperatorClient:
         """Give a sign of life; `fields` are those of `protocol.Heartbeat` but the session."""
         return self._call("heartbeat", Heartbeat, fields, HeartbeatAnswer)
 
+    def next(self) -> Task | None:
+        """Wait a while for the next task of a worker of a pool; None if there was none."""
+        timeout = urllib3.Timeout(connect=3.0, read=WAIT_SECONDS + 10.0)
+        fields = {"wait": WAIT_SECONDS}
+        return self._call("next", protocol.Next, fields, protocol.Assigned, timeout).task
+
     def report(self, kind: str, fields: dict[str, Any]) -> None:
         """Say something of `REPORTS` about an attempt; `fields` are all but the session."""
         self._call(kind, REPORTS[kind], fields, protocol.Accepted)
 
     def _call(
-        self, path: str, request: type[AboutAttempt], fields: dict[str, Any], answer: type[A]
+        self,
+        path: str,
+        request: type[AboutAttempt | protocol.Next],
+        fields: dict[str, Any],
+        answer: type[A],
+        timeout: urllib3.Timeout = _TIMEOUT,
     ) -> A:
         session = self.register().session
         try:
-            return self._post(path, request(session=session, **fields), answer)
+            return self._post(path, request(session=session, **fields), answer, timeout)
         except RefusedError as refusal:
             if refusal.error != "UnknownSession":
                 raise
         with self._lock:
             if self._registered is not None and self._registered.session == session:
                 self._registered = None
-        return self._post(path, request(session=self.register().session, **fields), answer)
+        session = self.register().session
+        return self._post(path, request(session=session, **fields), answer, timeout)
 
-    def _post(self, path: str, request: Request, answer: type[A]) -> A:
+    def _post(
+        self, path: str, request: Request, answer: type[A], timeout: urllib3.Timeout = _TIMEOUT
+    ) -> A:
         url = f"{self._url}/{path}"
         try:
             headers = {"Content-Type": "application/json", **self._authorization()}
             body = request.model_dump_json().encode()
-            response = self._http.request("POST", url, body=body, headers=headers, redirect=False)
+            response = self._http.request(
+                "POST", url, body=body, headers=headers, redirect=False, timeout=timeout
+            )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"{url}: {error}") from None
         try:

@@ -39,10 +39,17 @@ class OutputLog:
                 os.close(end)
 
     def tail(self) -> bytes:
-        """Return the last 64 KiB of all that was printed until now."""
+        """Return the last 64 KiB of all that was printed until now, or since `restart`."""
+        return self._ask(b"?")
+
+    def restart(self) -> None:
+        """Keep nothing of what was printed until now: another task begins."""
+        self._ask(b"!")
+
+    def _ask(self, what: bytes) -> bytes:
         _flush()
         try:
-            self._control.sendall(b"?")
+            self._control.sendall(what)
             size = int.from_bytes(self._receive(8), "big")
             return self._receive(size)
         except OSError:

@@ -1,4 +1,4 @@
-"""The process of a worker that has one task: from the environment to the exit code."""
+"""The process of a worker that is given its tasks: from the environment to the exit code."""
 
 import logging
 import sys
@@ -10,12 +10,13 @@ from bec_ops.environment import Surroundings
 from bec_ops.errors import Failure, WorkerError
 from bec_ops.exit_codes import ExitCode
 from bec_ops.output_log import OutputLog, output_kept
+from bec_ops.pool_worker import PoolWorker
 from bec_ops.stopping import Stop, signals_stop
 from bec_ops.store import StoreError
-from bec_ops.task import Task, TaskError
+from bec_ops.task import Assignment, Task, TaskError
 
 Work = Callable[[Attempt], None]
-Prepare = Callable[[Task], Work]
+Prepare = Callable[[Assignment], Work]
 """Makes ready what is needed for any volume; raises MisconfiguredError if it never will be."""
 
 _PLAIN = (WorkerError, TaskError, StoreError)  # their messages say it all
@@ -23,19 +24,54 @@ _PLAIN = (WorkerError, TaskError, StoreError)  # their messages say it all
 _logger = logging.getLogger(__name__)
 
 
-def run_task(prepare: Prepare) -> int:
-    """Do the task that the environment describes, and return the exit code."""
+def run_tasks(prepare: Prepare) -> int:
+    """Do the task that the environment describes, or all that come, and return the exit code."""
     # For the library's own words; a worker that has set up logging itself keeps that.
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         surroundings = Surroundings.from_environment()
-        task = Task.from_environment()
+        kind = Assignment if surroundings.pool else Task
+        assignment = kind.from_environment()
     except (WorkerError, TaskError) as error:
         return tell(Failure.of(error)).exit_code
     stop = Stop()
     with output_kept() as log, signals_stop(stop, stopped_at_once):
-        return _run(task, surroundings, stop, log, prepare)
+        if isinstance(assignment, Task):
+            return _run(assignment, surroundings, stop, log, prepare)
+        return _run_pool(assignment, surroundings, stop, log, prepare)
+
+
+def _run_pool(
+    assignment: Assignment, surroundings: Surroundings, stop: Stop, log: OutputLog, prepare: Prepare
+) -> int:
+    """Make ready once, then do task after task; whatever one does, the next one is asked for."""
+    worker = PoolWorker(surroundings, stop, log)
+    worker.register()
+    try:
+        work = prepare(assignment)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, no task would fare better
+        show_traceback(error)
+        return tell(Failure.of(error)).exit_code
+    while (task := worker.next_task()) is not None:
+        _do(worker.begin(task), work)
+    return ExitCode.DONE
+
+
+def _do(attempt: Attempt, work: Work) -> None:
+    try:
+        if attempt.output.marker() is not None:
+            _logger.info("%s: %s is done already", attempt.task.job_id, attempt.task.volume)
+            attempt.finished(None)
+            return
+        attempt.begin()
+        work(attempt)
+        attempt.succeed()
+    except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told
+        show_traceback(error)
+        attempt.fail(error)
+    finally:
+        attempt.close()
 
 
 def _run(

@@ -21,32 +21,22 @@ class TaskError(ValueError):
     """There is no such task; the message says what is wrong, and where."""
 
 
-class Task(BaseModel):
-    """One task and the attempt at it; fields are named in the environment as their aliases.
+class Assignment(BaseModel):
+    """What is the same for all tasks of a worker; fields are named in the environment by aliases.
 
-    `task_uid` is the VolumeTask's, empty where no operator asked for the task. `handler` is which
-    of the image's handlers is meant, empty where it has but one. Markers from before `redo_at` do
-    not count. The output is a place in S3, or a folder of this machine, `file:///…/`, where an
-    author tries one volume.
+    `handler` is which of the image's handlers is meant, empty where it has but one.
     """
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
     job_id: str = Field(alias="BEC_JOB_ID", min_length=1)
-    w_id: str = Field(alias="BEC_W_ID", min_length=1)
-    i_id: str = Field(alias="BEC_I_ID", min_length=1)
-    i_version: str = Field(alias="BEC_I_VERSION", default="")
-    attempt: int = Field(alias="BEC_ATTEMPT", default=1, ge=1)
-    task_uid: str = Field(alias="BEC_TASK_UID", default="")
     handler: str = Field(alias="BEC_HANDLER", default="")
-    output_uri: str = Field(alias="BEC_OUTPUT_URI", pattern=r"^(s3://[^/]+/.+|file:///.*)/$")
     parameters: dict[str, Any] = Field(alias="BEC_PARAMETERS", default={})
     worker_id: str = Field(alias="BEC_WORKER_ID", min_length=1)
-    redo_at: AwareDatetime | None = Field(alias="BEC_REDO_AT", default=None)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the task that the operator set; raises TaskError with what is missing or wrong."""
+        """Read what the operator set; raises TaskError with what is missing or wrong."""
         found = {name: value for name, value in environ.items() if name.startswith("BEC_")}
         try:
             return cls.model_validate({**found, "BEC_WORKER_ID": worker_id(environ)})
@@ -63,6 +53,23 @@ class Task(BaseModel):
             return json.loads(value or "{}")
         except ValueError as error:
             raise ValueError(f"not JSON: {error}") from None
+
+
+class Task(Assignment):
+    """One task and the attempt at it.
+
+    `task_uid` is the VolumeTask's, empty where no operator asked for the task. Markers from before
+    `redo_at` do not count. The output is a place in S3, or a folder of this machine, `file:///…/`,
+    where an author tries one volume.
+    """
+
+    w_id: str = Field(alias="BEC_W_ID", min_length=1)
+    i_id: str = Field(alias="BEC_I_ID", min_length=1)
+    i_version: str = Field(alias="BEC_I_VERSION", default="")
+    attempt: int = Field(alias="BEC_ATTEMPT", default=1, ge=1)
+    task_uid: str = Field(alias="BEC_TASK_UID", default="")
+    output_uri: str = Field(alias="BEC_OUTPUT_URI", pattern=r"^(s3://[^/]+/.+|file:///.*)/$")
+    redo_at: AwareDatetime | None = Field(alias="BEC_REDO_AT", default=None)
 
     @field_validator("redo_at", mode="before")
     @classmethod

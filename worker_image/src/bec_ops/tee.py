@@ -6,7 +6,8 @@ wait for that thread for ever. It is run by its path and imports nothing but wha
     python -I -S tee.py OUT_PIPE OUT ERR_PIPE ERR CONTROL BYTES
 
 All but BYTES are file descriptors. A byte on CONTROL asks for the end of what was printed until
-then, which is answered with its length in 8 bytes, and itself. The end of CONTROL ends it.
+then, which is answered with its length in 8 bytes, and itself; after the byte `!` it is forgotten.
+The end of CONTROL ends it.
 """
 
 import os
@@ -44,6 +45,10 @@ class Copy:
                 pass
         return bytes(self._kept[-self._keep :])
 
+    def forget(self) -> None:
+        """Keep nothing of what was copied until now."""
+        self._kept.clear()
+
 
 def write_all(target: int, data: bytes) -> None:
     """Write everything; a reader that is gone is no reason to stop."""
@@ -71,6 +76,8 @@ def main(out_pipe: int, out: int, err_pipe: int, err: int, control: int, keep: i
                 tail = copy.drain()
                 if not asked:
                     return
+                if asked == b"!":
+                    copy.forget()
                 write_all(control, len(tail).to_bytes(8, "big") + tail)
             elif not copy.move(ready) and event & select.POLLHUP:
                 poll.unregister(ready)

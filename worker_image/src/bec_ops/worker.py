@@ -24,9 +24,9 @@ from pydantic import BaseModel, ValidationError
 from bec_ops.attempt import Attempt
 from bec_ops.errors import MisconfiguredError
 from bec_ops.faults import explain
-from bec_ops.running import Prepare, Work, run_task
+from bec_ops.running import Prepare, Work, run_tasks
 from bec_ops.running_task import RunningTask
-from bec_ops.task import Task
+from bec_ops.task import Assignment
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -39,7 +39,7 @@ class Handler:
     function: Callable[..., object]
     parameters: type[BaseModel] | None
 
-    def work(self, task: Task) -> Work:
+    def work(self, task: Assignment) -> Work:
         """Check the parameters, and return what does a volume with them."""
         given = (self.parameters_of(task),) if self.parameters else ()
 
@@ -50,7 +50,7 @@ class Handler:
 
         return do
 
-    def parameters_of(self, task: Task) -> BaseModel:
+    def parameters_of(self, task: Assignment) -> BaseModel:
         """Validate the job's parameters; raises MisconfiguredError with each wrong field."""
         assert self.parameters is not None
         try:
@@ -93,7 +93,7 @@ class Handlers:
             raise MisconfiguredError(f"{what}; this image has {listed}")
         return self._known[name]
 
-    def prepare(self, task: Task) -> Work:
+    def prepare(self, task: Assignment) -> Work:
         """Choose the task's handler, and check its parameters."""
         return self.choose(task.handler).work(task)
 
@@ -104,12 +104,12 @@ prepare: Prepare = _handlers.prepare
 
 
 def run() -> int:
-    """Do the task that the environment describes, and return the exit code."""
-    return run_task(prepare)
+    """Do the tasks of this worker, and return the exit code."""
+    return run_tasks(prepare)
 
 
 def main() -> None:
-    """Do the task that the environment describes, and end the process."""
+    """Do the tasks of this worker, and end the process."""
     sys.exit(run())
 
 

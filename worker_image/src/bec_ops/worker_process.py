@@ -1,4 +1,4 @@
-"""What the BEC ops functions share: the one task of this process, and the end of the process."""
+"""What the BEC ops functions share: the task of this process, and the end of the process."""
 
 import atexit
 import logging
@@ -12,8 +12,9 @@ from bec_ops.environment import Surroundings
 from bec_ops.errors import Failure, Interrupted
 from bec_ops.operator_client import RefusedError, UnreachableError
 from bec_ops.output_log import OutputLog
+from bec_ops.pool_worker import PoolWorker
 from bec_ops.stopping import Stop, catch_signals
-from bec_ops.task import Task, TaskError, worker_id
+from bec_ops.task import Assignment, Task, TaskError, worker_id
 from bec_ops.volume import Volume
 
 _logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class WorkerProcess:
         self._pid = os.getpid()
         self._log: OutputLog | None = None
         self._made: Attempt | None = None
+        self._pool: PoolWorker | None = None
         self._given = self._ended = False
         self._failure: Failure | None = None
         self._uncaught: BaseException | None = None
@@ -54,8 +56,19 @@ class WorkerProcess:
             )
         return self.attempt
 
+    @property
+    def task(self) -> Task:
+        """The task under way, or the one of the pod; raises TaskError if there is none."""
+        return self.attempt.task if self._in_pool else Task.from_environment()
+
+    @property
+    def _in_pool(self) -> bool:
+        return Surroundings.from_environment().pool
+
     def next_volume(self, job_id: str) -> Volume | None:
-        """Give the pod's volume, once, if it is not done."""
+        """Give the pod's volume, once, if it is not done; in a pool, the next one that is not."""
+        if self._in_pool:
+            return self._next_of_pool(job_id)
         attempt = self._open()
         task = attempt.task
         if task.job_id != job_id:
@@ -70,8 +83,29 @@ class WorkerProcess:
         attempt.begin()
         return task.volume
 
+    def _next_of_pool(self, job_id: str) -> Volume | None:
+        assigned = Assignment.from_environment()
+        if assigned.job_id != job_id:
+            raise TaskError(f"this worker is there for the job {assigned.job_id!r}, not {job_id!r}")
+        worker = self._open_pool()
+        if self._made is not None and not self._ended:
+            self._made.finished(None)  # it may have written its marker without a word
+        while (task := worker.next_task()) is not None:
+            self._made, self._given, self._ended = worker.begin(task), True, False
+            if self._made.output.marker() is None:
+                self._made.begin()
+                return task.volume
+            _logger.info("%s: %s is done already", task.job_id, task.volume)
+            self._made.finished(None)
+            self._ended = True
+        self._ended = True
+        return None
+
     def register(self) -> str:
         """Call the operator, if there is one and it answers."""
+        if self._in_pool:
+            self._open_pool().register()
+            return self.worker_id
         link = self._open().link
         try:
             if link is not None:
@@ -87,12 +121,14 @@ class WorkerProcess:
 
     def fail(self, attempt: Attempt, error: BaseException) -> None:
         """End the attempt, and see to it that the process ends accordingly."""
-        self._failure = attempt.fail(error)
+        failure = attempt.fail(error)
+        if not self._in_pool:  # where the process goes on
+            self._failure = failure
         self._ended = True
 
     def no_tasks_left(self, job_id: str) -> None:
         """Say so where the worker's own words go."""
-        _logger.info("%s: no tasks left", job_id or Task.from_environment().job_id)
+        _logger.info("%s: no tasks left", job_id or Assignment.from_environment().job_id)
 
     def _open(self) -> Attempt:
         if self._made is None:
@@ -102,6 +138,14 @@ class WorkerProcess:
             catch_signals(stop, stopped_at_once)
             self._made = Attempt(task, surroundings, stop, log=self._log)
         return self._made
+
+    def _open_pool(self) -> PoolWorker:
+        if self._pool is None:
+            stop = Stop()
+            self._log = OutputLog()
+            catch_signals(stop, stopped_at_once)
+            self._pool = PoolWorker(Surroundings.from_environment(), stop, self._log)
+        return self._pool
 
     def _note_uncaught(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None

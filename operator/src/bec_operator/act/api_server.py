@@ -171,6 +171,11 @@ def bec(namespace: str | None, plural: str, name: str = "", sub: str = "") -> st
     return _path(f"/apis/{GROUP}/{VERSION}", namespace, plural, name, sub)
 
 
+def apps(namespace: str | None, plural: str, name: str = "") -> str:
+    """Return the path of a resource of group apps; all namespaces where `namespace` is None."""
+    return _path("/apis/apps/v1", namespace, plural, name, "")
+
+
 def _path(root: str, namespace: str | None, plural: str, name: str, sub: str) -> str:
     where = f"{root}/namespaces/{namespace}" if namespace else root
     return "/".join(filter(None, (where, plural, name, sub)))

@@ -50,10 +50,12 @@ async def _read(ctx: Context, pod: PodSeen | None) -> bytes | str:
     """Return the end of the log of a pod's worker, or a sentence on why there is none."""
     if pod is None:
         return "lost: the pod is gone"
-    path = core(pod.namespace, "pods", pod.name, "log")
+    path = core(pod.namespace, "pods", pod.real_name, "log")
     query = {"container": WORKER_CONTAINER, "tailLines": str(_LINES)}
+    if pod.host and pod.report is None:  # the process has ended, and another one runs
+        query["previous"] = "true"
     try:
         return await ctx.api.tail(path, query, LOG_BYTES)
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-        log.info("no log of %s/%s: %s", pod.namespace, pod.name, error)
+        log.info("no log of %s/%s: %s", pod.namespace, pod.real_name, error)
         return f"lost: {error}" if str(error) else "lost: its node does not answer"

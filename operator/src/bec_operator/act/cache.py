@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
+from bec_operator.act.pool_workers import PoolWorkers
+from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod
 from bec_operator.decide.seen import JobSeen, PodSeen, Report, TaskSeen, WorkerSeen
 from bec_ops.protocol import Progress
 
@@ -158,9 +160,14 @@ class Cache:
 
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self.workers = Workers(changed)
+        self.pool_workers = PoolWorkers(changed)
         self.jobs: Records[JobSeen] = Records(lambda job: job.name, changed)
         self.tasks: Records[TaskSeen] = Records(lambda task: task.job, changed, self._forget)
         self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed, self._part)
+        self.pool_pods: Records[PoolPod] = Records(
+            lambda pod: pod.job, changed, lambda pod: self.pool_workers.forget(pod.uid)
+        )
+        self.deployments: Records[DeploymentSeen] = Records(lambda seen: seen.job, changed)
         self.parted: dict[str, PodSeen] = {}  # task uid → its pod that went last, as it was then
 
     def _part(self, pod: PodSeen) -> None:

@@ -16,7 +16,11 @@ from bec_operator.metrics import JOB_VOLUMES
 async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
     """Write `status`; what others write there at the same time is looked at in the next pass."""
     before = memory.job
-    absent = {"startTime": None, "completionTime": None}  # a merge patch keeps what it leaves out
+    absent = {
+        "startTime": None,
+        "completionTime": None,
+        "pool": None,
+    }  # a merge patch keeps what it leaves out
     patch = {"metadata": {"uid": before.uid}, "status": {**absent, **status.wire()}}
     path = bec(before.namespace, "jobs", before.name, "status")
     try:

@@ -2,19 +2,22 @@
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bec_operator.act.pod_shape import fit
+from bec_operator.act.records import DO_NOT_EVICT
 from bec_operator.api.base import API_VERSION, seconds
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
     GENERATION_ANNOTATION,
     JOB_LABEL,
+    POOL_LABEL,
     REDO_AT_ANNOTATION,
     TASK_LABEL,
     WORKER_CONTAINER,
     pod_name,
+    pool_name,
 )
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.memory import Memory
@@ -24,11 +27,6 @@ from bec_ops.protocol import AUDIENCE
 
 Object = dict[str, Any]
 
-# Cluster autoscaler and Karpenter leave a node alone while such a pod is on it.
-DO_NOT_EVICT = {
-    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-    "karpenter.sh/do-not-disrupt": "true",
-}
 _TOKEN_FOLDER = "/var/run/secrets/bec.bdrc.io"  # noqa: S105 - a place, not a secret
 _WORK_FOLDER = "/var/lib/bec"
 _TOKEN_SECONDS = 3600  # the kubelet renews it after 80% of that
@@ -70,6 +68,74 @@ def task_pod(
 
     `failed` are the attempts before it; none of them, and it is as the template has it.
     """
+    volume, redo_at = memory.volumes[index], redo_moment(memory)
+    values = {
+        "BEC_W_ID": volume.w_id,
+        "BEC_I_ID": volume.i_id,
+        "BEC_I_VERSION": volume.i_version,
+        "BEC_ATTEMPT": str(attempt),
+        "BEC_TASK_UID": task_uid,
+        "BEC_OUTPUT_URI": memory.output_uri(index),
+        "BEC_REDO_AT": redo_at,
+    }
+    template = _worker_template(memory, values, settings, failed)
+    template["spec"]["restartPolicy"] = "Never"
+    metadata = template["metadata"]
+    metadata["labels"][TASK_LABEL] = task
+    metadata["annotations"] |= {**DO_NOT_EVICT, GENERATION_ANNOTATION: str(memory.job.generation)}
+    if redo_at is not None:
+        metadata["annotations"][REDO_AT_ANNOTATION] = redo_at
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(task, attempt),
+            "namespace": memory.job.namespace,
+            **metadata,
+            "ownerReferences": [owner("VolumeTask", task, task_uid)],
+        },
+        "spec": template["spec"],
+    }
+
+
+def pool_deployment(memory: Memory, settings: Settings, replicas: int = 0) -> Object:
+    """Return the Deployment of the job's pool as it is now; another template has another name."""
+    assert memory.job.spec is not None
+    job = memory.job
+    template = _worker_template(memory, {"BEC_POOL": "true"}, settings)
+    spec = template["spec"]
+    spec["restartPolicy"] = "Always"
+    # A worker that is to go finishes its volume; one that hangs is ended by the time-outs.
+    spec["terminationGracePeriodSeconds"] = int(seconds(memory.job.spec.timeouts.task))
+    spec.pop("activeDeadlineSeconds", None)
+    name = pool_name(job.name, json.dumps(template, sort_keys=True))
+    labels = {JOB_LABEL: job.name, POOL_LABEL: name}
+    template["metadata"]["labels"] |= labels
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": job.namespace,
+            "labels": labels,
+            "ownerReferences": [owner("Job", job.name, job.uid)],
+        },
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 0,
+            "selector": {"matchLabels": {POOL_LABEL: name}},
+            "template": template,
+        },
+    }
+
+
+def _worker_template(
+    memory: Memory,
+    values: Mapping[str, str | None],
+    settings: Settings,
+    failed: Sequence[Attempt] = (),
+) -> Object:
+    """Return the Job's template with what every worker has, and `values` in its environment."""
     assert memory.job.spec is not None
     worker = memory.job.spec.worker
     template = copy.deepcopy(worker.template)
@@ -82,36 +148,17 @@ def task_pod(
         }
     container = next(c for c in spec["containers"] if c["name"] == WORKER_CONTAINER)
     fit(spec, container, failed, memory.job.spec.retry.out_of_memory)
-    _set_up_worker(
-        container,
-        _environment(memory, index, task_uid, attempt, settings),
-        memory.output.credentials_secret,
-    )
+    environment = _environment({**_of_job(memory, settings), **values})
+    _set_up_worker(container, environment, memory.output.credentials_secret)
     spec["volumes"] = [*map(_without_tokens, spec.get("volumes") or []), *_VOLUMES]
-    redo_at = redo_moment(memory)
     return {
-        "apiVersion": "v1",
-        "kind": "Pod",
         "metadata": {
-            "name": pod_name(task, attempt),
-            "namespace": memory.job.namespace,
-            "labels": {
-                **(metadata.get("labels") or {}),
-                JOB_LABEL: memory.job.name,
-                TASK_LABEL: task,
-            },
-            "annotations": {
-                **(metadata.get("annotations") or {}),
-                **DO_NOT_EVICT,
-                GENERATION_ANNOTATION: str(memory.job.generation),
-                **({REDO_AT_ANNOTATION: redo_at} if redo_at is not None else {}),
-            },
-            "ownerReferences": [owner("VolumeTask", task, task_uid)],
+            "labels": {**(metadata.get("labels") or {}), JOB_LABEL: memory.job.name},
+            "annotations": {**(metadata.get("annotations") or {})},
         },
         "spec": {
             "enableServiceLinks": False,  # a Service called bec-… would set BEC_… variables
             **spec,
-            "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "securityContext": {**_POD_SECURITY, **(spec.get("securityContext") or {})},
         },
@@ -162,23 +209,14 @@ def owner(kind: str, name: str, uid: str) -> Object:
     }
 
 
-def _environment(
-    memory: Memory, index: int, task_uid: str, attempt: int, settings: Settings
-) -> list[Object]:
+def _of_job(memory: Memory, settings: Settings) -> dict[str, str | None]:
+    """Return the variables that are the same for all volumes of a job."""
     assert memory.job.spec is not None
     output, worker = memory.output, memory.job.spec.worker
-    volume = memory.volumes[index]
-    values = {
+    return {
         "BEC_JOB_ID": memory.job.job_id,
         "BEC_HANDLER": worker.handler,
-        "BEC_W_ID": volume.w_id,
-        "BEC_I_ID": volume.i_id,
-        "BEC_I_VERSION": volume.i_version,
-        "BEC_ATTEMPT": str(attempt),
-        "BEC_TASK_UID": task_uid,
-        "BEC_OUTPUT_URI": memory.output_uri(index),
         "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
-        "BEC_REDO_AT": redo_moment(memory),
         "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
         "BEC_DEPENDENCIES": _dependencies(memory),
         "BEC_OPERATOR_URL": settings.worker_url,
@@ -188,6 +226,10 @@ def _environment(
         "AWS_ENDPOINT_URL_S3": settings.s3_endpoint,
         "AWS_REGION": settings.s3_region,
     }
+
+
+def _environment(values: Mapping[str, str | None]) -> list[Object]:
+    """Return the variables of a worker's container; those that are None are left out."""
     # Kubernetes would take $(NAME) for a reference; $$(NAME) is the text itself.
     plain = [
         {"name": name, "value": value.replace("$(", "$$(")}

@@ -8,7 +8,7 @@ from bec_operator.act.api_server import STRATEGIC_PATCH, ApiError, Body, core
 from bec_operator.act.checks import template_fact
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import task_pod
-from bec_operator.act.records import pod_of
+from bec_operator.act.records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.api.names import HEARTBEAT_CONDITION, STOPPED_CONDITION, pod_name
 from bec_operator.decide.actions import CreatePod, DeletePod, RecordHeartbeat, StopPod
 from bec_operator.decide.memory import Memory
@@ -16,6 +16,27 @@ from bec_operator.decide.moments import iso
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = (
+    30  # that a worker of a pool gets which we stop; else it has as long as a task may take
+)
+
+
+def take_in_pod(ctx: Context, raw: Body) -> None:
+    """Take in a pod as it is now, of a task or of a pool."""
+    meta, now = raw["metadata"], ctx.clock.now()
+    if is_of_pool(raw):
+        host = ctx.cache.pool_pods.get(meta["namespace"], meta["name"])
+        ctx.cache.pool_pods.put(pool_pod_of(raw, host, now))
+    elif is_of_task(raw):
+        known = ctx.cache.pods.get(meta["namespace"], meta["name"])
+        ctx.cache.pods.put(pod_of(raw, known, now))
+
+
+def forget_pod(ctx: Context, namespace: str, name: str, uid: str) -> None:
+    """Take in that a pod is gone."""
+    ctx.cache.pods.remove(namespace, name, uid)
+    ctx.cache.pool_pods.remove(namespace, name, uid)
 
 
 async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
@@ -114,17 +135,19 @@ async def delete_pod(ctx: Context, action: DeletePod) -> None:
     body: Body = {"preconditions": {"uid": pod.uid}}
     if action.force:
         body["gracePeriodSeconds"] = 0
+    elif pod.host:
+        body["gracePeriodSeconds"] = STOP_SECONDS
     try:
-        answer = await ctx.api.request("DELETE", core(pod.namespace, "pods", pod.name), body)
+        answer = await ctx.api.request("DELETE", core(pod.namespace, "pods", pod.real_name), body)
     except ApiError as error:
         if error.code not in {404, 409}:
             raise
-        ctx.cache.pods.remove(pod.namespace, pod.name, pod.uid)
+        forget_pod(ctx, pod.namespace, pod.real_name, pod.uid)
         return
     if "resourceVersion" in answer.get("metadata", {}):  # it is still there, and takes its grace
-        ctx.cache.pods.put(pod_of(answer, pod, ctx.clock.now()))
+        take_in_pod(ctx, answer)
     else:
-        ctx.cache.pods.remove(pod.namespace, pod.name, pod.uid)
+        forget_pod(ctx, pod.namespace, pod.real_name, pod.uid)
 
 
 async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
@@ -166,11 +189,11 @@ async def record_heartbeat(ctx: Context, memory: Memory, action: RecordHeartbeat
 async def _set_condition(ctx: Context, pod: PodSeen, condition: Body) -> None:
     """Set one condition of a pod: this kind of patch merges them by type."""
     patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
-    path = core(pod.namespace, "pods", pod.name, "status")
+    path = core(pod.namespace, "pods", pod.real_name, "status")
     try:
         written = await ctx.api.request("PATCH", path, patch, content_type=STRATEGIC_PATCH)
     except ApiError as error:
         if error.code not in {404, 409}:
             raise
         return  # it is gone, as the watch will tell
-    ctx.cache.pods.put(pod_of(written, pod, ctx.clock.now()))
+    take_in_pod(ctx, written)

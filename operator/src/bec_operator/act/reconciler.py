@@ -23,6 +23,15 @@ from bec_operator.act.manifest import load_manifest
 from bec_operator.act.markers import read_marker
 from bec_operator.act.nodes import check_node
 from bec_operator.act.pods import create_pod, delete_pod, record_heartbeat, stop_pod
+from bec_operator.act.pool import (
+    delete_pool,
+    guard_worker,
+    hand_task,
+    make_pool,
+    mark_worker,
+    scale_pool,
+)
+from bec_operator.act.pool_view import observe_pool, seats
 from bec_operator.act.report import compile_report
 from bec_operator.act.tasks import create_task, delete_task, record_task
 from bec_operator.act.telling import tell_failures, tell_idle
@@ -35,15 +44,21 @@ from bec_operator.decide.actions import (
     CreatePod,
     CreateTask,
     DeletePod,
+    DeletePool,
     DeleteTask,
+    GuardWorker,
+    HandTask,
     KeepLog,
     LoadEnded,
     LoadManifest,
     LookAtList,
+    MakePool,
+    MarkWorker,
     ReadMarker,
     RecordHeartbeat,
     RecordTask,
     SaveLedger,
+    ScalePool,
     Settle,
     SettleUntried,
     StopPod,
@@ -84,6 +99,12 @@ _DOINGS: dict[type[Action], Doing] = {
     ReadMarker: read_marker,
     CreateTask: create_task,
     CreatePod: create_pod,
+    HandTask: hand_task,
+    MakePool: make_pool,
+    ScalePool: scale_pool,
+    DeletePool: lambda ctx, _, action: delete_pool(ctx, action),
+    MarkWorker: lambda ctx, _, action: mark_worker(ctx, action),
+    GuardWorker: lambda ctx, _, action: guard_worker(ctx, action),
     RecordTask: record_task,
     RecordHeartbeat: record_heartbeat,
     StopPod: stop_pod,
@@ -193,13 +214,14 @@ class Reconciler:
         work.last_pass = now
         key = (memory.job.namespace, memory.job.name)
         with DECIDE_SECONDS.time():
-            pods = ctx.cache.pods.of_job(key)
             tasks = list(ctx.cache.tasks.of_job(key).values())
             memory.turn_back(now)
+            pods = {**ctx.cache.pods.of_job(key), **seats(ctx, memory, tasks, now)}
             memory.observe(tasks, pods, now, ctx.cache.workers.get)
             self._judge_conflict(memory, now)
             self._judge_gates(ctx, memory, now)
-            actions = decide(self._seen(ctx, work, pods, now))
+            pool = observe_pool(ctx, memory, tasks, now)
+            actions = decide(replace(self._seen(ctx, work, pods, now), pool=pool))
         for action in actions:
             if isinstance(action, Settle):
                 memory.settle(action.task, action.outcome, action.failure, now)

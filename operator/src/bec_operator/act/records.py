@@ -7,9 +7,11 @@ from pydantic import ValidationError
 
 from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.names import (
+    DRAINING_ANNOTATION,
     GENERATION_ANNOTATION,
     HEARTBEAT_CONDITION,
     JOB_LABEL,
+    POOL_LABEL,
     REDO_AT_ANNOTATION,
     STOPPED_CONDITION,
     TASK_LABEL,
@@ -18,10 +20,16 @@ from bec_operator.api.names import (
 from bec_operator.api.volume_task import VolumeTaskStatus
 from bec_operator.decide.failures import START_TROUBLES, class_of
 from bec_operator.decide.moments import epoch
+from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod
 from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen, Verdict
 from bec_ops.protocol import TerminationMessage
 
 Object = dict[str, Any]
+# Cluster autoscaler and Karpenter leave a node alone while such a pod is on it.
+DO_NOT_EVICT = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
 MESSAGE_LIMIT = 1024
 _UNSCHEDULABLE = ("False", "Unschedulable")
 _NODE_LOST = "NodeLost"
@@ -104,7 +112,7 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         phase=status.get("phase", "Pending"),
         node=raw.get("spec", {}).get("nodeName", ""),
         deleting="deletionTimestamp" in meta,
-        grace_ends=epoch(meta["deletionTimestamp"]) if "deletionTimestamp" in meta else None,
+        grace_ends=_grace_ends(meta, labels),
         disrupted=_is_disrupted(status),
         node_lost=_node_lost(status),
         reason=status.get("reason", ""),
@@ -129,6 +137,69 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         seen_running=before.seen_running or pod.seen_running,
         seen_ended=before.seen_ended or pod.seen_ended,
     )
+
+
+def pool_pod_of(raw: Object, before: PoolPod | None, now: float) -> PoolPod:
+    """Return the record of a pod of a pool, in which processes come and go."""
+    meta, status = raw["metadata"], raw.get("status") or {}
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    pod = pod_of(raw, before.pod if before is not None else None, now)
+    containers = status.get("containerStatuses") or []
+    worker: Object = next((c for c in containers if c["name"] == WORKER_CONTAINER), {})
+    last = (worker.get("lastState") or {}).get("terminated")
+    ended = pod if pod.worker_ended else None
+    if ended is None and last is not None:
+        ended = _with_worker(pod, {"terminated": last}, now)
+    ready = _condition(status, "Ready")
+    return PoolPod(
+        pod=pod,
+        pool=labels[POOL_LABEL],
+        ready=ready is not None and ready["status"] == "True",
+        draining=DRAINING_ANNOTATION in annotations,
+        guarded=all(annotations.get(name) == value for name, value in DO_NOT_EVICT.items()),
+        runs="running" in (worker.get("state") or {}),
+        ended=ended,
+    )
+
+
+def deployment_of(raw: Object) -> DeploymentSeen:
+    """Return the record of a pool's Deployment."""
+    meta = raw["metadata"]
+    return DeploymentSeen(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        job=(meta.get("labels") or {}).get(JOB_LABEL, ""),
+        owner_uid=_owner(meta),
+        replicas=raw["spec"].get("replicas", 1),
+        deleting="deletionTimestamp" in meta,
+    )
+
+
+def is_of_task(raw: Object) -> bool:
+    """Whether a pod is the one of a task."""
+    return TASK_LABEL in (raw["metadata"].get("labels") or {})
+
+
+def is_of_pool(raw: Object) -> bool:
+    """Whether a pod is one of a pool, and not of one task."""
+    labels = raw["metadata"].get("labels") or {}
+    return POOL_LABEL in labels and TASK_LABEL not in labels
+
+
+def _grace_ends(meta: Object, labels: Object) -> float | None:
+    """Return until when a pod may take to end, if it is deleted.
+
+    A pool's worker may take as long as a volume does, where its node is well: a node that is not
+    is not waited for so long.
+    """
+    if "deletionTimestamp" not in meta:
+        return None
+    ends = epoch(meta["deletionTimestamp"])
+    if POOL_LABEL in labels:
+        return ends - (meta.get("deletionGracePeriodSeconds") or 0)
+    return ends
 
 
 def _redo_at(annotation: str | None) -> int:

@@ -76,6 +76,7 @@ _JOB_COLUMNS = [
     _column("Failed", ".status.counts.failed", "integer"),
     _column("Waiting", ".status.counts.waiting", "integer"),
     _column("ETA", ".status.eta"),
+    _column("Workers", ".status.pool.summary"),
     _column("Rate", ".status.rate", priority=1),
     _column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
     _AGE,

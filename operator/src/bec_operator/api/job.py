@@ -19,6 +19,7 @@ from bec_operator.api.base import (
     validations,
 )
 from bec_operator.api.dependency import Dependencies
+from bec_operator.api.pool import Pool, PoolStatus
 
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
 MAX_INLINE_VOLUMES = 1000
@@ -279,6 +280,9 @@ class JobSpec(Resource):
     output: Output = Field(json_schema_extra=validations(immutable("output")))
     depends_on: Dependencies = Field(default_factory=tuple)
     parallelism: int = Field(default=50, ge=1, le=10000)
+    pool: Pool | None = Field(
+        default=None, description="Warm workers that take one volume after the other"
+    )
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Jobs of a higher one get their pods first"
     )
@@ -375,6 +379,7 @@ class JobStatus(Resource):
     percent: str = ""
     eta: str = Field(default="", description="Time left at the rate so far, such as 2h10m")
     rate: str = Field(default="", description="What workers get done, such as 5200 pages/h")
+    pool: PoolStatus | None = None
     start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     completion_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     conditions: list[Condition] = Field(

@@ -10,17 +10,23 @@ from bec_ops.volume import Volume
 
 JOB_LABEL = f"{GROUP}/job"
 TASK_LABEL = f"{GROUP}/task"
+POOL_LABEL = f"{GROUP}/pool"
+"""On a Deployment and its pods: the name of the pool's revision, which is the Deployment's."""
 WORKER_CONTAINER = "worker"
 GENERATION_ANNOTATION = f"{GROUP}/generation"
 """On a pod: the generation of the Job that it was made from."""
 REDO_AT_ANNOTATION = f"{GROUP}/redo-at"
 """On a pod: since when the Job was done again when it was made."""
+DRAINING_ANNOTATION = f"{GROUP}/draining"
+"""On a pod of a pool: it gets no more work, and is about to go."""
 HEARTBEAT_CONDITION = f"{GROUP}/Heartbeat"
 """The pod condition that tells when the worker last called, and how far it is."""
 STOPPED_CONDITION = f"{GROUP}/Stopped"
 """The pod condition that tells why the operator has ended the attempt."""
 
 _SLUG_LENGTH = 38
+_JOB_LENGTH = 34  # of its name in those of pods, which are to stay at most 63 characters long
+_REVISION_LENGTH = 10
 _HASH_LENGTH = 13  # base32: 65 bits, so 200,000 volumes of a job do not meet
 
 
@@ -39,6 +45,13 @@ def task_name(job: str, volume: Volume) -> str:
 def pod_name(task: str, attempt: int) -> str:
     """Return the name of the pod of an attempt."""
     return f"{task}-{attempt}"
+
+
+def pool_name(job: str, template: str) -> str:
+    """Return the name of the Deployment of a Job's pool whose pod template is this JSON."""
+    digest = hashlib.sha256(f"{job}\n{template}".encode()).digest()
+    revision = base64.b32encode(digest).decode().lower()[:_REVISION_LENGTH]
+    return f"{job[:_JOB_LENGTH].rstrip('-.')}-pool-{revision}"
 
 
 def ledger_name(job: str) -> str:

@@ -24,6 +24,7 @@ class Attempt(Resource):
     pod: str
     pod_uid: str = ""
     node: str = ""
+    session: str = Field(default="", description="Of the process in a worker of a pool")
     generation: int | None = Field(
         default=None, description="The Job's generation that its pod was made from"
     )

@@ -8,6 +8,7 @@ from bec_operator.api.volume_task import VolumeTaskStatus
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.gates import Place
 from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
 from bec_operator.decide.seen import PodSeen, TaskSeen, Verdict
 
 
@@ -78,6 +79,75 @@ class CreatePod(Action):
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.task.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class HandTask(Action):
+    """Give an attempt to a worker of the pool: it is recorded before it is told."""
+
+    task: TaskSeen
+    attempt: int
+    pod: PoolPod
+    worker: PoolWorker
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.task.uid, self.pod.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class MakePool(Action):
+    """Make the Deployment of the pool as the job is now, with so many workers, and say why."""
+
+    name: str
+    replicas: int
+    why: str
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePool(Action):
+    """Set the number of workers, if it is still what we saw; `why`, for people."""
+
+    deployment: DeploymentSeen
+    replicas: int
+    why: str
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.deployment.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePool(Action):
+    """Delete a Deployment in which nobody works any more."""
+
+    deployment: DeploymentSeen
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.deployment.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkWorker(Action):
+    """Make a worker the first that its ReplicaSet takes away, or no longer."""
+
+    pod: PoolPod
+    draining: bool
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.pod.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardWorker(Action):
+    """Mark that a worker must not be evicted, as it works; or that it may be, as it does not."""
+
+    pod: PoolPod
+    guarded: bool
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.pod.uid, self.guarded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
-from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Verdict, WorkerSeen
+from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Report, Verdict, WorkerSeen
 from bec_ops.exit_codes import ExitCode
 
 CANNOT_RUN = {"StartError", "ContainerCannotRun"}  # the runtime's words: no such file, say
@@ -32,6 +32,8 @@ def classify(ending: Ending) -> tuple[FailureClass, str]:
         return ending.verdict.failure, ending.verdict.message
     if pod is None:
         return _of_gone(ending.worker, ending.gone)
+    if pod.report is not None:
+        return _of_report(pod.report, ending.reading)
     if pod.disrupted or pod.deleting or pod.exit_code is None:
         return _of_taken_away(pod)
     return _of_exit(pod, pod.exit_code, ending.reading)
@@ -44,15 +46,23 @@ def _of_exit(pod: PodSeen, exit_code: int, reading: MarkerSeen) -> tuple[Failure
     if pod.reason in CANNOT_RUN:
         return FailureClass.CONTAINER_CONFIG, _sentence("its command cannot be run", pod.message)
     if exit_code == ExitCode.DONE:
-        what = (
-            f"the marker is not valid: {reading.message}"
-            if reading.state is MarkerState.INVALID
-            else "no success.json at the output location"
-        )
-        return FailureClass.MARKER_MISSING, f"exit 0, but {what}"
+        return FailureClass.MARKER_MISSING, f"exit 0, but {_no_marker(reading)}"
     failure = EXIT_CLASSES.get(exit_code) or pod.told or FailureClass.RETRYABLE
     said = pod.message if pod.told else _sentence(f"exit {exit_code}", pod.message)
     return failure, said
+
+
+def _no_marker(reading: MarkerSeen) -> str:
+    if reading.state is MarkerState.INVALID:
+        return f"the marker is not valid: {reading.message}"
+    return "no success.json at the output location"
+
+
+def _of_report(report: Report, reading: MarkerSeen) -> tuple[FailureClass, str]:
+    """Judge by what a worker of a pool says, which goes on to other work."""
+    if report.failure is None:
+        return FailureClass.MARKER_MISSING, f"the worker says done, but {_no_marker(reading)}"
+    return report.failure, report.message
 
 
 def _of_taken_away(pod: PodSeen) -> tuple[FailureClass, str]:

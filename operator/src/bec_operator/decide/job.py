@@ -1,6 +1,6 @@
 """One pass over a job: from what is seen of it to all that should be done now."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bec_operator.api.job import JobSpec, JobStatus, SuspendMode
@@ -31,13 +31,15 @@ from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.notes import Notes
+from bec_operator.decide.pool import Pool, takes_hosts
 from bec_operator.decide.reasons import failed_of_total
+from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted, with_busy
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen, Verdict
 from bec_operator.decide.status import is_hopeless, is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.task import decide_task, is_blocked
 from bec_operator.decide.view import Limits, TaskView
-from bec_operator.decide.window import Launches, Standings, launches
+from bec_operator.decide.window import Launches, Standings, hand_out, launches, startable
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
 LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
@@ -63,6 +65,7 @@ class Seen:
     node_lost: float = 300.0  # seconds after which a node that is not Ready is lost
     parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last
     list_every: float = 60.0  # seconds between two looks at the list of volumes
+    pool: Pool = field(default_factory=Pool)
 
 
 def decide(seen: Seen) -> list[Action]:
@@ -130,10 +133,10 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     memory = seen.memory
     assert memory.ledger is not None
     launch = may_launch(memory, seen.now)
-    next_up = launches(memory, seen.standings, seen.allowed, seen.now) if launch else Launches()
+    pool_actions, next_up = _launches(seen, launch=launch)
     may_read = memory.facts.storage is not None and memory.facts.storage.good
     settled: list[TaskView] = []
-    for view in _views(seen, spec, next_up.pods):
+    for view in _views(seen, spec, next_up):
         if view.outdated:
             if not memory.ledger.turned:  # else it could be lost why
                 yield from remove_task(view.task, view.pods)
@@ -145,6 +148,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
                     yield action
         else:
             settled.append(view)
+    yield from pool_actions
     yield from keep_history(settled, memory.ledger, spec.history, seen.pods)
     yield from _new_tasks(memory, next_up.tasks, seen.now)
     yield from release_pods(seen.pods, memory.nodes, seen.node_lost, seen.now)
@@ -152,6 +156,38 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
         yield from _reads(memory, seen.now)
         yield from _gates(memory, seen.now)
     yield from _keep(seen, may_read=may_read)
+
+
+def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
+    """Return what is to be done about the pool, if there is one, and what may be launched."""
+    memory, spec = seen.memory, seen.memory.job.spec
+    args = (memory, seen.standings, seen.allowed, seen.now)
+    if not takes_hosts(spec) and not seen.pool.deployments:
+        return [], launches(*args) if launch else Launches()
+    assert spec is not None
+    free = hosts_for_work(seen.pool, memory, spec, seen.now)
+    next_up = Launches()
+    if launch:
+        workers = sum(h.worker is not None and not h.pod.draining for h in seen.pool.hosts)
+        next_up = hand_out(*args, free, workers) if spec.pool is not None else launches(*args)
+    more = startable(*args) if launch and spec.pool is not None else 0
+    handed = {host.pod.uid for host in next_up.hosts.values()}
+    pool = with_busy(seen.pool, handed)
+    aim = wanted(
+        spec,
+        pool,
+        memory.pool,
+        max(more - len(handed), 0),
+        launch=launch,
+        more_may_come=_more_may_come(memory, seen.standings),
+    )
+    return list(scale(spec, pool, memory.pool, aim, seen.now)), next_up
+
+
+def _more_may_come(memory: Memory, standings: Standings) -> bool:
+    """Whether there are volumes that could start later, beside those that run."""
+    looks = (Look.GATED, Look.UNCHECKED, Look.READING, Look.STARTABLE)
+    return bool(standings.retrying) or any(memory.frontier.count(look) for look in looks)
 
 
 def _keep(seen: Seen, *, may_read: bool) -> Iterator[Action]:
@@ -188,7 +224,7 @@ def _may_read(memory: Memory, index: int, now: float) -> bool:
     return index not in memory.unread or _due(memory.unread[index], now)
 
 
-def _views(seen: Seen, spec: JobSpec, may_launch: Set[str]) -> Iterator[TaskView]:
+def _views(seen: Seen, spec: JobSpec, next_up: Launches) -> Iterator[TaskView]:
     memory = seen.memory
     assert memory.ledger is not None
     limits = Limits.of(spec.timeouts, spec.retry)
@@ -208,7 +244,8 @@ def _views(seen: Seen, spec: JobSpec, may_launch: Set[str]) -> Iterator[TaskView
             log=notes.log[1] if notes.log and notes.log[0] == attempt else None,
             probed=notes.probed,
             told=notes.told,
-            may_launch=task.uid in may_launch,
+            may_launch=task.uid in next_up.pods or task.uid in next_up.hosts,
+            host=next_up.hosts.get(task.uid),
             stop=_stop(spec),
             outdated=_is_outdated(task, memory.ledger),
             redone=memory.ledger.redone.moment,
@@ -268,6 +305,7 @@ def _save_due(memory: Memory, active: int, now: float) -> bool:
 def _tidy(seen: Seen) -> Iterator[Action]:
     """The job has ended and its ledger is put away: what is not history goes."""
     memory, job = seen.memory, seen.memory.job
+    yield from dissolve(seen.pool)
     if job.status.observed_generation != job.generation:
         if job.spec is not None and memory.ledger is None:  # may ask for something to be done again
             yield from _checks(memory, seen.now)
@@ -287,7 +325,7 @@ def _tidy(seen: Seen) -> Iterator[Action]:
 
 def _status(seen: Seen) -> Iterator[Action]:
     memory, now = seen.memory, seen.now
-    tally = Tally.of(memory, seen.pods, seen.standings)
+    tally = Tally.of(memory, seen.pods, seen.standings, seen.pool)
     status = job_status(memory, tally, now)
     if worth_writing(status, memory, now):
         yield WriteStatus(status)

@@ -15,6 +15,7 @@ from bec_operator.decide.gates import Gates, Record
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.old_pods import OldPods
+from bec_operator.decide.pool import PoolNotes
 from bec_operator.decide.report import FailureReport, Line
 from bec_operator.decide.seen import (
     Fact,
@@ -66,6 +67,7 @@ class Memory:
     notes: dict[str, Notes] = field(default_factory=dict)  # task uid → of its attempt
     throughput: Throughput = field(default_factory=Throughput)
     breaker: Breaker = field(default_factory=Breaker)
+    pool: PoolNotes = field(default_factory=PoolNotes)
     burst: int = FIRST_BURST  # pods that may be under way at once; grows as that goes well
     unsure: set[str] = field(default_factory=set)  # uids of tasks whose pod may have been made
     busy: set[tuple[Hashable, ...]] = field(default_factory=set)  # keys of the actions under way
@@ -357,6 +359,7 @@ class Memory:
         reading = self.readings.get(task.index)
         if failure is None:
             self.breaker.note_success()
+        self.pool.note_end(task, now)
         if failure is None and reading is not None and (self.throughput.unit or reading.items):
             self.throughput.note_done(task.uid, reading.items, now)
         if failure is not None:

@@ -52,6 +52,13 @@ class PodSeen:
     seen_troubled: float | None = None  # when we first saw that a container cannot start
     seen_running: float | None = None  # when we first saw the worker run
     seen_ended: float | None = None  # when we first saw its end
+    host: str = ""  # the pod of a pool in which the attempt runs, if it has none of its own
+    report: "Report | None" = None  # the word of its worker that ended an attempt in a pool
+
+    @property
+    def real_name(self) -> str:
+        """The name of the pod in which it runs."""
+        return self.host or self.name
 
     @property
     def alive(self) -> bool:

@@ -18,7 +18,8 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
     """Return the status that the Job should have now."""
     old = memory.job.status
     if is_hopeless(memory) and not tally.running:
-        tally = Tally()  # what is queued or retrying will not run any more: it waits for good
+        # What is queued or retrying will not run any more: it waits for good.
+        tally = Tally(pool=tally.pool)
     counts = _counts(memory, tally)
     reason, message = _stall(memory, tally)
     phase, verdict = _phase(memory, tally, counts, stalled=bool(reason))
@@ -40,6 +41,7 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
         percent=f"{100 * counts.finished // counts.total}%" if counts.total else "",
         eta="" if finished else _eta(counts, started, tally.share, now) if stale else old.eta,
         rate=rate or old.rate if stale else old.rate,
+        pool=None if finished else tally.pool,
         start_time=started,
         completion_time=(old.completion_time or moment) if finished else None,
         conditions=conditions(

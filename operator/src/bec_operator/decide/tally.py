@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bec_operator.api.names import pod_name
+from bec_operator.api.pool import PoolStatus
 from bec_operator.decide.breaker import TRIPPED
 from bec_operator.decide.failures import START_TROUBLES
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.pool import Pool
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.starting import trouble
 from bec_operator.decide.window import Standings
@@ -26,6 +28,7 @@ class Tally:
     retrying: int = 0
     share: float = 0.0  # of volumes that run: what is done of them
     trouble: tuple[str, str] = ("", "")  # reason and sentence
+    pool: PoolStatus | None = None
 
     @property
     def active(self) -> int:
@@ -33,16 +36,40 @@ class Tally:
         return self.queued + self.running + self.retrying
 
     @classmethod
-    def of(cls, memory: Memory, pods: Mapping[str, PodSeen], standings: Standings) -> "Tally":
+    def of(
+        cls,
+        memory: Memory,
+        pods: Mapping[str, PodSeen],
+        standings: Standings,
+        pool: Pool = Pool(),  # noqa: B008 - it never changes
+    ) -> "Tally":
         """Count the tasks in `memory`."""
         current = [_current(task, pods) for task in standings.running]
+        current += [host.pod.pod for host in pool.hosts if host.worker is None and not host.busy]
         return cls(
             queued=len(standings.queued),
             running=len(standings.running),
             retrying=len(standings.retrying),
             share=sum(_share(memory, task) for task in standings.running),
             trouble=_trouble(memory, [pod for pod in current if pod is not None]),
+            pool=_pool_status(memory, pool),
         )
+
+
+def _pool_status(memory: Memory, pool: Pool) -> PoolStatus | None:
+    spec = memory.job.spec
+    if (spec is None or spec.pool is None) and not pool.deployments:
+        return None
+    active = [host for host in pool.hosts if host.pod.active]
+    ready = sum(host.worker is not None for host in active)
+    return PoolStatus(
+        workers=len(active),
+        ready=ready,
+        busy=pool.busy,
+        draining=sum(host.pod.draining for host in active),
+        summary=f"{pool.busy}/{ready}",
+        decision=memory.pool.decision,
+    )
 
 
 def _current(task: TaskSeen, pods: Mapping[str, PodSeen]) -> PodSeen | None:

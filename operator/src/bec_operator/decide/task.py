@@ -8,6 +8,8 @@ from bec_operator.decide.actions import (
     Action,
     CreatePod,
     DeletePod,
+    GuardWorker,
+    HandTask,
     KeepLog,
     ReadMarker,
     RecordTask,
@@ -55,13 +57,23 @@ def _launch(view: TaskView) -> Iterator[Action]:
     if alive or not view.may_launch or is_blocked(view.blocked, view.now):
         return
     if view.own and not view.rivals_until:
-        yield CreatePod(view.task, view.attempt)
+        yield _begin(view)
     elif _may_ask(view, view.rivals_until):
         # A task from before a restart: its pod may have come, succeeded and gone unseen. And a pod
         # of an older task may have left a marker until the moment when it was last seen.
         yield ReadMarker(view.task.index)
     elif view.reading is not None and view.reading.state in _NO_MARKER:
-        yield CreatePod(view.task, view.attempt)
+        yield _begin(view)
+
+
+def _begin(view: TaskView) -> Action:
+    """Make the pod of the attempt, or hand it to the worker of the pool that is to have it."""
+    if view.host is None:
+        return CreatePod(view.task, view.attempt)
+    if not view.host.pod.guarded:
+        return GuardWorker(view.host.pod, guarded=True)
+    assert view.host.worker is not None
+    return HandTask(view.task, view.attempt, view.host.pod, view.host.worker)
 
 
 def is_blocked(blocked: Fact | None, now: float) -> bool:
@@ -80,7 +92,7 @@ def _may_ask(view: TaskView, since: float) -> bool:
 
 def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
     if is_record_due(view, pod):
-        attempts = [*view.task.failed, _attempt(view.attempt, pod)]
+        attempts = [*view.task.failed, _attempt(view.attempt, pod, view.task)]
         progress = view.worker.progress if view.worker is not None else None
         status = VolumeTaskStatus(
             phase=TaskPhase.RUNNING,
@@ -140,7 +152,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
 
 
 def _attempt(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> Attempt:
-    if pod is None:
+    if pod is None or pod.host:
         recorded = task.recorded_begun if task is not None else None
         name = pod_name(task.name, number) if task is not None else ""
         return recorded or Attempt(number=number, pod=name)

@@ -9,6 +9,7 @@ from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
 from bec_operator.api.names import pod_name
 from bec_operator.decide.failures import Budget, FailureClass
+from bec_operator.decide.pool import Host
 from bec_operator.decide.seen import Fact, MarkerSeen, PodSeen, TaskSeen, Verdict, WorkerSeen
 
 
@@ -47,6 +48,7 @@ class TaskView:
     a name that it needs, `lost` is when the pod of its attempt was first missed, `own` whether this
     process made the task (so that its marker was looked at before), `rivals_until` when somebody
     else who might write its marker was last seen, `may_launch` whether its pod may be made now,
+    or it be handed to `host`, a worker of the pool,
     `stop` why no attempt may run, if so. `said` and `verdict` are of its attempt, `log` is what
     became of the log of it, None while nobody has looked. `probed` is when a heartbeat was last
     written on a pod of it, `record_every` the seconds between two. `generation` is the Job's. It is
@@ -69,6 +71,7 @@ class TaskView:
     probed: float
     told: Told | None
     may_launch: bool
+    host: Host | None
     stop: Verdict | None
     outdated: bool
     redone: int

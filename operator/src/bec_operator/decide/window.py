@@ -1,17 +1,18 @@
 """The window: where the unsettled tasks of a job stand, and how many more may be launched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, JobSpec
 from bec_operator.api.names import pod_name
-from bec_operator.decide.actions import CreatePod, CreateTask
+from bec_operator.decide.actions import CreatePod, CreateTask, HandTask
 from bec_operator.decide.backoff import JITTER
 from bec_operator.decide.failures import is_final
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.pool import Host, wants_own_pod
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.shares import Demand
 from bec_operator.decide.task import is_blocked
@@ -49,7 +50,7 @@ class Standings:
         if spec is None or ledger is None:
             return cls()
         budget = Limits.of(spec.timeouts, spec.retry).budget
-        making = memory.under_way(CreatePod)
+        making = memory.under_way(CreatePod) | memory.under_way(HandTask)
         found, current, unseen = cls(), 0, 0
         for index, task in memory.tasks.items():
             if ledger.outcome(index) is not Outcome.WAITING:
@@ -91,10 +92,14 @@ def demand(memory: Memory, standings: Standings, now: float, *, launch: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class Launches:
-    """What may be launched now: pods for tasks of these UIDs, and so many new tasks."""
+    """What may be launched now: pods for tasks of these UIDs, and so many new tasks.
+
+    `hosts` are the workers of the pool to which tasks of these UIDs are handed.
+    """
 
     pods: frozenset[str] = frozenset()
     tasks: int = 0
+    hosts: Mapping[str, Host] = field(default_factory=dict)
 
 
 def launches(memory: Memory, standings: Standings, allowed: int, now: float) -> Launches:
@@ -118,6 +123,48 @@ def launches(memory: Memory, standings: Standings, allowed: int, now: float) -> 
     taken = len(waiting) + sum(bool(task.failed) for task in ready)
     room = min(free - taken, _room_for_objects(memory, spec, standings), LAUNCHES_AT_ONCE)
     return Launches(frozenset(task.uid for task in chosen), max(room, 0))
+
+
+def hand_out(
+    memory: Memory,
+    standings: Standings,
+    allowed: int,
+    now: float,
+    idle: Sequence[Host],
+    workers: int,
+) -> Launches:
+    """Fill the free slots of a job that has a pool: a task for each of the `idle` workers.
+
+    There is at most one queued task for each of the `workers`; the other volumes need none yet.
+    What needs more memory than a worker has gets a pod of its own.
+    """
+    plain = launches(memory, standings, allowed, now)
+    spec = memory.job.spec
+    assert spec is not None
+    if memory.breaker.tripped:
+        chosen, free = plain.pods, 1
+    else:
+        chosen = frozenset(task.uid for task in _ready(memory, standings, spec, now))
+        free = max(min(spec.parallelism, allowed) - standings.held, 0)
+    ready = [t for t in _ready(memory, standings, spec, now) if t.uid in chosen]
+    under_way = memory.under_way(HandTask) | memory.under_way(CreatePod)
+    mine = [t for t in ready if not wants_own_pod(t) and t.uid not in under_way]
+    hosts = {t.uid: host for t, host in zip(mine[:free], idle, strict=False)}
+    own = frozenset(t.uid for t in ready if wants_own_pod(t)) & plain.pods
+    queued = sum(not wants_own_pod(task) for task in ready)
+    room = min(plain.tasks, max(workers - queued, 0))
+    return Launches(own, room, hosts)
+
+
+def startable(memory: Memory, standings: Standings, allowed: int, now: float) -> int:
+    """Return how many tasks workers of the pool could begin now, beside those under way."""
+    spec = memory.job.spec
+    assert spec is not None
+    if memory.breaker.tripped:
+        return int(bool(standings.active or memory.frontier.count(Look.STARTABLE)))
+    ready = [t for t in _ready(memory, standings, spec, now) if not wants_own_pod(t)]
+    free = max(min(spec.parallelism, allowed) - standings.held, 0)
+    return min(len(ready) + memory.frontier.count(Look.STARTABLE), free)
 
 
 def _room_for_objects(memory: Memory, spec: JobSpec, standings: Standings) -> int:

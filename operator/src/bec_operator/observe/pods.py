@@ -10,9 +10,9 @@ import aiohttp
 
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
-from bec_operator.act.records import pod_of
-from bec_operator.api.names import TASK_LABEL
-from bec_operator.decide.seen import PodSeen
+from bec_operator.act.pods import forget_pod, take_in_pod
+from bec_operator.act.records import is_of_pool, is_of_task, pod_of, pool_pod_of
+from bec_operator.api.names import JOB_LABEL
 from bec_operator.observe.listing import list_all
 
 log = logging.getLogger(__name__)
@@ -27,13 +27,13 @@ class _ListAgainError(Exception):
 
 
 class PodWatch:
-    """Keeps the pods of all tasks of one namespace (None: of all) in the cache."""
+    """Keeps the pods of all Jobs of one namespace (None: of all) in the cache."""
 
     def __init__(self, ctx: Context, namespace: str | None) -> None:
         self._ctx = ctx
         self._namespace = namespace
         self._path = core(namespace, "pods")
-        self._selector = {"labelSelector": TASK_LABEL}
+        self._selector = {"labelSelector": JOB_LABEL}
         self._version = 0
         self._delay = RETRY[0]  # grows while there is no sign
         self._last_sign = ctx.clock.now()
@@ -51,8 +51,16 @@ class PodWatch:
     async def list(self) -> None:
         """Take in all pods; those that went unseen are gone."""
         items, version = await list_all(self._ctx.api, self._path, self._selector)
-        pods = [self._record(item) for item in items]
-        self._ctx.cache.pods.replace_all(self._namespace, pods, version)
+        cache, now = self._ctx.cache, self._ctx.clock.now()
+        pods, hosts = [], []
+        for item in items:
+            where = item["metadata"]["namespace"], item["metadata"]["name"]
+            if is_of_pool(item):
+                hosts.append(pool_pod_of(item, cache.pool_pods.get(*where), now))
+            elif is_of_task(item):
+                pods.append(pod_of(item, cache.pods.get(*where), now))
+        cache.pods.replace_all(self._namespace, pods, version)
+        cache.pool_pods.replace_all(self._namespace, hosts, version)
         self._version = version
         self._sign()
 
@@ -80,10 +88,10 @@ class PodWatch:
                 raise _ListAgainError
             self._version = int(item["metadata"]["resourceVersion"])
             if kind != "BOOKMARK":
-                self._ctx.cache.pods.put(self._record(item))
+                take_in_pod(self._ctx, item)
             if kind == "DELETED":  # as it is now, it may say why
                 meta = item["metadata"]
-                self._ctx.cache.pods.remove(meta["namespace"], meta["name"], meta["uid"])
+                forget_pod(self._ctx, meta["namespace"], meta["name"], meta["uid"])
 
     async def _events(self) -> AsyncIterator[dict[str, Any]]:
         query = {
@@ -104,11 +112,6 @@ class PodWatch:
         async with response:
             while line := await _line(response):
                 yield json.loads(line)
-
-    def _record(self, item: dict[str, Any]) -> PodSeen:
-        meta = item["metadata"]
-        before = self._ctx.cache.pods.get(meta["namespace"], meta["name"])
-        return pod_of(item, before, self._ctx.clock.now())
 
     def _sign(self) -> None:
         self._last_sign = self._ctx.clock.now()

@@ -1,4 +1,4 @@
-"""Jobs and VolumeTasks: kopf tells what happens; a full look now and then heals what it lost."""
+"""Jobs, VolumeTasks and pools: kopf tells what happens; a full look heals what it lost."""
 
 import asyncio
 import logging
@@ -9,11 +9,13 @@ from typing import Any
 import aiohttp
 import kopf
 
-from bec_operator.act.api_server import ApiError, bec
+from bec_operator.act.api_server import ApiError, apps, bec
 from bec_operator.act.cache import R, Records
 from bec_operator.act.context import Context
-from bec_operator.act.records import job_of, task_of
+from bec_operator.act.pool import DEPLOYMENTS
+from bec_operator.act.records import deployment_of, job_of, task_of
 from bec_operator.api.base import GROUP, VERSION
+from bec_operator.api.names import POOL_LABEL
 from bec_operator.observe.listing import list_all
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,10 @@ def register(registry: kopf.OperatorRegistry, ctx: Context) -> None:
     watch = partial(kopf.on.event, GROUP, VERSION, registry=registry)
     watch("jobs")(_handler(ctx.cache.jobs, job_of))
     watch("volumetasks")(_handler(ctx.cache.tasks, task_of))
+    of_pools = kopf.on.event(
+        "apps", "v1", DEPLOYMENTS, labels={POOL_LABEL: kopf.PRESENT}, registry=registry
+    )
+    of_pools(_handler(ctx.cache.deployments, deployment_of))
 
 
 def _handler(records: Records[R], record_of: Callable[[Any], R]) -> Callable[..., Awaitable[None]]:
@@ -39,11 +45,16 @@ def _handler(records: Records[R], record_of: Callable[[Any], R]) -> Callable[...
 
 
 async def relist(ctx: Context, namespace: str | None) -> None:
-    """Look at all Jobs and VolumeTasks of a namespace (None: of all); what is missing is gone."""
+    """Look at all Jobs, VolumeTasks and pools of a namespace (None: of all); the rest is gone."""
     jobs, version = await list_all(ctx.api, bec(namespace, "jobs"))
     ctx.cache.jobs.replace_all(namespace, [job_of(item) for item in jobs], version)
     tasks, version = await list_all(ctx.api, bec(namespace, "volumetasks"))
     ctx.cache.tasks.replace_all(namespace, [task_of(item) for item in tasks], version)
+    found, version = await list_all(
+        ctx.api, apps(namespace, DEPLOYMENTS), {"labelSelector": POOL_LABEL}
+    )
+    pools = [deployment_of(item) for item in found]
+    ctx.cache.deployments.replace_all(namespace, pools, version)
 
 
 async def keep_relisting(ctx: Context, namespace: str | None) -> None:

@@ -6,8 +6,10 @@ import aiohttp
 
 from bec_operator.act.api_server import ApiError, Body, bec, core
 from bec_operator.act.context import Context
-from bec_operator.act.records import pod_of, task_of
+from bec_operator.act.pods import take_in_pod
+from bec_operator.act.records import is_of_pool, pod_of, task_of
 from bec_operator.api.names import pod_name
+from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.tokens import Identity
@@ -31,18 +33,25 @@ class Caller:
             raise RefusedError("Gone", f"attempt {attempt} is not the one of pod {self.pod.name}")
 
 
-async def find_caller(ctx: Context, identity: Identity) -> Caller:
+async def find_caller(ctx: Context, identity: Identity) -> Caller | PoolPod:
     """Return the pod of an identity and its task, from the cache, else from the API server.
 
-    The watches may lag behind a worker. Raises RefusedError: Forbidden for what is not a worker
-    of ours, Gone for what was one, Unavailable if the API server does not answer.
+    A pod of a pool has no task of its own: it is returned alone. The watches may lag behind a
+    worker. Raises RefusedError: Forbidden for what is not a worker of ours, Gone for what was one,
+    Unavailable if the API server does not answer.
     """
     namespace = identity.namespace
     if ctx.settings.namespaces and namespace not in ctx.settings.namespaces:
         raise RefusedError("Forbidden", f"this operator does not serve namespace {namespace}")
+    host = ctx.cache.pool_pods.get(namespace, identity.pod)
+    if host is not None and host.uid == identity.uid:
+        return host
     pod = ctx.cache.pods.get(namespace, identity.pod)
     if pod is None or pod.uid != identity.uid:
-        pod = await _look_for_pod(ctx, identity)
+        found = await _look_for_pod(ctx, identity)
+        if isinstance(found, PoolPod):
+            return found
+        pod = found
     if not pod.job or not pod.task or not pod.owner_uid:
         raise RefusedError("Forbidden", f"pod {pod.name} is not the pod of a task")
     task = ctx.cache.tasks.get(namespace, pod.task)
@@ -54,14 +63,15 @@ async def find_caller(ctx: Context, identity: Identity) -> Caller:
     return Caller(pod, task, attempt)
 
 
-async def _look_for_pod(ctx: Context, identity: Identity) -> PodSeen:
+async def _look_for_pod(ctx: Context, identity: Identity) -> PodSeen | PoolPod:
     raw = await _get(ctx, core(identity.namespace, "pods", identity.pod))
-    pod = pod_of(raw, None, ctx.clock.now()) if raw is not None else None
-    if pod is None or pod.uid != identity.uid:
+    if raw is None or raw["metadata"]["uid"] != identity.uid:
         raise RefusedError("Gone", f"pod {identity.pod} is gone")
-    if pod.task:  # as the watch has it
-        ctx.cache.pods.put(pod)
-    return pod
+    pod = pod_of(raw, None, ctx.clock.now())
+    if pod.task or is_of_pool(raw):  # as the watch has it
+        take_in_pod(ctx, raw)
+    host = ctx.cache.pool_pods.get(pod.namespace, pod.name)
+    return host if host is not None and host.uid == pod.uid else pod
 
 
 async def _look_for_task(ctx: Context, pod: PodSeen) -> TaskSeen:

@@ -11,12 +11,14 @@ from bec_operator.act.pod_spec import heartbeat_seconds
 from bec_operator.decide.failures import class_of
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.moments import redo_time
+from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import Report
 from bec_operator.metrics import WORKERS_WAITING
 from bec_operator.worker_api.callers import Caller
+from bec_operator.worker_api.pool_calls import PoolCalls
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.sessions import Sessions
+from bec_operator.worker_api.tasks import task_for, worker_id
 from bec_ops.location import log_key
 from bec_ops.protocol import (
     LOG_BYTES,
@@ -37,7 +39,6 @@ from bec_ops.protocol import (
     Request,
 )
 from bec_ops.store import Store, StoreError
-from bec_ops.task import Task
 
 LOOK_EVERY = 0.2  # seconds between two looks whether a job is loaded
 PRUNE_EVERY = 60.0  # seconds
@@ -65,7 +66,19 @@ class Calls:
         self._ctx = ctx
         self._memory_of = memory_of
         self._sessions = Sessions()
+        self._pools = PoolCalls(ctx, memory_of, self._sessions, self.stopping)
         self._pruned = ctx.clock.now()
+
+    async def answer(self, caller: Caller | PoolPod, call: Any) -> Answer:
+        """Answer any call of any worker."""
+        if isinstance(caller, PoolPod):
+            if isinstance(call, Register):
+                self._prune()
+                return self._pools.register(caller, call)
+            if isinstance(call, Next):
+                return await self._pools.next(caller, call)
+            caller = self._pools.at_work(caller, call)
+        return await self.answers[type(call)](caller, call)
 
     async def register(self, caller: Caller, call: Register) -> Registered:
         """Take a process in; what is known of its attempt stays."""
@@ -76,7 +89,7 @@ class Calls:
         spec = job.spec if job is not None else None
         return Registered(
             session=session,
-            worker_id=_worker_id(caller),
+            worker_id=worker_id(caller.pod),
             heartbeat_seconds=heartbeat_seconds(spec, self._ctx.settings),
         )
 
@@ -95,7 +108,7 @@ class Calls:
         if self._has_all(caller):
             return Assigned(over=True)
         self._sessions.give(uid)
-        return Assigned(task=_task(caller, memory))
+        return Assigned(task=task_for(memory, caller.task, caller.attempt, caller.pod))
 
     def _has_all(self, caller: Caller) -> bool:
         """Whether there is nothing (more) for a pod of its own to do."""
@@ -173,12 +186,7 @@ class Calls:
         memory = self._memory(caller)
         if memory is None or memory.ledger is None:
             return HeartbeatAnswer()
-        outcome = memory.ledger.outcome(caller.task.index)
-        if outcome is Outcome.WAITING:
-            return HeartbeatAnswer()
-        if outcome is Outcome.SUCCEEDED:  # through this worker itself, most likely
-            return HeartbeatAnswer(directive=Directive.FINISH, reason="the marker is written")
-        return HeartbeatAnswer(directive=Directive.ABORT, reason="the task is over")
+        return _by_outcome(memory.ledger.outcome(caller.task.index), leaving=caller.pod.deleting)
 
     def _is_over(self, caller: Caller) -> bool:
         """Whether the caller's Job has ended, so that nothing is remembered of it."""
@@ -197,7 +205,7 @@ class Calls:
             return "the task is deleted"
         if pod.disrupted:
             return f"the pod is taken away: {pod.reason or 'DisruptionTarget'}"
-        return "the pod is deleted" if pod.deleting else ""
+        return "the pod is deleted" if pod.deleting and not pod.host else ""
 
     def _memory(self, caller: Caller) -> Memory | None:
         """Return what is remembered of the caller's Job, once that includes its task."""
@@ -224,27 +232,19 @@ class Calls:
         now = self._ctx.clock.now()
         if now - self._pruned >= PRUNE_EVERY:
             self._pruned = now
-            self._sessions.keep(pod.uid for pod in self._ctx.cache.pods.all())
+            cache = self._ctx.cache
+            uids = {pod.uid for pod in cache.pods.all()} | {
+                pod.uid for pod in cache.pool_pods.all()
+            }
+            self._sessions.keep(uids)
 
 
-def _worker_id(caller: Caller) -> str:
-    return f"{caller.pod.name}/{caller.pod.uid}"
-
-
-def _task(caller: Caller, memory: Memory) -> Task:
-    assert memory.job.spec is not None
-    worker, index = memory.job.spec.worker, caller.task.index
-    volume = memory.volumes[index]
-    return Task(
-        job_id=memory.job.job_id,
-        w_id=volume.w_id,
-        i_id=volume.i_id,
-        i_version=volume.i_version,
-        attempt=caller.attempt,
-        task_uid=caller.task.uid,
-        handler=worker.handler or "",
-        output_uri=memory.output_uri(index),
-        redo_at=redo_time(memory.redone),
-        parameters=worker.parameters,
-        worker_id=_worker_id(caller),
-    )
+def _by_outcome(outcome: Outcome, *, leaving: bool) -> HeartbeatAnswer:
+    """Say whether to go on by what is known of the task; `leaving`: nothing but this task."""
+    if outcome is Outcome.SUCCEEDED:  # through this worker itself, most likely
+        return HeartbeatAnswer(directive=Directive.FINISH, reason="the marker is written")
+    if outcome is not Outcome.WAITING:
+        return HeartbeatAnswer(directive=Directive.ABORT, reason="the task is over")
+    if leaving:
+        return HeartbeatAnswer(directive=Directive.FINISH, reason="the worker is not needed")
+    return HeartbeatAnswer()

@@ -73,7 +73,7 @@ class WorkerApi:
         identity = await self._tokens.identify(_token(request))
         body = await _body(route, request)
         caller = await find_caller(self._ctx, identity)
-        return _json(await self._calls.answers[route.request](caller, body))
+        return _json(await self._calls.answer(caller, body))
 
 
 def _http_log() -> logging.Logger:

@@ -1,0 +1,171 @@
+"""Makes, scales and deletes the Deployments of pools, and hands their workers tasks."""
+
+import logging
+
+from bec_operator.act.api_server import MERGE_PATCH, ApiError, apps, bec, core
+from bec_operator.act.context import Context
+from bec_operator.act.events import post_event
+from bec_operator.act.pod_spec import pool_deployment
+from bec_operator.act.pods import take_in_pod
+from bec_operator.act.records import DO_NOT_EVICT, deployment_of, task_of
+from bec_operator.act.tasks import PLURAL, refresh_task
+from bec_operator.api.names import DRAINING_ANNOTATION
+from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
+from bec_operator.decide.actions import (
+    DeletePool,
+    GuardWorker,
+    HandTask,
+    MakePool,
+    MarkWorker,
+    ScalePool,
+)
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import iso
+from bec_operator.decide.pool_seen import PoolPod
+from bec_operator.decide.seen import Fact
+from bec_operator.metrics import POOL_DECISIONS
+
+log = logging.getLogger(__name__)
+
+DEPLOYMENTS = "deployments"
+_COST = "controller.kubernetes.io/pod-deletion-cost"
+_LOWEST = str(-(2**31))
+
+
+async def make_pool(ctx: Context, memory: Memory, action: MakePool) -> None:
+    """Make the Deployment of the pool as the job is now."""
+    namespace = memory.job.namespace
+    body = pool_deployment(memory, ctx.settings, action.replicas)
+    if body["metadata"]["name"] != action.name:
+        return  # the job has changed since
+    try:
+        made = await ctx.api.request("POST", apps(namespace, DEPLOYMENTS), body)
+    except ApiError as error:
+        if error.reason == "AlreadyExists":
+            made = await ctx.api.request("GET", apps(namespace, DEPLOYMENTS, action.name))
+            ctx.cache.deployments.put(deployment_of(made))
+        elif error.over_quota:
+            memory.facts.launch = Fact(ctx.clock.now(), "QuotaExceeded", error.message)
+        elif error.final:
+            memory.facts.template = Fact(
+                ctx.clock.now(),
+                "TemplateRejected",
+                f"spec.worker.template makes no valid Deployment: {error.message}",
+            )
+        else:
+            raise
+        return
+    memory.facts.launch = None
+    ctx.cache.deployments.put(deployment_of(made))
+    await _tell(ctx, memory, 0, action.replicas, action.why)
+
+
+async def scale_pool(ctx: Context, memory: Memory, action: ScalePool) -> None:
+    """Set the number of workers; whoever else has set it since is looked at first."""
+    seen = action.deployment
+    patch = {
+        "metadata": {"uid": seen.uid, "resourceVersion": str(seen.version)},
+        "spec": {"replicas": action.replicas},
+    }
+    path = apps(seen.namespace, DEPLOYMENTS, seen.name)
+    if action.replicas < seen.replicas:
+        memory.pool.lowered = ctx.clock.now()
+    try:
+        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
+    except ApiError as error:
+        if error.code == 404:
+            ctx.cache.deployments.remove(seen.namespace, seen.name, seen.uid)
+        elif error.code == 409:
+            found = await ctx.api.request("GET", path)
+            ctx.cache.deployments.put(deployment_of(found))
+        else:
+            raise
+        return
+    ctx.cache.deployments.put(deployment_of(written))
+    await _tell(ctx, memory, seen.replicas, action.replicas, action.why)
+
+
+async def _tell(ctx: Context, memory: Memory, before: int, after: int, why: str) -> None:
+    """Say to people what was decided, and why."""
+    reason = "ScaledUp" if after > before else "ScaledDown"
+    memory.pool.decision = f"{before} → {after} workers: {why}"
+    POOL_DECISIONS.labels(reason).inc()
+    await post_event(ctx.api, ctx.clock, memory.job, reason, memory.pool.decision, "Normal")
+
+
+async def delete_pool(ctx: Context, action: DeletePool) -> None:
+    """Delete a Deployment; its pods end with it."""
+    seen = action.deployment
+    body = {"preconditions": {"uid": seen.uid}, "propagationPolicy": "Background"}
+    try:
+        await ctx.api.request("DELETE", apps(seen.namespace, DEPLOYMENTS, seen.name), body)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+    ctx.cache.deployments.remove(seen.namespace, seen.name, seen.uid)
+
+
+async def mark_worker(ctx: Context, action: MarkWorker) -> None:
+    """Make a worker the first to be taken away, or one like the others again."""
+    marks = {_COST: _LOWEST, DRAINING_ANNOTATION: iso(ctx.clock.now())}
+    await _annotate(ctx, action.pod, marks if action.draining else dict.fromkeys(marks))
+
+
+async def guard_worker(ctx: Context, action: GuardWorker) -> None:
+    """Let nodes wait for a worker, or no longer."""
+    marks: dict[str, str | None] = {**DO_NOT_EVICT}
+    await _annotate(ctx, action.pod, marks if action.guarded else dict.fromkeys(marks))
+
+
+async def _annotate(
+    ctx: Context, pod: PoolPod, marks: dict[str, str] | dict[str, str | None]
+) -> None:
+    patch = {"metadata": {"uid": pod.uid, "annotations": marks}}
+    path = core(pod.namespace, "pods", pod.name)
+    try:
+        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+        ctx.cache.pool_pods.remove(pod.namespace, pod.name, pod.uid)
+        return
+    take_in_pod(ctx, written)
+
+
+async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:
+    """Record that a worker has the attempt, if the task is as we saw it; then it is told so."""
+    task, pod, now = action.task, action.pod, ctx.clock.now()
+    current = ctx.cache.pool_workers.get(pod.uid)
+    if current is None or current.session != action.worker.session:
+        return  # another process by now
+    begun = Attempt(
+        number=action.attempt,
+        pod=pod.name,
+        pod_uid=pod.uid,
+        node=pod.pod.node,
+        session=action.worker.session,
+        generation=memory.job.generation,
+        start_time=iso(now),
+    )
+    status = VolumeTaskStatus(
+        phase=TaskPhase.RUNNING,
+        attempt=action.attempt,
+        node=pod.pod.node,
+        output=memory.output_uri(task.index),
+        attempts=[*task.failed, begun],
+    )
+    version = {"resourceVersion": str(task.version), "uid": task.uid}
+    absent = {"nextAttempt": None, "finishedAt": None}  # a merge patch keeps what it leaves out
+    patch = {"metadata": version, "status": {**absent, **status.wire()}}
+    path = bec(task.namespace, PLURAL, task.name, "status")
+    try:
+        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+        await refresh_task(ctx, task.namespace, task.name)
+        return
+    memory.breaker.note_probe(now)
+    memory.note_begun(task, action.attempt)
+    ctx.cache.tasks.put(task_of(written))
+    ctx.cache.pool_workers.give(pod.uid, task.uid)

@@ -1,0 +1,108 @@
+"""Puts together what is seen of a job's pool, for one pass."""
+
+from collections.abc import Sequence
+
+from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import pool_deployment
+from bec_operator.decide.actions import HandTask
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.memory import MISCONFIGURED, Memory
+from bec_operator.decide.pool import Pool, hosts_of, misconfigured
+from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
+from bec_operator.metrics import POOL_SECONDS, POOL_WORKERS
+
+SURE = 90.0  # seconds since the last sign of the API server, past which nobody is sent away
+
+
+def seats(
+    ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: float
+) -> dict[str, PodSeen]:
+    """Return the seats of the job's tasks that are not settled, by name."""
+    hosts = ctx.cache.pool_pods.of_job((memory.job.namespace, memory.job.name))
+    if not hosts or memory.ledger is None:
+        return {}
+    return memory.pool.seats.of(
+        _unsettled(memory, tasks),
+        {host.uid: host for host in hosts.values()},
+        ctx.cache.pool_workers.get,
+        ctx.cache.workers.get,
+        now,
+    )
+
+
+def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: float) -> Pool:
+    """Return the pool as it is, and note what is seen of it."""
+    key = (memory.job.namespace, memory.job.name)
+    deployments = {
+        name: seen
+        for name, seen in ctx.cache.deployments.of_job(key).items()
+        if seen.owner_uid == memory.job.uid
+    }
+    spec = memory.job.spec
+    wanted = spec is not None and spec.pool is not None and memory.ledger is not None
+    if not wanted and not deployments:
+        return Pool()
+    busy = {uid for task in _unsettled(memory, tasks) if (uid := _at_work(ctx, task))}
+    busy |= {str(about[2]) for about in memory.busy if about[0] == HandTask.__name__}
+    pods = ctx.cache.pool_pods.of_job(key).values()
+    pool = Pool(
+        revision=pool_deployment(memory, ctx.settings)["metadata"]["name"] if wanted else "",
+        deployments=deployments,
+        hosts=hosts_of(pods, ctx.cache.pool_workers.get, busy),
+        sure=_is_sure(memory),
+    )
+    memory.pool.observe(pool.hosts, now)
+    said = misconfigured(pool)
+    if said and memory.facts.worker is None:
+        message = f"{said}; correct spec.worker, and the job goes on"
+        memory.facts.worker = Fact(now, MISCONFIGURED, message)
+    _count(memory, pool, now)
+    return pool
+
+
+def _unsettled(memory: Memory, tasks: Sequence[TaskSeen]) -> list[TaskSeen]:
+    ledger = memory.ledger
+    if ledger is None:
+        return []
+    return [
+        task
+        for task in tasks
+        if task.owner_uid == memory.job.uid
+        and task.index < len(ledger)
+        and ledger.outcome(task.index) is Outcome.WAITING
+        and not task.terminal
+    ]
+
+
+def _at_work(ctx: Context, task: TaskSeen) -> str:
+    """Return the UID of the pod whose worker has the task, and has not said how it ended."""
+    attempt, told = task.recorded_begun, ctx.cache.workers.get(task.uid)
+    if attempt is None or not attempt.session:
+        return ""
+    said = told is not None and told.attempt == attempt.number and told.report is not None
+    return "" if said else attempt.pod_uid
+
+
+def _is_sure(memory: Memory) -> bool:
+    """Whether what is known of the work is known for certain: unknown is no reason to leave."""
+    facts = memory.facts
+    checks = (facts.storage, facts.manifest, facts.sweep)
+    return not memory.unread and all(fact is not None and fact.good for fact in checks)
+
+
+def _count(memory: Memory, pool: Pool, now: float) -> None:
+    """Count workers, and the time that they spend."""
+    labels = (memory.job.namespace, memory.job.name)
+    states = {"busy": 0, "idle": 0, "starting": 0, "draining": 0}
+    for host in pool.hosts:
+        if host.busy:
+            states["busy"] += 1
+        elif host.pod.draining or not host.pod.active:
+            states["draining"] += 1
+        else:
+            states["starting" if host.worker is None else "idle"] += 1
+    passed = max(now - memory.pool.booked, 0.0) if memory.pool.booked else 0.0
+    memory.pool.booked = now
+    for state, number in states.items():
+        POOL_WORKERS.labels(*labels, state).set(number)
+        POOL_SECONDS.labels(*labels, state).inc(number * passed)

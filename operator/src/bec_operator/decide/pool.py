@@ -1,0 +1,133 @@
+"""The pool of a job as it stands: who works, who is idle, who starts, who goes."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+
+from bec_operator.api.job import JobSpec
+from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
+from bec_operator.decide.moments import epoch
+from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
+from bec_operator.decide.seats import Seats
+from bec_operator.decide.seen import TaskSeen
+
+ASKS_AGAIN = 3.0  # seconds within which a worker that waits for work asks again
+SETTLED_AFTER = 5.0  # seconds that the ReplicaSet controller may take to see what we wrote
+_WEIGHT = 0.2  # of the latest value in a running mean
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A pod of a pool and the process in it."""
+
+    pod: PoolPod
+    worker: PoolWorker | None
+    busy: bool  # an attempt is, or may be, under way in it
+
+    def is_idle(self, now: float) -> bool:
+        """Whether its process waits for work."""
+        asked = self.worker.asked if self.worker is not None else None
+        return not self.busy and self.pod.active and asked is not None and now - asked < ASKS_AGAIN
+
+    def idle_for(self, now: float) -> float:
+        """Return the seconds for which it has waited."""
+        since = self.worker.idle_since if self.worker is not None else None
+        return now - since if since is not None else 0.0
+
+
+@dataclass(slots=True)
+class PoolNotes:
+    """What this process remembers of a job's pool."""
+
+    seats: Seats = field(default_factory=Seats)
+    marked: dict[str, float] = field(default_factory=dict)  # uid of a pod → when its mark was seen
+    started: dict[str, float] = field(default_factory=dict)  # uid of a pod → when first seen
+    ready_seconds: float = 0.0  # that a worker takes until it asks for work; 0: not known
+    task_seconds: float = 0.0  # that a task takes; 0: not known
+    lowered: float | None = None  # when workers were last taken away; we may have, before we began
+    decision: str = ""
+    booked: float = 0.0  # until when busy and idle time was counted
+
+    def observe(self, hosts: Collection[Host], now: float) -> None:
+        """Take in the pods as they are."""
+        if self.lowered is None:
+            self.lowered = now if hosts else 0.0
+        there = set()
+        for host in hosts:
+            uid = host.pod.uid
+            there.add(uid)
+            began = self.started.setdefault(uid, now)
+            if host.pod.draining:
+                self.marked.setdefault(uid, now)
+            else:
+                self.marked.pop(uid, None)
+            worker = host.worker
+            if worker is not None and began >= 0 and worker.asked is not None:
+                self.started[uid] = -1.0
+                if not worker.given:
+                    self.ready_seconds = _mean(self.ready_seconds, now - began)
+        for book in (self.marked, self.started):
+            for uid in book.keys() - there:
+                del book[uid]
+
+    def note_end(self, task: TaskSeen, now: float) -> None:
+        """Take in that a task is settled: how long it took in a worker of the pool."""
+        attempt = task.recorded_begun
+        if attempt is not None and attempt.session and attempt.start_time:
+            took = now - epoch(attempt.start_time)
+            self.task_seconds = _mean(self.task_seconds, max(took, 0.1))
+
+
+def _mean(old: float, new: float) -> float:
+    return new if not old else old + _WEIGHT * (new - old)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What is seen of a job's pool. `revision` is the Deployment that it should be now, "" if none.
+
+    `sure` says that the readings are good ones: nobody is sent away on others.
+    """
+
+    revision: str = ""
+    deployments: Mapping[str, DeploymentSeen] = field(default_factory=dict)
+    hosts: tuple[Host, ...] = ()
+    sure: bool = True
+
+    def of(self, deployment: str) -> list[Host]:
+        """Return the hosts of one revision that its ReplicaSet counts."""
+        return [h for h in self.hosts if h.pod.pool == deployment and h.pod.active]
+
+    @property
+    def busy(self) -> int:
+        """How many work."""
+        return sum(host.busy for host in self.hosts)
+
+
+def hosts_of(
+    pods: Iterable[PoolPod], worker_of: Callable[[str], PoolWorker | None], busy: Set[str]
+) -> tuple[Host, ...]:
+    """Return the hosts; `busy` are the UIDs of the pods in which attempts are under way."""
+    return tuple(Host(pod, worker_of(pod.uid), pod.uid in busy) for pod in pods)
+
+
+def wants_own_pod(task: TaskSeen) -> bool:
+    """Whether the next attempt needs more memory than a worker of the pool has."""
+    return bool(task.failures) and task.failures[-1] is FailureClass.OUT_OF_MEMORY
+
+
+def misconfigured(pool: Pool) -> str:
+    """Return what a worker said that ended before its first task, set up wrongly; "" if none."""
+    for host in pool.hosts:
+        ended = host.pod.ended
+        if ended is None or host.pod.pool != pool.revision or ended.exit_code is None:
+            continue
+        failure = EXIT_CLASSES.get(ended.exit_code) or ended.told
+        fresh = host.worker is None or not host.worker.given
+        if failure is FailureClass.MISCONFIGURED and fresh:
+            return f"{ended.message or f'exit {ended.exit_code}'} ({host.pod.name})"
+    return ""
+
+
+def takes_hosts(spec: JobSpec | None) -> bool:
+    """Whether the job's volumes are handed to workers of a pool."""
+    return spec is not None and spec.pool is not None

@@ -1,0 +1,123 @@
+"""What a worker of a pool can call beside what is about an attempt: it registers, and asks."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from bec_operator.act.cache import Key
+from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import heartbeat_seconds
+from bec_operator.api.names import pod_name
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.pool_seen import PoolPod
+from bec_operator.decide.seen import TaskSeen
+from bec_operator.metrics import WORKERS_WAITING
+from bec_operator.worker_api.callers import Caller
+from bec_operator.worker_api.refusals import RefusedError
+from bec_operator.worker_api.sessions import Sessions
+from bec_operator.worker_api.tasks import task_for, worker_id
+from bec_ops.protocol import AboutAttempt, Assigned, Next, Register, Registered
+
+WAITS_STILL = 1.0  # seconds after which a worker that waits is noted to do so
+
+
+class PoolCalls:
+    """Answers workers of pools. Once `stopping` is set, nobody waits."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        memory_of: Callable[[Key], Memory | None],
+        sessions: Sessions,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._ctx = ctx
+        self._memory_of = memory_of
+        self._sessions = sessions
+        self._stopping = stopping
+
+    def register(self, host: PoolPod, call: Register) -> Registered:
+        """Take a process in; the one before it in this pod is over."""
+        session = self._sessions.register(host.uid, call.process)
+        now = self._ctx.clock.now()
+        self._ctx.cache.pool_workers.register(_job(host), host.uid, session, now)
+        job = self._ctx.cache.jobs.get(host.namespace, host.job)
+        return Registered(
+            session=session,
+            worker_id=worker_id(host.pod),
+            heartbeat_seconds=heartbeat_seconds(job.spec if job else None, self._ctx.settings),
+        )
+
+    async def next(self, host: PoolPod, call: Next) -> Assigned:
+        """Give the task that was recorded for this process, as soon as there is one."""
+        workers, clock = self._ctx.cache.pool_workers, self._ctx.clock
+        deadline = clock.now() + call.wait
+        with WORKERS_WAITING.track_inprogress():
+            while True:
+                self._sessions.check(host.uid, call.session)
+                if (given := self._given(host, call.session)) is not None:
+                    return given
+                left = deadline - clock.now()
+                if left <= 0 or self._stopping.is_set():
+                    return Assigned()
+                await self._wait(workers.ask(_job(host), host.uid, clock.now()), left)
+
+    async def _wait(self, has_some: asyncio.Event, seconds: float) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (has_some, self._stopping)]
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(seconds, WAITS_STILL)):
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _given(self, host: PoolPod, session: str) -> Assigned | None:
+        """Return the task that is recorded for a process, and of which it has not yet told."""
+        memory = self._memory_of(_job(host))
+        if memory is None or memory.ledger is None or memory.job.spec is None:
+            return None
+        for task in self._ctx.cache.tasks.of_job(_job(host)).values():
+            attempt = task.recorded_begun
+            if (
+                attempt is not None
+                and (attempt.pod_uid, attempt.session) == (host.uid, session)
+                and memory.tasks.get(task.index) is not None
+                and memory.ledger.outcome(task.index) is Outcome.WAITING
+                and not self._has_ended(task, attempt.number)
+            ):
+                self._ctx.cache.pool_workers.give(host.uid, task.uid)
+                return Assigned(task=task_for(memory, task, attempt.number, host.pod))
+        return None
+
+    def _has_ended(self, task: TaskSeen, attempt: int) -> bool:
+        told = self._ctx.cache.workers.get(task.uid)
+        return told is not None and told.attempt == attempt and told.report is not None
+
+    def at_work(self, host: PoolPod, call: Any) -> Caller:
+        """Return the caller of a call about an attempt; raises RefusedError if it has no such."""
+        assert isinstance(call, AboutAttempt)
+        self._sessions.check(host.uid, call.session)
+        for task in self._ctx.cache.tasks.of_job(_job(host)).values():
+            attempt = task.recorded_begun
+            if task.uid != call.task_uid or attempt is None:
+                continue
+            mine = (attempt.pod_uid, attempt.session) == (host.uid, call.session)
+            if not mine or attempt.number != call.attempt:
+                break
+            worker = self._ctx.cache.pool_workers.get(host.uid)
+            if worker is not None and not worker.task_uid:  # an operator before this one gave it
+                self._ctx.cache.pool_workers.give(host.uid, task.uid)
+            name = pod_name(task.name, attempt.number)
+            seat = replace(host.pod, name=name, task=task.name, owner_uid=task.uid, host=host.name)
+            return Caller(seat, task, attempt.number)
+        raise RefusedError(
+            "Gone", f"task {call.task_uid} is over, or its attempt {call.attempt} is not this one's"
+        )
+
+
+def _job(host: PoolPod) -> Key:
+    return host.namespace, host.job

@@ -1,0 +1,30 @@
+"""A task as it is told to the worker that has it."""
+
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.moments import redo_time
+from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_ops.task import Task
+
+
+def worker_id(pod: PodSeen) -> str:
+    """Return the id of the worker in a pod."""
+    return f"{pod.real_name}/{pod.uid}"
+
+
+def task_for(memory: Memory, task: TaskSeen, attempt: int, pod: PodSeen) -> Task:
+    """Return an attempt at a task, for the worker in `pod`."""
+    assert memory.job.spec is not None
+    worker, volume = memory.job.spec.worker, memory.volumes[task.index]
+    return Task(
+        job_id=memory.job.job_id,
+        w_id=volume.w_id,
+        i_id=volume.i_id,
+        i_version=volume.i_version,
+        attempt=attempt,
+        task_uid=task.uid,
+        handler=worker.handler or "",
+        output_uri=memory.output_uri(task.index),
+        redo_at=redo_time(memory.redone),
+        parameters=worker.parameters,
+        worker_id=worker_id(pod),
+    )

@@ -1,0 +1,115 @@
+"""Warm workers on a real node: up from zero, shared, and gone; never while they work."""
+
+from collections import Counter
+from typing import Any
+
+from bec_operator.act.api_server import apps, core
+from bec_operator.act.records import DO_NOT_EVICT
+from bec_operator.api.names import POOL_LABEL
+from tests.e2e.acts import MINUTES, Acts
+from tests.e2e.site import Site
+from tests.support.jobs import counts
+from tests.support.kube import Body
+from tests.support.waiting import throughout, until
+
+
+class _Pool:
+    """What is seen of the pool of a site."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def deployments(self) -> list[Body]:
+        return self._site.kube.items(apps(self._site.namespace, "deployments"))
+
+    def pods(self) -> list[Body]:
+        return [pod for pod in self._site.pods() if POOL_LABEL in pod["metadata"]["labels"]]
+
+    def staying(self) -> list[Body]:
+        return [pod for pod in self.pods() if "deletionTimestamp" not in pod["metadata"]]
+
+    def replicas(self) -> int:
+        return sum(each["spec"]["replicas"] for each in self.deployments())
+
+    def loads(self) -> int:
+        where = f"loads/{self._site.namespace}-work/"
+        return len(list(self._site.store.list_keys(self._site.bucket, where)))
+
+
+def _begin(site: Site, *ids: str, **spec: Any) -> tuple[Acts, _Pool]:
+    pool = {"maxWorkers": 3, "idle": "5s"} | spec.pop("pool", {})
+    return Acts.begin(site, "work", *ids, pool=pool, **spec), _Pool(site)
+
+
+def _is_guarded(pod: Body) -> bool:
+    marks = pod["metadata"].get("annotations") or {}
+    return any(name in marks for name in DO_NOT_EVICT)
+
+
+def test_volumes_are_shared_by_few_workers_that_load_once(site: Site) -> None:
+    """Up from zero, as many workers as there may be, each with its model, and none is left."""
+    ids = [f"quick-{number}" for number in range(12)]
+    acts, pool = _begin(site, *ids)
+    acts.let_go(*ids)
+    until(lambda: len(pool.staying()) == 3, "three workers", 2 * MINUTES)
+    done = acts.job.wait_complete(3 * MINUTES)
+    assert counts(done) == {"total": 12, "succeeded": 12}
+    attempts = [attempt for i_id in ids for attempt in acts.attempts(i_id)]
+    assert len(attempts) == 12
+    workers = Counter(attempt["podUid"] for attempt in attempts)
+    assert 1 <= len(workers) <= 3
+    assert pool.loads() == len(workers)
+    assert max(workers.values()) > 1
+    until(lambda: not pool.deployments() and not pool.pods(), "the pool is gone", 2 * MINUTES)
+
+
+def test_who_works_is_left_alone_while_the_others_go(site: Site) -> None:
+    """keda#1663, keda#6719: a queue that empties while one worker has a long volume."""
+    quick = [f"quick-{number}" for number in range(5)]
+    acts, pool = _begin(site, "long", *quick)
+    acts.let_go(*quick)
+    until(lambda: len(pool.staying()) == 1 and pool.replicas() == 1, "one is left", 3 * MINUTES)
+    (long,) = acts.attempts("long")
+
+    def goes_on() -> bool:
+        return [pod["metadata"]["uid"] for pod in pool.staying()] == [long["podUid"]]
+
+    throughout(20.0, goes_on, "nobody touches it")
+    (pod,) = pool.staying()
+    assert _is_guarded(pod)
+    status = site.kube.get(acts.job.path)["status"]
+    assert status["pool"]["summary"] == "1/1"
+    assert "workers" in status["pool"]["decision"]
+    acts.let_go("long")
+    assert counts(acts.job.wait_complete(2 * MINUTES)) == {"total": 6, "succeeded": 6}
+    assert len(acts.attempts("long")) == 1
+
+
+def test_a_worker_that_is_taken_away_finishes_its_volume(site: Site) -> None:
+    """Somebody else lowers `replicas`: busy workers finish, and what is left gets others."""
+    acts, pool = _begin(site, "long", "late", pool={"maxWorkers": 1})
+    until(lambda: bool(acts.attempts("long")), "it has a worker", 2 * MINUTES)
+    (deployment,) = pool.deployments()
+    name = deployment["metadata"]["name"]
+    site.cluster.kubectl("-n", site.namespace, "scale", f"deployment/{name}", "--replicas=0")
+
+    def is_going() -> bool:
+        return any("deletionTimestamp" in pod["metadata"] for pod in pool.pods())
+
+    until(is_going, "its worker is told to go", MINUTES)
+    acts.let_go("long", "late")
+    assert counts(acts.job.wait_complete(3 * MINUTES)) == {"total": 2, "succeeded": 2}
+    assert len(acts.attempts("long")) == 1
+
+
+def test_an_evicted_worker_gives_its_volume_back_for_nothing(site: Site) -> None:
+    """kubernetes: a node that is drained does not wait for a volume of hours."""
+    acts, pool = _begin(site, "evicted", pool={"maxWorkers": 1})
+    until(lambda: bool(acts.attempts("evicted")), "it has a worker", 2 * MINUTES)
+    (pod,) = pool.staying()
+    name = pod["metadata"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    site.kube.create(core(site.namespace, "pods", name, "eviction"), eviction)
+    (first, second) = acts.wait_ended("evicted", "Succeeded")
+    assert first["failure"] in {"Interrupted", "Disrupted"}
+    assert first["podUid"] != second["podUid"]

@@ -1,0 +1,84 @@
+"""A worker of a pool as its operator sees it: one process that takes task after task."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from bec_ops.attempt import Attempt
+from bec_ops.environment import Surroundings
+from bec_ops.link import open_channel
+from bec_ops.operator_client import RefusedError, UnreachableError
+from bec_ops.output_log import OutputLog
+from bec_ops.stopping import Stop
+from bec_ops.task import Task
+
+_LOOK = 0.1  # seconds between two looks whether it is told to go
+_AGAIN = 2.0  # seconds before an operator that did not answer is asked again
+
+_logger = logging.getLogger(__name__)
+
+
+class PoolWorker:
+    """Asks for tasks, until `stop` is requested: a task under way may be finished then.
+
+    The operator decides that: it asks workers to go that have nothing to do, and knows why the
+    others are to.
+    """
+
+    def __init__(self, surroundings: Surroundings, stop: Stop, log: OutputLog | None) -> None:
+        self._surroundings, self._stop, self._log = surroundings, stop, log
+        self._channel = open_channel(surroundings)
+        self._attempt: Attempt | None = None
+        stop.on_request(self._leave)
+
+    def register(self) -> None:
+        """Make this process known, so that whatever the one before it had is tried again."""
+        try:
+            self._channel[0].register()
+        except (UnreachableError, RefusedError) as error:
+            _logger.warning("not registered: %s", error)
+
+    def next_task(self) -> Task | None:
+        """Wait for the next task, however long; None once the worker is to go."""
+        while not self._stop.requested:
+            found: list[Task] = []
+            ask = threading.Thread(target=self._ask, args=(found.append,), daemon=True)
+            ask.start()
+            while ask.is_alive() and not self._stop.requested:
+                ask.join(_LOOK)
+            if found:
+                return found[0]
+        return None
+
+    def begin(self, task: Task) -> Attempt:
+        """Return the attempt at a task that was just given."""
+        if self._log is not None:
+            self._log.restart()
+        stop = Stop()
+        self._attempt = Attempt(
+            task, self._surroundings, stop, log=self._log, channel=self._channel
+        )
+        if self._stop.requested:
+            self._leave()
+        return self._attempt
+
+    def _leave(self) -> None:
+        """Have the operator asked what is to become of the attempt under way."""
+        if self._attempt is not None and self._attempt.link is not None:
+            self._attempt.link.leave()
+
+    def _ask(self, take: Callable[[Task], None]) -> None:
+        client, spool = self._channel
+        try:
+            spool.deliver(client.report)  # what the operator was away for
+            task = client.next()
+        except UnreachableError as error:
+            _logger.warning("no task: %s", error)
+            time.sleep(_AGAIN)
+        except RefusedError as refusal:
+            _logger.warning("no task: %s", refusal)
+            time.sleep(_AGAIN)
+        else:
+            if task is not None:
+                take(task)
