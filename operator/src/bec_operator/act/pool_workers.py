@@ -28,21 +28,20 @@ class PoolWorkers:
             self._workers[pod_uid] = PoolWorker(pod_uid, session, now)
             self._changed(job)
 
-    def ask(self, job: _Job, pod_uid: str, now: float) -> asyncio.Event:
-        """Take in that a process waits for work, and return what is set once it has some."""
-        known = self._workers[pod_uid]
+    def ask(self, job: _Job, pod_uid: str, now: float) -> asyncio.Event | None:
+        """Take in that a process waits for work, and return what is set once it has some.
+
+        None if the pod is gone.
+        """
+        known = self._workers.get(pod_uid)
+        if known is None:
+            return None
         since = known.idle_since if known.idle_since is not None else now
         self._workers[pod_uid] = replace(known, asked=now, idle_since=since)
         event = self._waiting[pod_uid] = asyncio.Event()
         if known.asked is None:
             self._changed(job)
         return event
-
-    def note_waiting(self, pod_uid: str, now: float) -> None:
-        """Take in that a process waits still."""
-        known = self._workers.get(pod_uid)
-        if known is not None and known.asked is not None:
-            self._workers[pod_uid] = replace(known, asked=now)
 
     def give(self, pod_uid: str, task_uid: str) -> None:
         """Take in that the process in a pod has a task: it is recorded."""

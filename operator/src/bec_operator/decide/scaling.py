@@ -86,7 +86,7 @@ def scale(spec: JobSpec, pool: Pool, notes: PoolNotes, aim: Wanted, now: float) 
         current = deployment.name == pool.revision and spec.pool is not None
         yield from _adjust(deployment, pool, notes, aim, idle if current else 0.0, now,
                            current=current)  # fmt: skip
-    yield from _attend(spec, pool, now)
+    yield from _attend(spec, pool, aim, now)
 
 
 def _adjust(
@@ -142,13 +142,14 @@ def _may_lower(kept: list[Host], marked: list[Host], notes: PoolNotes, now: floa
     return seen and ready and not any(host.busy for host in marked)
 
 
-def _attend(spec: JobSpec, pool: Pool, now: float) -> Iterator[Action]:
+def _attend(spec: JobSpec, pool: Pool, aim: Wanted, now: float) -> Iterator[Action]:
     """Replace who has done enough, and let nodes go that hold nobody who works."""
     enough = spec.pool.tasks_per_worker if spec.pool is not None else 0
+    replaced = aim.more_may_come or aim.workers > pool.busy  # else nobody need follow
     for host in pool.hosts:
         if not host.is_idle(now):
             continue
-        if is_worn(host, enough) and not host.pod.draining:
+        if replaced and is_worn(host, enough) and not host.pod.draining:
             yield DeletePod(host.pod.pod)
         elif host.pod.guarded and host.idle_for(now) >= UNGUARDED_AFTER:
             yield GuardWorker(host.pod, guarded=False)

@@ -63,7 +63,10 @@ class PoolCalls:
                 left = deadline - clock.now()
                 if left <= 0 or self._stopping.is_set():
                     return Assigned()
-                await self._wait(workers.ask(_job(host), host.uid, clock.now()), left)
+                has_some = workers.ask(_job(host), host.uid, clock.now())
+                if has_some is None:
+                    raise RefusedError("Gone", f"pod {host.name} is gone")
+                await self._wait(has_some, left)
 
     async def _wait(self, has_some: asyncio.Event, seconds: float) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (has_some, self._stopping)]
