@@ -38,7 +38,7 @@ cluster-down: ## stop it and leave nothing behind
 test: unit integration e2e ## all tests
 
 unit: setup ## pure code, a fake clock
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit -n 2
 
 integration: setup ## a real API server and a real S3
 	$(PYTEST) tests/integration -m "not alone" -n 3 --dist loadfile

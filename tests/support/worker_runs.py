@@ -84,6 +84,7 @@ class WorkerRun:
             "BEC_WORK_DIR": str(self.folder / "work"),
             "BEC_TERMINATION_LOG": str(self.folder / "termination-log"),
             "BEC_HEARTBEAT_SECONDS": "0.05",
+            "COLUMNS": "300",  # for what is shown at a terminal: no path is broken in two
             # Most of a short run is the compiling of what it imports: once is enough.
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(_COMPILED),

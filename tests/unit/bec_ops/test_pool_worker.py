@@ -1,0 +1,186 @@
+"""A worker of a pool: one process, task after task, until it is to go."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bec_ops.exit_codes import ExitCode
+from tests.support.fake_operator import Answer, FakeOperator, refusal
+from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
+
+HANDLER = """
+import pathlib, time
+from pydantic import BaseModel
+from bec_ops import worker
+from bec_ops.errors import TerminalError
+
+class Parameters(BaseModel):
+    model: str = "bod"
+
+print("model loaded", flush=True)
+
+@worker.job("ocr", parameters=Parameters)
+def ocr(task, parameters):
+    print("at", task.volume.i_id, flush=True)
+    if task.volume.i_id == "bad":
+        raise TerminalError("no pages")
+    if task.volume.i_id == "long":
+        for _ in task.track(range(10_000)):
+            time.sleep(0.02)
+            if pathlib.Path("go").exists():
+                break
+    task.write("text.txt", task.volume.i_id)
+
+worker.main()
+"""
+LOOP = """
+from bec_ops import get_next_task, task_done
+job_id = "ocr"
+while task := get_next_task(job_id):
+    i_id = task.i_id
+    print(i_id, flush=True)
+    task_done(job_id, *task, "failed" if i_id == "bad" else "done")
+"""
+
+
+@pytest.fixture
+def operator() -> Iterator[FakeOperator]:
+    with FakeOperator() as operator:
+        yield operator
+
+
+@pytest.fixture
+def run(tmp_path: Path, operator: FakeOperator) -> WorkerRun:
+    none = ("BEC_W_ID", "BEC_I_ID", "BEC_I_VERSION", "BEC_OUTPUT_URI", "BEC_TASK_UID")
+    more = {"BEC_POOL": "true", "BEC_OPERATOR_URL": operator.url}
+    return WorkerRun(tmp_path, dict.fromkeys(none, "") | more)
+
+
+def task(run: WorkerRun, i_id: str) -> Answer:
+    """Return the answer that gives a task."""
+    given: dict[str, Any] = {
+        "job_id": "ocr",
+        "w_id": "W1",
+        "i_id": i_id,
+        "task_uid": f"uid-{i_id}",
+        "output_uri": f"file://{run.folder}/{i_id}/",
+        "worker_id": "pod-1/uid-1",
+    }
+    return 200, {"task": given}
+
+
+def marker(run: WorkerRun, i_id: str) -> dict[str, Any] | None:
+    file = run.folder / i_id / "success.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def test_task_after_task_with_one_model(run: WorkerRun, operator: FakeOperator) -> None:
+    operator.answers["next"] = [task(run, "one"), (200, {}), task(run, "bad"), task(run, "two")]
+    process = run.start_script(HANDLER)
+    operator.wait(lambda: len(operator.bodies("done")) == 2, "two are done")
+    process.send_signal(signal.SIGTERM)
+    ended = wait_done(process)
+    assert ended.out.split("\n")[:4] == ["model loaded", "at one", "at bad", "at two"]
+    assert [body["task_uid"] for body in operator.bodies("done")] == ["uid-one", "uid-two"]
+    (failed,) = operator.bodies("failed")
+    assert (failed["failure"], failed["message"]) == ("Terminal", "no pages")
+    assert operator.sessions == 1
+    found = marker(run, "one")
+    assert found is not None
+    assert found["worker_id"] == "pod-1/uid-1"
+    assert marker(run, "bad") is None
+    assert run.told == {}, "what a task failed of is not how the process ended"
+
+
+def test_each_log_is_of_its_task_alone(run: WorkerRun, operator: FakeOperator) -> None:
+    operator.answers["next"] = [task(run, "one"), task(run, "two")]
+    process = run.start_script(HANDLER)
+    operator.wait(lambda: len(operator.bodies("done")) == 2, "two are done")
+    process.terminate()
+    wait_done(process)
+    logs = [(run.folder / i / "_logs/attempt-1.log").read_text() for i in ("one", "two")]
+    assert logs == ["at one\n", "at two\n"]
+
+
+def test_what_is_done_is_not_done_again(run: WorkerRun, operator: FakeOperator) -> None:
+    """An operator that was told, and died, hands the task out once more."""
+    operator.answers["next"] = [task(run, "one"), task(run, "one")]
+    process = run.start_script(HANDLER)
+    operator.wait(lambda: len(operator.bodies("done")) == 2, "it is told twice")
+    process.terminate()
+    assert wait_done(process).out.count("at one") == 1
+
+
+@pytest.mark.parametrize("answer", [(200, {"directive": "finish"}), (200, {})])
+def test_who_is_told_to_go_finishes_if_it_may(
+    run: WorkerRun, operator: FakeOperator, answer: Answer
+) -> None:
+    operator.answers["next"] = [task(run, "long"), task(run, "never")]
+    operator.answers["heartbeat"] = [answer] * 1000
+    process = run.start_script(HANDLER)
+    operator.wait(lambda: operator.bodies("heartbeat"), "it works")
+    process.terminate()
+    before = len(operator.bodies("heartbeat"))
+    operator.wait(lambda: len(operator.bodies("heartbeat")) > before, "it asks at once")
+    (run.folder / "go").touch()
+    wait_done(process)
+    assert marker(run, "long") is not None
+    assert marker(run, "never") is None
+    assert len(operator.bodies("done")) == 1
+
+
+def test_who_is_told_to_go_and_to_abort_gives_up(run: WorkerRun, operator: FakeOperator) -> None:
+    operator.answers["next"] = [task(run, "long")]
+    operator.answers["heartbeat"] = [(200, {})]
+    process = run.start_script(HANDLER)
+    operator.wait(lambda: operator.bodies("heartbeat"), "it works")
+    aborted = (200, {"directive": "abort", "reason": "the node is drained"})
+    operator.answers["heartbeat"] = [aborted] * 1000
+    process.terminate()
+    wait_done(process)
+    (failed,) = operator.bodies("failed")
+    assert failed["failure"] == "Interrupted"
+    assert "the node is drained" in failed["message"]
+
+
+def test_an_operator_that_is_away_is_asked_again(run: WorkerRun, operator: FakeOperator) -> None:
+    away = refusal(503, "Unavailable")
+    operator.answers |= {"register": [away], "next": [away, task(run, "one")]}
+    process = run.start_script(HANDLER)
+    operator.wait(lambda: operator.bodies("done"), "it is done")
+    process.terminate()
+    wait_done(process)
+
+
+def test_parameters_that_are_wrong_end_it_before_the_first_task(
+    run: WorkerRun, operator: FakeOperator
+) -> None:
+    run.environment = {**run.environment, "BEC_PARAMETERS": '{"model": 7}'}
+    ended = wait_ended(run.start_script(HANDLER))
+    assert ended.code == ExitCode.MISCONFIGURED
+    assert run.told["class"] == "Misconfigured"
+    assert "next" not in operator.paths()
+
+
+def test_a_loop_of_ones_own(run: WorkerRun, operator: FakeOperator) -> None:
+    operator.answers["next"] = [task(run, "one"), task(run, "bad"), task(run, "two")]
+    process = run.start_script(LOOP)
+    operator.wait(lambda: len(operator.bodies("done")) == 2, "two are done")
+    process.terminate()
+    ended = wait_done(process)
+    assert ended.out.split() == ["one", "bad", "two"]
+    assert [body["failure"] for body in operator.bodies("failed")] == ["Retryable"]
+
+
+def test_any_program(run: WorkerRun, operator: FakeOperator) -> None:
+    operator.answers["next"] = [task(run, "one"), task(run, "two")]
+    script = 'echo "$BEC_I_ID" > "$BEC_OUTPUT_DIR/id.txt"'
+    process = run.start_command("exec", "--", "sh", "-c", script)
+    operator.wait(lambda: len(operator.bodies("done")) == 2, "two are done")
+    process.terminate()
+    wait_done(process)
+    assert (run.folder / "two" / "id.txt").read_text() == "two\n"
