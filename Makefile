@@ -50,6 +50,7 @@ e2e: setup ## a real kubelet, real containers, helm
 bench: setup ## tasks a second and what they cost, beside a native Job; calls of 500 workers
 	$(PY) -m tests.scale.bench
 	$(PY) -m tests.scale.worker_calls
+	$(PY) -m tests.scale.pools
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds

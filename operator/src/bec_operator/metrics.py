@@ -33,6 +33,11 @@ POOL_SECONDS = Counter(
     "Time of the workers of pools: busy, idle (what a pool costs for nothing), starting",
     ["namespace", "job", "state"],
 )
+POOL_HANDOVER_SECONDS = Histogram(
+    "bec_pool_handover_seconds",
+    "Time until a worker of a pool has a task, since both were there",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+)
 POOL_DECISIONS = Counter("bec_pool_decisions", "Changes of a pool's size", ["decision"])
 NOTIFICATIONS = Counter(
     "bec_notifications",

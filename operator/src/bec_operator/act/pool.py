@@ -23,7 +23,7 @@ from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import Fact
-from bec_operator.metrics import POOL_DECISIONS
+from bec_operator.metrics import POOL_DECISIONS, POOL_HANDOVER_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -169,3 +169,5 @@ async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:
     memory.note_begun(task, action.attempt)
     ctx.cache.tasks.put(task_of(written))
     ctx.cache.pool_workers.give(pod.uid, task.uid)
+    since = max(memory.pool.startable or now, current.idle_since or now)
+    POOL_HANDOVER_SECONDS.observe(ctx.clock.now() - since)

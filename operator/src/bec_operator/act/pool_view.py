@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import pool_deployment
 from bec_operator.decide.actions import HandTask
+from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.pool import Pool, hosts_of, misconfigured
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
-from bec_operator.metrics import POOL_SECONDS, POOL_WORKERS
+from bec_operator.metrics import POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
 
 SURE = 90.0  # seconds since the last sign of the API server, past which nobody is sent away
 
@@ -57,6 +58,10 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
         message = f"{said}; correct spec.worker, and the job goes on"
         memory.facts.worker = Fact(now, MISCONFIGURED, message)
     _count(memory, pool, now)
+    queued = sum(not task.attempts for task in _unsettled(memory, tasks))
+    work = queued + memory.frontier.count(Look.STARTABLE)
+    memory.pool.note_startable(work, now)
+    POOL_QUEUE.labels(*key).set(work)
     return pool
 
 

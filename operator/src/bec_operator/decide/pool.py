@@ -44,6 +44,7 @@ class PoolNotes:
     ready_seconds: float = 0.0  # that a worker takes until it asks for work; 0: not known
     task_seconds: float = 0.0  # that a task takes; 0: not known
     lowered: float | None = None  # when workers were last taken away; we may have, before we began
+    startable: float | None = None  # since when there has been work that could start
     decision: str = ""
     booked: float = 0.0  # until when busy and idle time was counted
 
@@ -68,6 +69,13 @@ class PoolNotes:
         for book in (self.marked, self.started):
             for uid in book.keys() - there:
                 del book[uid]
+
+    def note_startable(self, tasks: int, now: float) -> None:
+        """Take in how many tasks could start."""
+        if not tasks:
+            self.startable = None
+        elif self.startable is None:
+            self.startable = now
 
     def note_end(self, task: TaskSeen, now: float) -> None:
         """Take in that a task is settled: how long it took in a worker of the pool."""

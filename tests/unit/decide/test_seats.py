@@ -1,0 +1,141 @@
+"""Attempts in workers of a pool: when one is under way, and what ended it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bec_operator.api.names import pod_name
+from bec_operator.api.volume_task import Attempt, TaskPhase
+from bec_operator.decide.ending import Ending, classify
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.moments import iso
+from bec_operator.decide.pool_seen import PoolPod, PoolWorker
+from bec_operator.decide.seats import REPLACED_AFTER, Seats
+from bec_operator.decide.seen import (
+    MarkerSeen,
+    MarkerState,
+    PodSeen,
+    Report,
+    TaskSeen,
+    WorkerSeen,
+)
+
+NOW = 1_800_000_000.0
+BEGUN = Attempt(number=1, pod="w-1", pod_uid="uid-w", session="mine", start_time=iso(NOW - 100))
+TASK = TaskSeen("ns", "t", "uid-t", 1, "j", "uid-j", 0, TaskPhase.RUNNING, attempts=(BEGUN,))
+POD = PodSeen("ns", "w-1", "uid-w", 1, "j", "", "uid-rs", phase="Running", node="n1")
+HOST = PoolPod(POD, "pool-a", ready=True, runs=True)
+WORKER = PoolWorker("uid-w", "mine", NOW - 200, task_uid="uid-t")
+ABSENT = MarkerSeen(MarkerState.ABSENT, NOW)
+
+
+def seat(
+    host: PoolPod | None = HOST,
+    worker: PoolWorker | None = WORKER,
+    told: WorkerSeen | None = None,
+    task: TaskSeen = TASK,
+) -> PodSeen | None:
+    hosts = {host.uid: host} if host is not None else {}
+    found = Seats().of([task], hosts, lambda _: worker, lambda _: told, NOW)
+    return found.get(pod_name("t", len(task.failed) + 1))
+
+
+def ended(**seen: Any) -> PoolPod:
+    """A pod in which a process has ended, and nothing runs."""
+    end = replace(POD, worker_ended=True, end_time=iso(NOW - 1), **seen)
+    return replace(HOST, ready=False, runs=False, ended=end)
+
+
+def told(failure: FailureClass | None, attempt: int = 1, pod_uid: str = "uid-w") -> WorkerSeen:
+    return WorkerSeen(pod_uid, attempt, NOW, NOW, report=Report(NOW, failure, "no pages"))
+
+
+def test_it_is_like_a_pod_of_its_own() -> None:
+    found = seat()
+    assert found is not None
+    assert (found.name, found.task, found.owner_uid) == ("t-1", "t", "uid-t")
+    assert (found.real_name, found.uid, found.node) == ("w-1", "uid-w", "n1")
+    assert found.alive
+    assert not found.worker_ended
+    assert found.called_since == NOW - 100, "its time-outs go on after a restart"
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        replace(TASK, attempts=()),  # not begun
+        replace(TASK, phase=TaskPhase.SUCCEEDED),  # over
+        replace(TASK, attempts=(BEGUN.model_copy(update={"session": ""}),)),  # a pod of its own
+        replace(TASK, attempts=(BEGUN.model_copy(update={"failure": "Silent"}),)),
+    ],
+)
+def test_who_has_none(task: TaskSeen) -> None:
+    assert seat(task=task) is None
+
+
+def test_a_pod_that_is_gone_has_none() -> None:
+    assert seat(host=None) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "worker", "report", "failure", "said"),
+    [
+        (HOST, WORKER, told(FailureClass.TERMINAL), FailureClass.TERMINAL, "no pages"),
+        (HOST, WORKER, told(None), FailureClass.MARKER_MISSING, "says done"),
+        (ended(exit_code=137, reason="OOMKilled"), WORKER, None, FailureClass.OUT_OF_MEMORY, ""),
+        (ended(exit_code=65), None, None, FailureClass.TERMINAL, "exit 65"),
+        (
+            replace(ended(exit_code=137, reason="OOMKilled"), runs=True, ready=True),
+            replace(WORKER, session="next"),
+            None,
+            FailureClass.OUT_OF_MEMORY,
+            "",
+        ),
+        (HOST, replace(WORKER, session="next"), None, FailureClass.RETRYABLE, "another one"),
+        (HOST, replace(WORKER, task_uid="other"), None, FailureClass.INTERRUPTED, "another vol"),
+    ],
+)
+def test_what_ends_it(
+    host: PoolPod,
+    worker: PoolWorker | None,
+    report: WorkerSeen | None,
+    failure: FailureClass,
+    said: str,
+) -> None:
+    found = seat(host, worker, report)
+    assert found is not None
+    assert found.worker_ended
+    what, why = classify(Ending(found, ABSENT))
+    assert what is failure
+    assert said in why
+
+
+@pytest.mark.parametrize(
+    ("host", "worker", "report"),
+    [
+        (HOST, None, None),  # we began anew: it will call
+        (HOST, WORKER, told(FailureClass.TERMINAL, attempt=2)),  # of another attempt
+        (HOST, WORKER, told(FailureClass.TERMINAL, pod_uid="other")),
+        # It registered just now, and what its pod was seen to do is from before.
+        (ended(exit_code=1), replace(WORKER, registered=NOW - 1), None),
+        # Another process: how this one ended is about to be told.
+        (HOST, replace(WORKER, session="next", registered=NOW - REPLACED_AFTER / 2), None),
+    ],
+)
+def test_what_does_not(host: PoolPod, worker: PoolWorker | None, report: WorkerSeen | None) -> None:
+    found = seat(host, worker, report)
+    assert found is not None
+    assert not found.worker_ended
+
+
+def test_its_times_are_those_of_its_attempt() -> None:
+    seats, hosts = Seats(), {HOST.uid: HOST}
+    first = seats.of([TASK], hosts, lambda _: WORKER, lambda _: None, NOW)["t-1"]
+    again = seats.of([TASK], hosts, lambda _: WORKER, lambda _: None, NOW + 9)["t-1"]
+    assert first.seen_running == again.seen_running == NOW
+    failed = BEGUN.model_copy(update={"failure": "Silent"})
+    second = BEGUN.model_copy(update={"number": 2})
+    task = replace(TASK, attempts=(failed, second))
+    later = seats.of([task], hosts, lambda _: WORKER, lambda _: None, NOW + 20)["t-2"]
+    assert later.seen_running == NOW + 20
