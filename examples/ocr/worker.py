@@ -10,6 +10,7 @@ line is read by itself, from the box that examples/line_detection wrote for the 
 
 import io
 import json
+import logging
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,8 @@ from bec_ops.location import escape
 from bec_ops.running_task import RunningTask
 from bec_ops.store import Store
 from bec_ops.volume import Volume
+
+log = logging.getLogger(__name__)
 
 # A page lit from one side has no one threshold for all of its ink: Sauvola's method looks at the
 # surroundings, here in a window of 0.6 inches, which holds a line of text or two.
@@ -178,3 +181,4 @@ def check_languages(wanted: str) -> None:
             f"parameters.languages: this image has no {' or '.join(sorted(missing))}; "
             f"it has {', '.join(known)}"
         )
+    log.info("Tesseract reads %s", wanted)

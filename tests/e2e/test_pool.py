@@ -1,15 +1,25 @@
 """Warm workers on a real node: up from zero, shared, and gone; never while they work."""
 
+import json
 from collections import Counter
 from typing import Any
 
+import yaml
+
 from bec_operator.act.api_server import apps, core
 from bec_operator.act.records import DO_NOT_EVICT
-from bec_operator.api.names import POOL_LABEL
+from bec_operator.api.job import JobSpec
+from bec_operator.api.names import JOB_LABEL, POOL_LABEL
+from bec_ops.location import OutputTemplate
+from bec_ops.marker import MARKER_NAME
+from bec_ops.store import Store
+from bec_ops.volume import Volume
+from tests.cluster import Cluster
+from tests.cluster.images import CHECKOUT
 from tests.e2e.acts import MINUTES, Acts
 from tests.e2e.site import Site
-from tests.support.jobs import counts
-from tests.support.kube import Body
+from tests.support.jobs import LiveJob, counts
+from tests.support.kube import Body, Kube
 from tests.support.waiting import throughout, until
 
 
@@ -61,6 +71,35 @@ def test_volumes_are_shared_by_few_workers_that_load_once(site: Site) -> None:
     assert pool.loads() == len(workers)
     assert max(workers.values()) > 1
     until(lambda: not pool.deployments() and not pool.pods(), "the pool is gone", 2 * MINUTES)
+
+
+def test_ocr_with_workers_that_load_once(cluster: Cluster, demo_store: Store) -> None:
+    """The example: up from zero, volumes shared, what is loaded is loaded once a worker."""
+    manifest = CHECKOUT / "examples/ocr/job-in-a-pool.yaml"
+    described = yaml.safe_load(manifest.read_text())
+    name, namespace = described["metadata"]["name"], described["metadata"]["namespace"]
+    spec = JobSpec.model_validate(described["spec"])
+    cluster.kubectl("apply", "-f", str(manifest))
+    kube = Kube(cluster.kubeconfig)
+    done = LiveJob(kube, namespace, name).wait_complete(5 * MINUTES)
+    volumes = [Volume(i.w_id, i.i_id, i.i_version) for i in spec.volumes.items or []]
+    assert counts(done) == {"total": len(volumes), "succeeded": len(volumes)}
+    template = OutputTemplate.parse(spec.output.prefix)
+    workers: set[str] = set()
+    loads = 0
+    for volume in volumes:
+        prefix = template.prefix(name, volume)
+        marker = json.loads(demo_store.get(spec.output.bucket, prefix + MARKER_NAME) or b"{}")
+        log = demo_store.get(spec.output.bucket, prefix + marker["log"]) or b""
+        workers.add(marker["worker_id"])
+        loads += log.count(b"Tesseract reads")
+    assert loads == len(workers) <= 3
+
+    def is_gone() -> bool:
+        pods = kube.items(core(namespace, "pods"), labelSelector=f"{JOB_LABEL}={name}")
+        return not pods and not kube.items(apps(namespace, "deployments"))
+
+    until(is_gone, "nothing is left", 2 * MINUTES)
 
 
 def test_who_works_is_left_alone_while_the_others_go(site: Site) -> None:
