@@ -21,7 +21,7 @@ def test_what_people_read_of_a_running_job(space: Space, workers: Workers) -> No
     live.wait_counts(running=3, failed=1)
 
     header, row = _table(space.kubectl("get", "bj"))
-    columns = "NAME PHASE DONE PERCENT RUNNING FAILED WAITING ETA REASON AGE"
+    columns = "NAME PHASE DONE PERCENT RUNNING FAILED WAITING ETA WORKERS REASON AGE"
     assert header == columns.split()
     assert row[:6] == ["read", "Running", "1/4", "25%", "3", "1"]
     assert "Running" in row

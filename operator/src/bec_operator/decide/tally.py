@@ -62,12 +62,13 @@ def _pool_status(memory: Memory, pool: Pool) -> PoolStatus | None:
         return None
     active = [host for host in pool.hosts if host.pod.active]
     ready = sum(host.worker is not None for host in active)
+    draining = sum(host.pod.draining for host in active)
     return PoolStatus(
         workers=len(active),
         ready=ready,
         busy=pool.busy,
-        draining=sum(host.pod.draining for host in active),
-        summary=f"{pool.busy}/{ready}",
+        draining=draining,
+        summary=f"{pool.busy}/{ready}" + (f", {draining} leave" if draining else ""),
         decision=memory.pool.decision,
     )
 
