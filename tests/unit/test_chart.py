@@ -86,7 +86,8 @@ def test_rights_are_few(values: tuple[str, ...]) -> None:
     rules = [rule for role in roles for rule in role["rules"]]
     granted = {part for rule in rules for field in rule.values() for part in field}
     assert "*" not in granted
-    assert {rule["apiGroups"][0] for rule in rules} == {"", "bec.bdrc.io", "authentication.k8s.io"}
+    groups = {"", "apps", "bec.bdrc.io", "authentication.k8s.io"}
+    assert {rule["apiGroups"][0] for rule in rules} == groups
     of_core = {name for rule in rules if rule["apiGroups"] == [""] for name in rule["resources"]}
     assert of_core == {"pods", "pods/status", "pods/log", "configmaps", "events", "nodes"}
     assert {verb for rule in rules for verb in verbs(rule, "nodes")} == {"get"}
