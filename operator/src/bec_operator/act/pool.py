@@ -2,13 +2,13 @@
 
 import logging
 
-from bec_operator.act.api_server import MERGE_PATCH, ApiError, apps, bec, core
+from bec_operator.act.api_server import MERGE_PATCH, ApiError, apps, core
 from bec_operator.act.context import Context
 from bec_operator.act.events import post_event
 from bec_operator.act.pod_spec import pool_deployment
 from bec_operator.act.pods import take_in_pod
-from bec_operator.act.records import DO_NOT_EVICT, deployment_of, task_of
-from bec_operator.act.tasks import PLURAL, refresh_task
+from bec_operator.act.records import DO_NOT_EVICT, deployment_of
+from bec_operator.act.tasks import write_task
 from bec_operator.api.names import DRAINING_ANNOTATION
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
 from bec_operator.decide.actions import (
@@ -154,20 +154,10 @@ async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:
         output=memory.output_uri(task.index),
         attempts=[*task.failed, begun],
     )
-    version = {"resourceVersion": str(task.version), "uid": task.uid}
-    absent = {"nextAttempt": None, "finishedAt": None}  # a merge patch keeps what it leaves out
-    patch = {"metadata": version, "status": {**absent, **status.wire()}}
-    path = bec(task.namespace, PLURAL, task.name, "status")
-    try:
-        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
-    except ApiError as error:
-        if error.code not in {404, 409}:
-            raise
-        await refresh_task(ctx, task.namespace, task.name)
+    if not await write_task(ctx, task, status):
         return
     memory.breaker.note_probe(now)
     memory.note_begun(task, action.attempt)
-    ctx.cache.tasks.put(task_of(written))
     ctx.cache.pool_workers.give(pod.uid, task.uid)
     since = max(memory.pool.startable or now, current.idle_since or now)
     POOL_HANDOVER_SECONDS.observe(ctx.clock.now() - since)

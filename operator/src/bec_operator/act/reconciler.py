@@ -80,8 +80,8 @@ from bec_ops.store import StoreError
 
 log = logging.getLogger(__name__)
 
-PASS_EVERY = 0.05  # seconds between two passes over one job, at least
-PASS_SHARE = 0.1  # of the time, at most, is spent in passes over one job, but
+PASS_EVERY = 0.02  # seconds between two passes over one job, at least
+PASS_SHARE = 0.05  # of the time, at most, is spent in passes over one job, but
 PASS_LATEST = 0.3  # seconds after which one is made all the same
 TICK = 1.0  # seconds after which an unfinished job is looked at, whatever happens
 DRAIN_SECONDS = 10.0

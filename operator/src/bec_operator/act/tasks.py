@@ -10,7 +10,7 @@ from bec_operator.act.records import task_of
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.job import VolumeId
 from bec_operator.api.names import JOB_LABEL, task_name
-from bec_operator.api.volume_task import VolumeTaskSpec
+from bec_operator.api.volume_task import VolumeTaskSpec, VolumeTaskStatus
 from bec_operator.decide.actions import CreateTask, DeleteTask, RecordTask
 from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.seen import Fact, TaskSeen
@@ -88,18 +88,8 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
     if action.stalls and memory.facts.worker is None:
         said = f"{action.status.message} ({task.name}); correct spec.worker, and the job goes on"
         memory.facts.worker = Fact(ctx.clock.now(), MISCONFIGURED, said)
-    version = {"resourceVersion": str(task.version), "uid": task.uid}
-    absent = {"nextAttempt": None, "finishedAt": None}  # a merge patch keeps what it leaves out
-    patch = {"metadata": version, "status": {**absent, **action.status.wire()}}
-    path = bec(task.namespace, PLURAL, task.name, "status")
-    try:
-        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
-    except ApiError as error:
-        if error.code not in {404, 409}:
-            raise
-        await refresh_task(ctx, task.namespace, task.name)
+    if not await write_task(ctx, task, action.status):
         return
-    ctx.cache.tasks.put(task_of(written))
     now = ctx.clock.now()
     if action.failed is not None:
         memory.breaker.note_failure(task.index, action.failed, action.status.message, now)
@@ -110,6 +100,23 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
     if action.status.message:
         log.info("%s/%s: %s: %s", task.namespace, task.name, action.status.phase,
                  action.status.message)  # fmt: skip
+
+
+async def write_task(ctx: Context, task: TaskSeen, status: VolumeTaskStatus) -> bool:
+    """Write the status of a VolumeTask that is still as we saw it; else look at it, and say so."""
+    version = {"resourceVersion": str(task.version), "uid": task.uid}
+    absent = {"nextAttempt": None, "finishedAt": None}  # a merge patch keeps what it leaves out
+    patch = {"metadata": version, "status": {**absent, **status.wire()}}
+    path = bec(task.namespace, PLURAL, task.name, "status")
+    try:
+        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+        await refresh_task(ctx, task.namespace, task.name)
+        return False
+    ctx.cache.tasks.put(task_of(written))
+    return True
 
 
 async def delete_task(ctx: Context, action: DeleteTask) -> None:

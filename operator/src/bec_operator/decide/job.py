@@ -31,7 +31,7 @@ from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.notes import Notes
-from bec_operator.decide.pool import Pool, takes_hosts
+from bec_operator.decide.pool import Pool
 from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted, with_busy
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen, Verdict
@@ -162,7 +162,7 @@ def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
     """Return what is to be done about the pool, if there is one, and what may be launched."""
     memory, spec = seen.memory, seen.memory.job.spec
     args = (memory, seen.standings, seen.allowed, seen.now)
-    if not takes_hosts(spec) and not seen.pool.deployments:
+    if (spec is None or spec.pool is None) and not seen.pool.deployments:
         return [], launches(*args) if launch else Launches()
     assert spec is not None
     free = hosts_for_work(seen.pool, memory, spec, seen.now)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
-from bec_operator.api.job import JobSpec
 from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
 from bec_operator.decide.moments import epoch
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
@@ -134,8 +133,3 @@ def misconfigured(pool: Pool) -> str:
         if failure is FailureClass.MISCONFIGURED and fresh:
             return f"{ended.message or f'exit {ended.exit_code}'} ({host.pod.name})"
     return ""
-
-
-def takes_hosts(spec: JobSpec | None) -> bool:
-    """Whether the job's volumes are handed to workers of a pool."""
-    return spec is not None and spec.pool is not None
