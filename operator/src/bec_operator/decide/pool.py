@@ -39,6 +39,7 @@ class PoolNotes:
 
     seats: Seats = field(default_factory=Seats)
     marked: dict[str, float] = field(default_factory=dict)  # uid of a pod → when its mark was seen
+    ready: dict[str, float] = field(default_factory=dict)  # uid of a pod → since when it is Ready
     started: dict[str, float] = field(default_factory=dict)  # uid of a pod → when first seen
     ready_seconds: float = 0.0  # that a worker takes until it asks for work; 0: not known
     task_seconds: float = 0.0  # that a task takes; 0: not known
@@ -49,6 +50,7 @@ class PoolNotes:
 
     def observe(self, hosts: Collection[Host], now: float) -> None:
         """Take in the pods as they are."""
+        begins = self.lowered is None
         if self.lowered is None:
             self.lowered = now if hosts else 0.0
         there = set()
@@ -56,6 +58,10 @@ class PoolNotes:
             uid = host.pod.uid
             there.add(uid)
             began = self.started.setdefault(uid, now)
+            if host.pod.ready:
+                self.ready.setdefault(uid, 0.0 if begins else now)
+            else:
+                self.ready.pop(uid, None)
             if host.pod.draining:
                 self.marked.setdefault(uid, now)
             else:
@@ -65,7 +71,7 @@ class PoolNotes:
                 self.started[uid] = -1.0
                 if not worker.given:
                     self.ready_seconds = _mean(self.ready_seconds, now - began)
-        for book in (self.marked, self.started):
+        for book in (self.marked, self.ready, self.started):
             for uid in book.keys() - there:
                 del book[uid]
 

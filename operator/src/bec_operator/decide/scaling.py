@@ -163,7 +163,6 @@ def hosts_for_work(pool: Pool, memory: Memory, spec: JobSpec, now: float) -> lis
     enough = spec.pool.tasks_per_worker if spec.pool is not None else 0
     leaving = memory.under_way(MarkWorker) | memory.under_way(DeletePod)
     leaving |= {key[1] for key in memory.busy if key[0] == GuardWorker.__name__ and not key[2]}
-    lowered = memory.pool.lowered or 0.0
     found = [
         host
         for host in pool.hosts
@@ -172,14 +171,15 @@ def hosts_for_work(pool: Pool, memory: Memory, spec: JobSpec, now: float) -> lis
         and not host.pod.draining
         and host.pod.uid not in leaving
         and not is_worn(host, enough)
-        and not _is_too_new(host, lowered, now)
+        and not _is_too_new(host, memory.pool, now)
     ]
     return sorted(found, key=lambda host: host.idle_for(now))
 
 
-def _is_too_new(host: Host, lowered: float, now: float) -> bool:
+def _is_too_new(host: Host, notes: PoolNotes, now: float) -> bool:
     """Whether its ReplicaSet may just take it away, as one that was not Ready."""
-    fresh = host.worker is not None and host.worker.registered > lowered - SETTLED_AFTER
+    lowered = notes.lowered or 0.0
+    fresh = notes.ready.get(host.pod.uid, now) > lowered - SETTLED_AFTER
     return fresh and now < lowered + SETTLED_AFTER
 
 
