@@ -60,6 +60,11 @@ REFUSED: dict[str, tuple[Body, str]] = {
         job("a", BUCKET, ONE, retry={"outOfMemory": {"factor": 0.5}}),
         "spec.retry.outOfMemory.factor",
     ),
+    "a pool upside down": (
+        job("a", BUCKET, ONE, pool={"minWorkers": 9, "maxWorkers": 3}),
+        "minWorkers is more than maxWorkers: lower it",
+    ),
+    "a pool of nobody": (job("a", BUCKET, ONE, pool={"maxWorkers": 0}), "spec.pool.maxWorkers"),
     "manifest that is no s3 uri": (
         job("a", BUCKET, {"manifest": {"uri": "https://host/list.csv"}}),
         "spec.volumes.manifest.uri",
