@@ -115,6 +115,11 @@ class Pool:
         """How many work."""
         return sum(host.busy for host in self.hosts)
 
+    @property
+    def staying(self) -> int:
+        """How many work that are not on their way out: those are neither capacity nor surplus."""
+        return sum(host.busy and host.pod.active for host in self.hosts)
+
 
 def hosts_of(
     pods: Iterable[PoolPod], worker_of: Callable[[str], PoolWorker | None], busy: Set[str]

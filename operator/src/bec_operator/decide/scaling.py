@@ -56,18 +56,18 @@ def wanted(
     Those of older revisions that still work count, too. More are only worth their start while
     there is work for longer than that takes.
     """
-    size = spec.pool or _NONE
+    size, busy = spec.pool or _NONE, pool.staying
     if spec.pool is None:
-        return Wanted(pool.busy, "the job has no pool any more")
+        return Wanted(busy, "the job has no pool any more")
     if not launch:
-        return Wanted(pool.busy, "nothing may be launched")
+        return Wanted(busy, "nothing may be launched")
     more = startable
     if startable and notes.task_seconds and notes.ready_seconds:
-        left = (startable + pool.busy) * notes.task_seconds
+        left = (startable + busy) * notes.task_seconds
         more = min(startable, max(math.ceil(left / notes.ready_seconds), 1))
-    workers = min(max(pool.busy + more, size.min_workers), size.max_workers)
+    workers = min(max(busy + more, size.min_workers), size.max_workers)
     why = f"{_volumes(pool.busy)} under way, {startable} more could start"
-    return Wanted(max(workers, pool.busy), why, more_may_come)
+    return Wanted(max(workers, busy), why, more_may_come)
 
 
 def _volumes(number: int) -> str:
@@ -78,8 +78,9 @@ def scale(spec: JobSpec, pool: Pool, notes: PoolNotes, aim: Wanted, now: float) 
     """Say what to do for the pool to have as many workers as it should."""
     waits = spec.pool is not None and aim.more_may_come
     idle = seconds(spec.pool.idle) if spec.pool is not None and waits else 0.0
-    if spec.pool is not None and pool.revision not in pool.deployments and aim.workers > pool.busy:
-        yield MakePool(pool.revision, aim.workers - pool.busy, aim.why)
+    lacking = aim.workers - pool.staying
+    if spec.pool is not None and pool.revision not in pool.deployments and lacking > 0:
+        yield MakePool(pool.revision, lacking, aim.why)
     for deployment in pool.deployments.values():
         if deployment.deleting:
             continue
@@ -103,7 +104,7 @@ def _adjust(
     hosts = pool.of(deployment.name)
     kept = [host for host in hosts if not host.pod.draining]
     marked = [host for host in hosts if host.pod.draining]
-    elsewhere = sum(host.busy for host in pool.hosts if host.pod.pool != deployment.name)
+    elsewhere = pool.staying - sum(host.busy for host in hosts)
     need = max(aim.workers - elsewhere, 0) if current else sum(host.busy for host in kept)
     quiet = (
         now >= (notes.lowered or 0.0) + SETTLED_AFTER
@@ -145,7 +146,7 @@ def _may_lower(kept: list[Host], marked: list[Host], notes: PoolNotes, now: floa
 def _attend(spec: JobSpec, pool: Pool, aim: Wanted, now: float) -> Iterator[Action]:
     """Replace who has done enough, and let nodes go that hold nobody who works."""
     enough = spec.pool.tasks_per_worker if spec.pool is not None else 0
-    replaced = aim.more_may_come or aim.workers > pool.busy  # else nobody need follow
+    replaced = aim.more_may_come or aim.workers > pool.staying  # else nobody need follow
     for host in pool.hosts:
         if not host.is_idle(now):
             continue
