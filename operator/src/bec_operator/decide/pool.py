@@ -41,6 +41,7 @@ class PoolNotes:
     marked: dict[str, float] = field(default_factory=dict)  # uid of a pod → when its mark was seen
     ready: dict[str, float] = field(default_factory=dict)  # uid of a pod → since when it is Ready
     started: dict[str, float] = field(default_factory=dict)  # uid of a pod → when first seen
+    measured: set[str] = field(default_factory=set)  # uids of pods whose worker has asked for work
     ready_seconds: float = 0.0  # that a worker takes until it asks for work; 0: not known
     task_seconds: float = 0.0  # that a task takes; 0: not known
     lowered: float | None = None  # when workers were last taken away; we may have, before we began
@@ -53,24 +54,18 @@ class PoolNotes:
         begins = self.lowered is None
         if self.lowered is None:
             self.lowered = now if hosts else 0.0
-        there = set()
         for host in hosts:
             uid = host.pod.uid
-            there.add(uid)
-            began = self.started.setdefault(uid, now)
-            if host.pod.ready:
-                self.ready.setdefault(uid, 0.0 if begins else now)
-            else:
-                self.ready.pop(uid, None)
-            if host.pod.draining:
-                self.marked.setdefault(uid, now)
-            else:
-                self.marked.pop(uid, None)
-            worker = host.worker
-            if worker is not None and began >= 0 and worker.asked is not None:
-                self.started[uid] = -1.0
-                if not worker.given:
-                    self.ready_seconds = _mean(self.ready_seconds, now - began)
+            self.started.setdefault(uid, now)
+            _note(self.marked, uid, now, holds=host.pod.draining)
+            _note(self.ready, uid, 0.0 if begins else now, holds=host.pod.ready)
+            asks = host.worker is not None and host.worker.asked is not None
+            if asks and not begins and uid not in self.measured:
+                self.ready_seconds = _mean(self.ready_seconds, now - self.started[uid])
+            if asks or begins:  # who was there before us has started long ago
+                self.measured.add(uid)
+        there = {host.pod.uid for host in hosts}
+        self.measured &= there
         for book in (self.marked, self.ready, self.started):
             for uid in book.keys() - there:
                 del book[uid]
@@ -88,6 +83,14 @@ class PoolNotes:
         if attempt is not None and attempt.session and attempt.start_time:
             took = now - epoch(attempt.start_time)
             self.task_seconds = _mean(self.task_seconds, max(took, 0.1))
+
+
+def _note(book: dict[str, float], uid: str, now: float, *, holds: bool) -> None:
+    """Note since when something holds of a pod."""
+    if holds:
+        book.setdefault(uid, now)
+    else:
+        book.pop(uid, None)
 
 
 def _mean(old: float, new: float) -> float:
