@@ -127,14 +127,7 @@ class Acts:
 
     def signal(self, i_id: str, number: int) -> None:
         """Send a signal to the worker's first process, as its node does."""
-        uid = self.pod(i_id)["metadata"]["uid"]
-        mine = {
-            process.pid: process
-            for process in psutil.process_iter(["environ"])
-            if (process.info["environ"] or {}).get("BEC_POD_UID") == uid
-        }
-        (first,) = (process for process in mine.values() if process.ppid() not in mine)
-        first.send_signal(number)
+        signal_worker(self.pod(i_id)["metadata"]["uid"], number)
 
     def check_log(self, i_id: str, attempt: int, *words: str) -> None:
         """See that the log of an attempt stands in S3, has these words, and is named."""
@@ -147,3 +140,14 @@ class Acts:
 
     def _prefix(self, i_id: str) -> str:
         return _TEMPLATE.prefix(self._job_id, Volume("W1", i_id, "v1"))
+
+
+def signal_worker(pod_uid: str, number: int) -> None:
+    """Send a signal to the first process of the worker in a pod."""
+    mine = {
+        process.pid: process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("BEC_POD_UID") == pod_uid
+    }
+    (first,) = (process for process in mine.values() if process.ppid() not in mine)
+    first.send_signal(number)

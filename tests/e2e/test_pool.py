@@ -1,6 +1,7 @@
 """Warm workers on a real node: up from zero, shared, and gone; never while they work."""
 
 import json
+import signal
 from collections import Counter
 from typing import Any
 
@@ -16,7 +17,7 @@ from bec_ops.store import Store
 from bec_ops.volume import Volume
 from tests.cluster import Cluster
 from tests.cluster.images import CHECKOUT
-from tests.e2e.acts import MINUTES, Acts
+from tests.e2e.acts import MINUTES, Acts, signal_worker
 from tests.e2e.site import Site
 from tests.support.jobs import LiveJob, counts
 from tests.support.kube import Body, Kube
@@ -152,3 +153,28 @@ def test_an_evicted_worker_gives_its_volume_back_for_nothing(site: Site) -> None
     (first, second) = acts.wait_ended("evicted", "Succeeded")
     assert first["failure"] in {"Interrupted", "Disrupted"}
     assert first["podUid"] != second["podUid"]
+
+
+def test_a_worker_that_dies_costs_the_one_volume_that_it_held(site: Site) -> None:
+    """The container starts again, its log of before is kept, and the volume is tried again."""
+    acts, pool = _begin(site, "dies", pool={"maxWorkers": 1})
+    until(lambda: bool(acts.attempts("dies")), "it has a worker", 2 * MINUTES)
+    until(lambda: pool.loads() == 1, "it works", MINUTES)
+    signal_worker(acts.attempts("dies")[0]["podUid"], signal.SIGKILL)
+    (first, second) = acts.wait_ended("dies", "Succeeded")
+    assert first["failure"] == "Retryable"
+    assert "137" in first["message"]
+    assert first["podUid"] == second["podUid"]
+    acts.check_log("dies", 1, "attempt 1 at W1/dies/v1")
+
+
+def test_parameters_that_are_wrong_stop_the_job_and_not_each_volume(site: Site) -> None:
+    """The pool goes to zero, nobody has tried a volume, and a correction sets it going."""
+    worker = {"parameters": {"dpi": "many"}}
+    acts, pool = _begin(site, "one", "two", worker=worker, pool={"maxWorkers": 2})
+    assert "dpi" in acts.job.wait_stalled("Misconfigured", 2 * MINUTES)
+    until(lambda: not pool.pods() and pool.replicas() == 0, "no worker is left", 2 * MINUTES)
+    assert not acts.attempts("one")
+    acts.let_go("one", "two")
+    acts.job.patch(worker={"parameters": {"dpi": 600}})
+    assert counts(acts.job.wait_complete(3 * MINUTES)) == {"total": 2, "succeeded": 2}

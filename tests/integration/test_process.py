@@ -7,6 +7,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
+from tests.support.api_faults import ApiFaults
 from tests.support.behaviours import hang
 from tests.support.jobs import counts, job, numbered
 from tests.support.rights import operator_rights
@@ -51,3 +52,16 @@ def test_without_rights_it_says_which(
     assert "Traceback" not in operator.text()
     assert "forbidden" in operator.text()
     assert "cluster scope" in operator.text()
+
+
+def test_it_stops_while_the_api_server_hangs(
+    space: Space, rights: Path, make_operator: MakeOperator, tmp_path: Path
+) -> None:
+    """What is under way is given some time, then broken off; nothing more is begun."""
+    with ApiFaults(rights) as proxy:
+        operator = make_operator(proxy.kubeconfig(tmp_path))
+        operator.start()
+        space.submit(job("hangs", space.bucket, numbered(200), parallelism=200))
+        proxy.cut(after=60)
+        operator.stop()
+    operator.check_nothing_broke()

@@ -66,6 +66,7 @@ async def serve(settings: Settings) -> None:
         await _run(ctx, watches, parts, stops)
     finally:
         await worker_api.stop()
+        await reconciler.stop()
         ctx.storage.close()
         await api.close()
 

@@ -179,3 +179,26 @@ def test_the_log_goes_to_the_operator_if_it_must(linked: Linked, operator: FakeO
     assert body["text"] == "\ufffdx" * 32_768
     operator.answers["log"] = [(503, {})]
     linked.link.send_log(b"x")  # the operator's loss
+
+
+def test_one_that_is_told_to_go_asks_at_once(operator: FakeOperator, tmp_path: Path) -> None:
+    linked = Linked(operator, tmp_path, every=3600.0)
+    linked.link.start()
+    linked.link.leave()
+    beats(operator, 1)
+    assert not linked.stop.requested
+    linked.link.end(None)
+
+
+def test_one_that_is_told_to_go_and_hears_nothing_gives_up(
+    linked: Linked, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bec_ops.link.AWAY_SECONDS", 0.1)
+    operator.answers["register"] = [(503, {})] * 1000
+    linked.link.start()
+    operator.wait(lambda: len(operator.bodies("register")) >= 20, "it works on")
+    assert not linked.stop.requested
+    linked.link.leave()
+    operator.wait(lambda: linked.stop.requested, "it gives up")
+    assert "does not answer" in linked.stop.reason
+    linked.link.end(None)

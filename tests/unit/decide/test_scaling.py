@@ -94,6 +94,14 @@ def test_nobody_goes_while_one_that_works_is_not_ready() -> None:
     assert decided(pool(busy, of(host("idle"), draining=True)), notes=notes) == []
 
 
+def test_a_pod_in_which_no_process_runs_goes_at_once() -> None:
+    """Its workers end as soon as they begin: nobody works, and nobody will."""
+    dying = of(host("dying", idle=0), runs=False)
+    (marked,) = decided(pool(dying))
+    assert isinstance(marked, MarkWorker)
+    assert decided(pool(of(host("dying", busy=True), runs=False))) == []
+
+
 def test_who_is_marked_stays_if_there_is_work_again() -> None:
     leaving = of(host("idle"), draining=True)
     (kept,) = decided(pool(leaving), 1)

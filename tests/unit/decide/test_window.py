@@ -1,13 +1,19 @@
 """How many tasks a job may have at once, whatever became of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from bec_operator.api.job import JobSpec
-from bec_operator.api.volume_task import TaskPhase
+from bec_operator.api.pool import Pool
+from bec_operator.api.volume_task import Attempt, TaskPhase
+from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import JobSeen, TaskSeen
-from bec_operator.decide.window import MAX_ENDED, Standings, launches
+from bec_operator.decide.pool import Host
+from bec_operator.decide.pool_seen import PoolPod, PoolWorker
+from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
+from bec_operator.decide.window import MAX_ENDED, Launches, Standings, hand_out, launches
 from bec_ops.volume import Volume
 
 TOTAL = 3000
@@ -46,3 +52,48 @@ def test_tasks_that_have_ended_do_not_pile_up(ended: int, new: int) -> None:
     memory = _memory(ended)
     standings = Standings.of(memory, {})
     assert launches(memory, standings, 10_000, 1.0).tasks == new
+
+
+def _pool_memory(*failures: FailureClass | None) -> Memory:
+    """A job with a pool, and a task each: due again after this failure, or not yet tried."""
+    memory = _memory(0)
+    assert memory.job.spec is not None
+    spec = memory.job.spec.model_copy(update={"pool": Pool(), "parallelism": 2})
+    memory.job = replace(memory.job, spec=spec)
+    for index, failure in enumerate(failures):
+        attempts = (Attempt(number=1, pod="p", failure=failure.label),) if failure else ()
+        memory.tasks[index] = TaskSeen(
+            "ns", f"t{index}", f"u{index}", 1, "j", "j", index, attempts=attempts
+        )
+    return memory
+
+
+def _handed(memory: Memory, workers: int) -> Launches:
+    idle = [Host(_pod(f"p{n}"), PoolWorker(f"p{n}", "s", 0.0, 1.0, 1.0), False) for n in range(9)]
+    return hand_out(memory, Standings.of(memory, {}), 10_000, 1.0, idle[:workers], workers)
+
+
+def _pod(name: str) -> PoolPod:
+    return PoolPod(PodSeen("ns", name, name, 1, "j", "", "rs"), "pool", ready=True, runs=True)
+
+
+def test_each_worker_gets_a_task_as_far_as_the_window_goes() -> None:
+    handed = _handed(_pool_memory(None, None, None), 3)
+    assert {uid: host.pod.name for uid, host in handed.hosts.items()} == {"u0": "p0", "u1": "p1"}
+    assert not handed.pods
+    assert _handed(_pool_memory(None), 1).tasks == 0, "one that is queued is enough for one worker"
+    assert _handed(_pool_memory(), 1).tasks == 1
+
+
+def test_what_needs_more_memory_than_a_worker_has_gets_a_pod_of_its_own() -> None:
+    handed = _handed(_pool_memory(FailureClass.OUT_OF_MEMORY, FailureClass.RETRYABLE), 2)
+    assert handed.pods == {"u0"}
+    assert set(handed.hosts) == {"u1"}
+
+
+def test_a_tripped_breaker_lets_one_worker_try() -> None:
+    memory = _pool_memory(None, None)
+    memory.breaker.trip(0.0)
+    assert not _handed(memory, 2).hosts, "not yet"
+    memory.breaker.trip(-1000.0)
+    assert len(_handed(memory, 2).hosts) == 1

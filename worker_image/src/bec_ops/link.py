@@ -127,17 +127,14 @@ class Link:
 
     def _pause(self) -> bool:
         """Wait until the next heartbeat is due; False if there is to be none."""
+        if self._leaving:
+            return not self._ended.wait(min(self._every, _ASK_EVERY))
         due = time.monotonic() + self._every
-        rushed = self._leaving
-        while (left := due - time.monotonic()) > 0:
-            if self._leaving:
-                if not rushed:
-                    self._heard = time.monotonic()
-                    return not self._ended.is_set()
-                left = min(left, _ASK_EVERY)
-                return not self._ended.wait(left)
+        while not self._leaving and (left := due - time.monotonic()) > 0:
             if self._ended.wait(min(left, _LOOK)):
                 return False
+        if self._leaving:
+            self._heard = time.monotonic()
         return not self._ended.is_set()
 
     def _give_up_alone(self) -> None:

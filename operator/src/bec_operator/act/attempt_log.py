@@ -52,7 +52,7 @@ async def _read(ctx: Context, pod: PodSeen | None) -> bytes | str:
         return "lost: the pod is gone"
     path = core(pod.namespace, "pods", pod.real_name, "log")
     query = {"container": WORKER_CONTAINER, "tailLines": str(_LINES)}
-    if pod.host and pod.report is None:  # the process has ended, and another one runs
+    if pod.succeeded_by_another:
         query["previous"] = "true"
     try:
         return await ctx.api.tail(path, query, LOG_BYTES)

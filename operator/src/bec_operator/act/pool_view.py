@@ -12,8 +12,6 @@ from bec_operator.decide.pool import Pool, hosts_of, misconfigured
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 from bec_operator.metrics import POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
 
-SURE = 90.0  # seconds since the last sign of the API server, past which nobody is sent away
-
 
 def seats(
     ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: float
@@ -43,7 +41,8 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     wanted = spec is not None and spec.pool is not None and memory.ledger is not None
     if not wanted and not deployments:
         return Pool()
-    busy = {uid for task in _unsettled(memory, tasks) if (uid := _at_work(ctx, task))}
+    unsettled = _unsettled(memory, tasks)
+    busy = {uid for task in unsettled if (uid := _at_work(ctx, task))}
     busy |= {str(about[2]) for about in memory.busy if about[0] == HandTask.__name__}
     pods = ctx.cache.pool_pods.of_job(key).values()
     pool = Pool(
@@ -58,7 +57,7 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
         message = f"{said}; correct spec.worker, and the job goes on"
         memory.facts.worker = Fact(now, MISCONFIGURED, message)
     _count(memory, pool, now)
-    queued = sum(not task.attempts for task in _unsettled(memory, tasks))
+    queued = sum(not task.attempts for task in unsettled)
     work = queued + memory.frontier.count(Look.STARTABLE)
     memory.pool.note_startable(work, now)
     POOL_QUEUE.labels(*key).set(work)
@@ -84,8 +83,7 @@ def _at_work(ctx: Context, task: TaskSeen) -> str:
     attempt, told = task.recorded_begun, ctx.cache.workers.get(task.uid)
     if attempt is None or not attempt.session:
         return ""
-    said = told is not None and told.attempt == attempt.number and told.report is not None
-    return "" if said else attempt.pod_uid
+    return "" if told is not None and told.has_ended(attempt.number) else attempt.pod_uid
 
 
 def _is_sure(memory: Memory) -> bool:

@@ -75,7 +75,14 @@ from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import PodSeen
 from bec_operator.decide.shares import Demand, allowance
 from bec_operator.decide.window import Standings, demand
-from bec_operator.metrics import ACTIONS, DECIDE_SECONDS, JOB_VOLUMES
+from bec_operator.metrics import (
+    ACTIONS,
+    DECIDE_SECONDS,
+    JOB_VOLUMES,
+    POOL_QUEUE,
+    POOL_SECONDS,
+    POOL_WORKERS,
+)
 from bec_ops.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -179,8 +186,13 @@ class Reconciler:
         await self._drained()
 
     async def _drained(self) -> None:
-        if self._doing:
-            await asyncio.wait(self._doing, timeout=DRAIN_SECONDS)
+        """Wait for what is under way; what takes too long is broken off, as by a crash."""
+        if not self._doing:
+            return
+        _, late = await asyncio.wait(self._doing, timeout=DRAIN_SECONDS)
+        for doing in late:
+            doing.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def stop(self) -> None:
         """Begin nothing more, and let what is under way come to an end."""
@@ -309,8 +321,14 @@ class Reconciler:
                 await _DOINGS[type(action)](ctx, memory, action)
             else:
                 async with self._gate:
+                    if self._stopping:
+                        outcome = "dropped"
+                        return
                     await _DOINGS[type(action)](ctx, memory, action)
             work.pauses.pop(action.key, None)
+        except asyncio.CancelledError:
+            outcome = "dropped"
+            raise
         except (ApiError, StoreError, aiohttp.ClientError, TimeoutError) as error:
             outcome = "failed"
             self._pause(ctx, work, action, error)
@@ -338,6 +356,5 @@ class Reconciler:
 
 
 def _forget_metrics(key: Key) -> None:
-    for labels in [s.labels for m in JOB_VOLUMES.collect() for s in m.samples]:
-        if (labels["namespace"], labels["job"]) == key:
-            JOB_VOLUMES.remove(*key, labels["state"])
+    for gauge in (JOB_VOLUMES, POOL_WORKERS, POOL_SECONDS, POOL_QUEUE):
+        gauge.remove_by_labels({"namespace": key[0], "job": key[1]})

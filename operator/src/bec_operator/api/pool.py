@@ -25,9 +25,9 @@ class Pool(Resource):
 class PoolStatus(Resource):
     """The workers of a pool, and why they are so many."""
 
-    workers: int = Field(default=0, description="Pods that are not on their way out")
-    ready: int = Field(default=0, description="Workers that have asked for work")
-    busy: int = 0
-    draining: int = Field(default=0, description="Get no more work, and go")
+    workers: int = Field(default=0, description="Pods that are not being deleted")
+    ready: int = Field(default=0, description="Those of them that have registered")
+    busy: int = Field(default=0, description="Workers that have a volume")
+    draining: int = Field(default=0, description="Those of them that get no more work, and go")
     summary: str = Field(default="", description="busy/ready of workers, for people")
     decision: str = Field(default="", description="The last decision on their number, and why")

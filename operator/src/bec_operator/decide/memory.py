@@ -82,9 +82,9 @@ class Memory:
     def __post_init__(self) -> None:
         """Believe the Job that its workers fail: else each restart would try them all again."""
         stalled = find(self.job.status, "Stalled")
-        if stalled is None or stalled.observed_generation != self.job.generation:
+        if stalled is None or stalled.status != "True":
             return
-        if stalled.status != "True":
+        if stalled.observed_generation != self.job.generation:
             return
         if stalled.reason == MISCONFIGURED:
             self.facts.worker = Fact(0.0, MISCONFIGURED, stalled.message)
@@ -217,8 +217,8 @@ class Memory:
             self.tasks = {task.index: task for task in tasks if task.owner_uid == self.job.uid}
             return
         mine = {task.index: task for task in tasks if self._is_mine(task)}
-        for index in self.tasks.keys() - mine.keys():
-            self._release(index, self.tasks[index])
+        for gone in self.tasks.keys() - mine.keys():
+            self._release(gone, self.tasks[gone])
         for index, task in mine.items():
             self.frontier[index] = Look.ACTIVE
             self._note_pod(task, pods, now)

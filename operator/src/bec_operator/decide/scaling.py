@@ -127,13 +127,18 @@ def _adjust(
 
 
 def _leavers(kept: list[Host], surplus: int, idle: float, now: float) -> list[Host]:
-    """Choose who goes: those that have not even begun, then the ones that waited longest."""
+    """Choose who goes: those in which nobody works, then the ones that waited longest."""
     if surplus <= 0:
         return []
-    starting = [host for host in kept if host.worker is None and not host.busy]
+    starting = [host for host in kept if not host.busy and not _has_process(host)]
     waiting = [host for host in kept if host.is_idle(now) and host.idle_for(now) >= idle]
     waiting.sort(key=lambda host: -host.idle_for(now))
     return [*starting, *waiting][:surplus]
+
+
+def _has_process(host: Host) -> bool:
+    """Whether a process runs in it that could have, or be given, work."""
+    return host.worker is not None and host.pod.runs
 
 
 def _may_lower(kept: list[Host], marked: list[Host], notes: PoolNotes, now: float) -> bool:

@@ -45,11 +45,7 @@ class Seats:
                 continue
             since = self._since(self._taken, task, attempt.number, now)
             seat = replace(
-                host.pod,
-                name=pod_name(task.name, attempt.number),
-                task=task.name,
-                owner_uid=task.uid,
-                host=host.name,
+                seat_of(task, attempt.number, host),
                 generation=str(attempt.generation or ""),
                 redo_at=int(epoch(attempt.start_time)) if attempt.start_time else 0,
                 start_time=attempt.start_time,
@@ -57,10 +53,16 @@ class Seats:
                 seen_first=since,
                 seen_running=since,
             )
-            end = _end(task, host, worker_of(host.uid), told_of(task.uid), now)
+            worker = worker_of(host.uid)
+            end = _end(task, host, worker, told_of(task.uid), now)
             if end is not None:
-                ended_at = self._since(self._ended, task, attempt.number, now)
-                seat = replace(_with_end(seat, end), worker_ended=True, seen_ended=ended_at)
+                same = worker is not None and worker.session == attempt.session
+                seat = replace(
+                    _with_end(seat, end),
+                    worker_ended=True,
+                    seen_ended=self._since(self._ended, task, attempt.number, now),
+                    succeeded_by_another=host.runs and not (same and isinstance(end, Report)),
+                )
             found[seat.name] = seat
         self._forget({task.uid for task in tasks})
         return found
@@ -78,6 +80,17 @@ class Seats:
         for book in (self._taken, self._ended):
             for uid in book.keys() - kept:
                 del book[uid]
+
+
+def seat_of(task: TaskSeen, attempt: int, host: PoolPod) -> PodSeen:
+    """Return the pod of a pool as the one of an attempt in it."""
+    return replace(
+        host.pod,
+        name=pod_name(task.name, attempt),
+        task=task.name,
+        owner_uid=task.uid,
+        host=host.name,
+    )
 
 
 def _end(

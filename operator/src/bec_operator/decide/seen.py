@@ -54,6 +54,7 @@ class PodSeen:
     seen_ended: float | None = None  # when we first saw its end
     host: str = ""  # the pod of a pool in which the attempt runs, if it has none of its own
     report: "Report | None" = None  # the word of its worker that ended an attempt in a pool
+    succeeded_by_another: bool = False  # another process runs in its container
 
     @property
     def real_name(self) -> str:
@@ -101,6 +102,10 @@ class WorkerSeen:
     progress: Progress | None = None
     activity: int = 0
     report: Report | None = None
+
+    def has_ended(self, attempt: int) -> bool:
+        """Whether it has said how the attempt of this number ended."""
+        return self.attempt == attempt and self.report is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,12 +141,10 @@ def hand_out(
     plain = launches(memory, standings, allowed, now)
     spec = memory.job.spec
     assert spec is not None
-    if memory.breaker.tripped:
-        chosen, free = plain.pods, 1
-    else:
-        chosen = frozenset(task.uid for task in _ready(memory, standings, spec, now))
-        free = max(min(spec.parallelism, allowed) - standings.held, 0)
-    ready = [t for t in _ready(memory, standings, spec, now) if t.uid in chosen]
+    ready = _ready(memory, standings, spec, now)
+    free = max(min(spec.parallelism, allowed) - standings.held, 0)
+    if memory.breaker.tripped:  # it has chosen the one that may try
+        ready, free = [task for task in ready if task.uid in plain.pods], 1
     under_way = memory.under_way(HandTask) | memory.under_way(CreatePod)
     mine = [t for t in ready if not wants_own_pod(t) and t.uid not in under_way]
     hosts = {t.uid: host for t, host in zip(mine[:free], idle, strict=False)}

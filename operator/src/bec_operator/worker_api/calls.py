@@ -7,7 +7,6 @@ from typing import Any
 
 from bec_operator.act.cache import Key
 from bec_operator.act.context import Context
-from bec_operator.act.pod_spec import heartbeat_seconds
 from bec_operator.decide.failures import class_of
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
@@ -18,7 +17,7 @@ from bec_operator.worker_api.callers import Caller
 from bec_operator.worker_api.pool_calls import PoolCalls
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.sessions import Sessions
-from bec_operator.worker_api.tasks import task_for, worker_id
+from bec_operator.worker_api.tasks import registered, task_for
 from bec_ops.location import log_key
 from bec_ops.protocol import (
     LOG_BYTES,
@@ -85,13 +84,7 @@ class Calls:
         self._prune()
         session = self._sessions.register(caller.pod.uid, call.process)
         self._note_alive(caller)
-        job = self._ctx.cache.jobs.get(caller.pod.namespace, caller.pod.job)
-        spec = job.spec if job is not None else None
-        return Registered(
-            session=session,
-            worker_id=worker_id(caller.pod),
-            heartbeat_seconds=heartbeat_seconds(spec, self._ctx.settings),
-        )
+        return registered(self._ctx, caller.pod, session)
 
     async def next(self, caller: Caller, call: Next) -> Assigned:
         """Give a pod of its own its one task, as soon as the operator has loaded the job."""

@@ -3,22 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from bec_operator.act.cache import Key
 from bec_operator.act.context import Context
-from bec_operator.act.pod_spec import heartbeat_seconds
-from bec_operator.api.names import pod_name
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool_seen import PoolPod
+from bec_operator.decide.seats import seat_of
 from bec_operator.decide.seen import TaskSeen
 from bec_operator.metrics import WORKERS_WAITING
 from bec_operator.worker_api.callers import Caller
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.sessions import Sessions
-from bec_operator.worker_api.tasks import task_for, worker_id
+from bec_operator.worker_api.tasks import registered, task_for
 from bec_ops.protocol import AboutAttempt, Assigned, Next, Register, Registered
 
 WAITS_STILL = 1.0  # seconds after which a worker that waits is noted to do so
@@ -44,12 +42,7 @@ class PoolCalls:
         session = self._sessions.register(host.uid, call.process)
         now = self._ctx.clock.now()
         self._ctx.cache.pool_workers.register(_job(host), host.uid, session, now)
-        job = self._ctx.cache.jobs.get(host.namespace, host.job)
-        return Registered(
-            session=session,
-            worker_id=worker_id(host.pod),
-            heartbeat_seconds=heartbeat_seconds(job.spec if job else None, self._ctx.settings),
-        )
+        return registered(self._ctx, host.pod, session)
 
     async def next(self, host: PoolPod, call: Next) -> Assigned:
         """Give the task that was recorded for this process, as soon as there is one."""
@@ -98,7 +91,7 @@ class PoolCalls:
 
     def _has_ended(self, task: TaskSeen, attempt: int) -> bool:
         told = self._ctx.cache.workers.get(task.uid)
-        return told is not None and told.attempt == attempt and told.report is not None
+        return told is not None and told.has_ended(attempt)
 
     def at_work(self, host: PoolPod, call: Any) -> Caller:
         """Return the caller of a call about an attempt; raises RefusedError if it has no such."""
@@ -114,9 +107,7 @@ class PoolCalls:
             worker = self._ctx.cache.pool_workers.get(host.uid)
             if worker is not None and not worker.task_uid:  # an operator before this one gave it
                 self._ctx.cache.pool_workers.give(host.uid, task.uid)
-            name = pod_name(task.name, attempt.number)
-            seat = replace(host.pod, name=name, task=task.name, owner_uid=task.uid, host=host.name)
-            return Caller(seat, task, attempt.number)
+            return Caller(seat_of(task, attempt.number, host), task, attempt.number)
         raise RefusedError(
             "Gone", f"task {call.task_uid} is over, or its attempt {call.attempt} is not this one's"
         )

@@ -1,14 +1,27 @@
-"""A task as it is told to the worker that has it."""
+"""What a worker is told of itself, and of the task that it has."""
 
+from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import heartbeat_seconds
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import redo_time
 from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_ops.protocol import Registered
 from bec_ops.task import Task
 
 
 def worker_id(pod: PodSeen) -> str:
     """Return the id of the worker in a pod."""
     return f"{pod.real_name}/{pod.uid}"
+
+
+def registered(ctx: Context, pod: PodSeen, session: str) -> Registered:
+    """Return the answer to a process in `pod` that has registered."""
+    job = ctx.cache.jobs.get(pod.namespace, pod.job)
+    return Registered(
+        session=session,
+        worker_id=worker_id(pod),
+        heartbeat_seconds=heartbeat_seconds(job.spec if job else None, ctx.settings),
+    )
 
 
 def task_for(memory: Memory, task: TaskSeen, attempt: int, pod: PodSeen) -> Task:
