@@ -7,7 +7,7 @@ UV := .venv/bin/uv
 PYTEST := $(PY) -m pytest
 CODE := operator/src worker_image/src tests examples
 
-.PHONY: help setup demo demo-down test unit integration e2e bench verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-down test unit integration e2e bench bench-full verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,9 +48,11 @@ e2e: setup ## a real kubelet, real containers, helm
 	$(PYTEST) tests/e2e
 
 bench: setup ## tasks a second and what they cost, beside a native Job; calls of 500 workers
-	$(PY) -m tests.scale.bench
 	$(PY) -m tests.scale.worker_calls
-	$(PY) -m tests.scale.pools
+	$(PY) -m tests.scale.bench
+
+bench-full: setup ## 38,836 volumes and 27,789 gated on them
+	$(PY) -m tests.scale.full
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds

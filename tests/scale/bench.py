@@ -1,152 +1,201 @@
 """Side by side with a native Indexed Job: `make bench`.
 
-Both run the same number of one-container pods on nodes that are not there, so many at a time; the
-same simulated workers write real markers to the real S3 for both. The figures go to
-`build/bench.json`, too.
+Both run the same number of one-container pods on nodes that are not there, so many at a time, and
+the same simulated workers write real markers to the real S3 for both. Which side goes first
+alternates. The figures go to `build/bench.json`, too, and are held to `bounds.yaml`.
 """
 
 import json
+import statistics
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import psutil
 import typer
 from rich.console import Console
 
+from bec_operator.api.names import TASK_LABEL
 from tests.cluster import Cluster, Parts
-from tests.scale.api_metrics import per_task, requests
+from tests.cluster.images import CHECKOUT
+from tests.scale import bounds, pools
+from tests.scale.api_metrics import requests
 from tests.scale.fleet import fleet
+from tests.scale.histograms import quantiles
 from tests.scale.lists import made_list
-from tests.support.jobs import LiveJob, job, manifest
+from tests.scale.meter import Meter
+from tests.scale.sides import BUCKET, JOBS, native, ours, pod_per_task
+from tests.scale.slots import Slots
+from tests.support.jobs import LiveJob, manifest, numbered
 from tests.support.kube import Body, Kube
 from tests.support.operator_process import Operator
 from tests.support.space import s3_client
-from tests.support.waiting import until
 
-ROOT = Path(__file__).parents[2]
-BUCKET = "bench"
-POD = {
-    "containers": [{"name": "worker", "image": "none"}],
-    "tolerations": [{"operator": "Exists"}],
-}
+SMALL = 20
+WRITING = {"POST", "PUT", "PATCH", "DELETE"}
+OURS = {"jobs", "jobs/status", "volumetasks", "volumetasks/status", "configmaps", "pods",
+        "pods/status", "events", "deployments"}  # fmt: skip
 console = Console(highlight=False)
 
 
-def ours(cluster: Cluster, operator: Operator, name: str, tasks: int, at_once: int) -> Body:
-    """Run a Job of ours to `Complete`, and return its figures."""
-    kube = Kube(cluster.kubeconfig)
-    source = manifest(BUCKET, f"lists/{tasks}.csv")
-    spec = job(
-        name,
-        BUCKET,
-        source,
-        worker={"template": {"spec": POD}},
-        parallelism=at_once,
-        history={"succeeded": 0},
-    )
-    process = psutil.Process(operator.pid)
-    before, cpu = requests(cluster), _cpu(process)
-    began = time.monotonic()
-    kube.create("/apis/bec.bdrc.io/v1alpha1/namespaces/default/jobs", spec)
-    LiveJob(kube, "default", name).wait_complete(1200)
-    seconds = time.monotonic() - began
-    spent = _cpu(process) - cpu
-    tasks_left = "/apis/bec.bdrc.io/v1alpha1/namespaces/default/volumetasks"
-    until(lambda: not kube.items(tasks_left), "all is cleaned up", timeout=120)
+@dataclass(frozen=True)
+class Bench:
+    """One cluster with one operator, on which all is measured; `tasks` a run, `at_once` of them."""
+
+    cluster: Cluster
+    operator: Operator
+    build: Path
+    tasks: int
+    at_once: int
+
+    def pairs(self, count: int) -> Body:
+        """Run both sides one after the other, and compare them pair by pair."""
+        found: dict[str, list[Body]] = {"ours": [], "native": []}
+        with fleet(self.cluster, self.build / "bench-fleet.log"):
+            for number in range(count):
+                for side in ("ours", "native") if number % 2 else ("native", "ours"):
+                    found[side].append(self._run(side, number))
+                    console.print(f"{side} {number}: {json.dumps(found[side][-1])}",
+                                  soft_wrap=True)  # fmt: skip
+        return {
+            "ratio": _spread(_ratios(found, "tasks_per_second")),
+            **{
+                name: _spread([run[name] for run in found["ours"]])
+                for name in ("tasks_per_second", "seconds_until_cleaned_up", "operator_cpu_ms",
+                             "memory_peak_mb", "api_requests", "s3_requests")
+            },
+            "native_tasks_per_second": _spread([r["tasks_per_second"] for r in found["native"]]),
+            "runs": found,
+        }  # fmt: skip
+
+    def _run(self, side: str, number: int) -> Body:
+        name = f"{side}-{number}"
+        if side == "native":
+            return native(self.cluster, name, self.tasks, self.at_once)
+        source = manifest(BUCKET, f"lists/{self.tasks}.csv")
+        return ours(
+            self.cluster, self.operator, pod_per_task(name, source, self.at_once), self.tasks
+        )
+
+    def small(self, count: int) -> Body:
+        """Compare how long a job of a few volumes takes, from its creation to `Complete`."""
+        found: dict[str, list[Body]] = {"ours": [], "native": []}
+        with fleet(self.cluster, self.build / "bench-fleet.log"):
+            for number in range(count):
+                name = f"small-{number}"
+                spec = pod_per_task(f"ours-{name}", numbered(SMALL), SMALL)
+                found["ours"].append(ours(self.cluster, self.operator, spec, SMALL))
+                found["native"].append(native(self.cluster, f"native-{name}", SMALL, SMALL))
+        return {
+            "ratio": _spread([1 / ratio for ratio in _ratios(found, "tasks_per_second")]),
+            **{f"{side}_seconds": _spread([r["seconds"] for r in found[side]]) for side in found},
+        }
+
+    def delays(self) -> Body:
+        """Watch one run of each side: how long slots stay empty, and successes unknown."""
+        found: Body = {}
+        with fleet(self.cluster, self.build / "bench-fleet.log"):
+            for side in ("native", "ours"):
+                before = self.operator.metrics()
+                with Slots(Kube(self.cluster.kubeconfig), TASK_LABEL, self.at_once) as slots:
+                    self._run(side, 99)
+                found[side] = {"slot_empty": slots.figures()}
+        known = quantiles("bec_marker_known_seconds", before, self.operator.metrics())
+        found["ours"]["marker_to_succeeded"] = known
+        return found
+
+    def calls(self, tasks: int) -> Body:
+        """Run a job whose workers call: register, two heartbeats, done, each with its token."""
+        source = numbered(tasks)
+        with fleet(self.cluster, self.build / "bench-fleet.log", calls=self.operator.worker_url):
+            return ours(
+                self.cluster, self.operator, pod_per_task("calls", source, self.at_once), tasks
+            )
+
+    def idle(self, seconds: float) -> Body:
+        """Do nothing for a while: one job waits for another that is not there, all else ended."""
+        kube = Kube(self.cluster.kubeconfig)
+        waits = pod_per_task("waits", numbered(3), 3, dependsOn=[{"job": "nowhere"}])
+        kube.create(JOBS, waits)
+        LiveJob(kube, "default", "waits").wait_stalled("DependencyMissing")
+        time.sleep(10)  # what has just ended may still be told
+        meter, before = Meter(self.cluster, self.operator), requests(self.cluster)
+        time.sleep(seconds)
+        writes = {
+            f"{verb} {what}": number
+            for (verb, what), number in (requests(self.cluster) - before).items()
+            if verb in WRITING and what in OURS
+        }
+        own, s3 = meter.counts()
+        return {
+            "seconds": seconds,
+            "api_writes": sum(writes.values()),
+            "writes": writes,
+            "operator_cpu_share": round(meter.cpu_seconds() / seconds, 4),
+            "api_requests_a_minute": {k: round(60 * n / seconds, 1) for k, n in own.items()},
+            "s3_requests_a_minute": {k: round(60 * n / seconds, 1) for k, n in s3.items()},
+        }
+
+
+def _ratios(found: dict[str, list[Body]], what: str) -> list[float]:
+    return [a[what] / b[what] for a, b in zip(found["ours"], found["native"], strict=True)]
+
+
+def _spread(values: Sequence[float]) -> Body:
     return {
-        "tasks/s": round(tasks / seconds, 1),
-        "seconds until cleaned up": round(time.monotonic() - began, 1),
-        "operator CPU ms a task": round(1000 * spent / tasks, 2),
-        "operator memory MB": round(process.memory_info().rss / 1e6),
-        "API requests a task, of all": per_task(before, requests(cluster), tasks),
+        "median": round(statistics.median(values), 3),
+        "least": round(min(values), 3),
+        "most": round(max(values), 3),
     }
-
-
-def native(cluster: Cluster, name: str, tasks: int, at_once: int) -> Body:
-    """Run a native Indexed Job to its end, and return its figures."""
-    kube = Kube(cluster.kubeconfig)
-    jobs = "/apis/batch/v1/namespaces/default/jobs"
-    template = {
-        "metadata": {"labels": {"bec.bdrc.io/task": name}},  # so that the workers see its pods
-        "spec": {**POD, "containers": [_native_worker(name)], "restartPolicy": "Never"},
-    }
-    spec = {
-        "completions": tasks,
-        "parallelism": at_once,
-        "completionMode": "Indexed",
-        "template": template,
-    }
-    before, began = requests(cluster), time.monotonic()
-    kube.create(
-        jobs,
-        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec},
-    )
-
-    def complete() -> bool:
-        conditions = kube.get(f"{jobs}/{name}").get("status", {}).get("conditions", [])
-        return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
-
-    until(complete, "the native Job is complete", timeout=1200)
-    seconds = time.monotonic() - began
-    figures = {
-        "tasks/s": round(tasks / seconds, 1),
-        "API requests a task, of all": per_task(before, requests(cluster), tasks),
-    }
-    kube.delete(f"{jobs}/{name}")
-    pods = "/api/v1/namespaces/default/pods"
-    until(lambda: not kube.items(pods, limit="1"), "its pods are gone", timeout=300)
-    return figures
-
-
-def _native_worker(name: str) -> dict[str, Any]:
-    plain = {
-        "BEC_JOB_ID": name,
-        "BEC_W_ID": "W1",
-        "BEC_I_ID": "I1",
-        "BEC_OUTPUT_URI": f"s3://{BUCKET}/native/{name}/",
-        "BEC_WORKER_ID": "native",
-    }
-    env = [{"name": key, "value": value} for key, value in plain.items()]
-    return {"name": "worker", "image": "none", "env": env}
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def main(
     tasks: Annotated[int, typer.Option(help="tasks a run")] = 2000,
     at_once: Annotated[int, typer.Option(help="pods at once")] = 500,
-    pairs: Annotated[int, typer.Option(help="how often each side runs")] = 3,
+    pairs: Annotated[int, typer.Option(help="how often each side runs")] = 5,
+    idle: Annotated[float, typer.Option(help="seconds of nothing")] = 300,
+    only: Annotated[
+        str, typer.Option(help="one part: pairs, small, delays, calls, pool, idle")
+    ] = "",
 ) -> None:
-    """Measure, print, and write build/bench.json."""
-    build = ROOT / "build"
+    """Measure, print, write build/bench.json, and fail if a bound is broken."""
+    build = CHECKOUT / "build"
     build.mkdir(exist_ok=True)
-    runs: dict[str, list[Body]] = {"ours": [], "native": []}
-    with Cluster.start("bench", Parts.KWOK) as cluster:
+    figures: Body = {}
+    with ExitStack() as stack:
+        cluster = stack.enter_context(Cluster.start("bench", Parts.KWOK))
         cluster.add_fake_nodes(2)
-        cluster.kubectl("apply", "-f", str(ROOT / "crds"))
+        cluster.kubectl("apply", "-f", str(CHECKOUT / "crds"))
         client = s3_client(cluster.s3)
         client.create_bucket(Bucket=BUCKET)
         client.put_object(Bucket=BUCKET, Key=f"lists/{tasks}.csv", Body=made_list(tasks))
         log = build / "bench-operator.log"
-        with (
-            Operator(cluster.kubeconfig, cluster.s3, log) as operator,
-            fleet(cluster, build / "bench-fleet.log"),
-        ):
-            for pair in range(pairs):
-                runs["ours"].append(ours(cluster, operator, f"ours-{pair}", tasks, at_once))
-                runs["native"].append(native(cluster, f"native-{pair}", tasks, at_once))
-                for side, done in runs.items():
-                    console.print(f"[bold]{side} {pair}[/] {json.dumps(done[-1])}", soft_wrap=True)
-    ratios = [
-        round(us["tasks/s"] / them["tasks/s"], 2)
-        for us, them in zip(runs["ours"], runs["native"], strict=True)
-    ]
-    console.print(f"tasks/s, ours to native: {sorted(ratios)}")
-    (build / "bench.json").write_text(json.dumps({**runs, "ratios": ratios}, indent=1))
+        operator = stack.enter_context(Operator(cluster.kubeconfig, cluster.s3, log))
+        bench = Bench(cluster, operator, build, tasks, at_once)
+        parts: dict[str, Callable[[], Body]] = {
+            "pairs": lambda: bench.pairs(pairs),
+            "small": lambda: bench.small(pairs),
+            "delays": bench.delays,
+            "calls": lambda: bench.calls(tasks // 2),
+            "idle": lambda: bench.idle(idle),
+        }
+        for name, measure in parts.items():
+            if only in {"", name}:
+                figures["pods" if name == "pairs" else name] = measure()
+                _show(name, figures["pods" if name == "pairs" else name])
+    if only in {"", "pool"}:
+        figures["pool"] = pools.measure(tasks, build, console)
+        _show("pool", figures["pool"])
+    (build / "bench.json").write_text(json.dumps(figures, indent=1))
+    if not bounds.check(console, "bench", figures):
+        raise typer.Exit(1)
+
+
+def _show(name: str, figures: Body) -> None:
+    console.print(f"[bold]{name}[/]")
+    console.print_json(data={k: v for k, v in figures.items() if k != "runs"})
 
 
 if __name__ == "__main__":

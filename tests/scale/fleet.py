@@ -2,7 +2,8 @@
 
 For each running pod of ours it writes the artefacts and the marker to the real S3, then ends the
 pod as a kubelet would. With FLEET_FAULTS set, some volumes go wrong (`faults`). Endpoints and
-credentials come from the environment.
+credentials come from the environment. With FLEET_CALLS set to the operator's address, each worker
+calls it as one of our library would: it registers, gives two signs of life, and reports.
 """
 
 import asyncio
@@ -15,16 +16,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bec_operator.act.api_server import ApiError, ApiServer, core
 from bec_operator.api.names import TASK_LABEL, WORKER_CONTAINER
 from bec_operator.observe.listing import list_all
 from bec_ops.marker import MARKER_NAME
+from bec_ops.operator_client import OperatorClient
+from bec_ops.protocol import Progress
 from bec_ops.store import Store
 from bec_ops.task import Task
 from tests.cluster import Cluster
 from tests.scale.faults import Fault, fault_of
+from tests.support.kube import Kube
+from tests.support.tokens import pod_token
 
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 AT_ONCE = 32
@@ -35,10 +41,17 @@ class Fleet:
 
     Beside the marker of each volume whose place in the order of starts is a multiple of `every`,
     it writes `artefacts` small objects. `faulty`: the volumes that `fault_of` names go wrong.
+    `calls` is the operator that they call, "" if they do not.
     """
 
     def __init__(
-        self, api: ApiServer, artefacts: int = 0, every: int = 50, *, faulty: bool = False
+        self,
+        api: ApiServer,
+        artefacts: int = 0,
+        every: int = 50,
+        *,
+        faulty: bool = False,
+        calls: str = "",
     ) -> None:
         self._api = api
         self._store = Store(connections=AT_ONCE)
@@ -47,6 +60,9 @@ class Fleet:
         self._artefacts = artefacts
         self._every = every
         self._faulty = faulty
+        self._calls = calls
+        self._kube = Kube(Path(os.environ["KUBECONFIG"])) if calls else None
+        self._tokens = TemporaryDirectory(prefix="fleet-tokens-")
         self._gate = asyncio.Semaphore(2 * AT_ONCE)
 
     async def run(self) -> None:
@@ -97,11 +113,28 @@ class Fleet:
         fault = fault_of(task.job_id, task.volume) if self._faulty else None
         if fault is not None and (fault.lasts or task.attempt == 1):
             return fault
+        client = self._register(pod)
         for artefact in range(self._artefacts if number % self._every == 0 else 0):
             self._store.put(task.bucket, f"{task.prefix}{artefact:04}.txt", b"text")
         marker = task.marker().dump()
         self._store.put(task.bucket, task.prefix + MARKER_NAME, marker, "application/json")
+        if client is not None:
+            about = {"task_uid": task.task_uid, "attempt": task.attempt}
+            for done in (1, 2):
+                progress = Progress(done=done, total=2, unit="pages")
+                client.heartbeat(**about, progress=progress, activity=0)
+            client.report("done", about)
         return None
+
+    def _register(self, pod: dict[str, Any]) -> OperatorClient | None:
+        """Make the worker known to the operator, with a token of its pod; None if none call."""
+        if self._kube is None:
+            return None
+        token = Path(self._tokens.name, pod["metadata"]["uid"])
+        token.write_text(pod_token(self._kube, pod), encoding="ascii")
+        client = OperatorClient(self._calls, token)
+        client.register()
+        return client
 
 
 _ENDS: dict[Fault | None, tuple[int, str]] = {
@@ -135,14 +168,20 @@ def _ended(fault: Fault | None) -> dict[str, Any]:
 
 
 @contextmanager
-def fleet(cluster: Cluster, log: Path, *, faulty: bool = False) -> Iterator[None]:
-    """Play the workers of all pods while this lasts; `faulty`: some volumes go wrong."""
-    faults = {"FLEET_FAULTS": "1"} if faulty else {}
+def fleet(
+    cluster: Cluster, log: Path, *, faulty: bool = False, artefacts: int = 0, calls: str = ""
+) -> Iterator[None]:
+    """Play the workers of all pods while this lasts, as `Fleet` says."""
+    chosen = {
+        "FLEET_FAULTS": "1" if faulty else "",
+        "FLEET_ARTEFACTS": str(artefacts or ""),
+        "FLEET_CALLS": calls,
+    }
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.scale.fleet"],
             cwd=Path(__file__).parents[2],
-            env={**os.environ, **cluster.environment(), **faults},
+            env={**os.environ, **cluster.environment(), **chosen},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -156,9 +195,10 @@ def fleet(cluster: Cluster, log: Path, *, faulty: bool = False) -> Iterator[None
 
 async def _main() -> None:
     api = await ApiServer.connect()
-    artefacts = int(os.environ.get("FLEET_ARTEFACTS", "0"))
+    artefacts = int(os.environ.get("FLEET_ARTEFACTS") or 0)
+    faulty, calls = bool(os.environ.get("FLEET_FAULTS")), os.environ.get("FLEET_CALLS", "")
     try:
-        await Fleet(api, artefacts, faulty="FLEET_FAULTS" in os.environ).run()
+        await Fleet(api, artefacts, faulty=faulty, calls=calls).run()
     finally:
         await api.close()
 

@@ -22,7 +22,8 @@ from rich.table import Table
 
 from bec_ops.protocol import PREFIX
 from tests.cluster import Cluster, Parts
-from tests.scale.bench import BUCKET, POD, ROOT
+from tests.cluster.images import CHECKOUT
+from tests.scale.sides import BUCKET, POD
 from tests.support.jobs import job, numbered
 from tests.support.kube import Body, Kube
 from tests.support.operator_process import Operator
@@ -133,11 +134,11 @@ def running_pods(kube: Kube, count: int) -> list[Body]:
 
 def main(workers: Annotated[int, typer.Option(help="workers at once, at most 1000")] = 500) -> None:
     """Measure, print, and write build/worker-calls.json."""
-    build = ROOT / "build"
+    build = CHECKOUT / "build"
     build.mkdir(exist_ok=True)
     with Cluster.start("worker-calls", Parts.KWOK) as cluster:
         cluster.add_fake_nodes(2)
-        cluster.kubectl("apply", "-f", str(ROOT / "crds"))
+        cluster.kubectl("apply", "-f", str(CHECKOUT / "crds"))
         s3_client(cluster.s3).create_bucket(Bucket=BUCKET)
         kube = Kube(cluster.kubeconfig)
         log = build / "worker-calls-operator.log"

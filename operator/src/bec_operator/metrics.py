@@ -15,6 +15,11 @@ DECIDE_SECONDS = Histogram(
 JOB_VOLUMES = Gauge(
     "bec_job_volumes", "Volumes of a job by what became of them", ["namespace", "job", "state"]
 )
+MARKER_KNOWN_SECONDS = Histogram(
+    "bec_marker_known_seconds",
+    "Time from the writing of a marker, by the worker's clock, until its task is known as done",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30, 60),
+)
 WATCH_AGE = Gauge("bec_watch_age_seconds", "Time since the last sign of a watch", ["namespace"])
 WORKER_CALLS = Counter("bec_worker_calls", "Calls of workers", ["call", "outcome"])
 WORKER_CALL_SECONDS = Histogram(

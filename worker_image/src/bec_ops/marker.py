@@ -71,6 +71,17 @@ class Marker(MarkerVolume):
         except ValidationError:
             return None
 
+    @property
+    def written(self) -> float | None:
+        """When it was written, in seconds since 1970 by the worker's clock; None if unreadable."""
+        if isinstance(self.success_timestamp, float):
+            return self.success_timestamp
+        try:
+            moment = datetime.fromisoformat(self.success_timestamp)
+        except ValueError:
+            return None
+        return moment.timestamp() if moment.tzinfo is not None else None
+
     @classmethod
     def parse(cls, body: bytes, job_id: str, volume: Volume) -> Self:
         """Read a marker of this job and volume; raises InvalidMarker if it is not one."""

@@ -109,7 +109,7 @@ class Task(Assignment):
         volume = MarkerVolume(w_id=self.w_id, i_id=self.i_id, i_version=self.i_version)
         return Marker(
             worker_id=self.worker_id,
-            success_timestamp=datetime.now(UTC).isoformat(timespec="seconds"),
+            success_timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
             job_id=self.job_id,
             volume=volume,
             redo_at=self.redo_at,

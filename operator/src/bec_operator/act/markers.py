@@ -41,5 +41,9 @@ def _seen(marker: Marker | None, asked: float) -> MarkerSeen:
     if marker is None:
         return MarkerSeen(MarkerState.ABSENT, asked)
     return MarkerSeen(
-        MarkerState.VALID, asked, items=marker.total_images or 0, log=marker.log or ""
+        MarkerState.VALID,
+        asked,
+        items=marker.total_images or 0,
+        log=marker.log or "",
+        written=marker.written or 0.0,
     )

@@ -79,6 +79,7 @@ from bec_operator.metrics import (
     ACTIONS,
     DECIDE_SECONDS,
     JOB_VOLUMES,
+    MARKER_KNOWN_SECONDS,
     POOL_QUEUE,
     POOL_SECONDS,
     POOL_WORKERS,
@@ -236,6 +237,7 @@ class Reconciler:
             actions = decide(replace(self._seen(ctx, work, pods, now), pool=pool))
         for action in actions:
             if isinstance(action, Settle):
+                _measure(memory, action, now)
                 memory.settle(action.task, action.outcome, action.failure, now)
                 self.look_at(key)
             elif isinstance(action, SettleUntried):
@@ -353,6 +355,12 @@ class Reconciler:
                 "%s of %s/%s failed, again in %.0f s: %s",
                 type(action).__name__, job.namespace, job.name, delay, error or repr(error),
             )  # fmt: skip
+
+
+def _measure(memory: Memory, action: Settle, now: float) -> None:
+    reading = memory.readings.get(action.task.index)
+    if action.failure is None and reading is not None and reading.written:
+        MARKER_KNOWN_SECONDS.observe(max(now - reading.written, 0.0))
 
 
 def _forget_metrics(key: Key) -> None:

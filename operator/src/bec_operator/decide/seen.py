@@ -167,6 +167,7 @@ class MarkerSeen:
     message: str = ""
     items: int = 0  # that were worked on, if it is valid and says so
     log: str = ""  # key of the log under the prefix, if it is valid and says so
+    written: float = 0.0  # when it was, by the worker's clock, if it is valid and says so
 
 
 @dataclass(frozen=True, slots=True)
