@@ -134,7 +134,7 @@ class Acts:
         key = log_key(self._prefix(i_id), attempt)
         log = (self._site.store.get(self._site.bucket, key) or b"").decode()
         for word in words:
-            assert word in log
+            assert word in log, log
         told = self.attempts(i_id)[attempt - 1]
         assert told["log"] == f"s3://{self._site.bucket}/{key}"
 

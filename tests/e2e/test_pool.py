@@ -161,11 +161,13 @@ def test_a_worker_that_dies_costs_the_one_volume_that_it_held(site: Site) -> Non
     until(lambda: bool(acts.attempts("dies")), "it has a worker", 2 * MINUTES)
     until(lambda: pool.loads() == 1, "it works", MINUTES)
     signal_worker(acts.attempts("dies")[0]["podUid"], signal.SIGKILL)
-    (first, second) = acts.wait_ended("dies", "Succeeded")
+    attempts = acts.wait_ended("dies", "Succeeded")
+    assert len(attempts) == 2, json.dumps(attempts, indent=1)
+    (first, second) = attempts
     assert first["failure"] == "Retryable"
     assert "137" in first["message"]
     assert first["podUid"] == second["podUid"]
-    acts.check_log("dies", 1, "attempt 1 at W1/dies/v1")
+    acts.check_log("dies", 1, "attempt 1 at W1/dies@v1")
 
 
 def test_parameters_that_are_wrong_stop_the_job_and_not_each_volume(site: Site) -> None:

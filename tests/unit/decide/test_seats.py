@@ -139,3 +139,35 @@ def test_its_times_are_those_of_its_attempt() -> None:
     task = replace(TASK, attempts=(failed, second))
     later = seats.of([task], hosts, lambda _: WORKER, lambda _: None, NOW + 20)["t-2"]
     assert later.seen_running == NOW + 20
+
+
+def test_the_end_of_the_process_before_is_not_its_end() -> None:
+    """A process has died, the next one has work, and its pod has not told that it runs."""
+    dead = replace(POD, worker_ended=True, exit_code=137, end_time=iso(NOW - 2), seen_ended=NOW - 2)
+    host = PoolPod(dead, "pool-a", ended=dead)
+    begun = BEGUN.model_copy(update={"start_time": iso(NOW - 1)})
+    found = seat(host, replace(WORKER, registered=NOW - 1), task=replace(TASK, attempts=(begun,)))
+    assert found is not None
+    assert (found.worker_ended, found.exit_code, found.seen_ended) == (False, None, None)
+
+
+NEXT = replace(WORKER, session="next", registered=NOW - 60)
+
+
+@pytest.mark.parametrize(
+    ("host", "worker", "report", "is_next"),
+    [
+        (ended(exit_code=137), WORKER, None, False),  # nothing runs: the last log is its own
+        (replace(ended(exit_code=137), runs=True), NEXT, None, True),
+        (ended(exit_code=137), NEXT, None, True),  # it runs, and we have not seen that yet
+        (HOST, WORKER, told(FailureClass.RETRYABLE), False),  # its process goes on
+        (HOST, NEXT, told(FailureClass.RETRYABLE), True),
+    ],
+)
+def test_whose_log_it_is(
+    host: PoolPod, worker: PoolWorker, report: WorkerSeen | None, is_next: bool
+) -> None:
+    found = seat(host, worker, report)
+    assert found is not None
+    assert found.worker_ended
+    assert found.succeeded_by_another == is_next

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bec_operator.api.base import seconds
 from bec_operator.api.job import JobSpec, JobStatus, SuspendMode
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.actions import (
@@ -38,6 +39,7 @@ from bec_operator.decide.seen import Fact, PodSeen, TaskSeen, Verdict
 from bec_operator.decide.status import is_hopeless, is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.task import decide_task, is_blocked
+from bec_operator.decide.telling import IDLE_AFTER
 from bec_operator.decide.view import Limits, TaskView
 from bec_operator.decide.window import Launches, Standings, hand_out, launches, startable
 
@@ -343,5 +345,7 @@ def _telling(memory: Memory, tally: Tally, now: float) -> Iterator[Action]:
     if ledger.count(Outcome.FAILED) and telling.failures_due(ledger.changes, now):
         yield TellFailures(failed_of_total(ledger))
     waiting = ledger.count(Outcome.WAITING)
-    if telling.idle_due(len(ledger) - waiting, now):
+    pool = memory.job.spec.pool if memory.job.spec is not None else None
+    after = seconds(pool.idle) if pool is not None else IDLE_AFTER
+    if telling.idle_due(len(ledger) - waiting, after, now):
         yield TellIdle(f"no task runs, and none could be started: {waiting} volumes wait")

@@ -56,12 +56,12 @@ class Seats:
             worker = worker_of(host.uid)
             end = _end(task, host, worker, told_of(task.uid), now)
             if end is not None:
-                same = worker is not None and worker.session == attempt.session
+                follows = worker is not None and worker.session != attempt.session
                 seat = replace(
                     _with_end(seat, end),
                     worker_ended=True,
                     seen_ended=self._since(self._ended, task, attempt.number, now),
-                    succeeded_by_another=host.runs and not (same and isinstance(end, Report)),
+                    succeeded_by_another=follows or (host.runs and not isinstance(end, Report)),
                 )
             found[seat.name] = seat
         self._forget({task.uid for task in tasks})
@@ -83,13 +83,23 @@ class Seats:
 
 
 def seat_of(task: TaskSeen, attempt: int, host: PoolPod) -> PodSeen:
-    """Return the pod of a pool as the one of an attempt in it."""
+    """Return the pod of a pool as the one of an attempt in it, which has not ended.
+
+    How the last process in it has ended may be of another attempt, so that is left out.
+    """
     return replace(
         host.pod,
         name=pod_name(task.name, attempt),
         task=task.name,
         owner_uid=task.uid,
         host=host.name,
+        worker_ended=False,
+        exit_code=None,
+        reason="",
+        message="",
+        told=None,
+        end_time=None,
+        seen_ended=None,
     )
 
 
@@ -112,7 +122,7 @@ def _end(
         message = "its worker has gone on to another volume"
         return Report(now, FailureClass.INTERRUPTED, message)
     # What its pod was seen to do may be from before it registered.
-    settled = now - worker.registered >= REPLACED_AFTER
+    settled = now - worker.registered >= REPLACED_AFTER or not host.pod.alive
     return (host.ended or host.pod) if settled and _is_quiet(host) else None
 
 

@@ -9,7 +9,7 @@ from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.ledger import Ledger, Outcome
 
 FAILURES_EVERY = 30.0  # seconds, at least, between two writes of the Event `VolumesFailed`
-IDLE_AFTER = 60.0  # seconds without anything to run before people are told
+IDLE_AFTER = 60.0  # seconds without anything to run before people are told, without a pool
 STALL_AGAIN_AFTER = 600.0  # seconds before a stall that comes back is notified again
 
 
@@ -34,11 +34,11 @@ class Telling:
         """Whether to tell of failures, the ledger being at `changes`."""
         return self.failures != changes and now - self.failures_at >= FAILURES_EVERY
 
-    def idle_due(self, ended: int, now: float) -> bool:
-        """Whether to tell that no task is left, so many volumes having ended."""
+    def idle_due(self, ended: int, after: float, now: float) -> bool:
+        """Whether to tell, `after` so many seconds, that no task is left; `ended` volumes have."""
         if self.idle_since is None or self.idle_at == ended:
             return False
-        return now - self.idle_since >= IDLE_AFTER
+        return now - self.idle_since >= after
 
     def stall_due(self, reason: str, now: float) -> bool:
         """Whether to notify of a stall; if so, it is noted."""
