@@ -6,6 +6,7 @@ import aiohttp
 
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
+from bec_operator.act.records import worker_state
 from bec_operator.api.names import WORKER_CONTAINER
 from bec_operator.decide.actions import KeepLog
 from bec_operator.decide.memory import Memory
@@ -50,12 +51,31 @@ async def _read(ctx: Context, pod: PodSeen | None) -> bytes | str:
     """Return the end of the log of a pod's worker, or a sentence on why there is none."""
     if pod is None:
         return "lost: the pod is gone"
-    path = core(pod.namespace, "pods", pod.real_name, "log")
-    query = {"container": WORKER_CONTAINER, "tailLines": str(_LINES)}
-    if pod.succeeded_by_another:
-        query["previous"] = "true"
     try:
-        return await ctx.api.tail(path, query, LOG_BYTES)
+        return await _read_own(ctx, pod)
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
         log.info("no log of %s/%s: %s", pod.namespace, pod.real_name, error)
         return f"lost: {error}" if str(error) else "lost: its node does not answer"
+
+
+async def _read_own(ctx: Context, pod: PodSeen) -> bytes:
+    """Return what the process of the attempt has printed, even if the next one has begun."""
+    if not pod.succeeded_by_another:
+        text = await _tail(ctx, pod, previous=False)
+        if not await _is_replaced(ctx, pod):
+            return text
+    return await _tail(ctx, pod, previous=True)
+
+
+async def _tail(ctx: Context, pod: PodSeen, *, previous: bool) -> bytes:
+    path = core(pod.namespace, "pods", pod.real_name, "log")
+    query = {"container": WORKER_CONTAINER, "tailLines": str(_LINES)}
+    return await ctx.api.tail(path, {**query, "previous": "true"} if previous else query, LOG_BYTES)
+
+
+async def _is_replaced(ctx: Context, pod: PodSeen) -> bool:
+    """Whether another process may have begun where one of a pool has ended: its log is new."""
+    if not pod.host or pod.report is not None:
+        return False
+    found = await ctx.api.request("GET", core(pod.namespace, "pods", pod.real_name))
+    return "terminated" not in worker_state(found.get("status") or {})

@@ -123,7 +123,7 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         called_since=_called_since(status),
         stopped=_stopped(status),
     )
-    pod = _with_worker(pod, _worker_state(status), now)
+    pod = _with_worker(pod, worker_state(status), now)
     if pod.seen_running is None:
         pod = _with_trouble(pod, status, now)
     if not pod.alive and not pod.worker_ended:
@@ -257,7 +257,8 @@ def _stopped(status: Object) -> Verdict | None:
     return Verdict(class_of(condition.get("reason", "")), condition.get("message", ""))
 
 
-def _worker_state(status: Object) -> Object:
+def worker_state(status: Object) -> Object:
+    """Return the state of container `worker` in a pod's status; empty if it says nothing."""
     containers = status.get("containerStatuses") or []
     return next((c.get("state") or {} for c in containers if c["name"] == WORKER_CONTAINER), {})
 
