@@ -17,6 +17,7 @@ from bec_ops.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
+_NOTICED_AFTER = 30.0  # seconds that a kubelet may take to notice that a process has ended
 _LINES = 2000  # that are asked for; what is more than LOG_BYTES of them is cut
 
 
@@ -48,14 +49,24 @@ def _put(store: Store, bucket: str, key: str, text: bytes) -> None:
 
 
 async def _read(ctx: Context, pod: PodSeen | None) -> bytes | str:
-    """Return the end of the log of a pod's worker, or a sentence on why there is none."""
+    """Return the end of the log of a pod's worker, or a sentence on why there is none.
+
+    Raises ApiError while it may yet come.
+    """
     if pod is None:
         return "lost: the pod is gone"
     try:
         return await _read_own(ctx, pod)
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        unknown = isinstance(error, ApiError) and error.code == 400
+        if unknown and pod.host and _is_fresh(ctx, pod):
+            raise  # the kubelet has not noticed the end of the process that we know of
         log.info("no log of %s/%s: %s", pod.namespace, pod.real_name, error)
         return f"lost: {error}" if str(error) else "lost: its node does not answer"
+
+
+def _is_fresh(ctx: Context, pod: PodSeen) -> bool:
+    return pod.seen_ended is not None and ctx.clock.now() - pod.seen_ended < _NOTICED_AFTER
 
 
 async def _read_own(ctx: Context, pod: PodSeen) -> bytes:
