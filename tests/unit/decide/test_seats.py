@@ -93,7 +93,13 @@ def test_a_pod_that_is_gone_has_none() -> None:
             "",
         ),
         (HOST, replace(WORKER, session="next"), None, FailureClass.RETRYABLE, "another one"),
-        (HOST, replace(WORKER, task_uid="other"), None, FailureClass.INTERRUPTED, "another vol"),
+        (
+            HOST,
+            replace(WORKER, task_uid="other", left_uid="uid-t"),
+            None,
+            FailureClass.INTERRUPTED,
+            "another volume",
+        ),
     ],
 )
 def test_what_ends_it(
@@ -139,6 +145,23 @@ def test_its_times_are_those_of_its_attempt() -> None:
     task = replace(TASK, attempts=(failed, second))
     later = seats.of([task], hosts, lambda _: WORKER, lambda _: None, NOW + 20)["t-2"]
     assert later.seen_running == NOW + 20
+
+
+def test_one_that_is_on_record_but_not_yet_told_to_its_worker_goes_on() -> None:
+    """The watch may tell of the record before the answer to it comes: no end, and none is kept."""
+    seats, before = Seats(), replace(WORKER, task_uid="other")
+
+    def seen(worker: PoolWorker, report: WorkerSeen | None, now: float) -> PodSeen:
+        (found,) = seats.of(
+            [TASK], {HOST.uid: HOST}, lambda _: worker, lambda _: report, now
+        ).values()
+        return found
+
+    assert not seen(before, None, NOW).worker_ended
+    # Whatever was taken for an end once is forgotten as soon as it is none.
+    assert seen(replace(before, left_uid="uid-t"), None, NOW + 1).seen_ended == NOW + 1
+    assert not seen(WORKER, None, NOW + 2).worker_ended
+    assert seen(WORKER, told(None), NOW + 3).seen_ended == NOW + 3
 
 
 def test_the_end_of_the_process_before_is_not_its_end() -> None:

@@ -49,7 +49,12 @@ class PoolWorkers:
         if known is None or known.task_uid == task_uid:
             return
         self._workers[pod_uid] = replace(
-            known, asked=None, idle_since=None, given=known.given + 1, task_uid=task_uid
+            known,
+            asked=None,
+            idle_since=None,
+            given=known.given + 1,
+            task_uid=task_uid,
+            left_uid=known.task_uid,
         )
         if (event := self._waiting.pop(pod_uid, None)) is not None:
             event.set()

@@ -89,7 +89,8 @@ from bec_ops.store import StoreError
 log = logging.getLogger(__name__)
 
 PASS_EVERY = 0.02  # seconds between two passes over one job, at least
-PASS_SHARE = 0.05  # of the time, at most, is spent in passes over one job, but
+PASS_SHARE = 0.05  # of the time, at most, is spent in passes over one job, or
+POOL_SHARE = 0.3  # of it over one with a pool, whose workers wait for each; but
 PASS_LATEST = 0.3  # seconds after which one is made all the same
 TICK = 1.0  # seconds after which an unfinished job is looked at, whatever happens
 DRAIN_SECONDS = 10.0
@@ -249,7 +250,8 @@ class Reconciler:
                     self._start(ctx, work, action)
         self._tell_dependants(work)
         took = ctx.clock.now() - now
-        work.next_pass = now + min(max(PASS_EVERY, took / PASS_SHARE), PASS_LATEST)
+        share = POOL_SHARE if pool.deployments else PASS_SHARE
+        work.next_pass = now + min(max(PASS_EVERY, took / share), PASS_LATEST)
 
     def _seen(self, ctx: Context, work: _Work, pods: Mapping[str, PodSeen], now: float) -> Seen:
         """Return what the decisions are made from; the job's demand counts beside all others'."""

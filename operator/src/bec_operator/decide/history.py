@@ -23,11 +23,11 @@ def keep_history(
     ends.sort(key=lambda end: (end[1].task.phase is not end[0], end[1].task.version))
     for phase, view in ends:
         yield from _end_lingerers(view)
-        status = _last_status(view, phase)
-        if room[phase] > 0 and (view.task.phase is phase or status is not None):
+        told = view.task.phase is phase
+        if room[phase] > 0 and (told or _can_tell(view, phase)):
             room[phase] -= 1
-            if view.task.phase is not phase and status is not None:
-                yield RecordTask(view.task, status)
+            if not told:
+                yield RecordTask(view.task, _last_status(view, phase))
         elif ledger.is_stored(view.task.index):
             yield from remove_task(view.task, pods)
 
@@ -53,11 +53,13 @@ def remove_task(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]
         yield DeleteTask(task)
 
 
-def _last_status(view: TaskView, phase: TaskPhase) -> VolumeTaskStatus | None:
-    """Return what a settled task should say; None where that is not known any more."""
-    if phase is TaskPhase.FAILED:
-        return failure_status(view) if view.task.failed else None
-    return success_status(view) if view.reading is not None else None
+def _can_tell(view: TaskView, phase: TaskPhase) -> bool:
+    """Whether it is still known what a settled task should say."""
+    return bool(view.task.failed) if phase is TaskPhase.FAILED else view.reading is not None
+
+
+def _last_status(view: TaskView, phase: TaskPhase) -> VolumeTaskStatus:
+    return failure_status(view) if phase is TaskPhase.FAILED else success_status(view)
 
 
 def _end_lingerers(view: TaskView) -> Iterator[Action]:

@@ -55,7 +55,9 @@ class Seats:
             )
             worker = worker_of(host.uid)
             end = _end(task, host, worker, told_of(task.uid), now)
-            if end is not None:
+            if end is None:
+                self._ended.pop(task.uid, None)
+            else:
                 follows = worker is not None and worker.session != attempt.session
                 seat = replace(
                     _with_end(seat, end),
@@ -118,7 +120,7 @@ def _end(
         return told.report
     if worker is None or worker.session != attempt.session:
         return _of_process(attempt, host, worker, now)
-    if worker.task_uid not in {"", task.uid}:
+    if worker.left_uid == task.uid:  # one that it has not got yet may be on record already
         message = "its worker has gone on to another volume"
         return Report(now, FailureClass.INTERRUPTED, message)
     # What its pod was seen to do may be from before it registered.
