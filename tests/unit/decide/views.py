@@ -21,7 +21,6 @@ def task_view(task: TaskSeen, **seen: Any) -> TaskView:
             "rivals_until": 0.0,
             "probed": 0.0,
             "may_launch": True,
-            "outdated": False,
             "redone": 0,
             "backoff": Backoff(),
             "limits": Limits.of(Timeouts(), Retry()),

@@ -1,13 +1,14 @@
 """Tasks that are over: some stay as history, the others go, with their pods."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bec_operator.api.job import History
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
 from bec_operator.decide.actions import Action, DeletePod, DeleteTask, RecordTask
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.seen import MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.task import LINGER, failure_status, success_status
 from bec_operator.decide.view import TaskView
 
@@ -15,21 +16,31 @@ PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAIL
 
 
 def keep_history(
-    views: list[TaskView], ledger: Ledger, history: History, pods: Mapping[str, PodSeen]
+    tasks: list[TaskSeen],
+    view_of: Callable[[TaskSeen], TaskView],
+    memory: Memory,
+    history: History,
+    pods: Mapping[str, PodSeen],
+    now: float,
 ) -> Iterator[Action]:
-    """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored."""
-    room = _room(history)
-    ends = [(PHASES[ledger.outcome(view.task.index)], view) for view in views]
-    ends.sort(key=lambda end: (end[1].task.phase is not end[0], end[1].task.version))
-    for phase, view in ends:
-        yield from _end_lingerers(view)
-        told = view.task.phase is phase
-        if room[phase] > 0 and (told or _can_tell(view, phase)):
+    """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored.
+
+    There may be hundreds, of which few need the whole view of them that `view_of` gives.
+    """
+    room, ledger = _room(history), memory.ledger
+    assert ledger is not None
+    ends = [(PHASES[ledger.outcome(task.index)], task) for task in tasks]
+    ends.sort(key=lambda end: (end[1].phase is not end[0], end[1].version))
+    for phase, task in ends:
+        reading = memory.readings.get(task.index)
+        yield from _end_lingerers(task, reading, pods, now)
+        told = task.phase is phase
+        if room[phase] > 0 and (told or _can_tell(task, reading, phase)):
             room[phase] -= 1
             if not told:
-                yield RecordTask(view.task, _last_status(view, phase))
-        elif ledger.is_stored(view.task.index):
-            yield from remove_task(view.task, pods)
+                yield RecordTask(task, _last_status(view_of(task), phase))
+        elif ledger.is_stored(task.index):
+            yield from remove_task(task, pods)
 
 
 def tidy_history(
@@ -53,20 +64,22 @@ def remove_task(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]
         yield DeleteTask(task)
 
 
-def _can_tell(view: TaskView, phase: TaskPhase) -> bool:
+def _can_tell(task: TaskSeen, reading: MarkerSeen | None, phase: TaskPhase) -> bool:
     """Whether it is still known what a settled task should say."""
-    return bool(view.task.failed) if phase is TaskPhase.FAILED else view.reading is not None
+    return bool(task.failed) if phase is TaskPhase.FAILED else reading is not None
 
 
 def _last_status(view: TaskView, phase: TaskPhase) -> VolumeTaskStatus:
     return failure_status(view) if phase is TaskPhase.FAILED else success_status(view)
 
 
-def _end_lingerers(view: TaskView) -> Iterator[Action]:
+def _end_lingerers(
+    task: TaskSeen, reading: MarkerSeen | None, pods: Mapping[str, PodSeen], now: float
+) -> Iterator[Action]:
     """The task is over, and still a pod of it runs on, or a sidecar does, and holds a slot."""
-    valid = view.reading is not None and view.reading.state is MarkerState.VALID
-    late = valid and view.reading is not None and view.now - view.reading.asked >= LINGER
-    for pod in _own_pods(view.task, view.pods):
+    valid = reading is not None and reading.state is MarkerState.VALID
+    late = valid and reading is not None and now - reading.asked >= LINGER
+    for pod in _own_pods(task, pods):
         if pod.alive and not pod.deleting and (late or pod.worker_ended):
             yield DeletePod(pod)
 

@@ -1,6 +1,6 @@
 """One pass over a job: from what is seen of it to all that should be done now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bec_operator.api.base import seconds
@@ -137,21 +137,22 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     launch = may_launch(memory, seen.now)
     pool_actions, next_up = _launches(seen, launch=launch)
     may_read = memory.facts.storage is not None and memory.facts.storage.good
-    settled: list[TaskView] = []
-    for view in _views(seen, spec, next_up):
-        if view.outdated:
+    view_of = _viewer(seen, spec, next_up)
+    settled: list[TaskSeen] = []
+    for index, task in memory.tasks.items():
+        if _is_outdated(task, memory.ledger):
             if not memory.ledger.turned:  # else it could be lost why
-                yield from remove_task(view.task, view.pods)
-        elif memory.ledger.outcome(view.task.index) is Outcome.WAITING:
-            for action in decide_task(view):
+                yield from remove_task(task, seen.pods)
+        elif memory.ledger.outcome(index) is not Outcome.WAITING:
+            settled.append(task)
+        else:
+            for action in decide_task(view_of(task)):
                 if not isinstance(action, ReadMarker) or (
                     may_read and _may_read(memory, action.index, seen.now)
                 ):
                     yield action
-        else:
-            settled.append(view)
     yield from pool_actions
-    yield from keep_history(settled, memory.ledger, spec.history, seen.pods)
+    yield from keep_history(settled, view_of, memory, spec.history, seen.pods, seen.now)
     yield from _new_tasks(memory, next_up.tasks, seen.now)
     yield from release_pods(seen.pods, memory.nodes, seen.node_lost, seen.now)
     if may_read and memory.facts.sweep is not None:
@@ -226,18 +227,21 @@ def _may_read(memory: Memory, index: int, now: float) -> bool:
     return index not in memory.unread or _due(memory.unread[index], now)
 
 
-def _views(seen: Seen, spec: JobSpec, next_up: Launches) -> Iterator[TaskView]:
+def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen], TaskView]:
+    """Return what gives the view of a task."""
     memory = seen.memory
     assert memory.ledger is not None
-    limits = Limits.of(spec.timeouts, spec.retry)
-    for index, task in memory.tasks.items():
+    limits, redone = Limits.of(spec.timeouts, spec.retry), memory.ledger.redone.moment
+    stop = _stop(spec)
+
+    def view_of(task: TaskSeen) -> TaskView:
         attempt, notes = len(task.failed) + 1, memory.notes.get(task.uid) or _NO_NOTES
-        yield TaskView(
+        return TaskView(
             task=task,
             pods=seen.pods,
             parted=seen.parted.get(task.uid),
-            reading=memory.readings.get(index),
-            blocked=memory.blocked.get(index),
+            reading=memory.readings.get(task.index),
+            blocked=memory.blocked.get(task.index),
             lost=memory.lost.get(task.uid),
             own=task.uid in memory.born,
             rivals_until=memory.rivals_until(task),
@@ -248,9 +252,8 @@ def _views(seen: Seen, spec: JobSpec, next_up: Launches) -> Iterator[TaskView]:
             told=notes.told,
             may_launch=task.uid in next_up.pods or task.uid in next_up.hosts,
             host=next_up.hosts.get(task.uid),
-            stop=_stop(spec),
-            outdated=_is_outdated(task, memory.ledger),
-            redone=memory.ledger.redone.moment,
+            stop=stop,
+            redone=redone,
             limits=limits,
             backoff=spec.retry.backoff,
             generation=memory.job.generation,
@@ -258,6 +261,8 @@ def _views(seen: Seen, spec: JobSpec, next_up: Launches) -> Iterator[TaskView]:
             locate=memory.output_uri,
             now=seen.now,
         )
+
+    return view_of
 
 
 def _is_outdated(task: TaskSeen, ledger: Ledger) -> bool:

@@ -3,6 +3,7 @@
 So one set of rules is enough: what the pod of a volume is to its attempt, a seat is to its.
 """
 
+import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -17,12 +18,19 @@ REPLACED_AFTER = 10.0  # seconds after which a new process is believed without i
 CLOCKS = 60.0  # seconds that a node's clock may be behind ours
 
 
+_Inputs = tuple[TaskSeen, PoolPod, PoolWorker | None, WorkerSeen | None]
+
+
 @dataclass(slots=True)
 class Seats:
-    """When this process first saw each attempt in its seat, and its end there."""
+    """When this process first saw each attempt in its seat, and its end there.
+
+    By the UID of the task; so are the seats of those that are under way.
+    """
 
     _taken: dict[str, tuple[int, float]] = field(default_factory=dict)
     _ended: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _kept: dict[str, tuple[_Inputs, PodSeen]] = field(default_factory=dict)
 
     def of(
         self,
@@ -43,31 +51,49 @@ class Seats:
             host = hosts.get(attempt.pod_uid) if attempt is not None else None
             if attempt is None or host is None or task.terminal or not attempt.session:
                 continue
-            since = self._since(self._taken, task, attempt.number, now)
-            seat = replace(
-                seat_of(task, attempt.number, host),
-                generation=str(attempt.generation or ""),
-                redo_at=int(epoch(attempt.start_time)) if attempt.start_time else 0,
-                start_time=attempt.start_time,
-                called_since=epoch(attempt.start_time) if attempt.start_time else None,
-                seen_first=since,
-                seen_running=since,
-            )
-            worker = worker_of(host.uid)
-            end = _end(task, host, worker, told_of(task.uid), now)
-            if end is None:
-                self._ended.pop(task.uid, None)
-            else:
-                follows = worker is not None and worker.session != attempt.session
-                seat = replace(
-                    _with_end(seat, end),
-                    worker_ended=True,
-                    seen_ended=self._since(self._ended, task, attempt.number, now),
-                    succeeded_by_another=follows or (host.runs and not isinstance(end, Report)),
-                )
+            worker, told = worker_of(host.uid), told_of(task.uid)
+            seat = self._seat(task, attempt, host, worker, told, now)
             found[seat.name] = seat
         self._forget({task.uid for task in tasks})
         return found
+
+    def _seat(
+        self,
+        task: TaskSeen,
+        attempt: Attempt,
+        host: PoolPod,
+        worker: PoolWorker | None,
+        told: WorkerSeen | None,
+        now: float,
+    ) -> PodSeen:
+        """Return the seat of an attempt; the one of the last look if nothing has changed."""
+        seen = (task, host, worker, told)
+        kept = self._kept.get(task.uid)
+        if kept is not None and all(map(operator.is_, kept[0], seen)):
+            return kept[1]
+        since = self._since(self._taken, task, attempt.number, now)
+        seat = replace(
+            seat_of(task, attempt.number, host),
+            generation=str(attempt.generation or ""),
+            redo_at=int(epoch(attempt.start_time)) if attempt.start_time else 0,
+            start_time=attempt.start_time,
+            called_since=epoch(attempt.start_time) if attempt.start_time else None,
+            seen_first=since,
+            seen_running=since,
+        )
+        end = _end(task, host, worker, told, now)
+        if end is not None:
+            follows = worker is not None and worker.session != attempt.session
+            return replace(
+                _with_end(seat, end),
+                worker_ended=True,
+                seen_ended=self._since(self._ended, task, attempt.number, now),
+                succeeded_by_another=follows or (host.runs and not isinstance(end, Report)),
+            )
+        self._ended.pop(task.uid, None)
+        if worker is not None and worker.session == attempt.session and not _is_quiet(host):
+            self._kept[task.uid] = (seen, seat)  # the same whenever it is looked at
+        return seat
 
     @staticmethod
     def _since(
@@ -79,9 +105,9 @@ class Seats:
         return known[1]
 
     def _forget(self, kept: set[str]) -> None:
-        for book in (self._taken, self._ended):
-            for uid in book.keys() - kept:
-                del book[uid]
+        for uid in self._taken.keys() - kept:
+            for book in (self._taken, self._ended, self._kept):
+                book.pop(uid, None)
 
 
 def seat_of(task: TaskSeen, attempt: int, host: PoolPod) -> PodSeen:

@@ -51,9 +51,8 @@ class TaskView:
     or it be handed to `host`, a worker of the pool,
     `stop` why no attempt may run, if so. `said` and `verdict` are of its attempt, `log` is what
     became of the log of it, None while nobody has looked. `probed` is when a heartbeat was last
-    written on a pod of it, `record_every` the seconds between two. `generation` is the Job's. It is
-    `outdated` if it ended before what is done again, and `redone` (epoch seconds) is since when
-    everything is.
+    written on a pod of it, `record_every` the seconds between two. `generation` is the Job's.
+    `redone` (epoch seconds) is since when everything is done again.
     `locate` gives the output URI of the volume at an index.
     """
 
@@ -73,7 +72,6 @@ class TaskView:
     may_launch: bool
     host: Host | None
     stop: Verdict | None
-    outdated: bool
     redone: int
     limits: Limits
     backoff: Backoff
