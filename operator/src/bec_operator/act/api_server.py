@@ -1,12 +1,12 @@
 """One way to the API server: raw JSON over the session of the `kubernetes` library's aio client."""
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
@@ -97,7 +97,7 @@ class ApiServer:
         """Send one request and return the answer; raises ApiError for 400 and above."""
         response = await self.stream(method, path, body, content_type=content_type, query=query)
         async with response:
-            answer: Body = json.loads(await response.read() or b"{}")
+            answer: Body = orjson.loads(await response.read() or b"{}")
         return answer
 
     async def tail(self, path: str, query: Mapping[str, str], most: int) -> bytes:
@@ -142,7 +142,7 @@ class ApiServer:
 
 def _error(code: int, answer: bytes) -> ApiError:
     try:
-        status = json.loads(answer)
+        status = orjson.loads(answer)
     except ValueError:
         return ApiError(code, "Unknown", answer[:200].decode(errors="replace"))
     return ApiError(code, status.get("reason", ""), status.get("message", ""))

@@ -1,12 +1,12 @@
 """The watch for pods: they churn too much for kopf, and a lost deletion must be made up for."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import orjson
 
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
@@ -111,7 +111,7 @@ class PodWatch:
             raise
         async with response:
             while line := await _line(response):
-                yield json.loads(line)
+                yield orjson.loads(line)
 
     def _sign(self) -> None:
         self._last_sign = self._ctx.clock.now()
