@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bec_operator.act.api_server import core
 from examples import deploy
-from tests.cluster import Cluster, Parts
+from tests.cluster import S3, Cluster, Parts
 from tests.cluster.images import CHECKOUT, image_ref
 from tests.scale.fleet import fleet
 from tests.scale.histograms import quantiles
@@ -80,7 +80,7 @@ def _pooled(name: str, workers: int) -> Body:
         BUCKET,
         manifest(BUCKET, f"lists/{name}.csv"),
         worker={"template": {"spec": POD}},
-        parallelism=2 * workers,
+        parallelism=4 * workers,
         pool={"maxWorkers": workers},
         history={"succeeded": 0},
     )
@@ -100,7 +100,7 @@ def on_a_real_node(tasks: int, workers: int, console: Console) -> Body:
         kube.create(JOBS.replace("default", "bench"), _pooled_on_node(tasks, workers))
         LiveJob(kube, "bench", "pool").wait_complete(1200)
         ours = tasks / (time.monotonic() - began)
-        beside = _native_on_node(kube, tasks, workers)
+        beside = _native_on_node(kube, cluster.s3, tasks, workers)
     return {
         "workers": workers,
         "tasks_per_second": round(ours, 2),
@@ -135,11 +135,15 @@ def _pooled_on_node(tasks: int, workers: int) -> Body:
     )
 
 
-def _native_on_node(kube: Kube, tasks: int, workers: int) -> float:
+def _native_on_node(kube: Kube, s3: S3, tasks: int, workers: int) -> float:
     """Return the tasks a second of an Indexed Job with as many pods at once."""
     container = _container(["python", "-c", NATIVE])
     container |= {
-        "env": [{"name": "BUCKET", "value": BUCKET}],
+        "env": [
+            {"name": "BUCKET", "value": BUCKET},
+            {"name": "AWS_ENDPOINT_URL_S3", "value": s3.endpoint_url},
+            {"name": "AWS_REGION", "value": s3.region},
+        ],
         "envFrom": [{"secretRef": {"name": deploy.SECRET}}],
         "securityContext": {
             "allowPrivilegeEscalation": False,

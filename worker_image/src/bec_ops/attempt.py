@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -37,7 +37,8 @@ class Attempt:
     """Holds what an attempt needs, and does what its end asks for, in the right order.
 
     `log` is None where nobody keeps what is printed, `place` where the task says it.
-    `channel` is that of a worker of a pool, whose process goes on after the attempt. `dependencies`
+    `channel` and `open_store` are those of a worker of a pool, whose process goes on after the
+    attempt: to begin with S3 takes longer than many a volume does. `dependencies`
     are the places of other jobs' artefacts, by job id, that the surroundings do not
     tell.
     """
@@ -53,9 +54,10 @@ class Attempt:
         meter: Meter | None = None,
         dependencies: Mapping[str, str] | None = None,
         channel: tuple[OperatorClient, Spool] | None = None,
+        open_store: Callable[[], Store] | None = None,
     ) -> None:
         self.task, self.surroundings, self.stop = task, surroundings, stop
-        self._open_store = cache(Store)
+        self._open_store = open_store or cache(Store)
         self.meter = meter or Meter()
         self.output = Output(place or open_place(task.output_uri, self._open_store), task)
         self._pooled = channel is not None

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 
 from bec_ops.attempt import Attempt
 from bec_ops.environment import Surroundings
@@ -11,6 +12,7 @@ from bec_ops.link import open_channel
 from bec_ops.operator_client import RefusedError, UnreachableError
 from bec_ops.output_log import OutputLog
 from bec_ops.stopping import Stop
+from bec_ops.store import Store
 from bec_ops.task import Task
 
 _LOOK = 0.1  # seconds between two looks whether it is told to go
@@ -29,6 +31,7 @@ class PoolWorker:
     def __init__(self, surroundings: Surroundings, stop: Stop, log: OutputLog | None) -> None:
         self._surroundings, self._stop, self._log = surroundings, stop, log
         self._channel = open_channel(surroundings)
+        self._open_store = cache(Store)
         self._attempt: Attempt | None = None
         stop.on_request(self._leave)
 
@@ -57,7 +60,12 @@ class PoolWorker:
             self._log.restart()
         stop = Stop()
         self._attempt = Attempt(
-            task, self._surroundings, stop, log=self._log, channel=self._channel
+            task,
+            self._surroundings,
+            stop,
+            log=self._log,
+            channel=self._channel,
+            open_store=self._open_store,
         )
         if self._stop.requested:
             self._leave()
