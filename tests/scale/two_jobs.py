@@ -24,6 +24,7 @@ from tests.cluster import Cluster, Parts
 from tests.scale.faults import Fault, lasting_faults
 from tests.scale.fleet import fleet
 from tests.scale.lists import gated_lists
+from tests.scale.sides import POD
 from tests.scale.witness import Witness
 from tests.support.jobs import LiveJob, condition, counts, is_true, job, manifest
 from tests.support.kube import Body, Kube
@@ -36,10 +37,6 @@ log = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 BUCKET = "bec"
 KILLS = 10
-POD = {
-    "containers": [{"name": "worker", "image": "none"}],
-    "tolerations": [{"operator": "Exists"}],
-}
 
 
 @dataclass(frozen=True)
