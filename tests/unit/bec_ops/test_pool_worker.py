@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from bec_ops.environment import Surroundings
 from bec_ops.exit_codes import ExitCode
+from bec_ops.pool_worker import PoolWorker
+from bec_ops.spool import NAME, Spool
+from bec_ops.stopping import Stop
 from tests.support.fake_operator import Answer, FakeOperator, refusal
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
@@ -184,3 +188,22 @@ def test_any_program(run: WorkerRun, operator: FakeOperator) -> None:
     process.terminate()
     wait_done(process)
     assert (run.folder / "two" / "id.txt").read_text() == "two\n"
+
+
+def test_it_asks_for_nothing_while_a_report_waits(
+    run: WorkerRun, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the operator, which knows of no end, gives the same task again."""
+    monkeypatch.setattr("bec_ops.pool_worker._AGAIN", 0.01)
+    waiting = Spool(run.folder / NAME)
+    about = {"task_uid": "uid-one", "attempt": 1, "failure": "Retryable", "message": "m"}
+    waiting.add("failed", about)
+    waiting.close()
+    operator.answers["failed"] = [(503, {}), (503, {})]
+    operator.answers["next"] = [task(run, "two")]
+    surroundings = Surroundings(operator_url=operator.url, work_dir=run.folder)
+    worker = PoolWorker(surroundings, Stop(), None)
+    given = worker.next_task()
+    assert given is not None
+    assert given.i_id == "two"
+    assert operator.paths() == ["register", "failed", "failed", "failed", "next"]

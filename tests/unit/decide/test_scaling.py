@@ -6,11 +6,20 @@ from typing import Any
 import pytest
 
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.actions import Action, DeletePool, MakePool, MarkWorker, ScalePool
+from bec_operator.decide.actions import (
+    Action,
+    DeletePod,
+    DeletePool,
+    MakePool,
+    MarkWorker,
+    ScalePool,
+)
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool import Host, Pool, PoolNotes
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
-from bec_operator.decide.scaling import dissolve, scale, wanted
-from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted
+from bec_operator.decide.seen import JobSeen, PodSeen, Verdict
 
 NOW = 1000.0
 SPEC = JobSpec.model_validate(
@@ -100,6 +109,25 @@ def test_a_pod_in_which_no_process_runs_goes_at_once() -> None:
     (marked,) = decided(pool(dying))
     assert isinstance(marked, MarkWorker)
     assert decided(pool(of(host("dying", busy=True), runs=False))) == []
+
+
+def test_after_a_restart_of_ours_warm_workers_have_time_to_call() -> None:
+    silent = replace(host("warm"), worker=None)
+    assert decided(pool(silent), notes=PoolNotes(lowered=0.0, began=NOW - 5)) == []
+    (marked,) = decided(pool(silent), notes=PoolNotes(lowered=0.0, began=NOW - 31))
+    assert isinstance(marked, MarkWorker)
+
+
+def test_a_worker_whose_attempt_was_ended_is_deleted_and_gets_no_more() -> None:
+    verdict = Verdict(FailureClass.TOO_LONG, "it ran for 6 h")
+    ended = of(host("ended", idle=1), pod=replace(host("ended").pod.pod, stopped=verdict))
+    (deleted,) = decided(pool(ended), 1)
+    assert isinstance(deleted, DeletePod)
+    memory = Memory(JobSeen("ns", "j", "j", 1, 1, "2026-01", SPEC))
+    assert hosts_for_work(pool(ended), memory, SPEC, NOW) == []
+    fresh = host("fresh", idle=1)
+    assert hosts_for_work(pool(fresh), memory, SPEC, NOW) == [fresh]
+    assert hosts_for_work(pool(of(fresh, runs=False)), memory, SPEC, NOW) == []
 
 
 def test_who_is_marked_stays_if_there_is_work_again() -> None:

@@ -26,7 +26,7 @@ BEGUN = Attempt(number=1, pod="w-1", pod_uid="uid-w", session="mine", start_time
 TASK = TaskSeen("ns", "t", "uid-t", 1, "j", "uid-j", 0, TaskPhase.RUNNING, attempts=(BEGUN,))
 POD = PodSeen("ns", "w-1", "uid-w", 1, "j", "", "uid-rs", phase="Running", node="n1")
 HOST = PoolPod(POD, "pool-a", ready=True, runs=True)
-WORKER = PoolWorker("uid-w", "mine", NOW - 200, task_uid="uid-t")
+WORKER = PoolWorker("uid-w", "mine", NOW - 200, has=("uid-t", 1))
 ABSENT = MarkerSeen(MarkerState.ABSENT, NOW)
 
 
@@ -95,7 +95,7 @@ def test_a_pod_that_is_gone_has_none() -> None:
         (HOST, replace(WORKER, session="next"), None, FailureClass.RETRYABLE, "another one"),
         (
             HOST,
-            replace(WORKER, task_uid="other", left_uid="uid-t"),
+            replace(WORKER, has=("other", 1), left=("uid-t", 1)),
             None,
             FailureClass.INTERRUPTED,
             "another volume",
@@ -149,7 +149,7 @@ def test_its_times_are_those_of_its_attempt() -> None:
 
 def test_one_that_is_on_record_but_not_yet_told_to_its_worker_goes_on() -> None:
     """The watch may tell of the record before the answer to it comes: no end, and none is kept."""
-    seats, before = Seats(), replace(WORKER, task_uid="other")
+    seats, before = Seats(), replace(WORKER, has=("other", 1))
 
     def seen(worker: PoolWorker, report: WorkerSeen | None, now: float) -> PodSeen:
         (found,) = seats.of(
@@ -159,7 +159,7 @@ def test_one_that_is_on_record_but_not_yet_told_to_its_worker_goes_on() -> None:
 
     assert not seen(before, None, NOW).worker_ended
     # Whatever was taken for an end once is forgotten as soon as it is none.
-    assert seen(replace(before, left_uid="uid-t"), None, NOW + 1).seen_ended == NOW + 1
+    assert seen(replace(before, left=("uid-t", 1)), None, NOW + 1).seen_ended == NOW + 1
     assert not seen(WORKER, None, NOW + 2).worker_ended
     assert seen(WORKER, told(None), NOW + 3).seen_ended == NOW + 3
 

@@ -86,9 +86,14 @@ def test_each_worker_gets_a_task_as_far_as_the_window_goes() -> None:
 
 
 def test_what_needs_more_memory_than_a_worker_has_gets_a_pod_of_its_own() -> None:
-    handed = _handed(_pool_memory(FailureClass.OUT_OF_MEMORY, FailureClass.RETRYABLE), 2)
+    memory = _pool_memory(FailureClass.OUT_OF_MEMORY, FailureClass.RETRYABLE, None)
+    handed = _handed(memory, 2)
     assert handed.pods == {"u0"}
-    assert set(handed.hosts) == {"u1"}
+    assert set(handed.hosts) == {"u1"}, "there are two slots"
+    task = memory.tasks[0]
+    evicted = Attempt(number=2, pod="p", failure=FailureClass.DISRUPTED.label)
+    memory.tasks[0] = replace(task, attempts=(*task.attempts, evicted))
+    assert _handed(memory, 2).pods == {"u0"}, "what it needs is not forgotten"
 
 
 def test_a_tripped_breaker_lets_one_worker_try() -> None:

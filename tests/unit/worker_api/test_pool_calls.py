@@ -88,7 +88,7 @@ async def test_who_has_nothing_waits_and_is_known_to(scene: Scene, worker: Worke
     assert known is not None
     assert known.idle_since == known.asked == scene.time
     worker.has()
-    scene.cache.pool_workers.give(SEEN.uid, "uid-task")
+    scene.cache.pool_workers.give(SEEN.uid, "uid-task", 1)
     assert (await asking).i_id == "I0"
 
 

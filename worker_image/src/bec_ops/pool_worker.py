@@ -79,8 +79,9 @@ class PoolWorker:
     def _ask(self, take: Callable[[Task], None]) -> None:
         client, spool = self._channel
         try:
-            spool.deliver(client.report)  # what the operator was away for
-            task = client.next()
+            # While a report waits the operator would give the task again that it is about.
+            delivered = spool.deliver(client.report)
+            task = client.next() if delivered else None
         except UnreachableError as error:
             _logger.warning("no task: %s", error)
             time.sleep(_AGAIN)
@@ -90,3 +91,5 @@ class PoolWorker:
         else:
             if task is not None:
                 take(task)
+            elif not delivered:
+                time.sleep(_AGAIN)

@@ -158,6 +158,6 @@ async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:
         return
     memory.breaker.note_probe(now)
     memory.note_begun(task, action.attempt)
-    ctx.cache.pool_workers.give(pod.uid, task.uid)
+    ctx.cache.pool_workers.give(pod.uid, task.uid, action.attempt)
     since = max(memory.pool.startable or now, current.idle_since or now)
     POOL_HANDOVER_SECONDS.observe(ctx.clock.now() - since)

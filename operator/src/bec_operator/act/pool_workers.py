@@ -43,18 +43,18 @@ class PoolWorkers:
             self._changed(job)
         return event
 
-    def give(self, pod_uid: str, task_uid: str) -> None:
-        """Take in that the process in a pod has a task: it is recorded."""
-        known = self._workers.get(pod_uid)
-        if known is None or known.task_uid == task_uid:
+    def give(self, pod_uid: str, task_uid: str, attempt: int) -> None:
+        """Take in that the process in a pod has an attempt: it is recorded."""
+        known, given = self._workers.get(pod_uid), (task_uid, attempt)
+        if known is None or known.has == given:
             return
         self._workers[pod_uid] = replace(
             known,
             asked=None,
             idle_since=None,
             given=known.given + 1,
-            task_uid=task_uid,
-            left_uid=known.task_uid,
+            has=given,
+            left=known.has,
         )
         if (event := self._waiting.pop(pod_uid, None)) is not None:
             event.set()

@@ -25,7 +25,8 @@ class Host:
     def is_idle(self, now: float) -> bool:
         """Whether its process waits for work."""
         asked = self.worker.asked if self.worker is not None else None
-        return not self.busy and self.pod.active and asked is not None and now - asked < ASKS_AGAIN
+        there = self.pod.active and self.pod.runs and not self.busy
+        return there and asked is not None and now - asked < ASKS_AGAIN
 
     def idle_for(self, now: float) -> float:
         """Return the seconds for which it has waited."""
@@ -45,6 +46,7 @@ class PoolNotes:
     ready_seconds: float = 0.0  # that a worker takes until it asks for work; 0: not known
     task_seconds: float = 0.0  # that a task takes; 0: not known
     lowered: float | None = None  # when workers were last taken away; we may have, before we began
+    began: float = 0.0  # when we first looked, if there were workers then
     startable: float | None = None  # since when there has been work that could start
     decision: str = ""
     booked: float = 0.0  # until when busy and idle time was counted
@@ -53,7 +55,7 @@ class PoolNotes:
         """Take in the pods as they are."""
         begins = self.lowered is None
         if self.lowered is None:
-            self.lowered = now if hosts else 0.0
+            self.lowered = self.began = now if hosts else 0.0
         for host in hosts:
             uid = host.pod.uid
             self.started.setdefault(uid, now)
@@ -132,8 +134,8 @@ def hosts_of(
 
 
 def wants_own_pod(task: TaskSeen) -> bool:
-    """Whether the next attempt needs more memory than a worker of the pool has."""
-    return bool(task.failures) and task.failures[-1] is FailureClass.OUT_OF_MEMORY
+    """Whether its attempts need more memory than a worker of the pool has."""
+    return FailureClass.OUT_OF_MEMORY in task.failures
 
 
 def misconfigured(pool: Pool) -> str:

@@ -70,8 +70,8 @@ class PoolWorker:
     """The process in a pod of a pool that registered last, as far as it has told.
 
     `asked` is when it last asked for work, and `idle_since` when it did so first since it had some;
-    both are None while it works. `given` counts the tasks that it got, `task_uid` is the last one,
-    `left_uid` the one before that.
+    both are None while it works. `given` counts the attempts that it got; `has` is the last one,
+    as the UID of the task and the attempt's number, `left` the one before that.
     """
 
     pod_uid: str
@@ -80,5 +80,5 @@ class PoolWorker:
     asked: float | None = None
     idle_since: float | None = None
     given: int = 0
-    task_uid: str = ""
-    left_uid: str = ""
+    has: tuple[str, int] | None = None
+    left: tuple[str, int] | None = None

@@ -21,11 +21,13 @@ from bec_operator.decide.actions import (
     MakePool,
     MarkWorker,
     ScalePool,
+    StopPod,
 )
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool import SETTLED_AFTER, Host, Pool, PoolNotes
 from bec_operator.decide.pool_seen import DeploymentSeen
 
+ALL_HAVE_CALLED = 30.0  # seconds since we began after which a warm worker has called
 UNGUARDED_AFTER = 10.0  # seconds without work after which a node need not wait for a worker
 _NONE = PoolSpec(min_workers=0, max_workers=1)
 
@@ -117,7 +119,7 @@ def _adjust(
         yield ScalePool(deployment, need, aim.why)
     if not pool.sure:
         return
-    for host in _leavers(kept, len(kept) - need, idle, now):
+    for host in _leavers(kept, len(kept) - need, notes, idle, now):
         yield MarkWorker(host.pod, draining=True)
     target = max(len(kept), need if current else 0)
     if target < deployment.replicas and _may_lower(kept, marked, notes, now):
@@ -126,19 +128,21 @@ def _adjust(
         yield DeletePool(deployment)
 
 
-def _leavers(kept: list[Host], surplus: int, idle: float, now: float) -> list[Host]:
+def _leavers(
+    kept: list[Host], surplus: int, notes: PoolNotes, idle: float, now: float
+) -> list[Host]:
     """Choose who goes: those in which nobody works, then the ones that waited longest."""
     if surplus <= 0:
         return []
-    starting = [host for host in kept if not host.busy and not _has_process(host)]
+    known = now - notes.began >= ALL_HAVE_CALLED
+    starting = [
+        host
+        for host in kept
+        if not host.busy and (not host.pod.runs or (host.worker is None and known))
+    ]
     waiting = [host for host in kept if host.is_idle(now) and host.idle_for(now) >= idle]
     waiting.sort(key=lambda host: -host.idle_for(now))
     return [*starting, *waiting][:surplus]
-
-
-def _has_process(host: Host) -> bool:
-    """Whether a process runs in it that could have, or be given, work."""
-    return host.worker is not None and host.pod.runs
 
 
 def _may_lower(kept: list[Host], marked: list[Host], notes: PoolNotes, now: float) -> bool:
@@ -155,7 +159,8 @@ def _attend(spec: JobSpec, pool: Pool, aim: Wanted, now: float) -> Iterator[Acti
     for host in pool.hosts:
         if not host.is_idle(now):
             continue
-        if replaced and is_worn(host, enough) and not host.pod.draining:
+        is_done = replaced and is_worn(host, enough) and not host.pod.draining
+        if is_done or host.pod.pod.stopped is not None:  # which to delete has failed before
             yield DeletePod(host.pod.pod)
         elif host.pod.guarded and host.idle_for(now) >= UNGUARDED_AFTER:
             yield GuardWorker(host.pod, guarded=False)
@@ -168,6 +173,7 @@ def hosts_for_work(pool: Pool, memory: Memory, spec: JobSpec, now: float) -> lis
     """
     enough = spec.pool.tasks_per_worker if spec.pool is not None else 0
     leaving = memory.under_way(MarkWorker) | memory.under_way(DeletePod)
+    leaving |= {host.pod.uid for host in pool.hosts if _is_stopped(host, memory)}
     leaving |= {key[1] for key in memory.busy if key[0] == GuardWorker.__name__ and not key[2]}
     found = [
         host
@@ -180,6 +186,11 @@ def hosts_for_work(pool: Pool, memory: Memory, spec: JobSpec, now: float) -> lis
         and not _is_too_new(host, memory.pool, now)
     ]
     return sorted(found, key=lambda host: host.idle_for(now))
+
+
+def _is_stopped(host: Host, memory: Memory) -> bool:
+    """Whether its last attempt was ended by us, and it with that."""
+    return host.pod.pod.stopped is not None or host.pod.uid in memory.under_way(StopPod)
 
 
 def _is_too_new(host: Host, notes: PoolNotes, now: float) -> bool:

@@ -147,8 +147,9 @@ def hand_out(
         ready, free = [task for task in ready if task.uid in plain.pods], 1
     under_way = memory.under_way(HandTask) | memory.under_way(CreatePod)
     mine = [t for t in ready if not wants_own_pod(t) and t.uid not in under_way]
-    hosts = {t.uid: host for t, host in zip(mine[:free], idle, strict=False)}
     own = frozenset(t.uid for t in ready if wants_own_pod(t)) & plain.pods
+    rest = max(free - len(own - memory.unsure), 0)  # who is unsure has a slot
+    hosts = {t.uid: host for t, host in zip(mine[:rest], idle, strict=False)}
     queued = sum(not wants_own_pod(task) for task in ready)
     room = min(plain.tasks, max(workers - queued, 0))
     return Launches(own, room, hosts)

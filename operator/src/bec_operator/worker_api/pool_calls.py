@@ -85,7 +85,7 @@ class PoolCalls:
                 and memory.ledger.outcome(task.index) is Outcome.WAITING
                 and not self._has_ended(task, attempt.number)
             ):
-                self._ctx.cache.pool_workers.give(host.uid, task.uid)
+                self._ctx.cache.pool_workers.give(host.uid, task.uid, attempt.number)
                 return Assigned(task=task_for(memory, task, attempt.number, host.pod))
         return None
 
@@ -105,8 +105,8 @@ class PoolCalls:
             if not mine or attempt.number != call.attempt:
                 break
             worker = self._ctx.cache.pool_workers.get(host.uid)
-            if worker is not None and not worker.task_uid:  # an operator before this one gave it
-                self._ctx.cache.pool_workers.give(host.uid, task.uid)
+            if worker is not None and worker.has is None:  # an operator before this one gave it
+                self._ctx.cache.pool_workers.give(host.uid, task.uid, attempt.number)
             return Caller(seat_of(task, attempt.number, host), task, attempt.number)
         raise RefusedError(
             "Gone", f"task {call.task_uid} is over, or its attempt {call.attempt} is not this one's"
