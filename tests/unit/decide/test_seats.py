@@ -95,7 +95,7 @@ def test_a_pod_that_is_gone_has_none() -> None:
         (HOST, replace(WORKER, session="next"), None, FailureClass.RETRYABLE, "another one"),
         (
             HOST,
-            replace(WORKER, has=("other", 1), left=("uid-t", 1)),
+            replace(WORKER, has=("other", 1), left=frozenset({("uid-t", 1)})),
             None,
             FailureClass.INTERRUPTED,
             "another volume",
@@ -159,7 +159,9 @@ def test_one_that_is_on_record_but_not_yet_told_to_its_worker_goes_on() -> None:
 
     assert not seen(before, None, NOW).worker_ended
     # Whatever was taken for an end once is forgotten as soon as it is none.
-    assert seen(replace(before, left=("uid-t", 1)), None, NOW + 1).seen_ended == NOW + 1
+    assert (
+        seen(replace(before, left=frozenset({("uid-t", 1)})), None, NOW + 1).seen_ended == NOW + 1
+    )
     assert not seen(WORKER, None, NOW + 2).worker_ended
     assert seen(WORKER, told(None), NOW + 3).seen_ended == NOW + 3
 

@@ -104,6 +104,24 @@ async def test_what_is_recorded_is_given_again(scene: Scene, worker: Worker) -> 
     assert (await other.next()).task_uid == "uid-task", "the same process, another operator"
 
 
+async def test_what_it_does_not_work_on_it_has_left(scene: Scene, worker: Worker) -> None:
+    """The answer to a record was lost, or an operator was: two attempts are on record for it."""
+    worker.has()
+    begun = Attempt(number=2, pod=SEEN.name, pod_uid=SEEN.uid, session=worker.session)
+    other = replace(
+        TASK_SEEN, name="other", uid="uid-other", index=1, version=21, attempts=(begun,)
+    )
+    scene.cache.tasks.put(other)
+    scene.memory.tasks[1] = other
+    await worker.report("heartbeat", progress=None, activity=0)
+    known = scene.cache.pool_workers.get(SEEN.uid)
+    assert known is not None
+    assert known.has == ("uid-task", 1)
+    assert set(known.left) == {("uid-other", 2)}
+    await worker.report("done")
+    assert await worker.next() is None, "nor does it get that one any more"
+
+
 async def test_what_it_has_told_of_is_not_given_again(worker: Worker) -> None:
     worker.has()
     await worker.report("failed", failure="Terminal", message="no pages")

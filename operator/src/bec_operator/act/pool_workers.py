@@ -1,7 +1,7 @@
 """The processes in the pods of pools, since this operator runs: who asks for work, who has some."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 
 from bec_operator.decide.pool_seen import PoolWorker
@@ -54,10 +54,15 @@ class PoolWorkers:
             idle_since=None,
             given=known.given + 1,
             has=given,
-            left=known.has,
         )
         if (event := self._waiting.pop(pod_uid, None)) is not None:
             event.set()
+
+    def leave(self, pod_uid: str, attempts: Set[tuple[str, int]]) -> None:
+        """Take in that the process in a pod does not work on these, though they are its own."""
+        known = self._workers.get(pod_uid)
+        if known is not None and not attempts <= known.left:
+            self._workers[pod_uid] = replace(known, left=known.left | attempts)
 
     def forget(self, pod_uid: str) -> None:
         """Drop what is known of a pod: it is gone."""

@@ -71,7 +71,8 @@ class PoolWorker:
 
     `asked` is when it last asked for work, and `idle_since` when it did so first since it had some;
     both are None while it works. `given` counts the attempts that it got; `has` is the last one,
-    as the UID of the task and the attempt's number, `left` the one before that.
+    as the UID of the task and the attempt's number. `left` are those on record for it that it does
+    not work on.
     """
 
     pod_uid: str
@@ -81,4 +82,4 @@ class PoolWorker:
     idle_since: float | None = None
     given: int = 0
     has: tuple[str, int] | None = None
-    left: tuple[str, int] | None = None
+    left: frozenset[tuple[str, int]] = frozenset()

@@ -146,10 +146,7 @@ def _end(
         return told.report
     if worker is None or worker.session != attempt.session:
         return _of_process(attempt, host, worker, now)
-    if worker.left == (
-        task.uid,
-        attempt.number,
-    ):  # one that it has not got yet may be on record already
+    if (task.uid, attempt.number) in worker.left:
         message = "its worker has gone on to another volume"
         return Report(now, FailureClass.INTERRUPTED, message)
     # What its pod was seen to do may be from before it registered.

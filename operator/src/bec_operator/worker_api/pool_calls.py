@@ -1,7 +1,7 @@
 """What a worker of a pool can call beside what is about an attempt: it registers, and asks."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +17,7 @@ from bec_operator.worker_api.callers import Caller
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.sessions import Sessions
 from bec_operator.worker_api.tasks import registered, task_for
-from bec_ops.protocol import AboutAttempt, Assigned, Next, Register, Registered
+from bec_ops.protocol import AboutAttempt, Assigned, Heartbeat, Next, Register, Registered
 
 WAITS_STILL = 1.0  # seconds after which a worker that waits is noted to do so
 
@@ -72,10 +72,23 @@ class PoolCalls:
                 wait.cancel()
 
     def _given(self, host: PoolPod, session: str) -> Assigned | None:
-        """Return the task that is recorded for a process, and of which it has not yet told."""
+        """Return the task that a process is to do now; None if it has none."""
+        workers, memory = self._ctx.cache.pool_workers, self._memory_of(_job(host))
+        worker = workers.get(host.uid)
+        for task, attempt in self._held(host, session):
+            if memory is not None and not (worker and (task.uid, attempt) in worker.left):
+                workers.give(host.uid, task.uid, attempt)
+                return Assigned(task=task_for(memory, task, attempt, host.pod))
+        return None
+
+    def _held(self, host: PoolPod, session: str) -> Iterator[tuple[TaskSeen, int]]:
+        """Yield the attempts on record for a process, of which it has not told the end.
+
+        There is one at most, unless an answer of the API server or an operator was lost.
+        """
         memory = self._memory_of(_job(host))
         if memory is None or memory.ledger is None or memory.job.spec is None:
-            return None
+            return
         for task in self._ctx.cache.tasks.of_job(_job(host)).values():
             attempt = task.recorded_begun
             if (
@@ -85,9 +98,7 @@ class PoolCalls:
                 and memory.ledger.outcome(task.index) is Outcome.WAITING
                 and not self._has_ended(task, attempt.number)
             ):
-                self._ctx.cache.pool_workers.give(host.uid, task.uid, attempt.number)
-                return Assigned(task=task_for(memory, task, attempt.number, host.pod))
-        return None
+                yield task, attempt.number
 
     def _has_ended(self, task: TaskSeen, attempt: int) -> bool:
         told = self._ctx.cache.workers.get(task.uid)
@@ -104,13 +115,22 @@ class PoolCalls:
             mine = (attempt.pod_uid, attempt.session) == (host.uid, call.session)
             if not mine or attempt.number != call.attempt:
                 break
-            worker = self._ctx.cache.pool_workers.get(host.uid)
-            if worker is not None and worker.has is None:  # an operator before this one gave it
-                self._ctx.cache.pool_workers.give(host.uid, task.uid, attempt.number)
+            if isinstance(call, Heartbeat):
+                self._note_at_work(host, call)
             return Caller(seat_of(task, attempt.number, host), task, attempt.number)
         raise RefusedError(
             "Gone", f"task {call.task_uid} is over, or its attempt {call.attempt} is not this one's"
         )
+
+    def _note_at_work(self, host: PoolPod, call: Heartbeat) -> None:
+        """Take in which of the attempts on record a process works on: it has left the others."""
+        workers, mine = self._ctx.cache.pool_workers, (call.task_uid, call.attempt)
+        worker = workers.get(host.uid)
+        if worker is not None and worker.has is None:  # an operator before this one gave it
+            workers.give(host.uid, *mine)
+        held = {(task.uid, attempt) for task, attempt in self._held(host, call.session)}
+        if mine in held:
+            workers.leave(host.uid, held - {mine})
 
 
 def _job(host: PoolPod) -> Key:
