@@ -157,7 +157,7 @@ def main(
     pairs: Annotated[int, typer.Option(help="how often each side runs")] = 5,
     idle: Annotated[float, typer.Option(help="seconds of nothing")] = 300,
     only: Annotated[
-        str, typer.Option(help="one part: pairs, small, delays, calls, pool, idle")
+        str, typer.Option(help="one part: pods, small, delays, calls, pool, idle")
     ] = "",
 ) -> None:
     """Measure, print, write build/bench.json, and fail if a bound is broken."""
@@ -175,7 +175,7 @@ def main(
         operator = stack.enter_context(Operator(cluster.kubeconfig, cluster.s3, log))
         bench = Bench(cluster, operator, build, tasks, at_once)
         parts: dict[str, Callable[[], Body]] = {
-            "pairs": lambda: bench.pairs(pairs),
+            "pods": lambda: bench.pairs(pairs),
             "small": lambda: bench.small(pairs),
             "delays": bench.delays,
             "calls": lambda: bench.calls(tasks // 2),
@@ -183,8 +183,8 @@ def main(
         }
         for name, measure in parts.items():
             if only in {"", name}:
-                figures["pods" if name == "pairs" else name] = measure()
-                _show(name, figures["pods" if name == "pairs" else name])
+                figures[name] = measure()
+                _show(name, figures[name])
     if only in {"", "pool"}:
         figures["pool"] = pools.measure(tasks, build, console)
         _show("pool", figures["pool"])

@@ -107,18 +107,23 @@ def _size(folder: Path) -> int:
 
 
 def tenths(samples: Sequence[Sample], total: int) -> list[Body]:
-    """Return what a task has cost in each tenth of the run."""
+    """Return what a task has cost in each tenth of the run.
+
+    One that began and ended between two samples is part of the next.
+    """
     edges = [
         next(sample for sample in samples if sample.done >= total * part // TENTHS)
         for part in range(TENTHS + 1)
     ]
     found = []
     for first, last in itertools.pairwise(edges):
-        tasks = max(last.done - first.done, 1)
+        if last is first:
+            continue
+        tasks = last.done - first.done
         found.append(
             {
                 "tasks": tasks,
-                "tasks_per_second": round(tasks / max(last.at - first.at, EVERY), 1),
+                "tasks_per_second": round(tasks / (last.at - first.at), 1),
                 "operator_cpu_ms": round(1000 * (last.cpu - first.cpu) / tasks, 2),
                 "memory_mb": last.memory_mb,
                 "etcd_mb": last.etcd_mb,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bec_operator.act.api_server import bec, core
+from bec_operator.api.names import TASK_LABEL
 from bec_ops.volume import Volume
 from tests.cluster import Cluster
 from tests.scale.api_metrics import per_task, requests
@@ -23,7 +24,6 @@ POD = {
 JOBS, TASKS = bec(NAMESPACE, "jobs"), bec(NAMESPACE, "volumetasks")
 PODS = core(NAMESPACE, "pods")
 NATIVE_JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
-TASK_LABEL_OF_BOTH = "bec.bdrc.io/task"  # so that the simulated workers see the native pods
 
 
 def ours(cluster: Cluster, operator: Operator, spec: Body, tasks: int) -> Body:
@@ -62,7 +62,7 @@ def native(cluster: Cluster, name: str, tasks: int, at_once: int) -> Body:
     """Run a native Indexed Job to its end, and return its figures."""
     kube = Kube(cluster.kubeconfig)
     template = {
-        "metadata": {"labels": {TASK_LABEL_OF_BOTH: name}},
+        "metadata": {"labels": {TASK_LABEL: name}},  # the simulated workers go by it
         "spec": {**POD, "containers": [_native_worker(name)], "restartPolicy": "Never"},
     }
     before, began = requests(cluster), time.monotonic()

@@ -98,8 +98,7 @@ class Memory:
     def observe_job(self, job: JobSeen) -> None:
         """Take in a newer state of the Job; a changed spec is checked again."""
         if job.generation != self.job.generation:
-            self.facts.template = None
-            self.facts.worker = None
+            self.facts.template = self.facts.worker = None
             self.breaker = Breaker()
             if self.ledger is None:
                 self.facts.manifest = None
@@ -118,8 +117,7 @@ class Memory:
         self.tasks = {}
         self._released.clear()
         self.listed, self.added = None, ()
-        self.facts.manifest = Fact(now)
-        self.facts.sweep = None
+        self.facts.manifest, self.facts.sweep = Fact(now), None
         self.report = FailureReport()
         self.telling.failures = ledger.changes
 
@@ -165,8 +163,7 @@ class Memory:
         self.frontier.lengthen(len(added))
         taken = set(added)
         self.added = [volume for volume in self.added if volume not in taken]
-        self.facts.conflict = None
-        self.facts.sweep = None
+        self.facts.conflict = self.facts.sweep = None
 
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""
