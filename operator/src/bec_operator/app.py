@@ -24,8 +24,9 @@ from bec_operator.decide.notices import Notice
 from bec_operator.logs import set_up_logs
 from bec_operator.metrics import WATCH_AGE
 from bec_operator.observe.engine import on_loop_error, run_kopf
-from bec_operator.observe.pods import PodWatch
+from bec_operator.observe.kinds import PODS, TASKS
 from bec_operator.observe.resources import keep_relisting, relist
+from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
 from bec_operator.worker_api.server import WorkerApi
 from bec_ops.store import Store
@@ -48,11 +49,12 @@ async def serve(settings: Settings) -> None:
     )
     worker_api = WorkerApi(ctx, reconciler.memory)
     namespaces: list[str | None] = [*settings.namespaces] or [None]
-    watches = [PodWatch(ctx, namespace) for namespace in namespaces]
+    watches = [Watch(ctx, kind, namespace) for namespace in namespaces for kind in (PODS, TASKS)]
     try:
         await _take_in(ctx, watches, namespaces)
         for watch in watches:
-            WATCH_AGE.labels(watch.scope).set_function(partial(getattr, watch, "age"))
+            age = WATCH_AGE.labels(watch.plural, watch.scope)
+            age.set_function(partial(getattr, watch, "age"))
         await worker_api.start()
         parts = [
             *(watch.run() for watch in watches),
@@ -82,7 +84,7 @@ def _notifier(settings: Settings, api: ApiServer, clock: Clock) -> Notifier | No
     return Webhook(str(settings.webhook_url), settings.webhook_key, clock, tell_loss)
 
 
-async def _take_in(ctx: Context, watches: list[PodWatch], namespaces: list[str | None]) -> None:
+async def _take_in(ctx: Context, watches: list[Watch], namespaces: list[str | None]) -> None:
     """Know everything before the first decision."""
     for watch in watches:
         await watch.list()
@@ -97,7 +99,7 @@ async def _take_in(ctx: Context, watches: list[PodWatch], namespaces: list[str |
 
 async def _run(
     ctx: Context,
-    watches: list[PodWatch],
+    watches: list[Watch],
     parts: list[Coroutine[Any, Any, None]],
     stops: list[Callable[[], Awaitable[None]]],
 ) -> None:

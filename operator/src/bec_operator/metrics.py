@@ -20,7 +20,9 @@ MARKER_KNOWN_SECONDS = Histogram(
     "Time from the writing of a marker, by the worker's clock, until its task is known as done",
     buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30, 60),
 )
-WATCH_AGE = Gauge("bec_watch_age_seconds", "Time since the last sign of a watch", ["namespace"])
+WATCH_AGE = Gauge(
+    "bec_watch_age_seconds", "Time since the last sign of a watch", ["resource", "namespace"]
+)
 WORKER_CALLS = Counter("bec_worker_calls", "Calls of workers", ["call", "outcome"])
 WORKER_CALL_SECONDS = Histogram(
     "bec_worker_call_seconds",

@@ -13,8 +13,9 @@ from bec_operator.act.reconciler import Reconciler
 from bec_operator.act.records import job_of, pod_of, task_of
 from bec_operator.act.storage import Storage
 from bec_operator.decide.memory import Memory
-from bec_operator.observe.pods import PodWatch
+from bec_operator.observe.kinds import PODS, TASKS
 from bec_operator.observe.resources import relist
+from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
 from bec_operator.worker_api.callers import find_caller
 from bec_operator.worker_api.calls import Calls
@@ -88,7 +89,8 @@ class Process:
         self.started = clock.now()
         self.heard = dict.fromkeys(WATCHED, len(changes))
         with self._loop.running():
-            run_through(PodWatch(self.ctx, None).list())
+            for kind in (PODS, TASKS):
+                run_through(Watch(self.ctx, kind, None).list())
             run_through(relist(self.ctx, None))
 
     @property
@@ -147,6 +149,7 @@ class Process:
     async def _list_again(self) -> None:
         with suppress(TimeoutError):
             await relist(self.ctx, None)
+            await Watch(self.ctx, TASKS, None).list()
 
     def take_call(self, identity: Identity, request: Request, answered: Answered) -> None:
         """Begin a worker's call, as it is below HTTP; `answered` gets the answer or the refusal."""

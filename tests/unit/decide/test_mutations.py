@@ -7,7 +7,6 @@ left to the state machine, so that its guard is known to be awake.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
-from unittest.mock import ANY
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -179,7 +178,7 @@ def _claims_believed(patch: pytest.MonkeyPatch) -> None:
 
 
 def _ended_attempts_believed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("bec_operator.worker_api.callers.pod_name", lambda *_: ANY)
+    patch.setattr("bec_operator.worker_api.callers._is_current", lambda *_: True)
     patch.setattr(Caller, "check", lambda *_: None)
 
 

@@ -5,9 +5,9 @@ before an object came does not take it away. So nothing is launched twice from a
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from bec_operator.act.pool_workers import PoolWorkers
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod
@@ -60,11 +60,19 @@ class Records(Generic[R]):
         """Return all records."""
         return list(self._records.values())
 
+    def is_news(self, meta: Mapping[str, Any]) -> bool:
+        """Whether a state of an object with such metadata would be taken in: most are known."""
+        key, version = (meta["namespace"], meta["name"]), int(meta["resourceVersion"])
+        return self._is_news(key, meta["uid"], version)
+
+    def _is_news(self, key: Key, uid: str, version: int) -> bool:
+        known = self._records.get(key)
+        return uid not in self._buried and (known is None or known.version < version)
+
     def put(self, record: R) -> None:
         """Take in a state of an object, unless a newer one is known or it is gone."""
         key = (record.namespace, record.name)
-        known = self._records.get(key)
-        if record.uid in self._buried or (known is not None and known.version >= record.version):
+        if not self._is_news(key, record.uid, record.version):
             return
         self._records[key] = record
         job = (record.namespace, self._job_of(record))

@@ -24,13 +24,14 @@ STOP_SECONDS = (
 
 def take_in_pod(ctx: Context, raw: Body) -> None:
     """Take in a pod as it is now, of a task or of a pool."""
-    meta, now = raw["metadata"], ctx.clock.now()
+    meta, now, cache = raw["metadata"], ctx.clock.now(), ctx.cache
     if is_of_pool(raw):
-        host = ctx.cache.pool_pods.get(meta["namespace"], meta["name"])
-        ctx.cache.pool_pods.put(pool_pod_of(raw, host, now))
-    elif is_of_task(raw):
-        known = ctx.cache.pods.get(meta["namespace"], meta["name"])
-        ctx.cache.pods.put(pod_of(raw, known, now))
+        if cache.pool_pods.is_news(meta):
+            host = cache.pool_pods.get(meta["namespace"], meta["name"])
+            cache.pool_pods.put(pool_pod_of(raw, host, now))
+    elif is_of_task(raw) and cache.pods.is_news(meta):
+        known = cache.pods.get(meta["namespace"], meta["name"])
+        cache.pods.put(pod_of(raw, known, now))
 
 
 def forget_pod(ctx: Context, namespace: str, name: str, uid: str) -> None:

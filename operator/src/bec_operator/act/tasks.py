@@ -2,7 +2,7 @@
 
 import logging
 
-from bec_operator.act.api_server import MERGE_PATCH, ApiError, bec
+from bec_operator.act.api_server import MERGE_PATCH, ApiError, Body, bec
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import owner
 from bec_operator.act.pods import find_pod
@@ -52,6 +52,12 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
     task = task_of(made)
     memory.born.add(task.uid)
     ctx.cache.tasks.put(task)
+
+
+def take_in_task(ctx: Context, raw: Body) -> None:
+    """Take in a VolumeTask as it is now."""
+    if ctx.cache.tasks.is_news(raw["metadata"]):
+        ctx.cache.tasks.put(task_of(raw))
 
 
 async def _take_in(ctx: Context, memory: Memory, index: int, name: str) -> None:

@@ -1,6 +1,6 @@
 """One pass over a job: from what is seen of it to all that should be done now."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bec_operator.api.base import seconds
@@ -34,6 +34,7 @@ from bec_operator.decide.memory import Memory
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.pool import Pool
 from bec_operator.decide.reasons import failed_of_total
+from bec_operator.decide.resting import just_runs, seen_of
 from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted, with_busy
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen, Verdict
 from bec_operator.decide.status import is_hopeless, is_over, job_status, worth_writing
@@ -146,7 +147,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
         elif memory.ledger.outcome(index) is not Outcome.WAITING:
             settled.append(task)
         else:
-            for action in decide_task(view_of(task)):
+            for action in _look(seen, task, view_of):
                 if not isinstance(action, ReadMarker) or (
                     may_read and _may_read(memory, action.index, seen.now)
                 ):
@@ -159,6 +160,21 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
         yield from _reads(memory, seen.now)
         yield from _gates(memory, seen.now)
     yield from _keep(seen, may_read=may_read)
+
+
+def _look(seen: Seen, task: TaskSeen, view_of: Callable[[TaskSeen], TaskView]) -> Sequence[Action]:
+    """Say what to do about a task whose end is not known, unless it is known to be nothing."""
+    memory, pod = seen.memory, seen.pods.get(task.pod)
+    if pod is None or not just_runs(task, pod):
+        return list(decide_task(view_of(task)))
+    reading, notes = memory.readings.get(task.index), memory.notes.get(task.uid) or _NO_NOTES
+    known = seen_of(task, pod, reading, notes)
+    if memory.resting.rests(task.uid, known, seen.now):
+        return ()
+    actions = list(decide_task(view_of(task)))
+    if not actions:
+        memory.resting.note(task.uid, known, seen.now)
+    return actions
 
 
 def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
@@ -233,9 +249,10 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
     assert memory.ledger is not None
     limits, redone = Limits.of(spec.timeouts, spec.retry), memory.ledger.redone.moment
     stop = _stop(spec)
+    memory.resting.agree((memory.job.generation, redone, seen.record_every))
 
     def view_of(task: TaskSeen) -> TaskView:
-        attempt, notes = len(task.failed) + 1, memory.notes.get(task.uid) or _NO_NOTES
+        attempt, notes = task.attempt, memory.notes.get(task.uid) or _NO_NOTES
         return TaskView(
             task=task,
             pods=seen.pods,

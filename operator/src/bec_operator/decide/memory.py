@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bec_operator.api.job import Output
-from bec_operator.api.names import pod_name, task_name
+from bec_operator.api.names import task_name
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
@@ -17,6 +17,7 @@ from bec_operator.decide.notes import Notes
 from bec_operator.decide.old_pods import OldPods
 from bec_operator.decide.pool import PoolNotes
 from bec_operator.decide.report import FailureReport, Line
+from bec_operator.decide.resting import Resting
 from bec_operator.decide.seen import (
     Fact,
     Facts,
@@ -68,6 +69,7 @@ class Memory:
     throughput: Throughput = field(default_factory=Throughput)
     breaker: Breaker = field(default_factory=Breaker)
     pool: PoolNotes = field(default_factory=PoolNotes)
+    resting: Resting = field(default_factory=Resting)
     burst: int = FIRST_BURST  # pods that may be under way at once; grows as that goes well
     unsure: set[str] = field(default_factory=set)  # uids of tasks whose pod may have been made
     busy: set[tuple[Hashable, ...]] = field(default_factory=set)  # keys of the actions under way
@@ -228,32 +230,30 @@ class Memory:
         """Whether the task is of this very Job, at the place of the manifest where it says."""
         if self._vetted.get(task.uid) == task.index:
             return True
-        good = (
-            task.owner_uid == self.job.uid
-            and task.index < len(self.volumes)
-            and task.name == task_name(self.job.name, self.volumes[task.index])
-        )
-        if good:
-            self._vetted[task.uid] = task.index
-        return good
+        if task.owner_uid != self.job.uid or task.index >= len(self.volumes):
+            return False
+        if task.name != task_name(self.job.name, self.volumes[task.index]):
+            return False
+        self._vetted[task.uid] = task.index
+        return True
 
     def _release(self, index: int, task: TaskSeen) -> None:
         """Take back a volume whose task is gone: whether it is done must be read anew."""
         assert self.ledger is not None
-        settled = self.ledger.outcome(index) is not Outcome.WAITING
-        self.frontier[index] = Look.SETTLED if settled else Look.UNCHECKED
+        waits = self.ledger.outcome(index) is Outcome.WAITING
+        self.frontier[index] = Look.UNCHECKED if waits else Look.SETTLED
         self._released.add(index)
         for notes in (self.readings, self.unread, self.blocked):
             notes.pop(index, None)
         for book in (self._started, self._vetted, self.lost, self.notes):
             book.pop(task.uid, None)
         self.throughput.forget(task.uid)
+        self.resting.forget(task.uid)
         self.born.discard(task.uid)
         self.unsure.discard(task.uid)
 
     def _note_pod(self, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
-        attempt = len(task.failed) + 1
-        pod = pods.get(pod_name(task.name, attempt))
+        attempt, pod = task.attempt, pods.get(task.pod)
         if pod is not None and pod.owner_uid == task.uid:
             self._started[task.uid] = attempt
             self.unsure.discard(task.uid)
@@ -267,7 +267,7 @@ class Memory:
             self.lost.pop(task.uid, None)
 
     def _note_worker(self, task: TaskSeen, worker: WorkerSeen | None, now: float) -> None:
-        if worker is None or worker.attempt != len(task.failed) + 1:
+        if worker is None or worker.attempt != task.attempt:
             return
         notes = self.notes_of(task)
         if notes.worker is not None and notes.worker.pod_uid != worker.pod_uid:

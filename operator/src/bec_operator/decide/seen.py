@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bec_operator.api.job import JobSpec, JobStatus
+from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.failures import FailureClass, class_of
 from bec_ops.protocol import Progress
@@ -110,7 +111,11 @@ class WorkerSeen:
 
 @dataclass(frozen=True, slots=True)
 class TaskSeen:
-    """A VolumeTask, reduced to what decisions need."""
+    """A VolumeTask, reduced to what decisions need.
+
+    `attempt` is the number of the attempt that is under way or comes next, `pod` the name of the
+    pod of that attempt.
+    """
 
     namespace: str
     name: str
@@ -126,16 +131,23 @@ class TaskSeen:
     next_attempt: float = 0.0  # not to be made before
     finished: float = 0.0  # when it was recorded to have ended, by an operator's clock
     deleting: bool = False
+    attempt: int = field(init=False, compare=False)
+    pod: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Say once what each look at it asks for."""
+        object.__setattr__(self, "attempt", len(self.failed) + 1)
+        object.__setattr__(self, "pod", pod_name(self.name, self.attempt))
 
     @property
     def failed(self) -> list[Attempt]:
         """The attempts that are recorded as failed."""
-        return [attempt for attempt in self.attempts if attempt.failure]
+        return [attempt for attempt in self.attempts if attempt.failure] if self.attempts else []
 
     @property
     def failures(self) -> list[FailureClass]:
         """The classes of these. They say how it stands; its phase is only what somebody wrote."""
-        return [class_of(attempt.failure) for attempt in self.failed]
+        return [class_of(attempt.failure) for attempt in self.failed] if self.attempts else []
 
     @property
     def recorded_begun(self) -> Attempt | None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bec_operator.api.names import pod_name
 from bec_operator.api.pool import PoolStatus
 from bec_operator.decide.breaker import TRIPPED
 from bec_operator.decide.failures import START_TROUBLES
@@ -74,7 +73,7 @@ def _pool_status(memory: Memory, pool: Pool) -> PoolStatus | None:
 
 
 def _current(task: TaskSeen, pods: Mapping[str, PodSeen]) -> PodSeen | None:
-    return pods.get(pod_name(task.name, len(task.failed) + 1))
+    return pods.get(task.pod)
 
 
 def _share(memory: Memory, task: TaskSeen) -> float:

@@ -7,7 +7,6 @@ from typing import Self
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
-from bec_operator.api.names import pod_name
 from bec_operator.decide.failures import Budget, FailureClass
 from bec_operator.decide.pool import Host
 from bec_operator.decide.seen import Fact, MarkerSeen, PodSeen, TaskSeen, Verdict, WorkerSeen
@@ -83,12 +82,12 @@ class TaskView:
     @property
     def attempt(self) -> int:
         """The number of the attempt that is under way or comes next."""
-        return len(self.task.failed) + 1
+        return self.task.attempt
 
     @property
     def pod(self) -> PodSeen | None:
         """The pod of that attempt; one of this name that is another task's is none."""
-        pod = self.pods.get(pod_name(self.task.name, self.attempt))
+        pod = self.pods.get(self.task.pod)
         return pod if pod is not None and pod.owner_uid == self.task.uid else None
 
     @property
@@ -101,8 +100,8 @@ class TaskView:
     @property
     def gone(self) -> PodSeen | None:
         """The pod of that attempt as it was when it went, if we saw it."""
-        name = pod_name(self.task.name, self.attempt)
-        return self.parted if self.parted is not None and self.parted.name == name else None
+        parted = self.parted
+        return parted if parted is not None and parted.name == self.task.pod else None
 
     @property
     def worker(self) -> WorkerSeen | None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, JobSpec
-from bec_operator.api.names import pod_name
 from bec_operator.decide.actions import CreatePod, CreateTask, HandTask
 from bec_operator.decide.backoff import JITTER
 from bec_operator.decide.failures import is_final
@@ -55,7 +54,7 @@ class Standings:
         for index, task in memory.tasks.items():
             if ledger.outcome(index) is not Outcome.WAITING:
                 continue
-            pod = pods.get(pod_name(task.name, len(task.failed) + 1))
+            pod = pods.get(task.pod)
             mine = pod is not None and pod.owner_uid == task.uid
             current += mine and pod is not None and pod.alive
             unseen += not mine and (task.uid in making or task.uid in memory.unsure)

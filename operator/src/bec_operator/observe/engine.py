@@ -8,8 +8,8 @@ from typing import Any
 import kopf
 
 from bec_operator.act.context import Context
-from bec_operator.observe.pods import PodWatch
 from bec_operator.observe.resources import register
+from bec_operator.observe.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class _NoDiffs(kopf.DiffBaseStorage):
 
 
 async def run_kopf(
-    ctx: Context, watches: Iterable[PodWatch], at_end: Callable[[], Awaitable[None]]
+    ctx: Context, watches: Iterable[Watch], at_end: Callable[[], Awaitable[None]]
 ) -> None:
     """Run kopf until the process is told to stop; `at_end` is done while requests still work."""
     registry = kopf.OperatorRegistry()
@@ -54,7 +54,7 @@ async def run_kopf(
         return kopf.AiohttpSession(server=ctx.api.host, aiohttp_session=session)
 
     async def live(**_: Any) -> dict[str, float]:
-        ages = {watch.scope: round(watch.age, 1) for watch in watches}
+        ages = {f"{watch.plural} of {watch.scope}": round(watch.age, 1) for watch in watches}
         if any(age > ctx.settings.watch_age for age in ages.values()):
             raise kopf.PermanentError(f"no sign from a watch, seconds: {ages}")
         return ages

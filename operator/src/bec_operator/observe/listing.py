@@ -1,5 +1,6 @@
 """Full looks at a kind of object, page by page."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from bec_operator.act.api_server import ApiServer
@@ -8,7 +9,7 @@ PAGE = "500"
 
 
 async def list_all(
-    api: ApiServer, path: str, query: dict[str, str] | None = None
+    api: ApiServer, path: str, query: Mapping[str, str] | None = None
 ) -> tuple[list[dict[str, Any]], int]:
     """Return all objects under `path`, and the version that the list is of."""
     items: list[dict[str, Any]] = []

@@ -1,9 +1,8 @@
-"""Jobs, VolumeTasks and pools: kopf tells what happens; a full look heals what it lost."""
+"""Jobs and the Deployments of pools: kopf tells what happens; a full look heals what it lost."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -13,7 +12,7 @@ from bec_operator.act.api_server import ApiError, apps, bec
 from bec_operator.act.cache import R, Records
 from bec_operator.act.context import Context
 from bec_operator.act.pool import DEPLOYMENTS
-from bec_operator.act.records import deployment_of, job_of, task_of
+from bec_operator.act.records import deployment_of, job_of
 from bec_operator.api.base import GROUP, VERSION
 from bec_operator.api.names import POOL_LABEL
 from bec_operator.observe.listing import list_all
@@ -23,9 +22,8 @@ log = logging.getLogger(__name__)
 
 def register(registry: kopf.OperatorRegistry, ctx: Context) -> None:
     """Let kopf feed the cache. Handlers of events only: they write nothing to the objects."""
-    watch = partial(kopf.on.event, GROUP, VERSION, registry=registry)
-    watch("jobs")(_handler(ctx.cache.jobs, job_of))
-    watch("volumetasks")(_handler(ctx.cache.tasks, task_of))
+    of_jobs = kopf.on.event(GROUP, VERSION, "jobs", registry=registry)
+    of_jobs(_handler(ctx.cache.jobs, job_of))
     of_pools = kopf.on.event(
         "apps", "v1", DEPLOYMENTS, labels={POOL_LABEL: kopf.PRESENT}, registry=registry
     )
@@ -45,11 +43,9 @@ def _handler(records: Records[R], record_of: Callable[[Any], R]) -> Callable[...
 
 
 async def relist(ctx: Context, namespace: str | None) -> None:
-    """Look at all Jobs, VolumeTasks and pools of a namespace (None: of all); the rest is gone."""
+    """Look at all Jobs and pools of a namespace (None: of all); the rest is gone."""
     jobs, version = await list_all(ctx.api, bec(namespace, "jobs"))
     ctx.cache.jobs.replace_all(namespace, [job_of(item) for item in jobs], version)
-    tasks, version = await list_all(ctx.api, bec(namespace, "volumetasks"))
-    ctx.cache.tasks.replace_all(namespace, [task_of(item) for item in tasks], version)
     found, version = await list_all(
         ctx.api, apps(namespace, DEPLOYMENTS), {"labelSelector": POOL_LABEL}
     )

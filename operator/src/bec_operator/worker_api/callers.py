@@ -8,7 +8,6 @@ from bec_operator.act.api_server import ApiError, Body, bec, core
 from bec_operator.act.context import Context
 from bec_operator.act.pods import take_in_pod
 from bec_operator.act.records import is_of_pool, pod_of, task_of
-from bec_operator.api.names import pod_name
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.worker_api.refusals import RefusedError
@@ -57,10 +56,14 @@ async def find_caller(ctx: Context, identity: Identity) -> Caller | PoolPod:
     task = ctx.cache.tasks.get(namespace, pod.task)
     if task is None or task.uid != pod.owner_uid:
         task = await _look_for_task(ctx, pod)
-    attempt = len(task.failed) + 1
-    if pod.name != pod_name(task.name, attempt):
+    if not _is_current(pod, task):
         raise RefusedError("Gone", f"the attempt of pod {pod.name} is over")
-    return Caller(pod, task, attempt)
+    return Caller(pod, task, task.attempt)
+
+
+def _is_current(pod: PodSeen, task: TaskSeen) -> bool:
+    """Whether a pod is that of the attempt which is under way."""
+    return pod.name == task.pod
 
 
 async def _look_for_pod(ctx: Context, identity: Identity) -> PodSeen | PoolPod:

@@ -1,0 +1,94 @@
+"""An attempt that just runs is not looked at in each pass, and nothing that matters is late."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bec_operator.api.job import JobSpec, SuspendMode
+from bec_operator.api.names import task_name
+from bec_operator.decide.actions import Action, ReadMarker, RecordTask, StopPod
+from bec_operator.decide.job import Seen, decide
+from bec_operator.decide.ledger import Ledger
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.resting import REST
+from bec_operator.decide.seen import Fact, Facts, JobSeen, PodSeen, Report, TaskSeen, WorkerSeen
+from bec_operator.decide.window import Standings
+from bec_ops.volume import Volume
+
+SPEC = JobSpec.model_validate(
+    {
+        "volumes": {"items": [{"w_id": "W1", "i_id": "I1"}]},
+        "worker": {"template": {"spec": {"containers": [{"name": "worker"}]}}},
+        "output": {"bucket": "b"},
+        "timeouts": {"task": "1m"},
+    }
+)
+BEGAN = 100.0
+VOLUME = Volume("W1", "I1")
+TASK = TaskSeen("ns", task_name("j", VOLUME), "u", 1, "j", "j", 0)
+POD = PodSeen("ns", TASK.pod, "p", 2, "j", TASK.name, "u", node="n", seen_running=BEGAN)
+
+
+class Running:
+    """A job whose only task runs, looked at as a pass does."""
+
+    def __init__(self) -> None:
+        self.memory = Memory(JobSeen("ns", "j", "j", 1, 1, "2026-01", SPEC))
+        self.memory.load([VOLUME], ["artefacts/"], Ledger.fresh("sha", 1), BEGAN)
+        good = Fact(BEGAN)
+        self.memory.facts = Facts(good, good, good, good, good, None, good)
+        self.pod, self.worker = POD, None
+
+    pod: PodSeen
+    worker: WorkerSeen | None
+
+    def look(self, now: float) -> list[type[Action]]:
+        """Return what is to be done about the task."""
+        pods = {self.pod.name: self.pod}
+        self.memory.observe([TASK], pods, now, lambda _: self.worker)
+        standings = Standings.of(self.memory, pods)
+        kinds = {ReadMarker, RecordTask, StopPod}
+        actions = decide(Seen(self.memory, pods, now, standings=standings))
+        return [type(action) for action in actions if type(action) in kinds]
+
+
+def test_time_alone_ends_one_that_rests() -> None:
+    running = Running()
+    assert running.look(BEGAN + 1) == []
+    late = [running.look(BEGAN + 60 + REST * step / 4) for step in range(1, 5)]
+    assert StopPod in late[-1]
+
+
+def test_between_two_looks_it_rests() -> None:
+    running = Running()
+    running.look(BEGAN + 5 - REST / 2)
+    assert running.look(BEGAN + 5) == []  # it is time to record that it runs, and that can wait
+    assert running.look(BEGAN + 5 + REST / 2) == [RecordTask]
+    assert running.look(BEGAN + 5 + REST / 2) == [RecordTask]  # until it is done
+
+
+def _end(running: Running) -> None:
+    running.pod = replace(POD, version=3, worker_ended=True, exit_code=0, seen_ended=BEGAN + 1.1)
+
+
+def _edit(running: Running) -> None:
+    spec = SPEC.model_copy(update={"suspend": True, "suspend_mode": SuspendMode.STOP})
+    running.memory.observe_job(replace(running.memory.job, generation=2, spec=spec))
+
+
+@pytest.mark.parametrize(("change", "action"), [(_end, ReadMarker), (_edit, StopPod)])
+def test_news_wakes_it(change: Callable[[Running], None], action: type[Action]) -> None:
+    running = Running()
+    assert running.look(BEGAN + 1) == []
+    change(running)
+    assert action in running.look(BEGAN + 1.2)
+
+
+def test_a_worker_that_says_that_it_is_done_wakes_it() -> None:
+    running = Running()
+    running.worker = WorkerSeen("p", 1, BEGAN, BEGAN)
+    running.look(BEGAN + 1)
+    assert running.look(BEGAN + 1.1) == []
+    running.worker = replace(running.worker, report=Report(BEGAN + 1.2))
+    assert ReadMarker in running.look(BEGAN + 1.3)
