@@ -8,7 +8,7 @@ alternates. The figures go to `build/bench.json`, too, and are held to `bounds.y
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,10 @@ class Bench:
                              "memory_peak_mb", "api_requests", "s3_requests")
             },
             "native_tasks_per_second": _spread([r["tasks_per_second"] for r in found["native"]]),
+            "native_cpu_ms": _spread([r["controllers_cpu_ms"] for r in found["native"]]),
+            "cpu_ratio": _spread(
+                [a["operator_cpu_ms"] / b["controllers_cpu_ms"] for a, b in _pairs(found)]
+            ),
             "runs": found,
         }  # fmt: skip
 
@@ -140,7 +144,11 @@ class Bench:
 
 
 def _ratios(found: dict[str, list[Body]], what: str) -> list[float]:
-    return [a[what] / b[what] for a, b in zip(found["ours"], found["native"], strict=True)]
+    return [a[what] / b[what] for a, b in _pairs(found)]
+
+
+def _pairs(found: dict[str, list[Body]]) -> Iterable[tuple[Body, Body]]:
+    return zip(found["ours"], found["native"], strict=True)
 
 
 def _spread(values: Sequence[float]) -> Body:

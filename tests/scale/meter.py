@@ -19,14 +19,13 @@ class Meter:
 
     def __init__(self, cluster: Cluster, operator: Operator) -> None:
         self._cluster, self._operator = cluster, operator
-        self._process = psutil.Process(operator.pid)
-        self._cpu = self._cpu_now()
+        self._cpu = cpu_seconds(operator.pid)
         self._own = _counters(operator.metrics())
         self._server = requests(cluster)
 
     def cpu_seconds(self) -> float:
         """Return the operator's processor time, user and system."""
-        return self._cpu_now() - self._cpu
+        return cpu_seconds(self._operator.pid) - self._cpu
 
     def counts(self) -> tuple[Counter[str], Counter[str]]:
         """Return the operator's requests to the API server, and those to S3."""
@@ -40,7 +39,7 @@ class Meter:
         """Return what a task has cost of each kind of request, and the memory."""
         own, s3 = self.counts()
         return {
-            "memory_peak_mb": peak_memory(self._process.pid),
+            "memory_peak_mb": peak_memory(self._operator.pid),
             "api_requests": round(own.total() / tasks, 2),
             "api_requests_by_kind": _rates(own, tasks),
             "s3_requests": round(s3.total() / tasks, 2),
@@ -48,9 +47,11 @@ class Meter:
             "api_requests_of_all": per_task(self._server, requests(self._cluster), tasks),
         }
 
-    def _cpu_now(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has had, user and system."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def peak_memory(pid: int) -> int:

@@ -9,7 +9,7 @@ from bec_operator.api.names import TASK_LABEL
 from bec_ops.volume import Volume
 from tests.cluster import Cluster
 from tests.scale.api_metrics import per_task, requests
-from tests.scale.meter import Meter
+from tests.scale.meter import Meter, cpu_seconds
 from tests.support.jobs import LiveJob, job
 from tests.support.kube import Body, Kube
 from tests.support.operator_process import Operator
@@ -65,18 +65,26 @@ def native(cluster: Cluster, name: str, tasks: int, at_once: int) -> Body:
         "metadata": {"labels": {TASK_LABEL: name}},  # the simulated workers go by it
         "spec": {**POD, "containers": [_native_worker(name)], "restartPolicy": "Never"},
     }
-    before, began = requests(cluster), time.monotonic()
+    before, began, cpu = requests(cluster), time.monotonic(), _controllers_cpu(cluster)
     kube.create(NATIVE_JOBS, indexed_job(name, tasks, at_once, template))
     wait_native(kube, f"{NATIVE_JOBS}/{name}")
     seconds = time.monotonic() - began
     figures = {
         "seconds": round(seconds, 2),
         "tasks_per_second": round(tasks / seconds, 1),
+        "controllers_cpu_ms": round(1000 * (_controllers_cpu(cluster) - cpu) / tasks, 2),
         "api_requests_of_all": per_task(before, requests(cluster), tasks),
     }
     kube.delete(f"{NATIVE_JOBS}/{name}")
     until(lambda: not kube.items(PODS, limit="1"), "its pods are gone", timeout=300)
     return figures
+
+
+def _controllers_cpu(cluster: Cluster) -> float:
+    """Return the processor time of the process in which the native Job controller runs."""
+    pid = cluster.processes["kube-controller-manager"].pid
+    assert pid is not None
+    return cpu_seconds(pid)
 
 
 def indexed_job(name: str, tasks: int, at_once: int, template: Body) -> Body:

@@ -52,6 +52,13 @@ class ApiServer:
             "trust_env": False,  # else .netrc and proxies are looked up for every request
         }
         self._client = ApiClient(configuration)
+        self._session: aiohttp.ClientSession | None = None
+        route = {
+            "proxy": configuration.proxy,
+            "proxy_headers": configuration.proxy_headers,
+            "server_hostname": configuration.tls_server_name,
+        }
+        self._route: dict[str, Any] = {name: value for name, value in route.items() if value}
 
     @classmethod
     async def connect(cls) -> Self:
@@ -78,12 +85,14 @@ class ApiServer:
         return str(self._configuration.host)
 
     async def session(self) -> aiohttp.ClientSession:
-        """Return the session, for kopf to share."""
-        if self._client.rest_client.pool_manager is None:
-            await self.request("GET", "/version")
-        session: Any = self._client.rest_client.pool_manager
-        assert isinstance(session, aiohttp.ClientSession)
-        return session
+        """Return the session, which kopf shares: the library makes it with its first request."""
+        if self._session is None:
+            asked: Any = await self._client.call_api("GET", f"{self.host}/version")
+            await asked.read()
+            session: Any = self._client.rest_client.pool_manager
+            assert isinstance(session, aiohttp.ClientSession)
+            self._session = session
+        return self._session
 
     async def request(
         self,
@@ -119,15 +128,19 @@ class ApiServer:
         seconds: float = _TIMEOUT,
     ) -> aiohttp.ClientResponse:
         """Send one request and return the open response; raises ApiError for 400 and above."""
-        url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        sent = await self._client.call_api(
+        session = self._session or await self.session()
+        headers = {"Accept": JSON, "Content-Type": content_type}
+        if token := await self._configuration.get_api_key_with_prefix(_TOKEN):
+            headers["Authorization"] = token
+        response = await session.request(
             method,
-            url,
-            header_params={"Content-Type": content_type, "Accept": JSON},
-            body=body,
-            _request_timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5.0),
+            f"{self.host}{path}" + (f"?{urlencode(query)}" if query else ""),
+            data=None if body is None else orjson.dumps(body),
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5.0),
+            middlewares=(),  # that of the session is for kopf, and takes as long as all of this
+            **self._route,
         )
-        response: aiohttp.ClientResponse = sent.response
         API_REQUESTS.labels(_verb(method, query), _resource(path), response.status).inc()
         if response.status >= 400:
             async with response:

@@ -75,10 +75,11 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     """
     task, path = action.task, core(action.task.namespace, "pods")
     what = (memory, task.index, task.name, task.uid, action.attempt, ctx.settings)
-    fitted, plain = task_pod(*what, task.failed), task_pod(*what)
+    fitted = task_pod(*what, task.failed)
     try:
         return await ctx.api.request("POST", path, fitted)
     except ApiError as error:
+        plain = task_pod(*what)
         if not error.final or fitted == plain:
             raise
         log.warning("%s/%s stays as in the template: %s", task.namespace, task.name, error)

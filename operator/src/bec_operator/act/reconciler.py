@@ -89,9 +89,9 @@ from bec_ops.store import StoreError
 log = logging.getLogger(__name__)
 
 PASS_EVERY = 0.02  # seconds between two passes over one job, at least
-PASS_SHARE = 0.05  # of the time, at most, is spent in passes over one job, or
-POOL_SHARE = 0.3  # of it over one with a pool, whose workers wait for each; but
-PASS_LATEST = 0.5  # seconds after which one is made all the same
+PASS_SHARE = 0.02  # of the time, at most, is spent in passes over one job, or
+POOL_SHARE = 0.1  # of it over one with a pool, whose workers wait for each; but
+PASS_LATEST = 1.0  # seconds after which one is made all the same
 TICK = 1.0  # seconds after which an unfinished job is looked at, whatever happens
 DRAIN_SECONDS = 10.0
 BACKOFF = (1.0, 60.0)  # seconds before an action that failed is tried again

@@ -36,10 +36,16 @@ def task_name(job: str, volume: Volume) -> str:
     A readable slug of the ids, and a hash of the Job's name and the exact ids.
     """
     exact = json.dumps([job, *volume], ensure_ascii=True).encode()
-    digest = base64.b32encode(hashlib.sha256(exact).digest()).decode().lower()[:_HASH_LENGTH]
+    digest = _hash(exact, _HASH_LENGTH)
     slug = re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, volume)).lower())
     slug = slug[:_SLUG_LENGTH].strip("-")
     return f"{slug}-{digest}" if slug else f"v-{digest}"
+
+
+def _hash(text: bytes, length: int) -> str:
+    """Return the beginning of the SHA-256 of a text, in base32."""
+    wanted = hashlib.sha256(text).digest()[: length * 5 // 8 + 1]
+    return base64.b32encode(wanted).decode().lower()[:length]
 
 
 def pod_name(task: str, attempt: int) -> str:
@@ -49,8 +55,7 @@ def pod_name(task: str, attempt: int) -> str:
 
 def pool_name(job: str, template: str) -> str:
     """Return the name of the Deployment of a Job's pool whose pod template is this JSON."""
-    digest = hashlib.sha256(f"{job}\n{template}".encode()).digest()
-    revision = base64.b32encode(digest).decode().lower()[:_REVISION_LENGTH]
+    revision = _hash(f"{job}\n{template}".encode(), _REVISION_LENGTH)
     return f"{job[:_JOB_LENGTH].rstrip('-.')}-pool-{revision}"
 
 

@@ -56,11 +56,17 @@ def tidy_history(
 
 
 def remove_task(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]:
-    """Delete task and pods at once: tasks that waited for their pods would pile up."""
+    """Delete a task and its pods: first those that have ended, which go at once.
+
+    If both went together, the garbage collector would look for each pod, and delete it as well.
+    For a pod that takes its time a task does not wait: they would pile up.
+    """
+    goes_at_once = False
     for pod in _own_pods(task, pods):
         if not pod.deleting:
             yield DeletePod(pod)
-    if not task.deleting:
+            goes_at_once = goes_at_once or not pod.alive
+    if not (task.deleting or goes_at_once):
         yield DeleteTask(task)
 
 

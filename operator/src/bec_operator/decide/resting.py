@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.seen import MarkerSeen, PodSeen, TaskSeen
 
-REST = 2.0  # seconds between two looks at an attempt that just runs
+REST = 3.0  # seconds between two looks at an attempt that just runs
 _Seen = tuple[object, ...]
 
 
