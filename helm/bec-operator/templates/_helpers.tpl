@@ -36,7 +36,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
   verbs: [get, list, watch]
 - apiGroups: [bec.bdrc.io]
   resources: [volumetasks]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete, deletecollection]
 - apiGroups: [bec.bdrc.io]
   resources: [jobs/status, volumetasks/status]
   verbs: [get, patch, update]
@@ -46,7 +46,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete, deletecollection]
 # Pools of warm workers.
 - apiGroups: [apps]
   resources: [deployments]

@@ -1,6 +1,9 @@
 """The cache: older states and older lists never win over newer ones."""
 
+from dataclasses import replace
+
 from bec_operator.act.cache import Cache, Key
+from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.seen import PodSeen, TaskSeen
 
 
@@ -88,3 +91,20 @@ def test_a_pod_that_went_is_kept_as_it_was_until_its_task_goes() -> None:
     assert cache.parted == {"owner": _pod("task-2", 2)}
     cache.tasks.remove("ns", "task", "owner")
     assert cache.parted == {}
+
+
+def test_tasks_are_found_by_the_worker_that_has_them() -> None:
+    cache = Cache(lambda _: None)
+    begun = Attempt(number=1, pod="w1", pod_uid="w1-uid", session="s")
+    task = TaskSeen("ns", "t", "u", 1, "ocr", "j", 0)
+    cache.tasks.put(task)
+    assert cache.tasks.with_pod("w1-uid") == []
+    has = replace(task, version=2, attempts=(begun,))
+    cache.tasks.put(has)
+    assert cache.tasks.with_pod("w1-uid") == [has]
+    failed = replace(task, version=3, attempts=(begun.model_copy(update={"failure": "Silent"}),))
+    cache.tasks.put(failed)
+    assert cache.tasks.with_pod("w1-uid") == []
+    cache.tasks.put(replace(has, version=4))
+    cache.tasks.remove("ns", "t", "u")
+    assert cache.tasks.with_pod("w1-uid") == []

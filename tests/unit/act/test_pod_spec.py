@@ -78,6 +78,7 @@ def test_the_pod_is_named_labelled_and_owned() -> None:
         "team": "a",
         "bec.bdrc.io/job": "ocr",
         "bec.bdrc.io/task": "task",
+        "bec.bdrc.io/owner-uid": "task-uid",
     }
     assert metadata["ownerReferences"][0]["uid"] == "task-uid"
     assert metadata["annotations"]["karpenter.sh/do-not-disrupt"] == "true"

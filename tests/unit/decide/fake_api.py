@@ -1,6 +1,7 @@
 """An API server in memory: objects, their versions, and all changes for those who watch."""
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,13 @@ class Objects:
     def all(self, plural: str) -> list[Object]:
         """Return all objects of a kind, in the order of their making."""
         return [found for (kind, _), found in self._objects.items() if kind == plural]
+
+    def selected(self, plural: str, selector: str) -> list[Object]:
+        """Return the objects of a kind that a label selector says; all, if it says nothing."""
+        found = self.all(plural)
+        for condition in re.findall(r"[^,(]+(?:\([^)]*\))?", selector):
+            found = [each for each in found if _has(each["metadata"].get("labels", {}), condition)]
+        return found
 
     def create(self, plural: str, body: Object) -> Object:
         """Make an object; its name must be free."""
@@ -147,10 +155,17 @@ class Objects:
         return (self.put if method == "PUT" else self.patch)(plural, name, body)
 
     def _listed(self, plural: str, query: Mapping[str, str]) -> Object:
-        items = self.all(plural)
-        if "labelSelector" in query:
-            items = [i for i in items if query["labelSelector"] in i["metadata"].get("labels", {})]
+        items = self.selected(plural, query.get("labelSelector", ""))
         return {"items": items, "metadata": {"resourceVersion": str(self.version)}}
+
+
+def _has(labels: Mapping[str, str], condition: str) -> bool:
+    """Whether labels fulfil one condition of a selector: `a`, `a=b` or `a in (b,c)`."""
+    label, among, values = condition.partition(" in ")
+    if among:
+        return labels.get(label) in values.strip("()").split(",")
+    label, equals, value = condition.partition("=")
+    return labels.get(label) == value if equals else label in labels
 
 
 def merge(into: Any, patch: Any) -> Any:

@@ -100,6 +100,8 @@ class Guard(Stored):
                 raise ApiError(500, "InternalError", "the kubelet does not answer")
             self._note_look(plural, name)
             return world.objects.answer(method, path, body, query)
+        if method == "DELETE" and not name:
+            return self._delete_together(path, plural, query)
         name = name or (body or {}).get("metadata", {}).get("name", "")
         if (method, plural) == ("POST", "pods"):
             self._admit_pod()
@@ -115,6 +117,14 @@ class Guard(Stored):
             self.writes.append(f"{method} {path}")
             self._check_write(method, plural, before, world.objects.get(plural, name))
         return answer
+
+    def _delete_together(self, path: str, plural: str, query: Mapping[str, str]) -> Object:
+        """Delete what a label selector says, each under all rules."""
+        found = self._world.objects.selected(plural, query["labelSelector"])
+        for each in found:
+            options = {"preconditions": {"uid": uid(each)}}
+            self.answer("DELETE", f"{path}/{each['metadata']['name']}", options, {})
+        return {"items": found}
 
     def _no_log(self, name: str) -> bool:
         """Whether the log of a pod cannot be had."""

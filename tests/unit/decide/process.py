@@ -47,9 +47,11 @@ class _Api(ApiServer):
         body: Object | None = None,
         *,
         content_type: str = JSON,
+        accept: str = JSON,
         query: Mapping[str, str] | None = None,
     ) -> Object:
         assert content_type
+        assert accept
         call = Call(lambda: self._answer(method, path, body, query or {}), _no_answer)
         answer: Object = await call
         return answer

@@ -16,6 +16,7 @@ from bec_operator.metrics import API_REQUESTS
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _TOKEN = "BearerToken"  # noqa: S105 - the name of a setting, not a secret
 _TIMEOUT = 30.0
 Body = dict[str, Any]
@@ -101,10 +102,13 @@ class ApiServer:
         body: Body | None = None,
         *,
         content_type: str = JSON,
+        accept: str = JSON,
         query: Mapping[str, str] | None = None,
     ) -> Body:
         """Send one request and return the answer; raises ApiError for 400 and above."""
-        response = await self.stream(method, path, body, content_type=content_type, query=query)
+        response = await self.stream(
+            method, path, body, content_type=content_type, accept=accept, query=query
+        )
         async with response:
             answer: Body = orjson.loads(await response.read() or b"{}")
         return answer
@@ -124,12 +128,17 @@ class ApiServer:
         body: Body | None = None,
         *,
         content_type: str = JSON,
+        accept: str = JSON,
         query: Mapping[str, str] | None = None,
         seconds: float = _TIMEOUT,
+        silence: float | None = None,
     ) -> aiohttp.ClientResponse:
-        """Send one request and return the open response; raises ApiError for 400 and above."""
+        """Send one request and return the open response; raises ApiError for 400 and above.
+
+        It may take `seconds` in all, and send nothing for `silence` seconds.
+        """
         session = self._session or await self.session()
-        headers = {"Accept": JSON, "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         if token := await self._configuration.get_api_key_with_prefix(_TOKEN):
             headers["Authorization"] = token
         response = await session.request(
@@ -137,7 +146,7 @@ class ApiServer:
             f"{self.host}{path}" + (f"?{urlencode(query)}" if query else ""),
             data=None if body is None else orjson.dumps(body),
             headers=headers,
-            timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5.0),
+            timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5.0, sock_read=silence),
             middlewares=(),  # that of the session is for kopf, and takes as long as all of this
             **self._route,
         )

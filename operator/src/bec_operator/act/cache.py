@@ -30,6 +30,8 @@ class _Record(Protocol):
 
 
 R = TypeVar("R", bound=_Record)
+G = TypeVar("G")
+N = TypeVar("N")
 
 
 class Records(Generic[R]):
@@ -74,10 +76,16 @@ class Records(Generic[R]):
         key = (record.namespace, record.name)
         if not self._is_news(key, record.uid, record.version):
             return
+        known, job = self._records.get(key), (record.namespace, self._job_of(record))
+        if known is not None and self._job_of(known) != job[1]:
+            _drop(self._by_job, (known.namespace, self._job_of(known)), known.name)
         self._records[key] = record
-        job = (record.namespace, self._job_of(record))
         self._by_job[job][record.name] = record
+        self._note_change(known, record)
         self._changed(job)
+
+    def _note_change(self, before: R | None, after: R | None) -> None:
+        """Take in that a record has come, or another state of it, or that it has gone."""
 
     def remove(self, namespace: str, name: str, uid: str) -> None:
         """Take in that an object is gone."""
@@ -87,12 +95,10 @@ class Records(Generic[R]):
         record = self._records.get((namespace, name))
         if record is None or record.uid != uid:
             return
-        del self._records[namespace, name]
         job = (namespace, self._job_of(record))
-        of_job = self._by_job[job]
-        del of_job[name]
-        if not of_job:
-            del self._by_job[job]
+        del self._records[namespace, name]
+        _drop(self._by_job, job, name)
+        self._note_change(record, None)
         self._gone(record)
         self._changed(job)
 
@@ -109,6 +115,33 @@ class Records(Generic[R]):
             in_scope = namespace is None or known.namespace == namespace
             if in_scope and known.uid not in present and known.version <= version:
                 self.remove(known.namespace, known.name, known.uid)
+
+
+class TaskRecords(Records[TaskSeen]):
+    """VolumeTasks, grouped by the pod of a pool that has the attempt on record as well."""
+
+    def __init__(self, changed: Callable[[Key], None], gone: Callable[[TaskSeen], None]) -> None:
+        super().__init__(lambda task: task.job, changed, gone)
+        self._by_pod: defaultdict[str, dict[Key, TaskSeen]] = defaultdict(dict)
+
+    def with_pod(self, uid: str) -> list[TaskSeen]:
+        """Return the tasks of which the pod of this UID has, or had, the current attempt."""
+        return list(self._by_pod.get(uid, {}).values())
+
+    def _note_change(self, before: TaskSeen | None, after: TaskSeen | None) -> None:
+        if before is not None and before.recorded_begun is not None:
+            key = (before.namespace, before.name)
+            _drop(self._by_pod, before.recorded_begun.pod_uid, key)
+        if after is not None and after.recorded_begun is not None:
+            key = (after.namespace, after.name)
+            self._by_pod[after.recorded_begun.pod_uid][key] = after
+
+
+def _drop(groups: dict[G, dict[N, R]], group: G, name: N) -> None:
+    """Take a record out of its group; a group without records goes."""
+    del groups[group][name]
+    if not groups[group]:
+        del groups[group]
 
 
 class Workers:
@@ -170,7 +203,7 @@ class Cache:
         self.workers = Workers(changed)
         self.pool_workers = PoolWorkers(changed)
         self.jobs: Records[JobSeen] = Records(lambda job: job.name, changed)
-        self.tasks: Records[TaskSeen] = Records(lambda task: task.job, changed, self._forget)
+        self.tasks = TaskRecords(changed, self._forget)
         self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed, self._part)
         self.pool_pods: Records[PoolPod] = Records(
             lambda pod: pod.job, changed, lambda pod: self.pool_workers.forget(pod.uid)

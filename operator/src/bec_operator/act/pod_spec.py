@@ -12,6 +12,7 @@ from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
     GENERATION_ANNOTATION,
     JOB_LABEL,
+    OWNER_LABEL,
     POOL_LABEL,
     REDO_AT_ANNOTATION,
     TASK_LABEL,
@@ -81,7 +82,7 @@ def task_pod(
     template = _worker_template(memory, values, settings, failed)
     template["spec"]["restartPolicy"] = "Never"
     metadata = template["metadata"]
-    metadata["labels"][TASK_LABEL] = task
+    metadata["labels"] |= {TASK_LABEL: task, OWNER_LABEL: task_uid}
     metadata["annotations"] |= {**DO_NOT_EVICT, GENERATION_ANNOTATION: str(memory.job.generation)}
     if redo_at is not None:
         metadata["annotations"][REDO_AT_ANNOTATION] = redo_at

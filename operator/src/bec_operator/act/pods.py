@@ -1,16 +1,18 @@
 """Makes and deletes the pods of attempts."""
 
 import logging
+from collections.abc import Mapping
 
 import aiohttp
 
 from bec_operator.act.api_server import STRATEGIC_PATCH, ApiError, Body, core
 from bec_operator.act.checks import template_fact
 from bec_operator.act.context import Context
+from bec_operator.act.deletion import delete_together
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.act.records import is_of_pool, is_of_task, pod_of, pool_pod_of
-from bec_operator.api.names import HEARTBEAT_CONDITION, STOPPED_CONDITION, pod_name
-from bec_operator.decide.actions import CreatePod, DeletePod, RecordHeartbeat, StopPod
+from bec_operator.api.names import HEARTBEAT_CONDITION, OWNER_LABEL, STOPPED_CONDITION, pod_name
+from bec_operator.decide.actions import CreatePod, DeletePod, DeletePods, RecordHeartbeat, StopPod
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
@@ -150,6 +152,20 @@ async def delete_pod(ctx: Context, action: DeletePod) -> None:
         take_in_pod(ctx, answer)
     else:
         forget_pod(ctx, pod.namespace, pod.real_name, pod.uid)
+
+
+async def delete_pods(ctx: Context, action: DeletePods) -> None:
+    """Delete pods that have ended."""
+    pods = action.pods
+    found: Mapping[str, Body] = {}
+    if len(pods) > 1:
+        path, owners = core(pods[0].namespace, "pods"), [pod.owner_uid for pod in pods]
+        found = await delete_together(ctx.api, path, OWNER_LABEL, owners)
+    for pod in pods:
+        if pod.uid not in found:
+            await delete_pod(ctx, DeletePod(pod))
+        elif not found[pod.uid]["metadata"].get("finalizers"):  # else the watch says when it goes
+            forget_pod(ctx, pod.namespace, pod.name, pod.uid)
 
 
 async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:

@@ -22,7 +22,7 @@ from bec_operator.act.ledger import save_ledger
 from bec_operator.act.manifest import load_manifest
 from bec_operator.act.markers import read_marker
 from bec_operator.act.nodes import check_node
-from bec_operator.act.pods import create_pod, delete_pod, record_heartbeat, stop_pod
+from bec_operator.act.pods import create_pod, delete_pod, delete_pods, record_heartbeat, stop_pod
 from bec_operator.act.pool import (
     delete_pool,
     guard_worker,
@@ -33,7 +33,7 @@ from bec_operator.act.pool import (
 )
 from bec_operator.act.pool_view import observe_pool, seats
 from bec_operator.act.report import compile_report
-from bec_operator.act.tasks import create_task, delete_task, record_task
+from bec_operator.act.tasks import create_task, delete_tasks, record_task
 from bec_operator.act.telling import tell_failures, tell_idle
 from bec_operator.decide.actions import (
     Action,
@@ -44,8 +44,9 @@ from bec_operator.decide.actions import (
     CreatePod,
     CreateTask,
     DeletePod,
+    DeletePods,
     DeletePool,
-    DeleteTask,
+    DeleteTasks,
     GuardWorker,
     HandTask,
     KeepLog,
@@ -124,7 +125,8 @@ _DOINGS: dict[type[Action], Doing] = {
     TellFailures: tell_failures,
     TellIdle: tell_idle,
     DeletePod: lambda ctx, _, action: delete_pod(ctx, action),
-    DeleteTask: lambda ctx, _, action: delete_task(ctx, action),
+    DeletePods: lambda ctx, _, action: delete_pods(ctx, action),
+    DeleteTasks: lambda ctx, _, action: delete_tasks(ctx, action),
     WriteStatus: lambda ctx, memory, action: write_status(ctx, memory, action.status),
 }
 

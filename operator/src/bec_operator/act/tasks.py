@@ -1,17 +1,19 @@
 """Makes, records and deletes VolumeTasks."""
 
 import logging
+from collections.abc import Mapping
 
 from bec_operator.act.api_server import MERGE_PATCH, ApiError, Body, bec
 from bec_operator.act.context import Context
+from bec_operator.act.deletion import delete_together
 from bec_operator.act.pod_spec import owner
 from bec_operator.act.pods import find_pod
 from bec_operator.act.records import task_of
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.job import VolumeId
-from bec_operator.api.names import JOB_LABEL, task_name
+from bec_operator.api.names import JOB_LABEL, OWNER_LABEL, TASK_LABEL, task_name
 from bec_operator.api.volume_task import VolumeTaskSpec, VolumeTaskStatus
-from bec_operator.decide.actions import CreateTask, DeleteTask, RecordTask
+from bec_operator.decide.actions import CreateTask, DeleteTasks, RecordTask
 from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.seen import Fact, TaskSeen
 from bec_operator.decide.view import Told
@@ -32,7 +34,7 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
         "metadata": {
             "name": name,
             "namespace": job.namespace,
-            "labels": {JOB_LABEL: job.name},
+            "labels": {JOB_LABEL: job.name, TASK_LABEL: name, OWNER_LABEL: job.uid},
             "ownerReferences": [owner("Job", job.name, job.uid)],
         },
         "spec": VolumeTaskSpec(job=job.name, volume=volume_id, index=action.index).wire(),
@@ -125,9 +127,29 @@ async def write_task(ctx: Context, task: TaskSeen, status: VolumeTaskStatus) -> 
     return True
 
 
-async def delete_task(ctx: Context, action: DeleteTask) -> None:
-    """Delete a VolumeTask; what is left of it goes by its owner references."""
-    task = action.task
+async def delete_tasks(ctx: Context, action: DeleteTasks) -> None:
+    """Delete VolumeTasks; what is left of them goes by their owner references."""
+    tasks = [task for task in action.tasks if _is_there(ctx, task)]
+    found: Mapping[str, Body] = {}
+    if len(tasks) > 1:
+        first = tasks[0]
+        path, only = bec(first.namespace, PLURAL), f"{OWNER_LABEL}={first.owner_uid}"
+        names = [task.name for task in tasks]
+        found = await delete_together(ctx.api, path, TASK_LABEL, names, only)
+    for task in tasks:
+        if task.uid in found:
+            ctx.cache.tasks.remove(task.namespace, task.name, task.uid)
+        else:
+            await _delete_task(ctx, task)
+
+
+def _is_there(ctx: Context, task: TaskSeen) -> bool:
+    """Whether it is still this very task that has the name."""
+    known = ctx.cache.tasks.get(task.namespace, task.name)
+    return known is not None and known.uid == task.uid
+
+
+async def _delete_task(ctx: Context, task: TaskSeen) -> None:
     path = bec(task.namespace, PLURAL, task.name)
     body = {"preconditions": {"uid": task.uid}, "propagationPolicy": "Background"}
     try:

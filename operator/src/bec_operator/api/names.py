@@ -10,6 +10,8 @@ from bec_ops.volume import Volume
 
 JOB_LABEL = f"{GROUP}/job"
 TASK_LABEL = f"{GROUP}/task"
+OWNER_LABEL = f"{GROUP}/owner-uid"
+"""On a VolumeTask or its pod: the UID of its owner. So many can be deleted with one request."""
 POOL_LABEL = f"{GROUP}/pool"
 """On a Deployment and its pods: the name of the pool's revision, which is the Deployment's."""
 WORKER_CONTAINER = "worker"

@@ -292,13 +292,17 @@ class KeepLog(Action):
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteTask(Action):
-    """Delete a VolumeTask whose end is safe in the ledger."""
+class DeletePods(Action):
+    """Delete pods of tasks that are over, which have ended and so go at once."""
 
-    task: TaskSeen
+    pods: tuple[PodSeen, ...]
 
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.task.uid,)
+
+@dataclass(frozen=True, slots=True)
+class DeleteTasks(Action):
+    """Delete VolumeTasks whose ends are safe in the ledger."""
+
+    tasks: tuple[TaskSeen, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from bec_operator.api.job import History
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
-from bec_operator.decide.actions import Action, DeletePod, DeleteTask, RecordTask
+from bec_operator.decide.actions import Action, DeletePod, DeletePods, DeleteTasks, RecordTask
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.task import LINGER, failure_status, success_status
 from bec_operator.decide.view import TaskView
 
+DELETED_AT_ONCE = 100  # with one request
 PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 
 
 def keep_history(
-    tasks: list[TaskSeen],
+    tasks: Iterable[TaskSeen],
+    outdated: Iterable[TaskSeen],
     view_of: Callable[[TaskSeen], TaskView],
     memory: Memory,
     history: History,
@@ -25,9 +27,10 @@ def keep_history(
 ) -> Iterator[Action]:
     """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored.
 
-    There may be hundreds, of which few need the whole view of them that `view_of` gives.
+    There may be hundreds, of which few need the whole view of them that `view_of` gives. Those that
+    are `outdated` go in any case.
     """
-    room, ledger = _room(history), memory.ledger
+    room, ledger, going = _room(history), memory.ledger, [*outdated]
     assert ledger is not None
     ends = [(PHASES[ledger.outcome(task.index)], task) for task in tasks]
     ends.sort(key=lambda end: (end[1].phase is not end[0], end[1].version))
@@ -40,34 +43,42 @@ def keep_history(
             if not told:
                 yield RecordTask(task, _last_status(view_of(task), phase))
         elif ledger.is_stored(task.index):
-            yield from remove_task(task, pods)
+            going.append(task)
+    yield from _remove(going, pods)
 
 
 def tidy_history(
     tasks: Iterable[TaskSeen], history: History, pods: Mapping[str, PodSeen]
 ) -> Iterator[Action]:
     """The job has ended and its ledger is put away: what is not history goes."""
-    room = _room(history)
+    room, going = _room(history), []
     for task in sorted(tasks, key=lambda task: task.version):
         if task.phase is not None and room.get(task.phase, 0) > 0:
             room[task.phase] -= 1
         else:
-            yield from remove_task(task, pods)
+            going.append(task)
+    yield from _remove(going, pods)
 
 
-def remove_task(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[Action]:
-    """Delete a task and its pods: first those that have ended, which go at once.
+def _remove(tasks: Iterable[TaskSeen], pods: Mapping[str, PodSeen]) -> Iterator[Action]:
+    """Delete tasks and their pods: first those that have ended, which go at once.
 
     If both went together, the garbage collector would look for each pod, and delete it as well.
     For a pod that takes its time a task does not wait: they would pile up.
     """
-    goes_at_once = False
-    for pod in _own_pods(task, pods):
-        if not pod.deleting:
-            yield DeletePod(pod)
-            goes_at_once = goes_at_once or not pod.alive
-    if not (task.deleting or goes_at_once):
-        yield DeleteTask(task)
+    ended: list[PodSeen] = []
+    going: list[TaskSeen] = []
+    for task in tasks:
+        left = [pod for pod in _own_pods(task, pods) if not pod.deleting]
+        running = [pod for pod in left if pod.alive]
+        yield from map(DeletePod, running)
+        ended += [pod for pod in left if not pod.alive]
+        if not task.deleting and len(left) == len(running):
+            going.append(task)
+    if ended:
+        yield DeletePods(tuple(ended[:DELETED_AT_ONCE]))
+    if going:
+        yield DeleteTasks(tuple(going[:DELETED_AT_ONCE]))
 
 
 def _can_tell(task: TaskSeen, reading: MarkerSeen | None, phase: TaskPhase) -> bool:

@@ -27,7 +27,7 @@ from bec_operator.decide.actions import (
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.growth import is_list_done, is_look_due
-from bec_operator.decide.history import PHASES, keep_history, remove_task, tidy_history
+from bec_operator.decide.history import PHASES, keep_history, tidy_history
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory
@@ -140,10 +140,11 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     may_read = memory.facts.storage is not None and memory.facts.storage.good
     view_of = _viewer(seen, spec, next_up)
     settled: list[TaskSeen] = []
+    outdated: list[TaskSeen] = []
     for index, task in memory.tasks.items():
         if _is_outdated(task, memory.ledger):
             if not memory.ledger.turned:  # else it could be lost why
-                yield from remove_task(task, seen.pods)
+                outdated.append(task)
         elif memory.ledger.outcome(index) is not Outcome.WAITING:
             settled.append(task)
         else:
@@ -153,7 +154,8 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
                 ):
                     yield action
     yield from pool_actions
-    yield from keep_history(settled, view_of, memory, spec.history, seen.pods, seen.now)
+    history = (memory, spec.history, seen.pods, seen.now)
+    yield from keep_history(settled, outdated, view_of, *history)
     yield from _new_tasks(memory, next_up.tasks, seen.now)
     yield from release_pods(seen.pods, memory.nodes, seen.node_lost, seen.now)
     if may_read and memory.facts.sweep is not None:

@@ -84,7 +84,7 @@ class Watch:
                 log.info("%s: too old, listing again", name)
                 self._version = 0
             except (ApiError, aiohttp.ClientError, TimeoutError, ValueError) as error:
-                said = str(error) or f"no sign for {SILENCE:.0f} s"
+                said = str(error) or "no answer in time"
                 log.warning("%s: %s; again in %.1f s", name, said, self._delay)
                 await asyncio.sleep(self._delay)
                 self._delay = min(self._delay * 2, RETRY[1])
@@ -108,7 +108,8 @@ class Watch:
         """Watch once, and give each event as it comes."""
         async with await self._open() as response:
             rest = b""
-            while part := await self._read(response):
+            while part := await response.content.read(_READ):
+                self._sign()
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     yield line
@@ -123,19 +124,12 @@ class Watch:
         }
         try:
             return await self._ctx.api.stream(
-                "GET", self._path, query=query, seconds=SERVER_TIMEOUT + 30
+                "GET", self._path, query=query, seconds=SERVER_TIMEOUT + 30, silence=SILENCE
             )
         except ApiError as error:
             if error.code == 410:
                 raise _ListAgainError from error
             raise
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return what has come, at least something; nothing at the end."""
-        async with asyncio.timeout(SILENCE):
-            part = await response.content.read(_READ)
-        self._sign()
-        return part
 
     def _sign(self) -> None:
         self._last_sign = self._ctx.clock.now()

@@ -89,11 +89,12 @@ class PoolCalls:
         memory = self._memory_of(_job(host))
         if memory is None or memory.ledger is None or memory.job.spec is None:
             return
-        for task in self._ctx.cache.tasks.of_job(_job(host)).values():
+        for task in self._ctx.cache.tasks.with_pod(host.uid):
             attempt = task.recorded_begun
             if (
                 attempt is not None
-                and (attempt.pod_uid, attempt.session) == (host.uid, session)
+                and attempt.session == session
+                and (task.namespace, task.job) == _job(host)
                 and memory.tasks.get(task.index) is not None
                 and memory.ledger.outcome(task.index) is Outcome.WAITING
                 and not self._has_ended(task, attempt.number)
@@ -108,12 +109,11 @@ class PoolCalls:
         """Return the caller of a call about an attempt; raises RefusedError if it has no such."""
         assert isinstance(call, AboutAttempt)
         self._sessions.check(host.uid, call.session)
-        for task in self._ctx.cache.tasks.of_job(_job(host)).values():
+        for task in self._ctx.cache.tasks.with_pod(host.uid):
             attempt = task.recorded_begun
             if task.uid != call.task_uid or attempt is None:
                 continue
-            mine = (attempt.pod_uid, attempt.session) == (host.uid, call.session)
-            if not mine or attempt.number != call.attempt:
+            if (attempt.session, attempt.number) != (call.session, call.attempt):
                 break
             if isinstance(call, Heartbeat):
                 self._note_at_work(host, call)

@@ -1,0 +1,60 @@
+"""What is over goes: pods that have ended first, then their tasks, many with one request."""
+
+from dataclasses import replace
+
+from bec_operator.api.job import History
+from bec_operator.api.names import pod_name
+from bec_operator.api.volume_task import TaskPhase
+from bec_operator.decide.actions import Action, DeletePod, DeletePods, DeleteTasks
+from bec_operator.decide.history import DELETED_AT_ONCE, tidy_history
+from bec_operator.decide.seen import PodSeen, TaskSeen
+
+NOTHING = History(succeeded=0, failed=0)
+
+
+def _task(number: int) -> TaskSeen:
+    return TaskSeen(
+        "ns", f"t{number}", f"u{number}", number, "j", "j", number, phase=TaskPhase.SUCCEEDED
+    )
+
+
+def _pod(number: int, phase: str = "Succeeded") -> PodSeen:
+    task = _task(number)
+    return PodSeen("ns", task.pod, f"p{number}", 1, "j", task.name, task.uid, phase=phase)
+
+
+def _tidied(tasks: list[TaskSeen], *pods: PodSeen, history: History = NOTHING) -> list[Action]:
+    return list(tidy_history(tasks, history, {pod.name: pod for pod in pods}))
+
+
+def test_a_pod_that_has_ended_goes_before_its_task() -> None:
+    tasks, pod = [_task(1), _task(2)], _pod(1)
+    assert _tidied(tasks, pod) == [DeletePods((pod,)), DeleteTasks((tasks[1],))]
+    assert _tidied(tasks) == [DeleteTasks((tasks[0], tasks[1]))]
+
+
+def test_a_task_does_not_wait_for_a_pod_that_takes_its_time() -> None:
+    task, running = _task(1), _pod(1, "Running")
+    assert _tidied([task], running) == [DeletePod(running), DeleteTasks((task,))]
+    ending = replace(_pod(1), deleting=True)  # though it has ended: somebody's finalizer keeps it
+    assert _tidied([task], ending) == [DeleteTasks((task,))]
+
+
+def test_a_pod_of_another_task_of_the_name_stays() -> None:
+    task = _task(1)
+    other = replace(_pod(1), name=pod_name(task.name, 1), owner_uid="older")
+    assert _tidied([task], other) == [DeleteTasks((task,))]
+
+
+def test_so_many_go_with_one_request() -> None:
+    tasks = [_task(number) for number in range(DELETED_AT_ONCE + 50)]
+    pods = [_pod(number) for number in range(DELETED_AT_ONCE + 50)]
+    (all_pods,) = _tidied(tasks, *pods)
+    assert all_pods == DeletePods(tuple(pods[:DELETED_AT_ONCE]))
+    (all_tasks,) = _tidied(tasks)
+    assert all_tasks == DeleteTasks(tuple(tasks[:DELETED_AT_ONCE]))
+
+
+def test_history_stays() -> None:
+    tasks = [_task(number) for number in range(3)]
+    assert _tidied(tasks, history=History(succeeded=2, failed=0)) == [DeleteTasks((tasks[2],))]
