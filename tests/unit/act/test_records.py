@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.records import job_of, pod_of
+from bec_operator.act.records import job_of, pod_of, task_of
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.seen import PodSeen, Verdict
 
@@ -145,3 +145,28 @@ def test_what_we_wrote_on_the_pod_is_read_again() -> None:
     pod = _seen("Running", _worker({"running": {}}), conditions=written)
     assert pod.called_since == NOW
     assert pod.stopped == Verdict(FailureClass.TOO_LONG, "it ran for 6h")
+
+
+def test_a_task_that_was_made_for_a_worker_has_its_first_attempt() -> None:
+    told = '{"number":1,"pod":"w1","podUid":"w1-uid","session":"s"}'
+    raw = _task(annotations={"bec.bdrc.io/first-attempt": told})
+    begun = task_of(raw).recorded_begun
+    assert begun is not None
+    assert (begun.number, begun.pod_uid, begun.session) == (1, "w1-uid", "s")
+
+
+def test_once_the_status_has_attempts_only_they_count() -> None:
+    told = '{"number":1,"pod":"w1","podUid":"w1-uid","session":"s"}'
+    raw = _task(annotations={"bec.bdrc.io/first-attempt": told})
+    raw["status"] = {"attempts": [{"number": 1, "pod": "w1", "failure": "Silent"}]}
+    task = task_of(raw)
+    assert (task.recorded_begun, task.attempt) == (None, 2)
+
+
+def test_a_first_attempt_that_somebody_else_wrote_is_taken_for_none() -> None:
+    assert task_of(_task(annotations={"bec.bdrc.io/first-attempt": "w1"})).attempts == ()
+
+
+def _task(**meta: Any) -> dict[str, Any]:
+    whole = {"namespace": "ns", "name": "t", "uid": "u", "resourceVersion": "1", **meta}
+    return {"metadata": whole, "spec": {"job": "j", "index": 0}}

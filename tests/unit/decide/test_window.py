@@ -7,13 +7,22 @@ import pytest
 from bec_operator.api.job import JobSpec
 from bec_operator.api.pool import Pool
 from bec_operator.api.volume_task import Attempt, TaskPhase
+from bec_operator.decide.actions import CreateTask
 from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool import Host
 from bec_operator.decide.pool_seen import PoolPod, PoolWorker
 from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
-from bec_operator.decide.window import MAX_ENDED, Launches, Standings, hand_out, launches
+from bec_operator.decide.window import (
+    MAX_ENDED,
+    Launches,
+    Standings,
+    hand_out,
+    launches,
+    startable_anew,
+)
 from bec_ops.volume import Volume
 
 TOTAL = 3000
@@ -70,7 +79,7 @@ def _pool_memory(*failures: FailureClass | None) -> Memory:
 
 def _handed(memory: Memory, workers: int) -> Launches:
     idle = [Host(_pod(f"p{n}"), PoolWorker(f"p{n}", "s", 0.0, 1.0, 1.0), False) for n in range(9)]
-    return hand_out(memory, Standings.of(memory, {}), 10_000, 1.0, idle[:workers], workers)
+    return hand_out(memory, Standings.of(memory, {}), 10_000, 1.0, idle[:workers])
 
 
 def _pod(name: str) -> PoolPod:
@@ -81,8 +90,30 @@ def test_each_worker_gets_a_task_as_far_as_the_window_goes() -> None:
     handed = _handed(_pool_memory(None, None, None), 3)
     assert {uid: host.pod.name for uid, host in handed.hosts.items()} == {"u0": "p0", "u1": "p1"}
     assert not handed.pods
-    assert _handed(_pool_memory(None), 1).tasks == 0, "one that is queued is enough for one worker"
-    assert _handed(_pool_memory(), 1).tasks == 1
+
+
+def _fresh(memory: Memory, workers: int) -> list[str]:
+    for index in range(TOTAL):
+        memory.frontier[index] = Look.ACTIVE if index in memory.tasks else Look.STARTABLE
+    return [host.pod.name for host in _handed(memory, workers).fresh]
+
+
+def test_a_new_task_is_made_for_a_worker_that_gets_no_other() -> None:
+    assert _fresh(_pool_memory(), 1) == ["p0"]
+    assert _fresh(_pool_memory(), 3) == ["p0", "p1"], "there are two slots"
+    assert _fresh(_pool_memory(None), 3) == ["p1"], "one that is queued goes first"
+    assert _fresh(_pool_memory(None), 1) == []
+    assert _fresh(_pool_memory(), 0) == [], "none is made before there is a worker for it"
+    assert _handed(_pool_memory(), 3).tasks == 0
+
+
+def test_what_is_being_made_for_a_worker_has_its_slot() -> None:
+    memory = _pool_memory()
+    memory.busy.add(CreateTask(0, _pod("p0")).key)
+    assert _fresh(memory, 1) == ["p0"], "one slot is left"
+    memory.busy.add(CreateTask(1, _pod("p1")).key)
+    assert _fresh(memory, 1) == []
+    assert startable_anew(memory) == TOTAL - 2
 
 
 def test_what_needs_more_memory_than_a_worker_has_gets_a_pod_of_its_own() -> None:

@@ -5,12 +5,13 @@ import logging
 from bec_operator.act.api_server import MERGE_PATCH, ApiError, apps, core
 from bec_operator.act.context import Context
 from bec_operator.act.events import post_event
+from bec_operator.act.handing import begin, is_current, tell
 from bec_operator.act.pod_spec import pool_deployment
 from bec_operator.act.pods import take_in_pod
 from bec_operator.act.records import DO_NOT_EVICT, deployment_of
 from bec_operator.act.tasks import write_task
 from bec_operator.api.names import DRAINING_ANNOTATION
-from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
+from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
 from bec_operator.decide.actions import (
     DeletePool,
     GuardWorker,
@@ -23,7 +24,7 @@ from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import Fact
-from bec_operator.metrics import POOL_DECISIONS, POOL_HANDOVER_SECONDS
+from bec_operator.metrics import POOL_DECISIONS
 
 log = logging.getLogger(__name__)
 
@@ -134,19 +135,10 @@ async def _annotate(
 
 async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:
     """Record that a worker has the attempt, if the task is as we saw it; then it is told so."""
-    task, pod, now = action.task, action.pod, ctx.clock.now()
-    current = ctx.cache.pool_workers.get(pod.uid)
-    if current is None or current.session != action.worker.session:
-        return  # another process by now
-    begun = Attempt(
-        number=action.attempt,
-        pod=pod.name,
-        pod_uid=pod.uid,
-        node=pod.pod.node,
-        session=action.worker.session,
-        generation=memory.job.generation,
-        start_time=iso(now),
-    )
+    task, pod = action.task, action.pod
+    if not is_current(ctx, pod, action.worker):
+        return
+    begun = begin(ctx, memory, pod, action.worker, action.attempt)
     status = VolumeTaskStatus(
         phase=TaskPhase.RUNNING,
         attempt=action.attempt,
@@ -154,10 +146,5 @@ async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:
         output=memory.output_uri(task.index),
         attempts=[*task.failed, begun],
     )
-    if not await write_task(ctx, task, status):
-        return
-    memory.breaker.note_probe(now)
-    memory.note_begun(task, action.attempt)
-    ctx.cache.pool_workers.give(pod.uid, task.uid, action.attempt)
-    since = max(memory.pool.startable or now, current.idle_since or now)
-    POOL_HANDOVER_SECONDS.observe(ctx.clock.now() - since)
+    if await write_task(ctx, task, status):
+        tell(ctx, memory, task, pod, action.worker)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import pool_deployment
-from bec_operator.decide.actions import HandTask
+from bec_operator.decide.actions import CreateTask, HandTask
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import MISCONFIGURED, Memory
@@ -43,7 +43,8 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
         return Pool()
     unsettled = _unsettled(memory, tasks)
     busy = {uid for task in unsettled if (uid := _at_work(ctx, task))}
-    busy |= {str(about[2]) for about in memory.busy if about[0] == HandTask.__name__}
+    giving = {CreateTask.__name__, HandTask.__name__}
+    busy |= {str(about[2]) for about in memory.busy if about[0] in giving}
     pods = ctx.cache.pool_pods.of_job(key).values()
     pool = Pool(
         revision=pool_deployment(memory, ctx.settings)["metadata"]["name"] if wanted else "",

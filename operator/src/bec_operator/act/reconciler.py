@@ -312,7 +312,7 @@ class Reconciler:
 
     def _start(self, ctx: Context, work: _Work, action: Action) -> None:
         work.memory.busy.add(action.key)
-        if isinstance(action, CreatePod):
+        if isinstance(action, CreatePod) or (isinstance(action, CreateTask) and action.pod):
             work.demand = replace(work.demand, holds=work.demand.holds + 1)
         if isinstance(action, ReadMarker):
             work.memory.note_reading_begun(action.index)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.names import (
     DRAINING_ANNOTATION,
+    FIRST_ATTEMPT_ANNOTATION,
     GENERATION_ANNOTATION,
     HEARTBEAT_CONDITION,
     JOB_LABEL,
@@ -17,7 +18,7 @@ from bec_operator.api.names import (
     TASK_LABEL,
     WORKER_CONTAINER,
 )
-from bec_operator.api.volume_task import VolumeTaskStatus
+from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
 from bec_operator.decide.failures import START_TROUBLES, class_of
 from bec_operator.decide.moments import epoch
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod
@@ -88,11 +89,20 @@ def task_of(raw: Object) -> TaskSeen:
         phase=status.phase,
         message=status.message,
         progress=status.progress,
-        attempts=tuple(status.attempts),
+        attempts=tuple(status.attempts) or _first_attempt(meta),
         next_attempt=epoch(status.next_attempt) if status.next_attempt else 0.0,
         finished=epoch(status.finished_at) if status.finished_at else 0.0,
         deleting="deletionTimestamp" in meta,
     )
+
+
+def _first_attempt(meta: Object) -> tuple[Attempt, ...]:
+    """Return the attempt that a task was made with."""
+    told = (meta.get("annotations") or {}).get(FIRST_ATTEMPT_ANNOTATION)
+    try:
+        return (Attempt.model_validate_json(told),) if told else ()
+    except ValidationError:
+        return ()  # somebody else's writing
 
 
 def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:

@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from bec_operator.act.api_server import MERGE_PATCH, ApiError, Body, bec
 from bec_operator.act.context import Context
 from bec_operator.act.deletion import delete_together
+from bec_operator.act.handing import begin, is_current, tell
 from bec_operator.act.pod_spec import owner
 from bec_operator.act.pods import find_pod
 from bec_operator.act.records import task_of
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.job import VolumeId
-from bec_operator.api.names import JOB_LABEL, OWNER_LABEL, TASK_LABEL, task_name
+from bec_operator.api.names import (
+    FIRST_ATTEMPT_ANNOTATION,
+    JOB_LABEL,
+    OWNER_LABEL,
+    TASK_LABEL,
+    task_name,
+)
 from bec_operator.api.volume_task import VolumeTaskSpec, VolumeTaskStatus
 from bec_operator.decide.actions import CreateTask, DeleteTasks, RecordTask
 from bec_operator.decide.memory import MISCONFIGURED, Memory
@@ -24,9 +31,20 @@ PLURAL = "volumetasks"
 
 
 async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
-    """Make the VolumeTask of a volume. One that is there already is as good, if it is ours."""
+    """Make the VolumeTask of a volume. One that is there already is as good, if it is ours.
+
+    For a worker of a pool it is made with its first attempt on record, so that nothing more needs
+    to be written of it before it ends.
+    """
     job, volume = memory.job, memory.volumes[action.index]
     name = task_name(job.name, volume)
+    pod, worker, marks = action.pod, action.worker, {}
+    if pod is not None and worker is not None:
+        if not is_current(ctx, pod, worker):
+            return
+        marks[FIRST_ATTEMPT_ANNOTATION] = begin(ctx, memory, pod, worker).model_dump_json(
+            by_alias=True, exclude_defaults=True
+        )
     volume_id = VolumeId(w_id=volume.w_id, i_id=volume.i_id, i_version=volume.i_version)
     body = {
         "apiVersion": API_VERSION,
@@ -35,6 +53,7 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
             "name": name,
             "namespace": job.namespace,
             "labels": {JOB_LABEL: job.name, TASK_LABEL: name, OWNER_LABEL: job.uid},
+            "annotations": marks,
             "ownerReferences": [owner("Job", job.name, job.uid)],
         },
         "spec": VolumeTaskSpec(job=job.name, volume=volume_id, index=action.index).wire(),
@@ -54,6 +73,8 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
     task = task_of(made)
     memory.born.add(task.uid)
     ctx.cache.tasks.put(task)
+    if pod is not None and worker is not None:
+        tell(ctx, memory, task, pod, worker)
 
 
 def take_in_task(ctx: Context, raw: Body) -> None:

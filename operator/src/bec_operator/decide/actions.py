@@ -62,12 +62,17 @@ class ReadMarker(Action):
 
 @dataclass(frozen=True, slots=True)
 class CreateTask(Action):
-    """Make the VolumeTask of the volume at `index`."""
+    """Make the VolumeTask of the volume at `index`.
+
+    In a pool it is made for a worker, the process `worker` in `pod`, whose attempt it begins with.
+    """
 
     index: int
+    pod: PoolPod | None = None
+    worker: PoolWorker | None = None
 
     def _about(self) -> tuple[Hashable, ...]:
-        return (self.index,)
+        return (self.index, self.pod.uid if self.pod is not None else "")
 
 
 @dataclass(frozen=True, slots=True)

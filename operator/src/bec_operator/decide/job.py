@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import JobSpec, JobStatus, SuspendMode
@@ -12,6 +13,7 @@ from bec_operator.decide.actions import (
     CheckTemplate,
     CompileReport,
     CreateTask,
+    GuardWorker,
     LoadEnded,
     LoadManifest,
     LookAtList,
@@ -156,7 +158,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     yield from pool_actions
     history = (memory, spec.history, seen.pods, seen.now)
     yield from keep_history(settled, outdated, view_of, *history)
-    yield from _new_tasks(memory, next_up.tasks, seen.now)
+    yield from _new_tasks(memory, next_up, seen.now)
     yield from release_pods(seen.pods, memory.nodes, seen.node_lost, seen.now)
     if may_read and memory.facts.sweep is not None:
         yield from _reads(memory, seen.now)
@@ -189,10 +191,9 @@ def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
     free = hosts_for_work(seen.pool, memory, spec, seen.now)
     next_up = Launches()
     if launch:
-        workers = sum(h.worker is not None and not h.pod.draining for h in seen.pool.hosts)
-        next_up = hand_out(*args, free, workers) if spec.pool is not None else launches(*args)
+        next_up = hand_out(*args, free) if spec.pool is not None else launches(*args)
     more = startable(*args) if launch and spec.pool is not None else 0
-    handed = {host.pod.uid for host in next_up.hosts.values()}
+    handed = next_up.handed
     pool = with_busy(seen.pool, handed)
     aim = wanted(
         spec,
@@ -298,19 +299,28 @@ def _stop(spec: JobSpec) -> Verdict | None:
     return None
 
 
-def _new_tasks(memory: Memory, free: int, now: float) -> Iterator[Action]:
+def _new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action]:
     """Fill the free slots of the window, in manifest order.
 
-    What is under way has its slot already; a volume whose name is taken holds up no other.
+    What is under way has its slot already; a volume whose name is taken holds up no other. In a
+    pool, a worker has its task from the start, but where somebody else may still be at work on it.
     """
     under_way = memory.under_way(CreateTask)
     blocked = {index for index, fact in memory.blocked.items() if is_blocked(fact, now)}
     left_out = under_way | blocked
-    wanted = free - len(under_way - memory.tasks.keys())
-    if wanted > 0:
-        found = memory.frontier.first(Look.STARTABLE, wanted + len(left_out))
-        for index in [index for index in found if index not in left_out][:wanted]:
+    free = next_up.tasks - len(under_way - memory.tasks.keys())
+    wanted = max(free, len(next_up.fresh))
+    if wanted <= 0:
+        return
+    found = memory.frontier.first(Look.STARTABLE, wanted + len(left_out))
+    chosen = [index for index in found if index not in left_out][:wanted]
+    for index, host in zip_longest(chosen, next_up.fresh[: len(chosen)]):
+        if host is None or memory.old_pods.any:
             yield CreateTask(index)
+        elif not host.pod.guarded:
+            yield GuardWorker(host.pod, guarded=True)
+        else:
+            yield CreateTask(index, host.pod, host.worker)
 
 
 def _save_due(memory: Memory, active: int, now: float) -> bool:

@@ -64,6 +64,8 @@ class Standings:
                 found.retrying.append(task)
             else:
                 found.queued.append(task)
+        making_new = {key[1] for key in memory.busy if key[0] == CreateTask.__name__ and key[2]}
+        unseen += len(making_new - memory.tasks.keys())
         others = sum(pod.alive for pod in pods.values()) - current
         held = len(found.running) + others + unseen
         owners = frozenset(pod.owner_uid for pod in pods.values() if pod.alive)
@@ -93,12 +95,19 @@ def demand(memory: Memory, standings: Standings, now: float, *, launch: bool) ->
 class Launches:
     """What may be launched now: pods for tasks of these UIDs, and so many new tasks.
 
-    `hosts` are the workers of the pool to which tasks of these UIDs are handed.
+    `hosts` are the workers of the pool to which tasks of these UIDs are handed, `fresh` those for
+    which new tasks are made.
     """
 
     pods: frozenset[str] = frozenset()
     tasks: int = 0
     hosts: Mapping[str, Host] = field(default_factory=dict)
+    fresh: tuple[Host, ...] = ()
+
+    @property
+    def handed(self) -> set[str]:
+        """The UIDs of the pods whose workers get a task."""
+        return {host.pod.uid for host in (*self.hosts.values(), *self.fresh)}
 
 
 def launches(memory: Memory, standings: Standings, allowed: int, now: float) -> Launches:
@@ -130,12 +139,11 @@ def hand_out(
     allowed: int,
     now: float,
     idle: Sequence[Host],
-    workers: int,
 ) -> Launches:
     """Fill the free slots of a job that has a pool: a task for each of the `idle` workers.
 
-    There is at most one queued task for each of the `workers`; the other volumes need none yet.
-    What needs more memory than a worker has gets a pod of its own.
+    No task is made before there is a worker for it. What needs more memory than a worker has gets a
+    pod of its own.
     """
     plain = launches(memory, standings, allowed, now)
     spec = memory.job.spec
@@ -149,9 +157,8 @@ def hand_out(
     own = frozenset(t.uid for t in ready if wants_own_pod(t)) & plain.pods
     rest = max(free - len(own - memory.unsure), 0)  # who is unsure has a slot
     hosts = {t.uid: host for t, host in zip(mine[:rest], idle, strict=False)}
-    queued = sum(not wants_own_pod(task) for task in ready)
-    room = min(plain.tasks, max(workers - queued, 0))
-    return Launches(own, room, hosts)
+    room = min(rest - len(hosts), plain.tasks, startable_anew(memory))
+    return Launches(own, hosts=hosts, fresh=tuple(idle[len(hosts) :][:room]))
 
 
 def startable(memory: Memory, standings: Standings, allowed: int, now: float) -> int:
@@ -159,10 +166,16 @@ def startable(memory: Memory, standings: Standings, allowed: int, now: float) ->
     spec = memory.job.spec
     assert spec is not None
     if memory.breaker.tripped:
-        return int(bool(standings.active or memory.frontier.count(Look.STARTABLE)))
+        return int(bool(standings.active or startable_anew(memory)))
     ready = [t for t in _ready(memory, standings, spec, now) if not wants_own_pod(t)]
     free = max(min(spec.parallelism, allowed) - standings.held, 0)
-    return min(len(ready) + memory.frontier.count(Look.STARTABLE), free)
+    return min(len(ready) + startable_anew(memory), free)
+
+
+def startable_anew(memory: Memory) -> int:
+    """Return how many volumes could get a task now."""
+    making = memory.under_way(CreateTask) - memory.tasks.keys()
+    return memory.frontier.count(Look.STARTABLE) - len(making)
 
 
 def _room_for_objects(memory: Memory, spec: JobSpec, standings: Standings) -> int:

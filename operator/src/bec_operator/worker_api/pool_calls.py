@@ -95,7 +95,8 @@ class PoolCalls:
                 attempt is not None
                 and attempt.session == session
                 and (task.namespace, task.job) == _job(host)
-                and memory.tasks.get(task.index) is not None
+                and task.owner_uid == memory.job.uid
+                and task.index < len(memory.volumes)
                 and memory.ledger.outcome(task.index) is Outcome.WAITING
                 and not self._has_ended(task, attempt.number)
             ):
