@@ -9,6 +9,9 @@ from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.seen import PodSeen, Verdict
 
 NOW = 1000.0
+FIRST_ATTEMPT = (
+    '{"number":1,"pod":"w1","podUid":"w1-uid","session":"s","startTime":"2026-11-27T10:00:00Z"}'
+)
 
 
 def _raw(status: dict[str, Any], **metadata: Any) -> dict[str, Any]:
@@ -148,7 +151,7 @@ def test_what_we_wrote_on_the_pod_is_read_again() -> None:
 
 
 def test_a_task_that_was_made_for_a_worker_has_its_first_attempt() -> None:
-    told = '{"number":1,"pod":"w1","podUid":"w1-uid","session":"s"}'
+    told = FIRST_ATTEMPT
     raw = _task(annotations={"bec.bdrc.io/first-attempt": told})
     begun = task_of(raw).recorded_begun
     assert begun is not None
@@ -156,15 +159,24 @@ def test_a_task_that_was_made_for_a_worker_has_its_first_attempt() -> None:
 
 
 def test_once_the_status_has_attempts_only_they_count() -> None:
-    told = '{"number":1,"pod":"w1","podUid":"w1-uid","session":"s"}'
+    told = FIRST_ATTEMPT
     raw = _task(annotations={"bec.bdrc.io/first-attempt": told})
     raw["status"] = {"attempts": [{"number": 1, "pod": "w1", "failure": "Silent"}]}
     task = task_of(raw)
     assert (task.recorded_begun, task.attempt) == (None, 2)
 
 
-def test_a_first_attempt_that_somebody_else_wrote_is_taken_for_none() -> None:
-    assert task_of(_task(annotations={"bec.bdrc.io/first-attempt": "w1"})).attempts == ()
+@pytest.mark.parametrize(
+    "told",
+    [
+        "w1",
+        FIRST_ATTEMPT.replace("2026", "x"),
+        FIRST_ATTEMPT.replace(":1,", ":2,"),
+        FIRST_ATTEMPT.replace('"s"', '"s","failure":"Silent"'),
+    ],
+)
+def test_a_first_attempt_that_somebody_else_wrote_is_taken_for_none(told: str) -> None:
+    assert task_of(_task(annotations={"bec.bdrc.io/first-attempt": told})).attempts == ()
 
 
 def _task(**meta: Any) -> dict[str, Any]:

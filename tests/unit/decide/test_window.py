@@ -116,6 +116,14 @@ def test_what_is_being_made_for_a_worker_has_its_slot() -> None:
     assert startable_anew(memory) == TOTAL - 2
 
 
+def test_a_task_that_is_made_for_no_worker_in_particular_will_take_one() -> None:
+    memory = _pool_memory()
+    memory.busy.add(CreateTask(0).key)
+    assert _fresh(memory, 2) == ["p0"]
+    memory.busy.add(CreateTask(1).key)
+    assert _fresh(memory, 2) == []
+
+
 def test_what_needs_more_memory_than_a_worker_has_gets_a_pod_of_its_own() -> None:
     memory = _pool_memory(FailureClass.OUT_OF_MEMORY, FailureClass.RETRYABLE, None)
     handed = _handed(memory, 2)

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 import aiohttp
 
 from bec_operator.act.api_server import STRATEGIC_PATCH, ApiError, Body, core
 from bec_operator.act.checks import template_fact
 from bec_operator.act.context import Context
-from bec_operator.act.deletion import delete_together
+from bec_operator.act.deletion import delete_each, delete_together
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.act.records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.api.names import HEARTBEAT_CONDITION, OWNER_LABEL, STOPPED_CONDITION, pod_name
@@ -162,10 +163,10 @@ async def delete_pods(ctx: Context, action: DeletePods) -> None:
         path, owners = core(pods[0].namespace, "pods"), [pod.owner_uid for pod in pods]
         found = await delete_together(ctx.api, path, OWNER_LABEL, owners)
     for pod in pods:
-        if pod.uid not in found:
-            await delete_pod(ctx, DeletePod(pod))
-        elif not found[pod.uid]["metadata"].get("finalizers"):  # else the watch says when it goes
-            forget_pod(ctx, pod.namespace, pod.name, pod.uid)
+        if pod.uid in found and not found[pod.uid]["metadata"].get("finalizers"):
+            forget_pod(ctx, pod.namespace, pod.name, pod.uid)  # of others the watch says when
+    left = [DeletePod(pod) for pod in pods if pod.uid not in found]
+    await delete_each(left, partial(delete_pod, ctx))
 
 
 async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -150,6 +150,12 @@ class _Work:
     pauses: dict[Hashable, _Pause] = field(default_factory=dict)
     told: object = None  # what those that depend on it have last been told of
 
+    def forget_pauses(self, wanted: Collection[Hashable], now: float) -> None:
+        """Drop the pauses that are over of actions that are not wanted any more."""
+        for key in [key for key in self.pauses if key not in wanted]:
+            if self.pauses[key].until <= now and key not in self.memory.busy:
+                del self.pauses[key]
+
 
 class Reconciler:
     """Looks at each job when something happened to it, and each second while it is unfinished."""
@@ -208,7 +214,7 @@ class Reconciler:
         return {
             key
             for key, work in self._jobs.items()
-            if not work.memory.job.has_ended and now - work.last_pass >= TICK
+            if (work.pauses or not work.memory.job.has_ended) and now - work.last_pass >= TICK
         }
 
     def _work(self, ctx: Context, key: Key) -> _Work | None:
@@ -238,6 +244,7 @@ class Reconciler:
             self._judge_gates(ctx, memory, now)
             pool = observe_pool(ctx, memory, tasks, now)
             actions = decide(replace(self._seen(ctx, work, pods, now), pool=pool))
+        work.forget_pauses({action.key for action in actions}, now)
         for action in actions:
             if isinstance(action, Settle):
                 _measure(memory, action, now)

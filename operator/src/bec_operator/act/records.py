@@ -97,12 +97,16 @@ def task_of(raw: Object) -> TaskSeen:
 
 
 def _first_attempt(meta: Object) -> tuple[Attempt, ...]:
-    """Return the attempt that a task was made with."""
+    """Return the attempt that a task was made with, if the annotation is of our writing."""
     told = (meta.get("annotations") or {}).get(FIRST_ATTEMPT_ANNOTATION)
+    if not told:
+        return ()
     try:
-        return (Attempt.model_validate_json(told),) if told else ()
-    except ValidationError:
-        return ()  # somebody else's writing
+        attempt = Attempt.model_validate_json(told)
+        epoch(attempt.start_time or "")
+    except ValueError:
+        return ()
+    return (attempt,) if attempt.number == 1 and not attempt.failure else ()
 
 
 def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 from bec_operator.act.api_server import MERGE_PATCH, ApiError, Body, bec
 from bec_operator.act.context import Context
-from bec_operator.act.deletion import delete_together
+from bec_operator.act.deletion import delete_each, delete_together
 from bec_operator.act.handing import begin, is_current, tell
 from bec_operator.act.pod_spec import owner
 from bec_operator.act.pods import find_pod
@@ -160,8 +161,8 @@ async def delete_tasks(ctx: Context, action: DeleteTasks) -> None:
     for task in tasks:
         if task.uid in found:
             ctx.cache.tasks.remove(task.namespace, task.name, task.uid)
-        else:
-            await _delete_task(ctx, task)
+    left = [task for task in tasks if task.uid not in found]
+    await delete_each(left, partial(_delete_task, ctx))
 
 
 def _is_there(ctx: Context, task: TaskSeen) -> bool:

@@ -315,7 +315,7 @@ def _new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action
     found = memory.frontier.first(Look.STARTABLE, wanted + len(left_out))
     chosen = [index for index in found if index not in left_out][:wanted]
     for index, host in zip_longest(chosen, next_up.fresh[: len(chosen)]):
-        if host is None or memory.old_pods.any:
+        if host is None or memory.has_rivals(index):
             yield CreateTask(index)
         elif not host.pod.guarded:
             yield GuardWorker(host.pod, guarded=True)

@@ -78,7 +78,7 @@ class Memory:
     told_total: int = 0  # how many items were done then
     _released: set[int] = field(default_factory=set)  # volumes whose task went, since the load
     _started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
-    old_pods: OldPods = field(default_factory=OldPods)
+    _old_pods: OldPods = field(default_factory=OldPods)
     _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
 
     def __post_init__(self) -> None:
@@ -223,7 +223,7 @@ class Memory:
             self._note_pod(task, pods, now)
             self._note_worker(task, worker_of(task.uid), now)
         self.tasks = mine
-        self.blocked.update(self.old_pods.look(mine, pods, now))
+        self.blocked.update(self._old_pods.look(mine, pods, now))
         self.telling.note_idle(is_idle(self.job.status, self.ledger, self.frontier, mine), now)
 
     def _is_mine(self, task: TaskSeen) -> bool:
@@ -285,8 +285,15 @@ class Memory:
 
         It may have left a marker, even if it was gone before the task was made.
         """
-        blocked = self.blocked.get(task.index)
-        return max(self.old_pods.alive_at(task.name), blocked.at if blocked is not None else 0.0)
+        return self._rivals_until(task.index, task.name)
+
+    def has_rivals(self, index: int) -> bool:
+        """Whether somebody else may be, or have been, at work on a volume that has no task yet."""
+        return self._rivals_until(index, task_name(self.job.name, self.volumes[index])) > 0
+
+    def _rivals_until(self, index: int, name: str) -> float:
+        blocked = self.blocked.get(index)
+        return max(self._old_pods.alive_at(name), blocked.at if blocked is not None else 0.0)
 
     def note_begun(self, task: TaskSeen, attempt: int) -> None:
         """Take in that the pod of an attempt was made, even if it is gone before it is seen."""
@@ -352,7 +359,7 @@ class Memory:
             return
         self.ledger.settle(task.index, outcome, failure or 0)
         self.unread.pop(task.index, None)
-        self.old_pods.forget(task.name)
+        self._old_pods.forget(task.name)
         reading = self.readings.get(task.index)
         if failure is None:
             self.breaker.note_success()

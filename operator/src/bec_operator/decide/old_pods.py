@@ -31,11 +31,6 @@ class OldPods:
                 )
         return waiting
 
-    @property
-    def any(self) -> bool:
-        """Whether any was seen alive whose successor is not yet settled."""
-        return bool(self._alive)
-
     def alive_at(self, task: str) -> float:
         """Return when one was last seen alive; 0 if none was."""
         return self._alive.get(task, 0.0)

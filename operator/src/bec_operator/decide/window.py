@@ -1,6 +1,6 @@
 """The window: where the unsettled tasks of a job stand, and how many more may be launched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bec_operator.api.base import seconds
@@ -64,8 +64,7 @@ class Standings:
                 found.retrying.append(task)
             else:
                 found.queued.append(task)
-        making_new = {key[1] for key in memory.busy if key[0] == CreateTask.__name__ and key[2]}
-        unseen += len(making_new - memory.tasks.keys())
+        unseen += len(_made_anew(memory, for_workers=True))
         others = sum(pod.alive for pod in pods.values()) - current
         held = len(found.running) + others + unseen
         owners = frozenset(pod.owner_uid for pod in pods.values() if pod.alive)
@@ -157,7 +156,8 @@ def hand_out(
     own = frozenset(t.uid for t in ready if wants_own_pod(t)) & plain.pods
     rest = max(free - len(own - memory.unsure), 0)  # who is unsure has a slot
     hosts = {t.uid: host for t, host in zip(mine[:rest], idle, strict=False)}
-    room = min(rest - len(hosts), plain.tasks, startable_anew(memory))
+    waiting = len(hosts) + len(_made_anew(memory, for_workers=False))
+    room = max(min(rest - waiting, plain.tasks, startable_anew(memory)), 0)
     return Launches(own, hosts=hosts, fresh=tuple(idle[len(hosts) :][:room]))
 
 
@@ -175,7 +175,14 @@ def startable(memory: Memory, standings: Standings, allowed: int, now: float) ->
 def startable_anew(memory: Memory) -> int:
     """Return how many volumes could get a task now."""
     making = memory.under_way(CreateTask) - memory.tasks.keys()
-    return memory.frontier.count(Look.STARTABLE) - len(making)
+    return max(memory.frontier.count(Look.STARTABLE) - len(making), 0)
+
+
+def _made_anew(memory: Memory, *, for_workers: bool) -> set[Hashable]:
+    """Return the volumes whose tasks are being made: those for workers of a pool, or the others."""
+    making = {key[1:] for key in memory.busy if key[0] == CreateTask.__name__}
+    found = {index for index, pod in making if bool(pod) is for_workers}
+    return found - memory.tasks.keys()
 
 
 def _room_for_objects(memory: Memory, spec: JobSpec, standings: Standings) -> int:
