@@ -145,7 +145,8 @@ class PoolFleet:
 
     async def do(self, task: Task) -> None:
         """Do a task that is not done: wait as long as it takes, and write the marker."""
-        if await self._loop.run_in_executor(self._pool, self._is_done, task):
+        begun = self.runs[task.i_id]
+        if begun and await self._loop.run_in_executor(self._pool, self._is_done, task):
             return  # an operator that died has forgotten that it was told
         self.runs[task.i_id] += 1
         await asyncio.sleep(self._seconds(task))

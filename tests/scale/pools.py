@@ -60,7 +60,6 @@ def on_fake_nodes(tasks: int, workers: int, build: Path) -> Body:
         with fleet(cluster, build / "bench-pools-fleet.log"):
             beside = native(cluster, "native", tasks, 500)
     cuts = statistics.quantiles(waits, n=100)
-    cuts = statistics.quantiles(waits, n=100)
     return {
         "workers": workers,
         "tasks_per_second": round(tasks / seconds, 1),
