@@ -75,9 +75,9 @@ async def test_what_cannot_go_together_goes_one_by_one(kind: str) -> None:
     uids = [each.uid for each in (TASKS if kind == "tasks" else PODS)]
     api = _Api(*uids, refuses={"": [403], refused: [403]})
     ctx = _ctx(api, Cache(lambda _: None))
-    doing = delete_tasks(ctx, DeleteTasks(TASKS)) if kind == "tasks" else None
+    doing = delete_tasks(ctx, DeleteTasks(TASKS, 0)) if kind == "tasks" else None
     with pytest.raises(ApiError):
-        await (doing or delete_pods(ctx, DeletePods(PODS)))
+        await (doing or delete_pods(ctx, DeletePods(PODS, 0)))
     assert api.left == {first}
 
 
@@ -86,7 +86,7 @@ async def test_what_was_made_again_under_the_name_stays() -> None:
     ctx = _ctx(api, Cache(lambda _: None))
     ctx.cache.tasks.remove("ns", "t2", "u2")
     ctx.cache.tasks.put(TaskSeen("ns", "t2", "newer", 9, "j", "j", 2))
-    await delete_tasks(ctx, DeleteTasks(TASKS))
+    await delete_tasks(ctx, DeleteTasks(TASKS, 0))
     assert [task.uid for task in ctx.cache.tasks.all()] == ["newer"]
 
 

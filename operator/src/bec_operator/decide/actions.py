@@ -298,16 +298,27 @@ class KeepLog(Action):
 
 @dataclass(frozen=True, slots=True)
 class DeletePods(Action):
-    """Delete pods of tasks that are over, which have ended and so go at once."""
+    """Delete pods of tasks that are over, which have ended and so go at once.
+
+    Each task has its `lane`, in which one request follows the other.
+    """
 
     pods: tuple[PodSeen, ...]
+    lane: int
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.lane,)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteTasks(Action):
-    """Delete VolumeTasks whose ends are safe in the ledger."""
+    """Delete VolumeTasks whose ends are safe in the ledger, by lanes as well."""
 
     tasks: tuple[TaskSeen, ...]
+    lane: int
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.lane,)
 
 
 @dataclass(frozen=True, slots=True)

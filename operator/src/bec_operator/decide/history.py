@@ -1,5 +1,6 @@
 """Tasks that are over: some stay as history, the others go, with their pods."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bec_operator.api.job import History
@@ -12,7 +13,8 @@ from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.task import LINGER, failure_status, success_status
 from bec_operator.decide.view import TaskView
 
-DELETED_AT_ONCE = 100  # with one request
+DELETED_AT_ONCE = 100  # with one request, which the API server works off one by one
+LANES = 2  # such requests of a kind at once
 PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 
 
@@ -66,19 +68,21 @@ def _remove(tasks: Iterable[TaskSeen], pods: Mapping[str, PodSeen]) -> Iterator[
     If both went together, the garbage collector would look for each pod, and delete it as well.
     For a pod that takes its time a task does not wait: they would pile up.
     """
-    ended: list[PodSeen] = []
-    going: list[TaskSeen] = []
+    ended: defaultdict[int, list[PodSeen]] = defaultdict(list)
+    going: defaultdict[int, list[TaskSeen]] = defaultdict(list)
     for task in tasks:
+        lane = task.index % LANES
         left = [pod for pod in _own_pods(task, pods) if not pod.deleting]
         running = [pod for pod in left if pod.alive]
         yield from map(DeletePod, running)
-        ended += [pod for pod in left if not pod.alive]
-        if not task.deleting and len(left) == len(running):
-            going.append(task)
-    if ended:
-        yield DeletePods(tuple(ended[:DELETED_AT_ONCE]))
-    if going:
-        yield DeleteTasks(tuple(going[:DELETED_AT_ONCE]))
+        if len(left) > len(running):
+            ended[lane] += [pod for pod in left if not pod.alive]
+        elif not task.deleting:
+            going[lane].append(task)
+    for lane, pods_of_lane in ended.items():
+        yield DeletePods(tuple(pods_of_lane[:DELETED_AT_ONCE]), lane)
+    for lane, tasks_of_lane in going.items():
+        yield DeleteTasks(tuple(tasks_of_lane[:DELETED_AT_ONCE]), lane)
 
 
 def _can_tell(task: TaskSeen, reading: MarkerSeen | None, phase: TaskPhase) -> bool:
