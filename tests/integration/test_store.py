@@ -106,6 +106,18 @@ def test_folders_are_listed_over_all_pages(store: Store, bucket: str) -> None:
     assert f"{prefixes[0]}pages/2.txt" in keys
 
 
+def test_folders_are_listed_from_one_on(store: Store, bucket: str) -> None:
+    """None is missing, whatever order a store has, and over all pages, too."""
+    names = ["a", "a-b", "a0", "b", "é", *(f"c{number:04}" for number in range(1500))]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: store.put(bucket, f"from/{name}/x", b""), names))
+    for first in ("a", "a-a", "a-b", "a/", "b", "c0700", "c07000", "z", "é", "ö"):
+        found = list(store.list_folders(bucket, "from/", f"from/{first}"))
+        assert set(found) >= {f"from/{name}/" for name in names if name >= first}
+        assert len(found) == len(set(found))
+    assert "from/c0600/" not in store.list_folders(bucket, "from/", "from/c0700")
+
+
 def test_keys_are_listed_as_they_are_whatever_they_hold(store: Store, bucket: str) -> None:
     names = ["W%2D1", "a b+c", "ཀ་ཁ", "x&<y>", "%", "%25"]
     for name in names:

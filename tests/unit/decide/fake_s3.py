@@ -50,10 +50,11 @@ class FakeStore(Store):
         if self.trouble is not None:
             raise StoreError(self.trouble, f"s3://{bucket} is out of order")
 
-    def list_folders(self, bucket: str, prefix: str) -> Iterator[str]:
+    def list_folders(self, bucket: str, prefix: str, first: str = "") -> Iterator[str]:
         self.check_bucket(bucket)
         rests = (key[len(prefix) :] for key in self.objects if key.startswith(prefix))
-        yield from sorted({prefix + rest[: rest.index("/") + 1] for rest in rests if "/" in rest})
+        found = {prefix + rest[: rest.index("/") + 1] for rest in rests if "/" in rest}
+        yield from sorted(folder for folder in found if folder > first[:-1])
 
     def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
         self.check_bucket(bucket)

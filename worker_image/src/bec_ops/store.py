@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -159,11 +160,20 @@ class Store:
                     raise
                 raise _no_bucket(bucket) from None
 
-    def list_folders(self, bucket: str, prefix: str) -> Iterator[str]:
-        """Yield the folders right under a prefix, as whole prefixes that end in ``/``."""
-        pages = self._client.get_paginator("list_objects_v2")
+    def list_folders(self, bucket: str, prefix: str, first: str = "") -> Iterator[str]:
+        """Yield the folders right under a prefix, as whole prefixes that end in ``/``.
+
+        Where `first` is given, most of those are left out whose name is before it. (A few are not:
+        stores disagree whether `a` or `a-b` is first, and whether the list begins at or after it.)
+        """
+        pages = partial(
+            self._client.get_paginator("list_objects_v2").paginate,
+            Bucket=bucket,
+            Prefix=prefix,
+            Delimiter="/",
+        )
         with _answering(bucket, prefix):
-            for page in pages.paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
+            for page in pages(StartAfter=first[:-1]) if first else pages():
                 for folder in page.get("CommonPrefixes", ()):
                     yield folder["Prefix"]
 

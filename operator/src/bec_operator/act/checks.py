@@ -79,17 +79,25 @@ def template_fact(error: ApiError, now: float) -> Fact:
 
 
 async def sweep(ctx: Context, memory: Memory) -> None:
-    """List which volumes have an output folder; the others need no look at a marker."""
-    bucket, prefixes = memory.output.bucket, memory.prefixes
+    """List which volumes have an output folder; the others need no look at a marker.
+
+    Volumes of which all is known are left out. Lists are mostly in S3's order, so those that are
+    done lie before the first that is not, and need not be listed again after a restart.
+    """
+    bucket, prefixes, ledger = memory.output.bucket, memory.prefixes, memory.ledger
     common = OutputTemplate.parse(memory.output.prefix).common_folder(memory.job.job_id)
+    settled = frozenset(ledger.settled()) if ledger is not None else frozenset()
 
     def look(store: Store) -> frozenset[int]:
-        folders = frozenset(store.list_folders(bucket, common))
-        return frozenset(
-            index
-            for index, prefix in enumerate(prefixes if folders else ())
-            if prefix[: prefix.index("/", len(common)) + 1] in folders
-        )
+        wanted = {
+            index: prefix[: prefix.index("/", len(common))]
+            for index, prefix in enumerate(prefixes)
+            if index not in settled
+        }
+        if not wanted:
+            return frozenset()
+        folders = frozenset(store.list_folders(bucket, common, min(wanted.values())))
+        return frozenset(index for index, folder in wanted.items() if f"{folder}/" in folders)
 
     try:
         candidates = await ctx.storage.call("list", look)
