@@ -14,17 +14,29 @@ from tests.support.node import PlayedNode
 from tests.support.operator_process import Operator
 from tests.support.rights import operator_rights
 from tests.support.space import Space, new_space, remove_bucket, s3_client
+from tests.support.waiting import until
 from tests.support.workers import Workers
 
 _CRDS = Path(__file__).parents[2] / "crds"
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     with Cluster.start(f"integration-{os.getpid()}", Parts.API) as cluster:
         cluster.kubectl("apply", "-f", str(_CRDS))
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        kube = Kube(cluster.kubeconfig)
+        until(lambda: _are_established(kube), "the CRDs are established", timeout=60)
         yield cluster
+
+
+def _are_established(kube: Kube) -> bool:
+    """Whether the API server serves the CRDs. `kubectl wait` fails where they have no status yet."""
+    told = [crd.get("status", {}).get("conditions") or [] for crd in kube.items(_DEFINITIONS)]
+    return bool(told) and all(
+        any((c["type"], c["status"]) == ("Established", "True") for c in conditions)
+        for conditions in told
+    )
 
 
 @pytest.fixture(scope="session")
