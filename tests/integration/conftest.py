@@ -31,7 +31,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def _are_established(kube: Kube) -> bool:
-    """Whether the API server serves the CRDs. `kubectl wait` fails where they have no status yet."""
+    """Whether the API server serves the CRDs; kubectl wait fails where they have no status yet."""
     told = [crd.get("status", {}).get("conditions") or [] for crd in kube.items(_DEFINITIONS)]
     return bool(told) and all(
         any((c["type"], c["status"]) == ("Established", "True") for c in conditions)
