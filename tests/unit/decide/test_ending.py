@@ -102,3 +102,11 @@ def test_the_last_word_of_a_worker_whose_pod_is_gone_counts() -> None:
     assert classify(Ending(None, ABSENT, worker)) == (FailureClass.TERMINAL, "page 7 is torn")
     done = WorkerSeen("u", 1, 1.0, 1.0, report=Report(1.0))
     assert classify(Ending(None, ABSENT, done))[0] is FailureClass.DISRUPTED
+
+
+def test_a_pod_that_was_evicted_counts_as_such_though_it_went_before_it_was_judged() -> None:
+    """Else it would depend on how fast it goes whether the worker's SIGTERM is told instead."""
+    report = Report(1.0, FailureClass.INTERRUPTED, "got SIGTERM")
+    worker = WorkerSeen("p", 1, 1.0, 1.0, report=report)
+    failure, _ = classify(Ending(None, ABSENT, worker, gone=_pod(disrupted=True)))
+    assert failure is FailureClass.DISRUPTED

@@ -73,12 +73,12 @@ def _of_taken_away(pod: PodSeen) -> tuple[FailureClass, str]:
 
 
 def _of_gone(worker: WorkerSeen | None, pod: PodSeen | None) -> tuple[FailureClass, str]:
-    """Judge by the worker's last word, where it had one, or by what was last seen of its pod."""
+    """Judge as if its pod was there, by what was last seen of it, or by the worker's last word."""
+    if pod is not None and pod.disrupted:
+        return _of_taken_away(pod)
     report = worker.report if worker is not None else None
     if report is not None and report.failure is not None:
         return report.failure, report.message
-    if pod is not None and pod.disrupted:
-        return _of_taken_away(pod)
     return FailureClass.DISRUPTED, "the pod is gone, and it left no marker"
 
 
