@@ -96,7 +96,7 @@ class Guard(Stored):
         world.tick()
         plural, name = address(path)
         if method == "GET":
-            if path.endswith("/log") and self._no_log(name):
+            if path.endswith("/log") and world.hides_log(name):
                 raise ApiError(500, "InternalError", "the kubelet does not answer")
             self._note_look(plural, name)
             return world.objects.answer(method, path, body, query)
@@ -104,7 +104,7 @@ class Guard(Stored):
             return self._delete_together(path, plural, query)
         name = name or (body or {}).get("metadata", {}).get("name", "")
         if (method, plural) == ("POST", "pods"):
-            self._admit_pod()
+            world.admit_pod()
         before = world.objects.get(plural, name)
         if method == "DELETE" and before is not None and uid(before) == wanted_uid(body):
             force = (body or {}).get("gracePeriodSeconds") == 0
@@ -126,21 +126,10 @@ class Guard(Stored):
             self.answer("DELETE", f"{path}/{each['metadata']['name']}", options, {})
         return {"items": found}
 
-    def _no_log(self, name: str) -> bool:
-        """Whether the log of a pod cannot be had."""
-        lives = [life for life in self._world.pods() if life.name == name]
-        return self._world.kubelet_away or any(life.node in self._world.down for life in lives)
-
     def _note_look(self, plural: str, name: str) -> None:
         """Take down that somebody saw for himself that a pod is not there."""
         if plural == "pods" and name and self._world.objects.get(plural, name) is None:
             self._missed[name] = self._world.clock.now()
-
-    def _admit_pod(self) -> None:
-        if self._world.quota_full:
-            raise ApiError(403, "Forbidden", "pods is forbidden: exceeded quota: few")
-        if self._world.template_refused:
-            raise ApiError(422, "Invalid", "spec.containers[0].image: Required value")
 
     def _check_write(
         self, method: str, plural: str, before: Object | None, after: Object | None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bec_operator.act.api_server import ApiError
 from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import GENERATION_ANNOTATION, JOB_LABEL, TASK_LABEL, task_name
@@ -204,6 +205,18 @@ class World:
             self._end(life)
 
     # --- the kubelet, and what workers do
+
+    def admit_pod(self) -> None:
+        """Refuse a pod that is to be made, if it is to be."""
+        if self.quota_full:
+            raise ApiError(403, "Forbidden", "pods is forbidden: exceeded quota: few")
+        if self.template_refused:
+            raise ApiError(422, "Invalid", "spec.containers[0].image: Required value")
+
+    def hides_log(self, name: str) -> bool:
+        """Whether the log of a pod cannot be had."""
+        lives = [life for life in self.pods() if life.name == name]
+        return self.kubelet_away or any(life.node in self.down for life in lives)
 
     def note_pod(self, made: Object) -> None:
         """Take in a pod that was made."""

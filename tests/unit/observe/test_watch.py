@@ -56,13 +56,17 @@ async def test_an_event_that_comes_with_the_end_does_not_keep_it_going(turns: in
 
 
 async def test_events_may_come_in_pieces_or_many_at_once() -> None:
-    api, cache = _Stream(), Cache(lambda _: None)
+    told, all_told = iter(range(2, 0, -1)), asyncio.Event()
+    api, cache = _Stream(), Cache(lambda _: None if next(told, 0) else all_told.set())
     ctx: Any = SimpleNamespace(api=api, cache=cache, clock=Clock())
     watch = asyncio.ensure_future(Watch(ctx, TASKS, None).run())
     said = b"".join(json.dumps(_added(number)).encode() + b"\n" for number in (2, 3, 4))
     for part in (said[:150], said[150:160], said[160:]):
         api.feed(part)
-        await asyncio.sleep(0.01)
+        for _ in range(10):
+            await asyncio.sleep(0)  # it takes in what there is
+    async with asyncio.timeout(5):
+        await all_told.wait()
     known = {(task.name, task.version) for task in cache.tasks.all()}
     watch.cancel()
     assert known == {("t2", 2), ("t3", 3), ("t4", 4)}

@@ -147,7 +147,7 @@ class ApiServer:
             data=None if body is None else orjson.dumps(body),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5.0, sock_read=silence),
-            middlewares=(),  # that of the session is for kopf, and takes as long as all of this
+            middlewares=(),  # that of the session is for kopf: here the token is set already
             **self._route,
         )
         API_REQUESTS.labels(_verb(method, query), _resource(path), response.status).inc()

@@ -1,4 +1,4 @@
-"""Deletes many objects with one request: one for each would be half of what a task costs."""
+"""Deletes many objects with one request: one for each would be half of all requests."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -82,8 +82,10 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     try:
         return await ctx.api.request("POST", path, fitted)
     except ApiError as error:
+        if not error.final:
+            raise
         plain = task_pod(*what)
-        if not error.final or fitted == plain:
+        if fitted == plain:
             raise
         log.warning("%s/%s stays as in the template: %s", task.namespace, task.name, error)
     return await ctx.api.request("POST", path, plain)

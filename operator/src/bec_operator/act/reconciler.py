@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -150,8 +150,9 @@ class _Work:
     pauses: dict[Hashable, _Pause] = field(default_factory=dict)
     told: object = None  # what those that depend on it have last been told of
 
-    def forget_pauses(self, wanted: Collection[Hashable], now: float) -> None:
-        """Drop the pauses that are over of actions that are not wanted any more."""
+    def forget_pauses(self, actions: Iterable[Action], now: float) -> None:
+        """Drop the pauses that are over of what is not among the actions any more."""
+        wanted = {action.key for action in actions} if self.pauses else set()
         for key in [key for key in self.pauses if key not in wanted]:
             if self.pauses[key].until <= now and key not in self.memory.busy:
                 del self.pauses[key]
@@ -244,7 +245,7 @@ class Reconciler:
             self._judge_gates(ctx, memory, now)
             pool = observe_pool(ctx, memory, tasks, now)
             actions = decide(replace(self._seen(ctx, work, pods, now), pool=pool))
-        work.forget_pauses({action.key for action in actions}, now)
+        work.forget_pauses(actions, now)
         for action in actions:
             if isinstance(action, Settle):
                 _measure(memory, action, now)

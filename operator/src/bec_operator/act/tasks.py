@@ -35,10 +35,8 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
     """Make the VolumeTask of a volume. One that is there already is as good, if it is ours.
 
     For a worker of a pool it is made with its first attempt on record, so that nothing more needs
-    to be written of it before it ends.
+    to be written of one that does not take long.
     """
-    job, volume = memory.job, memory.volumes[action.index]
-    name = task_name(job.name, volume)
     pod, worker, marks = action.pod, action.worker, {}
     if pod is not None and worker is not None:
         if not is_current(ctx, pod, worker):
@@ -46,24 +44,12 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
         marks[FIRST_ATTEMPT_ANNOTATION] = begin(ctx, memory, pod, worker).model_dump_json(
             by_alias=True, exclude_defaults=True
         )
-    volume_id = VolumeId(w_id=volume.w_id, i_id=volume.i_id, i_version=volume.i_version)
-    body = {
-        "apiVersion": API_VERSION,
-        "kind": "VolumeTask",
-        "metadata": {
-            "name": name,
-            "namespace": job.namespace,
-            "labels": {JOB_LABEL: job.name, TASK_LABEL: name, OWNER_LABEL: job.uid},
-            "annotations": marks,
-            "ownerReferences": [owner("Job", job.name, job.uid)],
-        },
-        "spec": VolumeTaskSpec(job=job.name, volume=volume_id, index=action.index).wire(),
-    }
+    body = _new_task(memory, action.index, marks)
     try:
-        made = await ctx.api.request("POST", bec(job.namespace, PLURAL), body)
+        made = await ctx.api.request("POST", bec(memory.job.namespace, PLURAL), body)
     except ApiError as error:
         if error.reason == "AlreadyExists":
-            await _take_in(ctx, memory, action.index, name)
+            await _take_in(ctx, memory, action.index, body["metadata"]["name"])
         elif error.over_quota:
             memory.facts.launch = Fact(ctx.clock.now(), "QuotaExceeded", error.message)
         elif error.final:
@@ -76,6 +62,25 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
     ctx.cache.tasks.put(task)
     if pod is not None and worker is not None:
         tell(ctx, memory, task, pod, worker)
+
+
+def _new_task(memory: Memory, index: int, annotations: Mapping[str, str]) -> Body:
+    """Return the VolumeTask of the volume at `index`."""
+    job, volume = memory.job, memory.volumes[index]
+    name = task_name(job.name, volume)
+    volume_id = VolumeId(w_id=volume.w_id, i_id=volume.i_id, i_version=volume.i_version)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "VolumeTask",
+        "metadata": {
+            "name": name,
+            "namespace": job.namespace,
+            "labels": {JOB_LABEL: job.name, TASK_LABEL: name, OWNER_LABEL: job.uid},
+            "annotations": annotations,
+            "ownerReferences": [owner("Job", job.name, job.uid)],
+        },
+        "spec": VolumeTaskSpec(job=job.name, volume=volume_id, index=index).wire(),
+    }
 
 
 def take_in_task(ctx: Context, raw: Body) -> None:

@@ -141,6 +141,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
     pool_actions, next_up = _launches(seen, launch=launch)
     may_read = memory.facts.storage is not None and memory.facts.storage.good
     view_of = _viewer(seen, spec, next_up)
+    memory.resting.agree((memory.job.generation, memory.ledger.redone.moment, seen.record_every))
     settled: list[TaskSeen] = []
     outdated: list[TaskSeen] = []
     for index, task in memory.tasks.items():
@@ -252,7 +253,6 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
     assert memory.ledger is not None
     limits, redone = Limits.of(spec.timeouts, spec.retry), memory.ledger.redone.moment
     stop = _stop(spec)
-    memory.resting.agree((memory.job.generation, redone, seen.record_every))
 
     def view_of(task: TaskSeen) -> TaskView:
         attempt, notes = task.attempt, memory.notes.get(task.uid) or _NO_NOTES
@@ -264,7 +264,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             blocked=memory.blocked.get(task.index),
             lost=memory.lost.get(task.uid),
             own=task.uid in memory.born,
-            rivals_until=memory.rivals_until(task),
+            rivals_until=memory.rivals_until(task.index),
             said=notes.worker if notes.worker and notes.worker.attempt == attempt else None,
             verdict=notes.verdict[1] if notes.verdict and notes.verdict[0] == attempt else None,
             log=notes.log[1] if notes.log and notes.log[0] == attempt else None,
@@ -315,7 +315,7 @@ def _new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action
     found = memory.frontier.first(Look.STARTABLE, wanted + len(left_out))
     chosen = [index for index in found if index not in left_out][:wanted]
     for index, host in zip_longest(chosen, next_up.fresh[: len(chosen)]):
-        if host is None or memory.has_rivals(index):
+        if host is None or memory.rivals_until(index):
             yield CreateTask(index)
         elif not host.pod.guarded:
             yield GuardWorker(host.pod, guarded=True)

@@ -184,9 +184,8 @@ class Memory:
         self.gates = Gates()
         self.listed, self.added = None, ()
         self.facts.manifest = None
-        self.readings.clear()
-        self.unread.clear()
-        self.failures.clear()
+        for notes in (self.readings, self.unread, self.failures):
+            notes.clear()
         self.report = FailureReport()
         self.tasks.clear()
         self.born.clear()
@@ -280,18 +279,12 @@ class Memory:
         """Return the notes on a task, to be added to."""
         return self.notes.setdefault(task.uid, Notes())
 
-    def rivals_until(self, task: TaskSeen) -> float:
-        """Return when a pod of an older task of this name was last seen alive; 0 if none was.
+    def rivals_until(self, index: int) -> float:
+        """Return when a pod of an older task of this volume was last seen alive; 0 if none was.
 
         It may have left a marker, even if it was gone before the task was made.
         """
-        return self._rivals_until(task.index, task.name)
-
-    def has_rivals(self, index: int) -> bool:
-        """Whether somebody else may be, or have been, at work on a volume that has no task yet."""
-        return self._rivals_until(index, task_name(self.job.name, self.volumes[index])) > 0
-
-    def _rivals_until(self, index: int, name: str) -> float:
+        name = task_name(self.job.name, self.volumes[index]) if self._old_pods.any else ""
         blocked = self.blocked.get(index)
         return max(self._old_pods.alive_at(name), blocked.at if blocked is not None else 0.0)
 

@@ -31,6 +31,11 @@ class OldPods:
                 )
         return waiting
 
+    @property
+    def any(self) -> bool:
+        """Whether one was seen alive whose volume is not yet settled."""
+        return bool(self._alive)
+
     def alive_at(self, task: str) -> float:
         """Return when one was last seen alive; 0 if none was."""
         return self._alive.get(task, 0.0)

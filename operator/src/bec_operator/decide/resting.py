@@ -1,6 +1,7 @@
 """Attempts that just run: while nothing new is known of one, it needs no look at each pass.
 
-Each is still looked at every few seconds, since time alone may end it.
+Each is still looked at every few seconds, since time alone may end it. What is noted here saves
+looks, and changes no decision.
 """
 
 import operator
