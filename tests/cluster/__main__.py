@@ -2,6 +2,8 @@
 
 import logging
 import shlex
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from rich.table import Table
 from .binaries import build_all
 from .cluster import Cluster, Parts, clusters, remove
 from .errors import ClusterError
+from .images import IMAGES, archive, image_ref
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
@@ -50,6 +53,19 @@ def env(name: Name = "dev") -> None:
     """Print the lines for a shell to `eval`, so that kubectl and the AWS tools find the cluster."""
     for variable, value in Cluster.attach(name).environment().items():
         typer.echo(f"export {variable}={shlex.quote(value)}")
+    typer.echo(f'export PATH="$PATH":{shlex.quote(str(Path(sys.executable).parent))}')
+
+
+@app.command()
+def load(
+    image: Annotated[str, typer.Argument(help=f"one of {', '.join(IMAGES)}")],
+    name: Name = "dev",
+) -> None:
+    """Build an image of this checkout, if need be, and load it into a cluster."""
+    if image not in IMAGES:
+        raise ClusterError(f"there is no image {image}; name one of {', '.join(IMAGES)}")
+    Cluster.attach(name).load_image(archive(image), image_ref(image))
+    console.print(f"pods may use {image_ref(image)}", soft_wrap=True)
 
 
 @app.command()

@@ -38,24 +38,36 @@ class Acts:
 
     @classmethod
     def begin(
-        cls, site: Site, name: str, *ids: str, worker: Body | None = None, **spec: Any
+        cls,
+        site: Site,
+        name: str,
+        *ids: str,
+        worker: Body | None = None,
+        pod: Body | None = None,
+        limits: Body | None = None,
+        **spec: Any,
     ) -> Self:
-        """Apply the Job; `worker` holds further fields of `spec.worker`. The root is read-only."""
+        """Apply the Job. The root of its containers is read-only.
+
+        `worker` holds further fields of `spec.worker`, `pod` of the spec of its pods, and `limits`
+        what a container may use.
+        """
         configuration = {
             "metadata": {"name": name},
             "data": {"worker.py": _WORKER.read_text(encoding="utf-8")},
         }
         site.kube.create(core(site.namespace, "configmaps"), configuration)
-        pod = worker_pod(
+        template = worker_pod(
             ["bec-worker", "run", f"{_FOLDER}/worker.py"],
             _GRACE,
+            resources={"limits": limits or {}},
             securityContext={"readOnlyRootFilesystem": True},
             volumeMounts=[{"name": "script", "mountPath": _FOLDER}],
         )
-        pod["volumes"] = [{"name": "script", "configMap": {"name": name}}]
+        template |= {"volumes": [{"name": "script", "configMap": {"name": name}}], **(pod or {})}
         job_id = f"{site.namespace}-{name}"
         volumes = [Volume("W1", i_id, "v1") for i_id in ids]
-        described = {"template": {"spec": pod}, "handler": "act", **(worker or {})}
+        described = {"template": {"spec": template}, "handler": "act", **(worker or {})}
         job = site.apply(name, job_id, volumes, described, maxFailed="100%", **spec)
         return cls(site, job, job_id)
 

@@ -8,6 +8,7 @@ import psutil
 from examples.deploy import OPERATOR_NAMESPACE
 from tests.cluster import Cluster
 from tests.e2e.site import SUCCEED, Site
+from tests.e2e.warm import begin_one
 from tests.support.jobs import counts
 from tests.support.kube import Body, Kube
 from tests.support.node import PlayedNode
@@ -75,6 +76,20 @@ def test_what_ran_on_a_lost_node_is_tried_again(site: Site) -> None:
     assert first["message"].startswith(f"the node {first['node']} is lost: not Ready for ")
     until(lambda: not _runs(old), "the node has ended the zombie", MINUTES)
     assert site.attempts() == {("I0", "1"): 1, ("I0", "2"): 1}
+
+
+def test_the_volume_of_a_worker_on_a_lost_node_is_tried_again(site: Site) -> None:
+    """The worker can still call: it is told to stop, and gets no other volume there."""
+    with nodes_lost_after(10, site.cluster):
+        acts, pool = begin_one(site, "lost", pod={"tolerations": IMPATIENT}, retry={"limit": 1})
+        (old,) = pool.staying()
+        with kubelet_away(site.cluster):
+            until(lambda: _failures(site)[:1] == ["NodeLost"], "it is given up", 4 * MINUTES)
+            until(lambda: _new_pods(site, old), "another worker waits for a node", 2 * MINUTES)
+        assert counts(acts.job.wait_complete(4 * MINUTES)) == {"total": 1, "succeeded": 1}
+    first, second = acts.attempts("lost")
+    assert [first["failure"], second.get("failure", "")] == ["NodeLost", ""]
+    assert first["podUid"] == old["metadata"]["uid"] != second["podUid"]
 
 
 def _failures(site: Site) -> list[str]:

@@ -3,53 +3,25 @@
 import json
 import signal
 from collections import Counter
-from typing import Any
 
 import yaml
 
 from bec_operator.act.api_server import apps, core
 from bec_operator.act.records import DO_NOT_EVICT
 from bec_operator.api.job import JobSpec
-from bec_operator.api.names import JOB_LABEL, POOL_LABEL
+from bec_operator.api.names import JOB_LABEL
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME
 from bec_ops.store import Store
 from bec_ops.volume import Volume
 from tests.cluster import Cluster
 from tests.cluster.images import CHECKOUT
-from tests.e2e.acts import MINUTES, Acts, signal_worker
+from tests.e2e.acts import MINUTES, signal_worker
 from tests.e2e.site import Site
+from tests.e2e.warm import begin, begin_one
 from tests.support.jobs import LiveJob, counts
 from tests.support.kube import Body, Kube
 from tests.support.waiting import throughout, until
-
-
-class _Pool:
-    """What is seen of the pool of a site."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-
-    def deployments(self) -> list[Body]:
-        return self._site.kube.items(apps(self._site.namespace, "deployments"))
-
-    def pods(self) -> list[Body]:
-        return [pod for pod in self._site.pods() if POOL_LABEL in pod["metadata"]["labels"]]
-
-    def staying(self) -> list[Body]:
-        return [pod for pod in self.pods() if "deletionTimestamp" not in pod["metadata"]]
-
-    def replicas(self) -> int:
-        return sum(each["spec"]["replicas"] for each in self.deployments())
-
-    def loads(self) -> int:
-        where = f"loads/{self._site.namespace}-work/"
-        return len(list(self._site.store.list_keys(self._site.bucket, where)))
-
-
-def _begin(site: Site, *ids: str, **spec: Any) -> tuple[Acts, _Pool]:
-    pool = {"maxWorkers": 3, "idle": "5s"} | spec.pop("pool", {})
-    return Acts.begin(site, "work", *ids, pool=pool, **spec), _Pool(site)
 
 
 def _is_guarded(pod: Body) -> bool:
@@ -60,7 +32,7 @@ def _is_guarded(pod: Body) -> bool:
 def test_volumes_are_shared_by_few_workers_that_load_once(site: Site) -> None:
     """Up from zero, as many workers as there may be, each with its model, and none is left."""
     ids = [f"quick-{number}" for number in range(12)]
-    acts, pool = _begin(site, *ids)
+    acts, pool = begin(site, *ids)
     acts.let_go(*ids)
     until(lambda: len(pool.staying()) == 3, "three workers", 2 * MINUTES)
     done = acts.job.wait_complete(3 * MINUTES)
@@ -106,7 +78,7 @@ def test_ocr_with_workers_that_load_once(cluster: Cluster, demo_store: Store) ->
 def test_who_works_is_left_alone_while_the_others_go(site: Site) -> None:
     """keda#1663, keda#6719: a queue that empties while one worker has a long volume."""
     quick = [f"quick-{number}" for number in range(5)]
-    acts, pool = _begin(site, "long", *quick)
+    acts, pool = begin(site, "long", *quick)
     acts.let_go(*quick)
     until(lambda: len(pool.staying()) == 1 and pool.replicas() == 1, "one is left", 3 * MINUTES)
     (long,) = acts.attempts("long")
@@ -127,7 +99,7 @@ def test_who_works_is_left_alone_while_the_others_go(site: Site) -> None:
 
 def test_a_worker_that_is_taken_away_finishes_its_volume(site: Site) -> None:
     """Somebody else lowers `replicas`: busy workers finish, and what is left gets others."""
-    acts, pool = _begin(site, "long", "late", pool={"maxWorkers": 1})
+    acts, pool = begin(site, "long", "late", pool={"maxWorkers": 1})
     until(lambda: bool(acts.attempts("long")), "it has a worker", 2 * MINUTES)
     (deployment,) = pool.deployments()
     name = deployment["metadata"]["name"]
@@ -144,8 +116,7 @@ def test_a_worker_that_is_taken_away_finishes_its_volume(site: Site) -> None:
 
 def test_an_evicted_worker_gives_its_volume_back_for_nothing(site: Site) -> None:
     """kubernetes: a node that is drained does not wait for a volume of hours."""
-    acts, pool = _begin(site, "evicted", pool={"maxWorkers": 1})
-    until(lambda: bool(acts.attempts("evicted")), "it has a worker", 2 * MINUTES)
+    acts, pool = begin_one(site, "evicted")
     (pod,) = pool.staying()
     name = pod["metadata"]["name"]
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
@@ -157,9 +128,7 @@ def test_an_evicted_worker_gives_its_volume_back_for_nothing(site: Site) -> None
 
 def test_a_worker_that_dies_costs_the_one_volume_that_it_held(site: Site) -> None:
     """The container starts again, its log of before is kept, and the volume is tried again."""
-    acts, pool = _begin(site, "dies", pool={"maxWorkers": 1})
-    until(lambda: bool(acts.attempts("dies")), "it has a worker", 2 * MINUTES)
-    until(lambda: pool.loads() == 1, "it works", MINUTES)
+    acts, _ = begin_one(site, "dies")
     signal_worker(acts.attempts("dies")[0]["podUid"], signal.SIGKILL)
     attempts = acts.wait_ended("dies", "Succeeded")
     assert len(attempts) == 2, json.dumps(attempts, indent=1)
@@ -173,9 +142,9 @@ def test_a_worker_that_dies_costs_the_one_volume_that_it_held(site: Site) -> Non
 def test_parameters_that_are_wrong_stop_the_job_and_not_each_volume(site: Site) -> None:
     """The pool goes to zero, nobody has tried a volume, and a correction sets it going."""
     worker = {"parameters": {"dpi": "many"}}
-    acts, pool = _begin(site, "one", "two", worker=worker, pool={"maxWorkers": 2})
+    acts, pool = begin(site, "one", "two", worker=worker, pool={"maxWorkers": 2})
     assert "dpi" in acts.job.wait_stalled("Misconfigured", 2 * MINUTES)
-    until(lambda: not pool.pods() and pool.replicas() == 0, "no worker is left", 2 * MINUTES)
+    until(pool.is_at_zero, "no worker is left", 2 * MINUTES)
     assert not acts.attempts("one")
     acts.let_go("one", "two")
     acts.job.patch(worker={"parameters": {"dpi": 600}})

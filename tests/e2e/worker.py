@@ -2,7 +2,7 @@
 
 Each does 312 of 480 pages and waits for the object `go/{job_id}/{i_id}`, or to be stopped; then
 `broken` fails, and the others do the rest. A second attempt neither waits nor fails. `overlong`
-never comes to an end.
+never comes to an end, and `greedy` takes 200 MB at once.
 """
 
 import functools
@@ -20,6 +20,7 @@ from bec_ops.store import Store
 log = logging.getLogger(__name__)
 
 PAGES, STOP_AT = 480, 312
+GREED = 200_000_000
 
 
 class Parameters(BaseModel):
@@ -38,6 +39,8 @@ def act(task: RunningTask, parameters: Parameters) -> None:
     if task.volume.i_id == "overlong":
         for _ in task.track(itertools.count()):
             time.sleep(0.1)
+    if task.volume.i_id == "greedy":
+        log.info("took %d bytes", len(bytearray(GREED)))
     for page in task.track(range(PAGES)):
         if page == STOP_AT and task.attempt == 1:
             await_go(task)

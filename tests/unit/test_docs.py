@@ -5,18 +5,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client.metrics import MetricWrapperBase
 
 import bec_ops
+from bec_operator import metrics
 from bec_operator.act.webhook import TYPE_PREFIX
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.failures import EXIT_CLASSES, MAX_DISRUPTIONS, RULES, FailureClass
 from bec_operator.decide.notices import NoticeKind
 from bec_operator.decide.report import HEADER
+from bec_operator.settings import Settings
 from bec_operator.worker_api.refusals import STATUS
 from bec_ops import worker
 from bec_ops.exit_codes import ExitCode
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+CHART = DOCS.parent / "helm/bec-operator/templates/deployment.yaml"
 PAGES = sorted(
     [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md"), *DOCS.parent.glob("examples/*/*.md")]
 )
@@ -106,3 +110,21 @@ def anchors(page: Path) -> set[str]:
     """Return what the headings of a page are called in links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_metric_is_told() -> None:
+    table = " ".join(" ".join(row) for row in rows("install.md", "Metrics and notifications"))
+    told = {re.sub(r"_total$", "", name) for name in re.findall(r"`(bec_\w+)", table)}
+    made = {value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)}
+    assert told == {next(iter(metric.describe())).name for metric in made}
+
+
+def test_every_setting_is_told_or_a_value_of_the_chart() -> None:
+    told = set(
+        re.findall(r"BEC_OPERATOR_\w+", " ".join(row[0] for row in rows("install.md", "Settings")))
+    )
+    chart = set(re.findall(r"BEC_OPERATOR_\w+", CHART.read_text(encoding="utf-8")))
+    fields = Settings.model_fields.items()
+    there = {f"BEC_OPERATOR_{name.upper()}" for name, field in fields if not field.validation_alias}
+    assert not told & chart
+    assert told | chart == there

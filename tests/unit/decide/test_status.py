@@ -10,9 +10,12 @@ from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import duration, iso
+from bec_operator.decide.pool import Pool
+from bec_operator.decide.pool_seen import DeploymentSeen
 from bec_operator.decide.seen import Fact, Facts, JobSeen, ListSeen
 from bec_operator.decide.status import is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
+from bec_operator.decide.window import Standings
 from bec_ops.volume import Volume
 
 NOW = 1_800_000_000.0
@@ -231,6 +234,23 @@ def test_the_moment_of_a_transition_is_kept_and_what_others_wrote_stays() -> Non
 def test_one_stray_write_does_not_end_a_job() -> None:
     running = job_status(_memory(), Tally(running=1), NOW)
     assert not running.model_copy(update={"phase": JobPhase.COMPLETE}).terminal
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind", "reason"),
+    [
+        ('pods "a" is forbidden: exceeded quota: room', "Ready", "QuotaExceeded"),
+        ('pods "a" is forbidden: violates PodSecurity', "Stalled", "TemplateRejected"),
+    ],
+)
+def test_what_is_said_of_workers_that_are_refused(refused: str, kind: str, reason: str) -> None:
+    memory = _memory()
+    deployment = DeploymentSeen("ns", "ocr-x", "d", 1, "ocr", "uid", 3, refused)
+    tally = Tally.of(memory, {}, Standings(), Pool("ocr-x", {"ocr-x": deployment}))
+    found = find(job_status(memory, tally, NOW), kind)
+    assert found is not None
+    assert (found.status, found.reason) == ("True", reason)
+    assert refused in found.message
 
 
 def test_what_is_written_and_when() -> None:

@@ -11,6 +11,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from bec_operator.api.base import GROUP, VERSION
+from bec_operator.decide.refusals import is_over_quota
 from bec_operator.metrics import API_REQUESTS
 
 JSON = "application/json"
@@ -34,7 +35,7 @@ class ApiError(Exception):
     @property
     def over_quota(self) -> bool:
         """Whether a ResourceQuota refused it: no fault of what was asked for."""
-        return self.code == 403 and "exceeded quota" in self.message
+        return self.code == 403 and is_over_quota(self.message)
 
     @property
     def final(self) -> bool:

@@ -187,8 +187,17 @@ def deployment_of(raw: Object) -> DeploymentSeen:
         job=(meta.get("labels") or {}).get(JOB_LABEL, ""),
         owner_uid=_owner(meta),
         replicas=raw["spec"].get("replicas", 1),
+        refused=_refused(raw),
         deleting="deletionTimestamp" in meta,
     )
+
+
+def _refused(raw: Object) -> str:
+    """Return what the API server says to the pods of a Deployment, if it refuses them."""
+    for found in (raw.get("status") or {}).get("conditions") or []:
+        if found["type"] == "ReplicaFailure" and found["status"] == "True":
+            return str(found.get("message") or found.get("reason", ""))
+    return ""
 
 
 def is_of_task(raw: Object) -> bool:

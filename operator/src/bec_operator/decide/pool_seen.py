@@ -7,7 +7,7 @@ from bec_operator.decide.seen import PodSeen
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSeen:
-    """One revision of a Job's pool."""
+    """One revision of a Job's pool. `refused` is what is said to pods that it does not get."""
 
     namespace: str
     name: str
@@ -16,6 +16,7 @@ class DeploymentSeen:
     job: str
     owner_uid: str
     replicas: int
+    refused: str = ""
     deleting: bool = False
 
 

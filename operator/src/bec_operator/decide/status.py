@@ -150,11 +150,18 @@ def _phase(
     accepted = (
         facts.sweep is not None and facts.template is not None and facts.template.good
     ) and not stalled
-    if (begun or accepted) and facts.launch is not None:
-        return JobPhase.RUNNING, (facts.launch.reason, facts.launch.message)
     if begun or accepted:
-        return JobPhase.RUNNING, ("Running", _progress(ledger, counts) + _waiting(memory))
+        return JobPhase.RUNNING, _running(memory, tally, counts)
     return JobPhase.PENDING, ("Accepting", "the job is being checked")
+
+
+def _running(memory: Memory, tally: Tally, counts: Counts) -> tuple[str, str]:
+    launch = memory.facts.launch
+    if launch is not None:
+        return launch.reason, launch.message
+    if tally.quota:
+        return "QuotaExceeded", tally.quota
+    return "Running", _progress(memory.ledger, counts) + _waiting(memory)
 
 
 def _suspended(tally: Tally, progress: str) -> str:

@@ -8,6 +8,7 @@ from bec_operator.decide.breaker import TRIPPED
 from bec_operator.decide.failures import START_TROUBLES
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool import Pool
+from bec_operator.decide.refusals import is_over_quota
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.starting import trouble
 from bec_operator.decide.window import Standings
@@ -27,6 +28,7 @@ class Tally:
     retrying: int = 0
     share: float = 0.0  # of volumes that run: what is done of them
     trouble: tuple[str, str] = ("", "")  # reason and sentence
+    quota: str = ""  # what a full ResourceQuota says to the workers of the pool
     pool: PoolStatus | None = None
 
     @property
@@ -44,13 +46,15 @@ class Tally:
     ) -> "Tally":
         """Count the tasks in `memory`."""
         current = [_current(task, pods) for task in standings.running]
+        refused = _refused(pool)
         current += [host.pod.pod for host in pool.hosts if host.worker is None and not host.busy]
         return cls(
             queued=len(standings.queued),
             running=len(standings.running),
             retrying=len(standings.retrying),
             share=sum(_share(memory, task) for task in standings.running),
-            trouble=_trouble(memory, [pod for pod in current if pod is not None]),
+            trouble=_trouble(memory, [pod for pod in current if pod is not None], refused),
+            quota=refused if is_over_quota(refused) else "",
             pool=_pool_status(memory, pool),
         )
 
@@ -82,7 +86,13 @@ def _share(memory: Memory, task: TaskSeen) -> float:
     return progress.share if progress is not None else 0.0
 
 
-def _trouble(memory: Memory, pods: list[PodSeen]) -> tuple[str, str]:
+def _refused(pool: Pool) -> str:
+    """Return what the API server says to the workers that the pool should have now, if it does."""
+    deployment = pool.deployments.get(pool.revision)
+    return deployment.refused if deployment is not None else ""
+
+
+def _trouble(memory: Memory, pods: list[PodSeen], refused: str) -> tuple[str, str]:
     if memory.breaker.tripped:
         return TRIPPED, memory.breaker.sentence()
     stuck = [pod for pod in pods if pod.waiting and pod.seen_running is None]
@@ -91,6 +101,11 @@ def _trouble(memory: Memory, pods: list[PodSeen]) -> tuple[str, str]:
         return label, (
             f"{len(stuck)} pod(s) cannot start ({first.name}: {trouble(first)}); {_ADVICE[label]}, "
             "the pods keep trying"
+        )
+    if refused and not is_over_quota(refused):
+        return "TemplateRejected", (
+            f"the workers of the pool are refused: {refused}; correct worker.template, or what "
+            "refuses them"
         )
     if memory.blocked:
         first_blocked = memory.blocked[min(memory.blocked)]
