@@ -19,7 +19,7 @@ from bec_operator.decide.actions import (
     ScalePool,
 )
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host, Pool
+from bec_operator.decide.pool import Host, Pool, Work
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
 from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted, with_busy
 from bec_operator.decide.seen import JobSeen, PodSeen
@@ -151,12 +151,13 @@ class PoolWorld:
         for host in free:
             self._hand(host)
         pool = with_busy(self.pool(), {host.pod.uid for host in free})
-        startable = min(len(self.waiting), self.spec.parallelism - pool.busy)
+        ahead = len(self.waiting)
+        work = Work(min(ahead, self.spec.parallelism - pool.busy), ahead)
         aim = wanted(
             self.spec,
             pool,
             self.memory.pool,
-            startable,
+            work,
             launch=True,
             more_may_come=bool(self.to_come or self.waiting),
         )

@@ -1,6 +1,8 @@
 """Two jobs with one place for their output: who waits."""
 
-from bec_operator.api.job import JobSpec, JobStatus
+from dataclasses import replace
+
+from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.conflicts import judge
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
@@ -64,3 +66,28 @@ def test_an_older_job_that_was_not_looked_at_is_waited_for() -> None:
     verdict = judge(young, [old, young], NOW)
     assert verdict is not None
     assert verdict.good
+
+
+def test_one_that_has_ended_waits_if_it_is_opened_again() -> None:
+    """Another Job writes to the same place meanwhile."""
+    ended, other = (
+        _job("old", "2026-01", "I1", begun=True),
+        _job("new", "2026-02", "I1", begun=True),
+    )
+    over = Condition(
+        type="Complete",
+        status="True",
+        reason="Completed",
+        last_transition_time="2026-01-02T00:00:00Z",
+    )
+    status = JobStatus(
+        phase=JobPhase.COMPLETE,
+        counts=Counts(total=1, succeeded=1),
+        start_time=ended.job.status.start_time,
+        conditions=[over],
+    )
+    assert status.terminal
+    ended.job = replace(ended.job, status=status)
+    verdict = judge(ended, [ended, other], NOW)
+    assert verdict is not None
+    assert verdict.reason == "OutputConflict"

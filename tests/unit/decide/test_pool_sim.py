@@ -92,3 +92,11 @@ def test_no_more_workers_than_their_start_is_worth() -> None:
     world.to_come = []
     world.step()
     assert world.replicas == 4
+
+
+def test_a_long_list_of_short_tasks_keeps_all_workers() -> None:
+    """Twenty workers that need half a minute to start, and 6,000 tasks of two seconds."""
+    load = Load([0.0] * 6000, [2.0] * 6000)
+    score = PoolWorld(_spec(), load, random.Random(1)).run(HOURS)
+    assert score.done == 6000
+    assert score.ended < 6000 * 2 / 20 + 120

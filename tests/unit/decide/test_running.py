@@ -126,3 +126,17 @@ def test_the_word_that_it_is_done_asks_for_a_look_at_the_marker() -> None:
     assert not looks(done, MarkerSeen(MarkerState.ABSENT, START + 9.5))
     assert looks(done, MarkerSeen(MarkerState.ABSENT, START + 8))
     assert not looks(_worker(9, report=Report(START + 9, FailureClass.RETRYABLE)))
+
+
+@pytest.mark.parametrize(("changes", "stops"), [
+    ({"host": "w-1"}, True),
+    ({"host": "w-1", "stopped": Verdict(FailureClass.STUCK, "no progress")}, False),
+    ({}, False),
+])  # fmt: skip
+def test_a_worker_that_is_to_go_after_its_volume_is_watched_until_then(
+    changes: dict[str, Any], stops: bool
+) -> None:
+    """It has hours of grace; a pod of one volume has seconds."""
+    leaving = replace(POD, deleting=True, **changes)
+    view = _view(400, _worker(10), pods={POD.name: leaving})
+    assert any(isinstance(action, StopPod) for action in accompany(view, leaving)) is stops

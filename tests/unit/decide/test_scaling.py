@@ -16,7 +16,7 @@ from bec_operator.decide.actions import (
 )
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host, Pool, PoolNotes
+from bec_operator.decide.pool import Host, Pool, PoolNotes, Work, crashing
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
 from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted
 from bec_operator.decide.seen import JobSeen, PodSeen, Verdict
@@ -48,9 +48,11 @@ def pool(*hosts: Host, replicas: int | None = None, **more: Any) -> Pool:
     return Pool(**{"revision": "now", "deployments": there, "hosts": hosts, **more})
 
 
-def decided(seen: Pool, startable: int = 0, notes: PoolNotes | None = None) -> list[Action]:
+def decided(
+    seen: Pool, startable: int = 0, notes: PoolNotes | None = None, ahead: int = 0
+) -> list[Action]:
     notes = notes or PoolNotes(lowered=0.0)
-    aim = wanted(SPEC, seen, notes, startable, launch=True)
+    aim = wanted(SPEC, seen, notes, Work(startable, max(startable, ahead)), launch=True)
     return list(scale(SPEC, seen, notes, aim, NOW))
 
 
@@ -163,3 +165,19 @@ def test_an_old_revision_only_gets_smaller() -> None:
 def test_the_end() -> None:
     assert [type(action) for action in dissolve(pool(host("idle")))] == [DeletePool]
     assert list(dissolve(pool(host("busy", busy=True)))) == []
+
+
+@pytest.mark.parametrize(("ahead", "workers"), [(60_000, 5), (100, 3), (30, 1)])
+def test_workers_are_worth_their_start_as_long_as_work_is_left(ahead: int, workers: int) -> None:
+    """All of it: not only what `parallelism` lets begin at once."""
+    notes = PoolNotes(task_seconds=3.0, ready_seconds=120.0)
+    assert wanted(SPEC, pool(), notes, Work(30, ahead), launch=True).workers == workers
+
+
+def test_who_ends_again_and_again_before_any_work_is_told_of() -> None:
+    broken = of(replace(host("a"), worker=None), ended=host("a").pod.pod, restarts=3)
+    assert crashing(pool(broken)) == [broken]
+    for well in (host("b"), host("c", busy=True)):
+        assert crashing(pool(broken, well)) == []
+    assert crashing(pool(of(broken, restarts=2))) == []
+    assert crashing(pool(of(broken, pool="before"))) == []

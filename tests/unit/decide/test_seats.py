@@ -196,3 +196,16 @@ def test_whose_log_it_is(
     assert found is not None
     assert found.worker_ended
     assert found.succeeded_by_another == is_next
+
+
+def test_it_knows_since_when_its_markers_count() -> None:
+    """As its worker was told, whenever it began."""
+    moment = 1_790_000_000
+    assert _redo_at(None) == 0
+    assert _redo_at(iso(moment)) == moment
+
+
+def _redo_at(told: str | None) -> int:
+    found = seat(task=replace(TASK, attempts=(BEGUN.model_copy(update={"redo_at": told}),)))
+    assert found is not None
+    return found.redo_at

@@ -1,5 +1,6 @@
 """The status of a Job, as people and GitOps tools read it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import duration, iso
-from bec_operator.decide.pool import Pool
-from bec_operator.decide.pool_seen import DeploymentSeen
-from bec_operator.decide.seen import Fact, Facts, JobSeen, ListSeen
+from bec_operator.decide.pool import Host, Pool
+from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod
+from bec_operator.decide.seen import Fact, Facts, JobSeen, ListSeen, PodSeen
 from bec_operator.decide.status import is_over, job_status, worth_writing
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.window import Standings
@@ -246,7 +247,7 @@ def test_one_stray_write_does_not_end_a_job() -> None:
 def test_what_is_said_of_workers_that_are_refused(refused: str, kind: str, reason: str) -> None:
     memory = _memory()
     deployment = DeploymentSeen("ns", "ocr-x", "d", 1, "ocr", "uid", 3, refused)
-    tally = Tally.of(memory, {}, Standings(), Pool("ocr-x", {"ocr-x": deployment}))
+    tally = Tally.of(memory, {}, Standings(), NOW, Pool("ocr-x", {"ocr-x": deployment}))
     found = find(job_status(memory, tally, NOW), kind)
     assert found is not None
     assert (found.status, found.reason) == ("True", reason)
@@ -269,3 +270,34 @@ def test_what_is_written_and_when() -> None:
 )
 def test_durations(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_one_that_had_ended_begins_anew_if_no_other_job_writes_there() -> None:
+    memory = _memory(1, status=_ended())
+    conflict = Fact(NOW, "OutputConflict", "Job ns/other writes to the same place")
+    memory.facts = Facts(GOOD, GOOD, GOOD, conflict, GOOD)
+    held = job_status(memory, Tally(), NOW)
+    assert (held.phase, held.start_time, held.terminal) == (JobPhase.PENDING, None, False)
+    memory.facts.conflict = GOOD
+    begun = job_status(memory, Tally(running=1), NOW)
+    assert (begun.phase, begun.start_time) == (JobPhase.RUNNING, iso(NOW))
+
+
+def _ended() -> JobStatus:
+    memory = _memory(1, status=JobStatus(start_time=iso(NOW - 9)))
+    _settle(memory, Outcome.SUCCEEDED, 0)
+    status = job_status(memory, Tally(), NOW)
+    assert (status.terminal, status.start_time) == (True, iso(NOW - 9))
+    return status
+
+
+def test_workers_that_never_come_to_a_volume_stall_the_job() -> None:
+    memory = _memory()
+    pod = PodSeen("ns", "w", "w", 1, "ocr", "", "rs", phase="Running", worker_ended=True)
+    end = replace(pod, exit_code=1, reason="Error", message="no CUDA")
+    host = Host(PoolPod(pod, "ocr-x", ended=end, restarts=3), None, busy=False)
+    tally = Tally.of(memory, {}, Standings(), NOW, Pool("ocr-x", {}, (host,)))
+    assert tally.trouble[0] == "CrashLoop"
+    assert "w: exit 1: no CUDA" in tally.trouble[1]
+    memory.pool.began = NOW - 1
+    assert Tally.of(memory, {}, Standings(), NOW, Pool("ocr-x", {}, (host,))).trouble == ("", "")

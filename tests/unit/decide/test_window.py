@@ -19,6 +19,7 @@ from bec_operator.decide.window import (
     MAX_ENDED,
     Launches,
     Standings,
+    demand,
     hand_out,
     launches,
     startable_anew,
@@ -141,3 +142,18 @@ def test_a_tripped_breaker_lets_one_worker_try() -> None:
     assert not _handed(memory, 2).hosts, "not yet"
     memory.breaker.trip(-1000.0)
     assert len(_handed(memory, 2).hosts) == 1
+
+
+def test_a_job_with_a_pool_wants_no_more_than_its_workers_can_do() -> None:
+    """And a pod of its own for what needs more memory than they have: the rest is for others."""
+    memory = _memory(0)
+    for index in range(50):
+        memory.frontier[index] = Look.STARTABLE
+    assert demand(memory, Standings(), 0.0, launch=True).wants == 50
+    spec = SPEC.model_copy(update={"pool": Pool(max_workers=5)})
+    memory.job = replace(memory.job, spec=spec)
+    assert demand(memory, Standings(), 0.0, launch=True).wants == 5
+    greedy = Attempt(number=1, pod="p", failure=FailureClass.OUT_OF_MEMORY.label)
+    own = TaskSeen("ns", "t", "u", 1, "j", "j", 0, TaskPhase.RETRYING, attempts=(greedy,))
+    assert demand(memory, Standings(retrying=[own]), 0.0, launch=True).wants == 6
+    assert demand(memory, Standings(held=9), 0.0, launch=True).wants == 9

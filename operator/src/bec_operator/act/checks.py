@@ -7,6 +7,7 @@ from bec_operator.act.context import Context
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.names import task_name
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.refusals import STORAGE_FORBIDDEN
 from bec_operator.decide.seen import Fact
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.marker import MARKER_NAME
@@ -14,7 +15,7 @@ from bec_ops.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
-_REASONS = {"Unavailable": "StorageUnavailable", "Forbidden": "StorageForbidden"}
+_REASONS = {"Unavailable": "StorageUnavailable", "Forbidden": STORAGE_FORBIDDEN}
 
 
 def storage_fact(error: StoreError, now: float) -> Fact:

@@ -1,6 +1,7 @@
 """What it takes to give a worker of a pool an attempt: it is recorded, then the worker is told."""
 
 from bec_operator.act.context import Context
+from bec_operator.act.pod_spec import redo_moment
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
@@ -26,6 +27,7 @@ def begin(
         node=pod.pod.node,
         session=worker.session,
         generation=memory.job.generation,
+        redo_at=redo_moment(memory),
         start_time=iso(ctx.clock.now()),
     )
 

@@ -9,6 +9,7 @@ from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.pool import Pool, hosts_of, misconfigured
+from bec_operator.decide.refusals import STORAGE_FORBIDDEN
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 from bec_operator.metrics import POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
 
@@ -88,10 +89,14 @@ def _at_work(ctx: Context, task: TaskSeen) -> str:
 
 
 def _is_sure(memory: Memory) -> bool:
-    """Whether what is known of the work is known for certain: unknown is no reason to leave."""
+    """Whether what is known of the work is known for certain: unknown is no reason to leave.
+
+    A marker that nobody may read says nothing of the others, and may stay so for good.
+    """
     facts = memory.facts
     checks = (facts.storage, facts.manifest, facts.sweep)
-    return not memory.unread and all(fact is not None and fact.good for fact in checks)
+    told = all(fact.reason == STORAGE_FORBIDDEN for fact in memory.unread.values())
+    return told and all(fact is not None and fact.good for fact in checks)
 
 
 def _count(memory: Memory, pool: Pool, now: float) -> None:

@@ -173,6 +173,7 @@ def pool_pod_of(raw: Object, before: PoolPod | None, now: float) -> PoolPod:
         guarded=all(annotations.get(name) == value for name, value in DO_NOT_EVICT.items()),
         runs="running" in (worker.get("state") or {}),
         ended=ended,
+        restarts=worker.get("restartCount", 0),
     )
 
 

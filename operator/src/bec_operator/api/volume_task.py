@@ -28,6 +28,11 @@ class Attempt(Resource):
     generation: int | None = Field(
         default=None, description="The Job's generation that its pod was made from"
     )
+    redo_at: str | None = Field(
+        default=None,
+        description="In a pool: since when markers count, as its worker is told",
+        json_schema_extra={"format": "date-time"},
+    )
     start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     end_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     failure: str = Field(default="", description="The failure class; empty while it runs")

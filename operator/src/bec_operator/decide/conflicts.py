@@ -11,7 +11,8 @@ def judge(memory: Memory, others: Iterable[Memory], now: float) -> Fact | None:
 
     None means that it cannot be said yet: an older job has not even been looked at.
     """
-    if memory.job.status.start_time is not None:
+    status = memory.job.status
+    if status.start_time is not None and not status.terminal:
         return Fact(now)  # it has begun: whoever comes later is the one that waits
     for other in others:
         if other is memory or not _comes_first(other, memory):

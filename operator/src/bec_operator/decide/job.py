@@ -34,7 +34,7 @@ from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.notes import Notes
-from bec_operator.decide.pool import Pool
+from bec_operator.decide.pool import Pool, Work
 from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.resting import just_runs, seen_of
 from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted, with_busy
@@ -44,7 +44,7 @@ from bec_operator.decide.tally import Tally
 from bec_operator.decide.task import decide_task, is_blocked
 from bec_operator.decide.telling import IDLE_AFTER
 from bec_operator.decide.view import Limits, TaskView
-from bec_operator.decide.window import Launches, Standings, hand_out, launches, startable
+from bec_operator.decide.window import Launches, Standings, hand_out, launches, work_of
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
 LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
@@ -193,14 +193,14 @@ def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
     next_up = Launches()
     if launch:
         next_up = hand_out(*args, free) if spec.pool is not None else launches(*args)
-    more = startable(*args) if launch and spec.pool is not None else 0
+    work = work_of(*args) if launch and spec.pool is not None else Work()
     handed = next_up.handed
     pool = with_busy(seen.pool, handed)
     aim = wanted(
         spec,
         pool,
         memory.pool,
-        max(more - len(handed), 0),
+        work.without(len(handed)),
         launch=launch,
         more_may_come=_more_may_come(memory, seen.standings),
     )
@@ -361,7 +361,7 @@ def _tidy(seen: Seen) -> Iterator[Action]:
 
 def _status(seen: Seen) -> Iterator[Action]:
     memory, now = seen.memory, seen.now
-    tally = Tally.of(memory, seen.pods, seen.standings, seen.pool)
+    tally = Tally.of(memory, seen.pods, seen.standings, now, seen.pool)
     status = job_status(memory, tally, now)
     if worth_writing(status, memory, now):
         yield WriteStatus(status)

@@ -183,7 +183,7 @@ class Memory:
         self.volumes, self.prefixes = (), ()
         self.gates = Gates()
         self.listed, self.added = None, ()
-        self.facts.manifest = None
+        self.facts.manifest = self.facts.conflict = None
         for notes in (self.readings, self.unread, self.failures):
             notes.clear()
         self.report = FailureReport()

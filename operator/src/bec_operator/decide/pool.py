@@ -11,6 +11,8 @@ from bec_operator.decide.seen import TaskSeen
 
 ASKS_AGAIN = 3.0  # seconds within which a worker that waits for work asks again
 SETTLED_AFTER = 5.0  # seconds that the ReplicaSet controller may take to see what we wrote
+ALL_HAVE_CALLED = 30.0  # seconds since we began after which a warm worker has called
+CRASHES = 3  # times that a process may end before its first volume without our saying so
 _WEIGHT = 0.2  # of the latest value in a running mean
 
 
@@ -100,6 +102,21 @@ def _mean(old: float, new: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What there is to do for workers, in tasks: those that could begin now, and all that could.
+
+    `ahead` counts those too that only lack a slot: they can begin as others end.
+    """
+
+    now: int = 0
+    ahead: int = 0
+
+    def without(self, tasks: int) -> "Work":
+        """Return what is left once so many have been handed out."""
+        return Work(max(self.now - tasks, 0), max(self.ahead - tasks, 0))
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """What is seen of a job's pool. `revision` is the Deployment that it should be now, "" if none.
 
@@ -136,6 +153,17 @@ def hosts_of(
 def wants_own_pod(task: TaskSeen) -> bool:
     """Whether its attempts need more memory than a worker of the pool has."""
     return FailureClass.OUT_OF_MEMORY in task.failures
+
+
+def crashing(pool: Pool) -> list[Host]:
+    """Return the workers that end again and again before their first volume, if none does better.
+
+    What an operator that has just begun has not heard of yet may do well.
+    """
+    current = [host for host in pool.hosts if host.pod.pool == pool.revision and host.pod.active]
+    if any(host.busy or (host.worker is not None and host.worker.has_asked) for host in current):
+        return []
+    return [host for host in current if host.pod.ended and host.pod.restarts >= CRASHES]
 
 
 def misconfigured(pool: Pool) -> str:

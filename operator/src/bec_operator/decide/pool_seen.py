@@ -34,6 +34,7 @@ class PoolPod:
     guarded: bool = False  # marked not to be evicted
     runs: bool = False  # a process runs in it
     ended: PodSeen | None = None
+    restarts: int = 0  # of the process
 
     @property
     def namespace(self) -> str:
@@ -84,3 +85,8 @@ class PoolWorker:
     given: int = 0
     has: tuple[str, int] | None = None
     left: frozenset[tuple[str, int]] = frozenset()
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether it has come as far as to ask for work."""
+        return self.asked is not None or self.given > 0

@@ -1,4 +1,7 @@
-"""What the API server says when it refuses an object."""
+"""What the API server and S3 say when they refuse."""
+
+STORAGE_FORBIDDEN = "StorageForbidden"
+"""The reason of what S3 lets us not look at."""
 
 
 def is_over_quota(message: str) -> bool:

@@ -18,7 +18,7 @@ LOOK_AGAIN_AFTER = 60.0  # seconds between two looks for the marker of a running
 
 def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
     """Let people see how far it is, look whether it has succeeded, and end it if it is overdue."""
-    if not pod.deleting:
+    if not pod.deleting or _leaves(pod):
         verdict = pod.stopped or view.stop or view.superseded or _overdue(view, pod)
         if verdict is not None:
             yield StopPod(pod, verdict)
@@ -31,6 +31,11 @@ def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
     last_look = max(pod.seen_running, view.reading.asked if view.reading else 0.0)
     if view.now - last_look >= LOOK_AGAIN_AFTER or _says_done(view):
         yield ReadMarker(view.task.index)
+
+
+def _leaves(pod: PodSeen) -> bool:
+    """Whether it is a seat in a worker that is to go once its volume is done: it may take hours."""
+    return bool(pod.host) and pod.stopped is None
 
 
 def _overdue(view: TaskView, pod: PodSeen) -> Verdict | None:

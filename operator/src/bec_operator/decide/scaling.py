@@ -24,10 +24,9 @@ from bec_operator.decide.actions import (
     StopPod,
 )
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import SETTLED_AFTER, Host, Pool, PoolNotes
+from bec_operator.decide.pool import ALL_HAVE_CALLED, SETTLED_AFTER, Host, Pool, PoolNotes, Work
 from bec_operator.decide.pool_seen import DeploymentSeen
 
-ALL_HAVE_CALLED = 30.0  # seconds since we began after which a warm worker has called
 UNGUARDED_AFTER = 10.0  # seconds without work after which a node need not wait for a worker
 _NONE = PoolSpec(min_workers=0, max_workers=1)
 
@@ -48,12 +47,12 @@ def wanted(
     spec: JobSpec,
     pool: Pool,
     notes: PoolNotes,
-    startable: int,
+    work: Work,
     *,
     launch: bool,
     more_may_come: bool = True,
 ) -> Wanted:
-    """Return how many workers the job should have now; `startable` tasks could start beside others.
+    """Return how many workers the job should have now; `work` could start beside what runs.
 
     Those of older revisions that still work count, too. More are only worth their start while
     there is work for longer than that takes.
@@ -63,12 +62,12 @@ def wanted(
         return Wanted(busy, "the job has no pool any more")
     if not launch:
         return Wanted(busy, "nothing may be launched")
-    more = startable
-    if startable and notes.task_seconds and notes.ready_seconds:
-        left = (startable + busy) * notes.task_seconds
-        more = min(startable, max(math.ceil(left / notes.ready_seconds), 1))
+    more = work.now
+    if more and notes.task_seconds and notes.ready_seconds:
+        left = (work.ahead + busy) * notes.task_seconds
+        more = min(more, max(math.ceil(left / notes.ready_seconds), 1))
     workers = min(max(busy + more, size.min_workers), size.max_workers)
-    why = f"{_volumes(pool.busy)} under way, {startable} more could start"
+    why = f"{_volumes(pool.busy)} under way, {work.now} more could start"
     return Wanted(max(workers, busy), why, more_may_come)
 
 

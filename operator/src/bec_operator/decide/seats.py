@@ -75,7 +75,7 @@ class Seats:
         seat = replace(
             seat_of(task, attempt.number, host),
             generation=str(attempt.generation or ""),
-            redo_at=int(epoch(attempt.start_time)) if attempt.start_time else 0,
+            redo_at=int(epoch(attempt.redo_at)) if attempt.redo_at else 0,
             start_time=attempt.start_time,
             called_since=epoch(attempt.start_time) if attempt.start_time else None,
             seen_first=since,

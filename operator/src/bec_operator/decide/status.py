@@ -26,8 +26,10 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
     verdict = tell_of_list(memory, phase, verdict)
     moment = iso(now)
     began = phase not in {JobPhase.PENDING, JobPhase.SUSPENDED}
-    started = old.start_time or (moment if began else None)
     finished = phase in {JobPhase.COMPLETE, JobPhase.FAILED}
+    # One that had ended begins anew, if it may: another Job may write to the same place now.
+    started = old.start_time if finished or not old.terminal else None
+    started = started or (moment if began else None)
     same = counts == old.counts and phase is old.phase
     moved = memory.throughput.total != memory.told_total
     rate = _rate(memory.throughput, now)
@@ -146,10 +148,10 @@ def _phase(
     if spec is not None and spec.suspend:
         return JobPhase.SUSPENDED, ("Suspended", _suspended(tally, _progress(ledger, counts)))
     facts = memory.facts
-    begun = memory.job.status.start_time is not None
-    accepted = (
-        facts.sweep is not None and facts.template is not None and facts.template.good
-    ) and not stalled
+    begun = memory.job.status.start_time is not None and not memory.job.status.terminal
+    checks = (facts.template, facts.conflict)
+    checked = facts.sweep is not None and all(fact is not None and fact.good for fact in checks)
+    accepted = checked and not stalled
     if begun or accepted:
         return JobPhase.RUNNING, _running(memory, tally, counts)
     return JobPhase.PENDING, ("Accepting", "the job is being checked")

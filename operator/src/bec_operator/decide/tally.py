@@ -7,7 +7,7 @@ from bec_operator.api.pool import PoolStatus
 from bec_operator.decide.breaker import TRIPPED
 from bec_operator.decide.failures import START_TROUBLES
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Pool
+from bec_operator.decide.pool import ALL_HAVE_CALLED, Host, Pool, crashing
 from bec_operator.decide.refusals import is_over_quota
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.starting import trouble
@@ -42,18 +42,22 @@ class Tally:
         memory: Memory,
         pods: Mapping[str, PodSeen],
         standings: Standings,
+        now: float,
         pool: Pool = Pool(),  # noqa: B008 - it never changes
     ) -> "Tally":
         """Count the tasks in `memory`."""
         current = [_current(task, pods) for task in standings.running]
         refused = _refused(pool)
+        heard = now - memory.pool.began >= ALL_HAVE_CALLED
+        crashed = crashing(pool) if heard else []
         current += [host.pod.pod for host in pool.hosts if host.worker is None and not host.busy]
         return cls(
             queued=len(standings.queued),
             running=len(standings.running),
             retrying=len(standings.retrying),
             share=sum(_share(memory, task) for task in standings.running),
-            trouble=_trouble(memory, [pod for pod in current if pod is not None], refused),
+            trouble=_trouble(memory, [pod for pod in current if pod is not None])
+            or _pool_trouble(refused, crashed),
             quota=refused if is_over_quota(refused) else "",
             pool=_pool_status(memory, pool),
         )
@@ -92,7 +96,7 @@ def _refused(pool: Pool) -> str:
     return deployment.refused if deployment is not None else ""
 
 
-def _trouble(memory: Memory, pods: list[PodSeen], refused: str) -> tuple[str, str]:
+def _trouble(memory: Memory, pods: list[PodSeen]) -> tuple[str, str] | None:
     if memory.breaker.tripped:
         return TRIPPED, memory.breaker.sentence()
     stuck = [pod for pod in pods if pod.waiting and pod.seen_running is None]
@@ -101,11 +105,6 @@ def _trouble(memory: Memory, pods: list[PodSeen], refused: str) -> tuple[str, st
         return label, (
             f"{len(stuck)} pod(s) cannot start ({first.name}: {trouble(first)}); {_ADVICE[label]}, "
             "the pods keep trying"
-        )
-    if refused and not is_over_quota(refused):
-        return "TemplateRejected", (
-            f"the workers of the pool are refused: {refused}; correct worker.template, or what "
-            "refuses them"
         )
     if memory.blocked:
         first_blocked = memory.blocked[min(memory.blocked)]
@@ -117,4 +116,27 @@ def _trouble(memory: Memory, pods: list[PodSeen], refused: str) -> tuple[str, st
             f"no node takes any of {len(homeless)} pod(s) ({first.name}: {first.unschedulable}); "
             "they wait for timeouts.start, and are tried again later"
         )
+    return None
+
+
+def _pool_trouble(refused: str, crashed: list[Host]) -> tuple[str, str]:
+    """Say what keeps a pool from having workers: the API server, or their own doing."""
+    if refused and not is_over_quota(refused):
+        return "TemplateRejected", (
+            f"the workers of the pool are refused: {refused}; correct worker.template, or what "
+            "refuses them"
+        )
+    if crashed:
+        first = crashed[0].pod
+        return "CrashLoop", (
+            f"{len(crashed)} worker(s) of the pool end before their first volume ({first.name}: "
+            f"{_last_words(first.ended)}); correct worker.template or the image, they keep trying"
+        )
     return "", ""
+
+
+def _last_words(ended: PodSeen | None) -> str:
+    if ended is None:
+        return ""
+    how = ended.reason if ended.reason not in {"", "Error"} else f"exit {ended.exit_code}"
+    return ": ".join(filter(None, (how, ended.message.strip())))

@@ -11,7 +11,7 @@ from bec_operator.decide.failures import is_final
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host, wants_own_pod
+from bec_operator.decide.pool import Host, Work, wants_own_pod
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.shares import Demand
 from bec_operator.decide.task import is_blocked
@@ -86,8 +86,13 @@ def demand(memory: Memory, standings: Standings, now: float, *, launch: bool) ->
     holds = standings.held
     if spec is None or not launch:
         return Demand(holds=holds, wants=holds)
-    ready = len(_ready(memory, standings, spec, now)) + memory.frontier.count(Look.STARTABLE)
-    return Demand(spec.priority, holds, max(holds, min(spec.parallelism, holds + ready)))
+    ready = _ready(memory, standings, spec, now)
+    wants = holds + len(ready) + memory.frontier.count(Look.STARTABLE)
+    most = spec.parallelism
+    if spec.pool is not None:  # no more than its workers can take, and pods of their own
+        own = sum(map(wants_own_pod, [*standings.running, *ready]))
+        most = min(most, spec.pool.max_workers + own)
+    return Demand(spec.priority, holds, max(holds, min(most, wants)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +166,17 @@ def hand_out(
     return Launches(own, hosts=hosts, fresh=tuple(idle[len(hosts) :][:room]))
 
 
-def startable(memory: Memory, standings: Standings, allowed: int, now: float) -> int:
-    """Return how many tasks workers of the pool could begin now, beside those under way."""
+def work_of(memory: Memory, standings: Standings, allowed: int, now: float) -> Work:
+    """Return what there is to do for workers of the pool, beside what is under way."""
     spec = memory.job.spec
     assert spec is not None
     if memory.breaker.tripped:
-        return int(bool(standings.active or startable_anew(memory)))
+        one = int(bool(standings.active or startable_anew(memory)))
+        return Work(one, one)
     ready = [t for t in _ready(memory, standings, spec, now) if not wants_own_pod(t)]
+    ahead = len(ready) + startable_anew(memory)
     free = max(min(spec.parallelism, allowed) - standings.held, 0)
-    return min(len(ready) + startable_anew(memory), free)
+    return Work(min(ahead, free), ahead)
 
 
 def startable_anew(memory: Memory) -> int:
