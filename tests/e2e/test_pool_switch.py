@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from bec_operator.api.names import TASK_LABEL
 from tests.e2e.acts import MINUTES
-from tests.e2e.site import Site
-from tests.e2e.warm import begin_one
-from tests.support.jobs import counts
+from tests.e2e.site import Site, worker_pod
+from tests.e2e.warm import WarmPool, begin_one
+from tests.support.jobs import counts, numbered
 from tests.support.waiting import until
 
 ONE_DONE = {"total": 1, "succeeded": 1}
@@ -40,3 +40,13 @@ def test_a_volume_that_needs_more_memory_gets_a_pod_of_its_own(site: Site) -> No
     assert last["metadata"]["labels"][TASK_LABEL] == acts.task("greedy")["metadata"]["name"]
     assert last["spec"]["containers"][0]["resources"]["limits"] == {"memory": "640Mi"}
     until(lambda: not pool.deployments(), "the pool is gone", 2 * MINUTES)
+
+
+def test_workers_that_end_before_any_volume_are_told_of(site: Site) -> None:
+    """No attempt has failed, and without a word nobody would know why nothing happens."""
+    template = {"spec": worker_pod(["python", "-c", "raise OSError('no CUDA device')"])}
+    pool = {"maxWorkers": 2}
+    live = site.apply("work", site.namespace, numbered(4), {"template": template}, pool=pool)
+    assert "no CUDA device" in live.wait_stalled("CrashLoop", 3 * MINUTES)
+    live.patch(suspend=True)
+    until(WarmPool(site).is_at_zero, "no worker is left", 2 * MINUTES)

@@ -1,5 +1,7 @@
 """Others in the way: Jobs that write to the same place, and strangers with our names."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bec_operator.act.api_server import bec, core
@@ -8,6 +10,7 @@ from bec_ops.volume import Volume
 from tests.support.behaviours import hang, lack_image, succeed
 from tests.support.jobs import TEMPLATE, condition, counts, is_true, job, numbered
 from tests.support.kube import Body
+from tests.support.operator_process import Operator
 from tests.support.space import Space
 from tests.support.waiting import until
 from tests.support.workers import Workers
@@ -49,6 +52,34 @@ def test_the_younger_goes_on_when_the_older_is_deleted(space: Space, workers: Wo
     workers.release()
     older.delete()
     assert younger.wait_complete()["status"]["counts"]["succeeded"] == 1
+
+
+def test_an_ended_one_that_is_opened_again_waits(
+    space: Space, workers: Workers, operator: Operator
+) -> None:
+    """While another runs that writes to the same place, also past a restart."""
+    ended = space.submit(job("ended", space.bucket, numbered(2), jobId="same"))
+    ended.wait_complete()
+    workers.behaviour = hang
+    other = space.submit(job("other", space.bucket, numbered(3), jobId="same"))
+    workers.running(1)
+
+    ended.patch(redoAt=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert f"{space.namespace}/other" in ended.wait_stalled("OutputConflict")
+    operator.kill()
+    operator.start()
+    ended.patch(parallelism=7)  # it is looked at again
+    ended.wait(
+        lambda found: found["status"]["observedGeneration"] == found["metadata"]["generation"],
+        "the change is seen",
+    )
+    assert ended.wait_stalled("OutputConflict")
+    assert len(workers.runs.all()) == 3
+
+    workers.release()
+    other.wait_complete()
+    assert counts(ended.wait_complete()) == {"total": 2, "succeeded": 2}
+    assert len(workers.runs.all()) == 5
 
 
 def test_a_config_map_with_the_name_of_the_ledger(space: Space, workers: Workers) -> None:
