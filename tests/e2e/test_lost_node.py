@@ -82,9 +82,8 @@ def test_what_ran_on_a_lost_node_is_tried_again(site: Site) -> None:
 
 def test_the_volume_of_a_silent_worker_on_a_lost_node_is_tried_again(site: Site) -> None:
     """A worker of a pool has hours to end where its node is well, and not where it is lost."""
-    spec = {"retry": {"limit": 1}, "timeouts": {"heartbeat": "20s"}}
     with nodes_lost_after(10, site.cluster):
-        acts, pool = begin_one(site, "lost", pod={"tolerations": IMPATIENT}, **spec)
+        acts, pool = begin_one(site, "lost", pod={"tolerations": IMPATIENT}, retry={"limit": 1})
         (old,) = pool.staying()
         signal_worker(old["metadata"]["uid"], signal.SIGSTOP)
         with kubelet_away(site.cluster):

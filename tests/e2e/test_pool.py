@@ -101,9 +101,7 @@ def test_a_worker_that_is_taken_away_finishes_its_volume(site: Site) -> None:
     """Somebody else lowers `replicas`: busy workers finish, and what is left gets others."""
     acts, pool = begin(site, "long", "late", pool={"maxWorkers": 1})
     until(lambda: bool(acts.attempts("long")), "it has a worker", 2 * MINUTES)
-    (deployment,) = pool.deployments()
-    name = deployment["metadata"]["name"]
-    site.cluster.kubectl("-n", site.namespace, "scale", f"deployment/{name}", "--replicas=0")
+    pool.scale(0)
 
     def is_going() -> bool:
         return any("deletionTimestamp" in pod["metadata"] for pod in pool.pods())

@@ -32,6 +32,12 @@ class WarmPool:
         """Return how many workers it is to have."""
         return sum(each["spec"]["replicas"] for each in self.deployments())
 
+    def scale(self, replicas: int) -> None:
+        """Set how many workers there are to be, as anybody may."""
+        for each in self.deployments():
+            path = apps(self._site.namespace, "deployments", each["metadata"]["name"])
+            self._site.kube.patch(path, {"spec": {"replicas": replicas}})
+
     def is_at_zero(self) -> bool:
         """Whether it has no worker, and is to have none."""
         return not self.pods() and self.replicas() == 0

@@ -5,7 +5,7 @@ import pytest
 from bec_operator.act.api_server import core
 from bec_operator.api.names import POOL_LABEL
 from tests.support.jobs import condition, is_true, job, numbered
-from tests.support.kube import Body
+from tests.support.kube import Body, KubeError
 from tests.support.space import Space
 from tests.support.waiting import until
 
@@ -43,6 +43,7 @@ def test_a_namespace_that_comes_to_forbid_them_stalls_the_job(space: Space) -> N
     live = space.submit(job("bold", space.bucket, numbered(3), pool=POOL, worker=worker))
     until(lambda: len(workers_of(space)) == 2, "the workers are made", 30)
     _enforce(space, "restricted")
+    until(lambda: _is_refused(space, spec), "the API server has heard of it")
     lost = workers_of(space)[0]["metadata"]["name"]
     space.kube.delete(core(space.namespace, "pods", lost), grace=0)
     assert "PodSecurity" in live.wait_stalled("TemplateRejected")
@@ -55,3 +56,12 @@ def test_a_namespace_that_comes_to_forbid_them_stalls_the_job(space: Space) -> N
 def _enforce(space: Space, level: str | None) -> None:
     labels = {"pod-security.kubernetes.io/enforce": level}
     space.kube.patch(core(None, "namespaces", space.namespace), {"metadata": {"labels": labels}})
+
+
+def _is_refused(space: Space, spec: Body) -> bool:
+    pod = {"metadata": {"name": "trial"}, "spec": spec}
+    try:
+        space.kube.request("POST", core(space.namespace, "pods"), pod, query={"dryRun": "All"})
+    except KubeError as error:
+        return error.code == 403
+    return False

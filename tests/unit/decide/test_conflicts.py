@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.conflicts import judge
-from bec_operator.decide.ledger import Ledger
+from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact, JobSeen
 from bec_ops.volume import Volume
@@ -68,12 +68,8 @@ def test_an_older_job_that_was_not_looked_at_is_waited_for() -> None:
     assert verdict.good
 
 
-def test_one_that_has_ended_waits_if_it_is_opened_again() -> None:
-    """Another Job writes to the same place meanwhile."""
-    ended, other = (
-        _job("old", "2026-01", "I1", begun=True),
-        _job("new", "2026-02", "I1", begun=True),
-    )
+def _ended(name: str, created: str) -> Memory:
+    memory = _job(name, created, "I1", begun=True)
     over = Condition(
         type="Complete",
         status="True",
@@ -83,11 +79,42 @@ def test_one_that_has_ended_waits_if_it_is_opened_again() -> None:
     status = JobStatus(
         phase=JobPhase.COMPLETE,
         counts=Counts(total=1, succeeded=1),
-        start_time=ended.job.status.start_time,
+        start_time=memory.job.status.start_time,
         conditions=[over],
     )
     assert status.terminal
-    ended.job = replace(ended.job, status=status)
-    verdict = judge(ended, [ended, other], NOW)
+    memory.job = replace(memory.job, status=status)
+    return memory
+
+
+def _reason(memory: Memory, other: Memory) -> str:
+    verdict = memory.facts.conflict = judge(memory, [memory, other], NOW)
     assert verdict is not None
-    assert verdict.reason == "OutputConflict"
+    return verdict.reason
+
+
+def test_one_that_has_ended_waits_if_it_is_opened_again() -> None:
+    """Another Job writes to the same place meanwhile."""
+    assert _reason(_ended("old", "1"), _job("new", "2", "I1", begun=True)) == "OutputConflict"
+
+
+def test_of_two_that_are_opened_again_one_waits() -> None:
+    one, two = _ended("one", "1"), _ended("two", "2")
+    assert [_reason(two, one), _reason(one, two)] == ["", "OutputConflict"]
+
+
+def test_one_that_may_begin_at_any_moment_is_waited_for() -> None:
+    """Such as one that is suspended before its first volume."""
+    held = _job("held", "2", "I1")
+    assert _reason(held, _ended("apart", "1")) == ""
+    assert _reason(_ended("old", "1"), held) == "OutputConflict"
+
+
+def test_one_that_has_nothing_to_do_writes_nothing() -> None:
+    ended, other = _ended("old", "1"), _job("new", "2", "I1", begun=True)
+    assert ended.ledger is not None
+    ended.ledger.settle(0, Outcome.SUCCEEDED)
+    assert _reason(ended, other) == ""
+    ended.facts.conflict = Fact(NOW)
+    other.job = replace(other.job, status=JobStatus())
+    assert _reason(other, ended) == ""

@@ -30,6 +30,9 @@ POD = PodSeen("ns", "t-1", "pod", 1, "j", "t", "task", phase="Running", seen_run
 TASK = TaskSeen("ns", "t", "task", 1, "j", "job", 0)
 
 
+STUCK = Verdict(FailureClass.STUCK, "no progress")
+
+
 def _view(after: float, worker: WorkerSeen | None = None, **seen: Any) -> TaskView:
     """Return what is seen `after` seconds after the pod began to run."""
     here = {"pods": {POD.name: POD}, "limits": LIMITS, "now": START + after}
@@ -129,14 +132,15 @@ def test_the_word_that_it_is_done_asks_for_a_look_at_the_marker() -> None:
 
 
 @pytest.mark.parametrize(("changes", "stops"), [
-    ({"host": "w-1"}, True),
-    ({"host": "w-1", "stopped": Verdict(FailureClass.STUCK, "no progress")}, False),
-    ({}, False),
+        ({"host": "w-1", "grace": 21600.0}, True),
+        ({"host": "w-1", "grace": 21600.0, "stopped": STUCK}, True),  # which did not shorten it
+        ({"host": "w-1", "grace": 30.0, "stopped": STUCK}, False),
+        ({"grace": 21600.0}, False),
 ])  # fmt: skip
 def test_a_worker_that_is_to_go_after_its_volume_is_watched_until_then(
     changes: dict[str, Any], stops: bool
 ) -> None:
-    """It has hours of grace; a pod of one volume has seconds."""
+    """It has hours of grace; what a pod of its own has is its author's choice."""
     leaving = replace(POD, deleting=True, **changes)
     view = _view(400, _worker(10), pods={POD.name: leaving})
     assert any(isinstance(action, StopPod) for action in accompany(view, leaving)) is stops

@@ -175,9 +175,25 @@ def test_workers_are_worth_their_start_as_long_as_work_is_left(ahead: int, worke
 
 
 def test_who_ends_again_and_again_before_any_work_is_told_of() -> None:
-    broken = of(replace(host("a"), worker=None), ended=host("a").pod.pod, restarts=3)
-    assert crashing(pool(broken)) == [broken]
+    broken = of(replace(host("a"), worker=None), restarts=3)
+    fresh = PoolNotes(lowered=0.0)
+    fresh.observe([broken], NOW)
+    assert crashing(pool(broken), fresh) == [broken]
     for well in (host("b"), host("c", busy=True)):
-        assert crashing(pool(broken, well)) == []
-    assert crashing(pool(of(broken, restarts=2))) == []
-    assert crashing(pool(of(broken, pool="before"))) == []
+        assert crashing(pool(broken, well), fresh) == []
+    assert crashing(pool(of(broken, restarts=2)), fresh) == []
+    assert crashing(pool(of(broken, pool="before")), fresh) == []
+
+
+def test_what_ended_before_it_did_well_or_before_we_began_counts_no_more() -> None:
+    """A worker that loads its model again, after its volumes have killed it, crashes not."""
+    reloading = of(host("a"), restarts=3)
+    reloading = replace(reloading, worker=PoolWorker("a", "next", NOW))
+    before = PoolNotes(lowered=0.0)
+    before.observe([of(host("a", busy=True), restarts=3)], NOW)
+    before.observe([reloading], NOW)
+    assert crashing(pool(reloading), before) == []
+    assert crashing(pool(of(reloading, restarts=6)), before) != []
+    after_us = PoolNotes()
+    after_us.observe([reloading], NOW)
+    assert crashing(pool(reloading), after_us) == []

@@ -55,6 +55,7 @@ def _truths(status: JobStatus) -> dict[str, str]:
 def test_counts_and_time_left() -> None:
     started = JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 100))
     memory = _memory(10, started)
+    memory.pace.begin(0, NOW - 100)
     _settle(memory, Outcome.SUCCEEDED, 0, 1)
     _settle(memory, Outcome.SUCCEEDED, 2, 3, code=ALREADY_DONE)
     status = job_status(memory, Tally(queued=1, running=2), NOW)
@@ -241,13 +242,14 @@ def test_one_stray_write_does_not_end_a_job() -> None:
     ("refused", "kind", "reason"),
     [
         ('pods "a" is forbidden: exceeded quota: room', "Ready", "QuotaExceeded"),
+        ('pods "a" is forbidden: status unknown for quota: room', "Ready", "QuotaExceeded"),
         ('pods "a" is forbidden: violates PodSecurity', "Stalled", "TemplateRejected"),
     ],
 )
 def test_what_is_said_of_workers_that_are_refused(refused: str, kind: str, reason: str) -> None:
     memory = _memory()
     deployment = DeploymentSeen("ns", "ocr-x", "d", 1, "ocr", "uid", 3, refused)
-    tally = Tally.of(memory, {}, Standings(), NOW, Pool("ocr-x", {"ocr-x": deployment}))
+    tally = Tally.of(memory, {}, Standings(), Pool("ocr-x", {"ocr-x": deployment}))
     found = find(job_status(memory, tally, NOW), kind)
     assert found is not None
     assert (found.status, found.reason) == ("True", reason)
@@ -296,8 +298,24 @@ def test_workers_that_never_come_to_a_volume_stall_the_job() -> None:
     pod = PodSeen("ns", "w", "w", 1, "ocr", "", "rs", phase="Running", worker_ended=True)
     end = replace(pod, exit_code=1, reason="Error", message="no CUDA")
     host = Host(PoolPod(pod, "ocr-x", ended=end, restarts=3), None, busy=False)
-    tally = Tally.of(memory, {}, Standings(), NOW, Pool("ocr-x", {}, (host,)))
+    tally = Tally.of(memory, {}, Standings(), Pool("ocr-x", {}, (host,)))
     assert tally.trouble[0] == "CrashLoop"
     assert "w: exit 1: no CUDA" in tally.trouble[1]
-    memory.pool.began = NOW - 1
-    assert Tally.of(memory, {}, Standings(), NOW, Pool("ocr-x", {}, (host,))).trouble == ("", "")
+
+
+def test_what_passes_by_itself_is_no_fault_of_the_template() -> None:
+    away = "Internal error occurred: failed calling webhook: context deadline exceeded"
+    deployment = DeploymentSeen("ns", "ocr-x", "d", 1, "ocr", "uid", 3, away)
+    tally = Tally.of(_memory(), {}, Standings(), Pool("ocr-x", {"ocr-x": deployment}))
+    assert (tally.trouble, tally.quota) == (("", ""), "")
+
+
+def test_time_left_is_at_the_rate_since_it_was_opened_again() -> None:
+    """What was done before it lay idle says nothing of that."""
+    memory = _memory(1000, JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 9)))
+    _settle(memory, Outcome.SUCCEEDED, *range(900))
+    assert memory.ledger is not None
+    memory.pace.begin(memory.ledger.tried, NOW - 100)
+    assert job_status(memory, Tally(running=1), NOW).eta == ""
+    _settle(memory, Outcome.SUCCEEDED, *range(900, 950))
+    assert job_status(memory, Tally(running=1), NOW).eta == "1m"

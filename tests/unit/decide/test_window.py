@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from bec_operator.api.job import JobSpec
-from bec_operator.api.pool import Pool
+from bec_operator.api.pool import Pool as PoolSpec
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.actions import CreateTask
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host
+from bec_operator.decide.pool import Host, Pool
 from bec_operator.decide.pool_seen import PoolPod, PoolWorker
 from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.decide.window import (
@@ -150,10 +150,24 @@ def test_a_job_with_a_pool_wants_no_more_than_its_workers_can_do() -> None:
     for index in range(50):
         memory.frontier[index] = Look.STARTABLE
     assert demand(memory, Standings(), 0.0, launch=True).wants == 50
-    spec = SPEC.model_copy(update={"pool": Pool(max_workers=5)})
+    spec = SPEC.model_copy(update={"pool": PoolSpec(max_workers=5)})
     memory.job = replace(memory.job, spec=spec)
     assert demand(memory, Standings(), 0.0, launch=True).wants == 5
     greedy = Attempt(number=1, pod="p", failure=FailureClass.OUT_OF_MEMORY.label)
     own = TaskSeen("ns", "t", "u", 1, "j", "j", 0, TaskPhase.RETRYING, attempts=(greedy,))
     assert demand(memory, Standings(retrying=[own]), 0.0, launch=True).wants == 6
-    assert demand(memory, Standings(held=9), 0.0, launch=True).wants == 9
+
+
+def test_what_its_workers_have_left_behind_keeps_them_from_nothing() -> None:
+    """Attempts that have ended and are not settled yet hold slots, and workers wait already."""
+    memory = _memory(0)
+    for index in range(50):
+        memory.frontier[index] = Look.STARTABLE
+    spec = SPEC.model_copy(update={"pool": PoolSpec(max_workers=5)})
+    memory.job = replace(memory.job, spec=spec)
+    pods = [PoolPod(_pod(f"p{number}").pod, "now") for number in range(5)]
+    working = [Host(pod, None, busy=number < 3) for number, pod in enumerate(pods)]
+    held = Standings(held=5)
+    assert demand(memory, held, 0.0, Pool(hosts=tuple(working)), launch=True).wants == 7
+    leaving = [Host(replace(p, pod=replace(p.pod, deleting=True)), None, busy=True) for p in pods]
+    assert demand(memory, held, 0.0, Pool(hosts=tuple(leaving)), launch=True).wants == 10

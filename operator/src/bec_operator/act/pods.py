@@ -16,13 +16,10 @@ from bec_operator.api.names import HEARTBEAT_CONDITION, OWNER_LABEL, STOPPED_CON
 from bec_operator.decide.actions import CreatePod, DeletePod, DeletePods, RecordHeartbeat, StopPod
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
+from bec_operator.decide.running import STOP_SECONDS
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 
 log = logging.getLogger(__name__)
-
-STOP_SECONDS = (
-    30  # that a worker of a pool gets which we stop; else it has as long as a task may take
-)
 
 
 def take_in_pod(ctx: Context, raw: Body) -> None:

@@ -73,6 +73,7 @@ from bec_operator.decide.conflicts import judge
 from bec_operator.decide.dependencies import depend_on, has_gates, judge_gates, release
 from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide, may_launch
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.pool import Pool
 from bec_operator.decide.seen import PodSeen
 from bec_operator.decide.shares import Demand, allowance
 from bec_operator.decide.window import Standings, demand
@@ -244,7 +245,7 @@ class Reconciler:
             self._judge_conflict(memory, now)
             self._judge_gates(ctx, memory, now)
             pool = observe_pool(ctx, memory, tasks, now)
-            actions = decide(replace(self._seen(ctx, work, pods, now), pool=pool))
+            actions = decide(self._seen(ctx, work, pods, pool, now))
         work.forget_pauses(actions, now)
         for action in actions:
             if isinstance(action, Settle):
@@ -263,12 +264,14 @@ class Reconciler:
         share = POOL_SHARE if pool.deployments else PASS_SHARE
         work.next_pass = now + min(max(PASS_EVERY, took / share), PASS_LATEST)
 
-    def _seen(self, ctx: Context, work: _Work, pods: Mapping[str, PodSeen], now: float) -> Seen:
+    def _seen(
+        self, ctx: Context, work: _Work, pods: Mapping[str, PodSeen], pool: Pool, now: float
+    ) -> Seen:
         """Return what the decisions are made from; the job's demand counts beside all others'."""
         memory = work.memory
         standings = Standings.of(memory, pods)
         launch = may_launch(memory, now)
-        work.demand = demand(memory, standings, now, launch=launch)
+        work.demand = demand(memory, standings, now, pool, launch=launch)
         demands = {key: other.demand for key, other in self._jobs.items()}
         key = (memory.job.namespace, memory.job.name)
         return Seen(
@@ -281,6 +284,7 @@ class Reconciler:
             list_every=ctx.settings.list_every,
             standings=standings,
             allowed=allowance(demands, key, ctx.settings.max_pods),
+            pool=pool,
         )
 
     def _judge_conflict(self, memory: Memory, now: float) -> None:

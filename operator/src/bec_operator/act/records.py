@@ -126,6 +126,7 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         phase=status.get("phase", "Pending"),
         node=raw.get("spec", {}).get("nodeName", ""),
         deleting="deletionTimestamp" in meta,
+        grace=meta.get("deletionGracePeriodSeconds") or 0,
         grace_ends=_grace_ends(meta, labels),
         disrupted=_is_disrupted(status),
         node_lost=_node_lost(status),
@@ -196,8 +197,9 @@ def deployment_of(raw: Object) -> DeploymentSeen:
 def _refused(raw: Object) -> str:
     """Return what the API server says to the pods of a Deployment, if it refuses them."""
     for found in (raw.get("status") or {}).get("conditions") or []:
-        if found["type"] == "ReplicaFailure" and found["status"] == "True":
-            return str(found.get("message") or found.get("reason", ""))
+        failed = found["type"] == "ReplicaFailure" and found["status"] == "True"
+        if failed and found.get("reason") == "FailedCreate":
+            return str(found.get("message", ""))
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact
 
@@ -11,9 +12,8 @@ def judge(memory: Memory, others: Iterable[Memory], now: float) -> Fact | None:
 
     None means that it cannot be said yet: an older job has not even been looked at.
     """
-    status = memory.job.status
-    if status.start_time is not None and not status.terminal:
-        return Fact(now)  # it has begun: whoever comes later is the one that waits
+    if _has_begun(memory) or not _has_work(memory):
+        return Fact(now)  # whoever comes later is the one that waits
     for other in others:
         if other is memory or not _comes_first(other, memory):
             continue
@@ -29,12 +29,30 @@ def judge(memory: Memory, others: Iterable[Memory], now: float) -> Fact | None:
 
 def _comes_first(other: Memory, memory: Memory) -> bool:
     """Whether `other` is unfinished, writes to the same bucket, and has the older right to it."""
-    if other.job.spec is None or other.job.status.terminal or other.job.deleting:
+    if other.job.spec is None or other.job.deleting:
         return False
     if other.output.bucket != memory.output.bucket:
         return False
-    begun = other.job.status.start_time is not None
-    return begun or (other.job.created, other.job.uid) < (memory.job.created, memory.job.uid)
+    found = other.facts.conflict
+    if found is not None and found.good:  # it may begin at any moment
+        return _has_work(other)
+    if other.job.status.terminal:
+        return False
+    older = (other.job.created, other.job.uid) < (memory.job.created, memory.job.uid)
+    return _has_begun(other) or older
+
+
+def _has_begun(memory: Memory) -> bool:
+    """Whether a job has begun, and has not ended since: one that is opened again begins anew."""
+    return memory.job.status.start_time is not None and not memory.job.status.terminal
+
+
+def _has_work(memory: Memory) -> bool:
+    """Whether a job writes anything yet, as far as is known."""
+    ledger = memory.ledger
+    return (
+        ledger.count(Outcome.WAITING) > 0 if ledger is not None else not memory.job.status.terminal
+    )
 
 
 def _conflict(memory: Memory, other: Memory, shared: set[str], now: float) -> Fact:

@@ -361,7 +361,7 @@ def _tidy(seen: Seen) -> Iterator[Action]:
 
 def _status(seen: Seen) -> Iterator[Action]:
     memory, now = seen.memory, seen.now
-    tally = Tally.of(memory, seen.pods, seen.standings, now, seen.pool)
+    tally = Tally.of(memory, seen.pods, seen.standings, seen.pool)
     status = job_status(memory, tally, now)
     if worth_writing(status, memory, now):
         yield WriteStatus(status)

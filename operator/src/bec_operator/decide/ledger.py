@@ -156,6 +156,12 @@ class Ledger:
             return self._tally[outcome | code << 3]
         return sum(n for entry, n in self._tally.items() if entry & 0b111 == outcome)
 
+    @property
+    def tried(self) -> int:
+        """How many volumes are settled that were not done when the job came to them."""
+        settled = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED)
+        return sum(map(self.count, settled)) - self.count(Outcome.SUCCEEDED, ALREADY_DONE)
+
     def classes(self, outcome: Outcome) -> dict[int, int]:
         """Return how many volumes came to `outcome`, by their classes."""
         return {e >> 3: n for e, n in self._tally.items() if n and e & 0b111 == outcome}

@@ -15,6 +15,7 @@ from bec_operator.decide.gates import Gates, Record
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.old_pods import OldPods
+from bec_operator.decide.pace import Pace
 from bec_operator.decide.pool import PoolNotes
 from bec_operator.decide.report import FailureReport, Line
 from bec_operator.decide.resting import Resting
@@ -67,6 +68,7 @@ class Memory:
     nodes: dict[str, NodeSeen] = field(default_factory=dict)  # of pods that do not end
     notes: dict[str, Notes] = field(default_factory=dict)  # task uid → of its attempt
     throughput: Throughput = field(default_factory=Throughput)
+    pace: Pace = field(default_factory=Pace)
     breaker: Breaker = field(default_factory=Breaker)
     pool: PoolNotes = field(default_factory=PoolNotes)
     resting: Resting = field(default_factory=Resting)
@@ -120,6 +122,7 @@ class Memory:
         self._released.clear()
         self.listed, self.added = None, ()
         self.facts.manifest, self.facts.sweep = Fact(now), None
+        self.pace.begin(ledger.tried, now)
         self.report = FailureReport()
         self.telling.failures = ledger.changes
 
@@ -151,6 +154,7 @@ class Memory:
                 notes.pop(index, None)
         if opened:
             self.breaker = Breaker()
+            self.pace.begin(ledger.tried, now)
 
     def lengthen(self, added: Sequence[Volume], prefixes: Sequence[str], manifest: str) -> None:
         """Take in the longer manifest, whose SHA-256 is `manifest`: it is stored.
@@ -386,15 +390,6 @@ class Memory:
         task: str = "",
         attempts: Sequence[Attempt] = (),
     ) -> None:
-        volume = self.volumes[index]
-        self.failures[index] = Line(
-            job_uid=self.job.uid,
-            index=index,
-            w_id=volume.w_id,
-            i_id=volume.i_id,
-            i_version=volume.i_version,
-            task=task,
-            failure=failure.label,
-            message=message,
-            attempts=list(attempts),
+        self.failures[index] = Line.of(
+            self.job.uid, index, self.volumes[index], failure.label, message, task, attempts
         )

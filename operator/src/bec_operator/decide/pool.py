@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from typing import Any
 
 from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
 from bec_operator.decide.moments import epoch
@@ -11,7 +12,6 @@ from bec_operator.decide.seen import TaskSeen
 
 ASKS_AGAIN = 3.0  # seconds within which a worker that waits for work asks again
 SETTLED_AFTER = 5.0  # seconds that the ReplicaSet controller may take to see what we wrote
-ALL_HAVE_CALLED = 30.0  # seconds since we began after which a warm worker has called
 CRASHES = 3  # times that a process may end before its first volume without our saying so
 _WEIGHT = 0.2  # of the latest value in a running mean
 
@@ -23,6 +23,11 @@ class Host:
     pod: PoolPod
     worker: PoolWorker | None
     busy: bool  # an attempt is, or may be, under way in it
+
+    @property
+    def does_well(self) -> bool:
+        """Whether its process works, or has come as far as to ask for work."""
+        return self.busy or (self.worker is not None and self.worker.has_asked)
 
     def is_idle(self, now: float) -> bool:
         """Whether its process waits for work."""
@@ -49,6 +54,7 @@ class PoolNotes:
     task_seconds: float = 0.0  # that a task takes; 0: not known
     lowered: float | None = None  # when workers were last taken away; we may have, before we began
     began: float = 0.0  # when we first looked, if there were workers then
+    well: dict[str, int] = field(default_factory=dict)  # uid of a pod → restarts until it did well
     startable: float | None = None  # since when there has been work that could start
     decision: str = ""
     booked: float = 0.0  # until when busy and idle time was counted
@@ -68,11 +74,18 @@ class PoolNotes:
                 self.ready_seconds = _mean(self.ready_seconds, now - self.started[uid])
             if asks or begins:  # who was there before us has started long ago
                 self.measured.add(uid)
+            if begins or host.does_well:
+                self.well[uid] = host.pod.restarts
         there = {host.pod.uid for host in hosts}
         self.measured &= there
-        for book in (self.marked, self.ready, self.started):
+        books: tuple[dict[str, Any], ...] = (self.marked, self.ready, self.started, self.well)
+        for book in books:
             for uid in book.keys() - there:
                 del book[uid]
+
+    def crashes(self, host: Host) -> int:
+        """Return how often its process has ended since it did well, or since we began."""
+        return host.pod.restarts - self.well.get(host.pod.uid, 0)
 
     def note_startable(self, tasks: int, now: float) -> None:
         """Take in how many tasks could start."""
@@ -143,6 +156,9 @@ class Pool:
         return sum(host.busy and host.pod.active for host in self.hosts)
 
 
+NO_POOL = Pool()
+
+
 def hosts_of(
     pods: Iterable[PoolPod], worker_of: Callable[[str], PoolWorker | None], busy: Set[str]
 ) -> tuple[Host, ...]:
@@ -155,15 +171,11 @@ def wants_own_pod(task: TaskSeen) -> bool:
     return FailureClass.OUT_OF_MEMORY in task.failures
 
 
-def crashing(pool: Pool) -> list[Host]:
-    """Return the workers that end again and again before their first volume, if none does better.
-
-    What an operator that has just begun has not heard of yet may do well.
-    """
-    current = [host for host in pool.hosts if host.pod.pool == pool.revision and host.pod.active]
-    if any(host.busy or (host.worker is not None and host.worker.has_asked) for host in current):
+def crashing(pool: Pool, notes: PoolNotes) -> list[Host]:
+    """Return the workers that end again and again before their first volume, if none does well."""
+    if any(host.does_well for host in pool.hosts):
         return []
-    return [host for host in current if host.pod.ended and host.pod.restarts >= CRASHES]
+    return [host for host in pool.of(pool.revision) if notes.crashes(host) >= CRASHES]
 
 
 def misconfigured(pool: Pool) -> str:

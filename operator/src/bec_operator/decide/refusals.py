@@ -3,7 +3,15 @@
 STORAGE_FORBIDDEN = "StorageForbidden"
 """The reason of what S3 lets us not look at."""
 
+_QUOTA = ("exceeded quota", "status unknown for quota")
+_FINAL = ("is forbidden", "is invalid", "denied the request")
+
 
 def is_over_quota(message: str) -> bool:
-    """Whether a ResourceQuota is full: no fault of what was asked for."""
-    return "exceeded quota" in message
+    """Whether a ResourceQuota has no room, or does not yet know: no fault of what was asked for."""
+    return any(words in message for words in _QUOTA)
+
+
+def is_final(message: str) -> bool:
+    """Whether an object was refused for what it says, as told by somebody else whom it was told."""
+    return not is_over_quota(message) and any(words in message for words in _FINAL)

@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,6 +38,30 @@ class Line(BaseModel):
     failure: str = Field(alias="class")
     message: str = ""
     attempts: list[Attempt] = Field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls,
+        job_uid: str,
+        index: int,
+        volume: Volume,
+        failure: str,
+        message: str,
+        task: str,
+        attempts: Sequence[Attempt],
+    ) -> Self:
+        """Return the line about the volume at `index`, whose class is `failure`."""
+        return cls(
+            job_uid=job_uid,
+            index=index,
+            w_id=volume.w_id,
+            i_id=volume.i_id,
+            i_version=volume.i_version,
+            task=task,
+            failure=failure,
+            message=message,
+            attempts=list(attempts),
+        )
 
     def dump(self) -> str:
         """Return the line as it is written, with its end."""

@@ -10,6 +10,7 @@ from bec_operator.decide.seen import PodSeen, Verdict
 from bec_operator.decide.starting import overdue_start
 from bec_operator.decide.view import TaskView
 
+STOP_SECONDS = 30  # that a worker of a pool gets which we stop; else as long as a task may take
 RECORD_RUNNING_AFTER = 5.0  # seconds: a status that somebody can still read
 RECORD_PROGRESS_EVERY = 300.0  # seconds, or
 RECORD_PROGRESS_STEP = 0.1  # of the work, whichever comes first
@@ -34,8 +35,8 @@ def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
 
 
 def _leaves(pod: PodSeen) -> bool:
-    """Whether it is a seat in a worker that is to go once its volume is done: it may take hours."""
-    return bool(pod.host) and pod.stopped is None
+    """Whether it is a seat in a worker that is to go once its volume is done: it has hours."""
+    return bool(pod.host) and pod.grace > STOP_SECONDS
 
 
 def _overdue(view: TaskView, pod: PodSeen) -> Verdict | None:

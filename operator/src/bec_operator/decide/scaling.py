@@ -24,9 +24,10 @@ from bec_operator.decide.actions import (
     StopPod,
 )
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import ALL_HAVE_CALLED, SETTLED_AFTER, Host, Pool, PoolNotes, Work
+from bec_operator.decide.pool import SETTLED_AFTER, Host, Pool, PoolNotes, Work
 from bec_operator.decide.pool_seen import DeploymentSeen
 
+ALL_HAVE_CALLED = 30.0  # seconds since we began after which a warm worker has called
 UNGUARDED_AFTER = 10.0  # seconds without work after which a node need not wait for a worker
 _NONE = PoolSpec(min_workers=0, max_workers=1)
 

@@ -34,7 +34,8 @@ class PodSeen:
     phase: str = "Pending"
     node: str = ""
     deleting: bool = False
-    grace_ends: float | None = None  # until when it may take to end, if it is deleting
+    grace: float = 0.0  # seconds that it may take to end, if it is deleting
+    grace_ends: float | None = None  # until when that is; of a pool's, when it began
     disrupted: bool = False  # evicted, preempted, or its node is going
     node_lost: str = ""  # why Kubernetes has ended it, if that was for its node
     worker_ended: bool = False  # container `worker` has terminated, or the whole pod has

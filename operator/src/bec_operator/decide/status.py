@@ -5,7 +5,7 @@ from bec_operator.decide.conditions import conditions
 from bec_operator.decide.growth import is_list_done, is_list_quiet, tell_of_list
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.moments import duration, epoch, iso
+from bec_operator.decide.moments import duration, iso
 from bec_operator.decide.reasons import failed_of_total, unsuccessful
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.throughput import Throughput
@@ -27,9 +27,9 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
     moment = iso(now)
     began = phase not in {JobPhase.PENDING, JobPhase.SUSPENDED}
     finished = phase in {JobPhase.COMPLETE, JobPhase.FAILED}
-    # One that had ended begins anew, if it may: another Job may write to the same place now.
-    started = old.start_time if finished or not old.terminal else None
-    started = started or (moment if began else None)
+    # One that is opened again begins anew, if it may: another Job may write to the same place now.
+    anew = old.terminal and not finished and counts.waiting + tally.active > 0
+    started = (None if anew else old.start_time) or (moment if began else None)
     same = counts == old.counts and phase is old.phase
     moved = memory.throughput.total != memory.told_total
     rate = _rate(memory.throughput, now)
@@ -41,7 +41,7 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
         counts=counts,
         done=f"{counts.finished}/{counts.total}" if counts.total else "",
         percent=f"{100 * counts.finished // counts.total}%" if counts.total else "",
-        eta="" if finished else _eta(counts, started, tally.share, now) if stale else old.eta,
+        eta="" if finished else _eta(memory, counts, tally.share, now) if stale else old.eta,
         rate=rate or old.rate if stale else old.rate,
         pool=None if finished else tally.pool,
         start_time=started,
@@ -224,14 +224,6 @@ def _rate(throughput: Throughput, now: float) -> str:
     return "" if per_hour is None else f"{per_hour:.0f} {throughput.unit}/h"
 
 
-def _eta(counts: Counts, started: str | None, share: float, now: float) -> str:
-    """Return the time left at the rate since the start; empty while there is no rate.
-
-    `share` is what is done of the volumes that run.
-    """
-    ran = counts.finished - counts.already_done + share
-    left = counts.total - counts.finished - share
-    if started is None or ran <= 0 or left <= 0:
-        return ""
-    elapsed = now - epoch(started)
-    return duration(left * max(elapsed, 1.0) / ran)
+def _eta(memory: Memory, counts: Counts, share: float, now: float) -> str:
+    left = memory.pace.seconds_left(counts, share, now)
+    return duration(left) if left is not None else ""

@@ -7,8 +7,8 @@ from bec_operator.api.pool import PoolStatus
 from bec_operator.decide.breaker import TRIPPED
 from bec_operator.decide.failures import START_TROUBLES
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import ALL_HAVE_CALLED, Host, Pool, crashing
-from bec_operator.decide.refusals import is_over_quota
+from bec_operator.decide.pool import NO_POOL, Pool, crashing
+from bec_operator.decide.refusals import is_final, is_over_quota
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.starting import trouble
 from bec_operator.decide.window import Standings
@@ -42,14 +42,11 @@ class Tally:
         memory: Memory,
         pods: Mapping[str, PodSeen],
         standings: Standings,
-        now: float,
-        pool: Pool = Pool(),  # noqa: B008 - it never changes
+        pool: Pool = NO_POOL,
     ) -> "Tally":
         """Count the tasks in `memory`."""
         current = [_current(task, pods) for task in standings.running]
         refused = _refused(pool)
-        heard = now - memory.pool.began >= ALL_HAVE_CALLED
-        crashed = crashing(pool) if heard else []
         current += [host.pod.pod for host in pool.hosts if host.worker is None and not host.busy]
         return cls(
             queued=len(standings.queued),
@@ -57,7 +54,7 @@ class Tally:
             retrying=len(standings.retrying),
             share=sum(_share(memory, task) for task in standings.running),
             trouble=_trouble(memory, [pod for pod in current if pod is not None])
-            or _pool_trouble(refused, crashed),
+            or _pool_trouble(memory, pool, refused),
             quota=refused if is_over_quota(refused) else "",
             pool=_pool_status(memory, pool),
         )
@@ -119,13 +116,14 @@ def _trouble(memory: Memory, pods: list[PodSeen]) -> tuple[str, str] | None:
     return None
 
 
-def _pool_trouble(refused: str, crashed: list[Host]) -> tuple[str, str]:
+def _pool_trouble(memory: Memory, pool: Pool, refused: str) -> tuple[str, str]:
     """Say what keeps a pool from having workers: the API server, or their own doing."""
-    if refused and not is_over_quota(refused):
+    if is_final(refused) and not any(host.does_well for host in pool.hosts):
         return "TemplateRejected", (
             f"the workers of the pool are refused: {refused}; correct worker.template, or what "
             "refuses them"
         )
+    crashed = crashing(pool, memory.pool)
     if crashed:
         first = crashed[0].pod
         return "CrashLoop", (

@@ -11,7 +11,7 @@ from bec_operator.decide.failures import is_final
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host, Work, wants_own_pod
+from bec_operator.decide.pool import NO_POOL, Host, Pool, Work, wants_own_pod
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.shares import Demand
 from bec_operator.decide.task import is_blocked
@@ -80,19 +80,23 @@ def is_due(task: TaskSeen, backoff: Backoff, now: float) -> bool:
     return not now < task.next_attempt <= now + longest
 
 
-def demand(memory: Memory, standings: Standings, now: float, *, launch: bool) -> Demand:
-    """Return what a job has and wants of the pods that there may be; `launch`: if it may launch."""
+def demand(
+    memory: Memory, standings: Standings, now: float, pool: Pool = NO_POOL, *, launch: bool
+) -> Demand:
+    """Return what a job has and wants of the pods that there may be; `launch`: if it may launch.
+
+    One with a pool wants no more in addition than its workers could take, and pods of their own.
+    """
     spec = memory.job.spec
     holds = standings.held
     if spec is None or not launch:
         return Demand(holds=holds, wants=holds)
     ready = _ready(memory, standings, spec, now)
-    wants = holds + len(ready) + memory.frontier.count(Look.STARTABLE)
-    most = spec.parallelism
-    if spec.pool is not None:  # no more than its workers can take, and pods of their own
-        own = sum(map(wants_own_pod, [*standings.running, *ready]))
-        most = min(most, spec.pool.max_workers + own)
-    return Demand(spec.priority, holds, max(holds, min(most, wants)))
+    more = len(ready) + memory.frontier.count(Look.STARTABLE)
+    if spec.pool is not None:
+        workers = max(spec.pool.max_workers - pool.staying, 0)
+        more = min(more, workers + sum(map(wants_own_pod, ready)))
+    return Demand(spec.priority, holds, max(holds, min(spec.parallelism, holds + more)))
 
 
 @dataclass(frozen=True, slots=True)
