@@ -55,7 +55,7 @@ def test_workers_that_end_before_any_volume_are_told_of(site: Site) -> None:
 
 def test_a_worker_that_hangs_on_its_way_out_is_found_out(site: Site) -> None:
     """Somebody has lowered `replicas`: it would have six hours."""
-    spec = {"retry": {"limit": 1}, "maxFailed": "100%", "timeouts": {"heartbeat": "15s"}}
+    spec = {"retry": {"limit": 1}, "timeouts": {"heartbeat": "15s"}}
     acts, pool = begin_one(site, "hung", **spec)
     (worker,) = pool.staying()
     signal_worker(worker["metadata"]["uid"], signal.SIGSTOP)
