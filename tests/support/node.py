@@ -37,6 +37,7 @@ class PlayedNode:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        self._kube.delete(f"{_LEASES}/{self.name}")
         self.remove()
 
     def say_ready(self, status: str, since: datetime) -> None:
