@@ -1,10 +1,9 @@
 """The hand on the switch of a Job with warm workers, and a volume that needs more memory."""
 
-import signal
 from datetime import UTC, datetime
 
 from bec_operator.api.names import TASK_LABEL
-from tests.e2e.acts import MINUTES, signal_worker
+from tests.e2e.acts import MINUTES
 from tests.e2e.site import Site, worker_pod
 from tests.e2e.warm import WarmPool, begin_one
 from tests.support.jobs import counts, numbered
@@ -53,14 +52,12 @@ def test_workers_that_end_before_any_volume_are_told_of(site: Site) -> None:
     until(WarmPool(site).is_at_zero, "no worker is left", 2 * MINUTES)
 
 
-def test_a_worker_that_hangs_on_its_way_out_is_found_out(site: Site) -> None:
+def test_a_worker_that_is_stuck_on_its_way_out_is_found_out(site: Site) -> None:
     """Somebody has lowered `replicas`: it would have six hours."""
-    spec = {"retry": {"limit": 1}, "timeouts": {"heartbeat": "15s"}}
-    acts, pool = begin_one(site, "hung", **spec)
+    acts, pool = begin_one(site, "stuck", retry={"limit": 1}, timeouts={"progress": "20s"})
     (worker,) = pool.staying()
-    signal_worker(worker["metadata"]["uid"], signal.SIGSTOP)
     pool.scale(0)
     uid = worker["metadata"]["uid"]
     until(lambda: uid not in [pod["metadata"]["uid"] for pod in pool.staying()], "it is to go", 60)
-    (attempt,) = acts.wait_ended("hung", "Failed")
-    assert attempt["failure"] == "Silent"
+    (attempt,) = acts.wait_ended("stuck", "Failed")
+    assert (attempt["failure"], attempt["podUid"]) == ("Stuck", uid)
