@@ -91,9 +91,10 @@ from bec_ops.store import StoreError
 log = logging.getLogger(__name__)
 
 PASS_EVERY = 0.02  # seconds between two passes over one job, at least
-PASS_SHARE = 0.02  # of the time, at most, is spent in passes over one job, or
-POOL_SHARE = 0.1  # of it over one with a pool, whose workers wait for each; but
-PASS_LATEST = 1.0  # seconds after which one is made all the same
+PASS_SHARE = 0.02  # of the time, at most, is spent in passes over one job in the long run, or
+POOL_SHARE = 0.1  # of it over one with a pool, whose workers wait for each; and
+PASS_BURST = 0.1  # seconds of them beforehand: a small job is all beginning and end; but
+PASS_LATEST = 1.0  # seconds after the last one is made all the same
 TICK = 1.0  # seconds after which an unfinished job is looked at, whatever happens
 DRAIN_SECONDS = 10.0
 BACKOFF = (1.0, 60.0)  # seconds before an action that failed is tried again
@@ -148,8 +149,17 @@ class _Work:
     demand: Demand = field(default_factory=Demand)
     last_pass: float = 0.0
     next_pass: float = 0.0
+    credit: float = PASS_BURST  # seconds that passes may take now
     pauses: dict[Hashable, _Pause] = field(default_factory=dict)
     told: object = None  # what those that depend on it have last been told of
+
+    def note_pass(self, now: float, took: float, share: float) -> None:
+        """Take in that a pass began at `now`, and say when the next one may be made."""
+        earned = share * (now - self.last_pass)
+        credit = min(self.credit + earned, PASS_BURST) - took
+        self.credit = max(credit, -share * PASS_LATEST)
+        self.last_pass = now
+        self.next_pass = now + max(PASS_EVERY, -self.credit / share)
 
     def forget_pauses(self, actions: Iterable[Action], now: float) -> None:
         """Drop the pauses that are over of what is not among the actions any more."""
@@ -235,7 +245,6 @@ class Reconciler:
 
     def _pass(self, ctx: Context, work: _Work) -> None:
         memory, now = work.memory, ctx.clock.now()
-        work.last_pass = now
         key = (memory.job.namespace, memory.job.name)
         with DECIDE_SECONDS.time():
             tasks = list(ctx.cache.tasks.of_job(key).values())
@@ -260,9 +269,8 @@ class Reconciler:
                 if pause is None or pause.until <= now:
                     self._start(ctx, work, action)
         self._tell_dependants(work)
-        took = ctx.clock.now() - now
         share = POOL_SHARE if pool.deployments else PASS_SHARE
-        work.next_pass = now + min(max(PASS_EVERY, took / share), PASS_LATEST)
+        work.note_pass(now, ctx.clock.now() - now, share)
 
     def _seen(
         self, ctx: Context, work: _Work, pods: Mapping[str, PodSeen], pool: Pool, now: float
