@@ -35,6 +35,7 @@ from bec_operator.act.pool_view import observe_pool, seats
 from bec_operator.act.report import compile_report
 from bec_operator.act.tasks import create_task, delete_tasks, record_task
 from bec_operator.act.telling import tell_failures, tell_idle
+from bec_operator.decide import pacing
 from bec_operator.decide.actions import (
     Action,
     CheckNode,
@@ -73,6 +74,7 @@ from bec_operator.decide.conflicts import judge
 from bec_operator.decide.dependencies import depend_on, has_gates, judge_gates, release
 from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide, may_launch
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.pacing import Pacing
 from bec_operator.decide.pool import Pool
 from bec_operator.decide.seen import PodSeen
 from bec_operator.decide.shares import Demand, allowance
@@ -90,11 +92,6 @@ from bec_ops.store import StoreError
 
 log = logging.getLogger(__name__)
 
-PASS_EVERY = 0.02  # seconds between two passes over one job, at least
-PASS_SHARE = 0.02  # of the time, at most, is spent in passes over one job in the long run, or
-POOL_SHARE = 0.1  # of it over one with a pool, whose workers wait for each; and
-PASS_BURST = 0.1  # seconds of them beforehand: a small job is all beginning and end; but
-PASS_LATEST = 1.0  # seconds after the last one is made all the same
 TICK = 1.0  # seconds after which an unfinished job is looked at, whatever happens
 DRAIN_SECONDS = 10.0
 BACKOFF = (1.0, 60.0)  # seconds before an action that failed is tried again
@@ -147,19 +144,9 @@ class _Work:
 
     memory: Memory
     demand: Demand = field(default_factory=Demand)
-    last_pass: float = 0.0
-    next_pass: float = 0.0
-    credit: float = PASS_BURST  # seconds that passes may take now
+    pacing: Pacing = field(default_factory=Pacing)
     pauses: dict[Hashable, _Pause] = field(default_factory=dict)
     told: object = None  # what those that depend on it have last been told of
-
-    def note_pass(self, now: float, took: float, share: float) -> None:
-        """Take in that a pass began at `now`, and say when the next one may be made."""
-        earned = share * (now - self.last_pass)
-        credit = min(self.credit + earned, PASS_BURST) - took
-        self.credit = max(credit, -share * PASS_LATEST)
-        self.last_pass = now
-        self.next_pass = now + max(PASS_EVERY, -self.credit / share)
 
     def forget_pauses(self, actions: Iterable[Action], now: float) -> None:
         """Drop the pauses that are over of what is not among the actions any more."""
@@ -196,12 +183,12 @@ class Reconciler:
         while not self._stopping:
             for key in list(self._dirty | self._unfinished(ctx)):
                 work = self._work(ctx, key)
-                if work is not None and ctx.clock.now() >= work.next_pass:
+                if work is not None and ctx.clock.now() >= work.pacing.next:
                     self._dirty.discard(key)
                     self._pass(ctx, work)
             self._wake.clear()
-            timeout = PASS_EVERY if self._dirty else TICK
-            await asyncio.sleep(PASS_EVERY)
+            timeout = pacing.EVERY if self._dirty else TICK
+            await asyncio.sleep(pacing.EVERY)
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
@@ -226,7 +213,7 @@ class Reconciler:
         return {
             key
             for key, work in self._jobs.items()
-            if (work.pauses or not work.memory.job.has_ended) and now - work.last_pass >= TICK
+            if (work.pauses or not work.memory.job.has_ended) and now - work.pacing.last >= TICK
         }
 
     def _work(self, ctx: Context, key: Key) -> _Work | None:
@@ -269,8 +256,8 @@ class Reconciler:
                 if pause is None or pause.until <= now:
                     self._start(ctx, work, action)
         self._tell_dependants(work)
-        share = POOL_SHARE if pool.deployments else PASS_SHARE
-        work.note_pass(now, ctx.clock.now() - now, share)
+        share = pacing.POOL_SHARE if pool.deployments else pacing.SHARE
+        work.pacing.note(now, ctx.clock.now() - now, share)
 
     def _seen(
         self, ctx: Context, work: _Work, pods: Mapping[str, PodSeen], pool: Pool, now: float

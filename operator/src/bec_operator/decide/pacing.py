@@ -1,0 +1,28 @@
+"""How often a job is looked at: at once while that costs little, seldom where it costs much."""
+
+from dataclasses import dataclass
+
+EVERY = 0.02  # seconds between two passes over one job, at least
+SHARE = 0.02  # of the time, at most, is spent in passes over one job in the long run, or
+POOL_SHARE = 0.1  # of it over one with a pool, whose workers wait for each; and
+BURST = 0.1  # seconds of them beforehand: a small job is all beginning and end; but
+LATEST = 1.0  # seconds after the last one is made all the same
+
+
+@dataclass(slots=True)
+class Pacing:
+    """When the passes over one job are made: `last` and `next`, by our own clock.
+
+    `credit` is how many seconds they may take now; it is earned as time goes by.
+    """
+
+    last: float = 0.0
+    next: float = 0.0
+    credit: float = BURST
+
+    def note(self, now: float, took: float, share: float) -> None:
+        """Take in that a pass began at `now` and took so many seconds."""
+        earned = share * (now - self.last)
+        credit = min(self.credit + earned, BURST) - took
+        self.credit = max(credit, -share * LATEST)
+        self.last, self.next = now, now + max(EVERY, -self.credit / share)
