@@ -64,6 +64,7 @@ def test_an_ended_one_that_is_opened_again_waits(
     other = space.submit(job("other", space.bucket, numbered(3), jobId="same"))
     workers.running(1)
 
+    space.wait_next_second()
     ended.patch(redoAt=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     assert f"{space.namespace}/other" in ended.wait_stalled("OutputConflict")
     operator.kill()

@@ -112,7 +112,7 @@ def test_everything_is_done_anew(space: Space, workers: Workers) -> None:
     """Markers from before no longer count, those of this run and those that stood before it."""
     first = space.submit(job("anew", space.bucket, numbered(2), jobId="anew"))
     first.wait_complete()
-    until(lambda: newer_than_a_second(space), "the next moment is another one for S3")
+    space.wait_next_second()
     wish = now()
     first.patch(redoAt=wish)
     until(lambda: len(workers.runs.all()) == 4, "both are done again")
@@ -126,13 +126,6 @@ def test_everything_is_done_anew(space: Space, workers: Workers) -> None:
     bodies = [space.read(key) for key in space.stored() if key.endswith(MARKER_NAME)]
     echoes = [Marker.model_validate_json(body).redo_at for body in bodies]
     assert [moment and moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in echoes] == [wish] * 2
-
-
-def newer_than_a_second(space: Space) -> bool:
-    """Whether all markers are from an earlier second than this one."""
-    keys = [key for key in space.stored() if key.endswith(MARKER_NAME)]
-    moments = [space.s3.head_object(Bucket=space.bucket, Key=key)["LastModified"] for key in keys]
-    return all((datetime.now(UTC) - moment).total_seconds() >= 1 for moment in moments)
 
 
 def test_a_run_that_is_under_way_is_done_anew_as_well(space: Space, workers: Workers) -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 from bec_operator.act.api_server import bec, core
 from bec_operator.api.names import ledger_name
+from bec_ops.marker import MARKER_NAME
 from bec_ops.volume import Volume
 from tests.cluster import S3, Cluster
 from tests.support.jobs import LiveJob
@@ -72,6 +74,17 @@ class Space:
     def stored(self, prefix: str = "") -> list[str]:
         """Return the keys in the bucket, in order."""
         return keys_of(self.s3, self.bucket, prefix)
+
+    def wait_next_second(self) -> None:
+        """Wait until all markers are from an earlier second than this one, by S3's clock."""
+
+        def are_older() -> bool:
+            keys = [key for key in self.stored() if key.endswith(MARKER_NAME)]
+            heads = [self.s3.head_object(Bucket=self.bucket, Key=key) for key in keys]
+            now = datetime.now(UTC)
+            return all((now - head["LastModified"]).total_seconds() >= 1 for head in heads)
+
+        until(are_older, "the next moment is another one for S3")
 
     def put_config_map(self, name: str, **content: dict[str, str]) -> None:
         """Make a ConfigMap; `content` is its data or binaryData."""
