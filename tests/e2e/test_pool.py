@@ -18,7 +18,7 @@ from tests.cluster import Cluster
 from tests.cluster.images import CHECKOUT
 from tests.e2e.acts import MINUTES, signal_worker
 from tests.e2e.site import Site
-from tests.e2e.warm import begin, begin_one
+from tests.e2e.warm import begin, begin_one, loads
 from tests.support.jobs import LiveJob, counts
 from tests.support.kube import Body, Kube
 from tests.support.waiting import throughout, until
@@ -41,9 +41,9 @@ def test_volumes_are_shared_by_few_workers_that_load_once(site: Site) -> None:
     assert len(attempts) == 12
     workers = Counter(attempt["podUid"] for attempt in attempts)
     assert 1 <= len(workers) <= 3
-    assert pool.loads() == len(workers)
+    assert loads(site) == len(workers)
     assert max(workers.values()) > 1
-    until(lambda: not pool.deployments() and not pool.pods(), "the pool is gone", 2 * MINUTES)
+    until(pool.is_gone, "the pool is gone", 2 * MINUTES)
 
 
 def test_ocr_with_workers_that_load_once(cluster: Cluster, demo_store: Store) -> None:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from bec_operator.api.names import TASK_LABEL
 from tests.e2e.acts import MINUTES
 from tests.e2e.site import Site, worker_pod
-from tests.e2e.warm import WarmPool, begin_one
+from tests.e2e.warm import begin_one
 from tests.support.jobs import counts, numbered
 from tests.support.waiting import until
+from tests.support.warm_pool import WarmPool
 
 ONE_DONE = {"total": 1, "succeeded": 1}
 
@@ -39,7 +40,7 @@ def test_a_volume_that_needs_more_memory_gets_a_pod_of_its_own(site: Site) -> No
     (last,) = (pod for pod in site.pods() if pod["metadata"]["uid"] == second["podUid"])
     assert last["metadata"]["labels"][TASK_LABEL] == acts.task("greedy")["metadata"]["name"]
     assert last["spec"]["containers"][0]["resources"]["limits"] == {"memory": "640Mi"}
-    until(lambda: not pool.deployments(), "the pool is gone", 2 * MINUTES)
+    until(pool.is_gone, "the pool is gone", 2 * MINUTES)
 
 
 def test_workers_that_end_before_any_volume_are_told_of(site: Site) -> None:
@@ -49,7 +50,7 @@ def test_workers_that_end_before_any_volume_are_told_of(site: Site) -> None:
     live = site.apply("work", site.namespace, numbered(4), {"template": template}, pool=pool)
     assert "no CUDA device" in live.wait_stalled("CrashLoop", 3 * MINUTES)
     live.patch(suspend=True)
-    until(WarmPool(site).is_at_zero, "no worker is left", 2 * MINUTES)
+    until(WarmPool(site.kube, site.namespace).is_at_zero, "no worker is left", 2 * MINUTES)
 
 
 def test_a_worker_that_is_stuck_on_its_way_out_is_found_out(site: Site) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import apps, core
+from bec_operator.act.api_server import core
 from bec_operator.act.records import DO_NOT_EVICT
-from bec_operator.api.names import DRAINING_ANNOTATION, POOL_LABEL
+from bec_operator.api.names import DRAINING_ANNOTATION
 from tests.cluster import Cluster, Parts
 from tests.scale.pool_fleet import PoolFleet
 from tests.support.api_faults import ApiFaults
@@ -26,6 +26,7 @@ from tests.support.operator_process import Operator
 from tests.support.rights import operator_rights
 from tests.support.space import Space, new_space, s3_client
 from tests.support.waiting import until
+from tests.support.warm_pool import WarmPool
 
 pytestmark = pytest.mark.alone
 
@@ -69,33 +70,15 @@ def operator(cluster: Cluster, rights: Path, tmp_path: Path) -> Iterator[Operato
         yield operator
 
 
-class Pool:
-    """What there is of the pools of a space."""
+def pool_of(space: Space) -> WarmPool:
+    """Return what there is of the pools of a space."""
+    return WarmPool(space.kube, space.namespace)
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
 
-    def deployments(self) -> list[Body]:
-        return self._space.kube.items(apps(self._space.namespace, "deployments"))
-
-    def pods(self) -> list[Body]:
-        where = core(self._space.namespace, "pods")
-        return self._space.kube.items(where, labelSelector=POOL_LABEL)
-
-    def draining(self) -> list[Body]:
-        marks = [pod["metadata"].get("annotations") or {} for pod in self.pods()]
-        return [mark for mark in marks if DRAINING_ANNOTATION in mark]
-
-    def replicas(self) -> int:
-        return sum(each["spec"]["replicas"] for each in self.deployments())
-
-    def scale(self, replicas: int) -> None:
-        for each in self.deployments():
-            path = apps(self._space.namespace, "deployments", each["metadata"]["name"])
-            self._space.kube.patch(path, {"spec": {"replicas": replicas}})
-
-    def is_gone(self) -> bool:
-        return not self.deployments() and not self.pods()
+def draining(pool: WarmPool) -> list[Body]:
+    """Return the marks of the workers that are to go."""
+    marks = [pod["metadata"].get("annotations") or {} for pod in pool.pods()]
+    return [mark for mark in marks if DRAINING_ANNOTATION in mark]
 
 
 def pooled(space: Space, name: str, volumes: int, **spec: Any) -> LiveJob:
@@ -119,7 +102,7 @@ def test_many_jobs_for_some_minutes(cluster: Cluster, space: Space, operator: Op
         for each, volumes in live:
             found = each.wait_complete(300)
             assert counts(found) == {"total": volumes, "succeeded": volumes}
-        pool = Pool(space)
+        pool = pool_of(space)
         until(pool.is_gone, "every pool is gone", 120)
     assert fleet.taken() == []
     total = sum(volumes for _, volumes in live)
@@ -142,7 +125,7 @@ def test_whatever_happens(cluster: Cluster, space: Space, rights: Path, tmp_path
         operator.start()
         try:
             with PoolFleet(cluster, lambda: operator.worker_url) as fleet:
-                live, pool = pooled(space, "chaos", 160), Pool(space)
+                live, pool = pooled(space, "chaos", 160), pool_of(space)
                 deleted: list[str] = []
                 for step in range(16):
                     _wait_done(live, 8 * (step + 1))
@@ -167,7 +150,7 @@ def _disturb(
     step: int,
     operator: Operator,
     proxy: ApiFaults,
-    pool: Pool,
+    pool: WarmPool,
     live: LiveJob,
     rng: random.Random,
     deleted: list[str],
@@ -204,10 +187,10 @@ def test_killed_in_the_middle_of_a_drain(
     with PoolFleet(
         cluster, lambda: operator.worker_url, lambda task: 30.0 if task.i_id == "I0" else 0.5
     ) as fleet:
-        live, pool = pooled(space, "drained", 6, pool={"maxWorkers": 4}), Pool(space)
+        live, pool = pooled(space, "drained", 6, pool={"maxWorkers": 4}), pool_of(space)
         live.wait_counts(succeeded=5, timeout=60)
         if moment == "marked":
-            until(lambda: bool(pool.draining()), "one is marked", 60)
+            until(lambda: bool(draining(pool)), "one is marked", 60)
         else:
             until(lambda: pool.replicas() < 4, "the number is lowered", 60)
         operator.kill()
@@ -231,7 +214,7 @@ def test_workers_that_stay_and_workers_that_are_replaced(
     ]
     with PoolFleet(cluster, lambda: operator.worker_url) as fleet:
         waiting = pooled(space, "waiting", 3, dependsOn=gate, pool={"minWorkers": 2})
-        pool = Pool(space)
+        pool = pool_of(space)
         until(lambda: len(pool.pods()) == 2, "two workers stay", 60)
         until(lambda: len(fleet.records) == 2, "they run", 60)
         waiting.patch(suspend=True)
@@ -251,7 +234,7 @@ def test_nodes_wait_for_those_who_work_alone(
 ) -> None:
     """autoscaler#4048, karpenter#701: idle workers carry no "do not evict" marks."""
     with PoolFleet(cluster, lambda: operator.worker_url, lambda _: 40.0):
-        live, pool = pooled(space, "one", 1, pool={"minWorkers": 2, "idle": "60s"}), Pool(space)
+        live, pool = pooled(space, "one", 1, pool={"minWorkers": 2, "idle": "60s"}), pool_of(space)
 
         def marks() -> list[bool]:
             found = [pod["metadata"].get("annotations") or {} for pod in pool.pods()]

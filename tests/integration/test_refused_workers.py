@@ -3,11 +3,11 @@
 import pytest
 
 from bec_operator.act.api_server import core
-from bec_operator.api.names import POOL_LABEL
 from tests.support.jobs import condition, is_true, job, numbered
 from tests.support.kube import Body, KubeError
 from tests.support.space import Space
 from tests.support.waiting import until
+from tests.support.warm_pool import WarmPool
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -15,8 +15,8 @@ POOL = {"maxWorkers": 2}
 
 
 def workers_of(space: Space) -> list[Body]:
-    """Return the pods of pools."""
-    return space.kube.items(core(space.namespace, "pods"), labelSelector=POOL_LABEL)
+    """Return the workers that there are."""
+    return WarmPool(space.kube, space.namespace).pods()
 
 
 def test_a_full_quota_is_told_of_and_is_no_stall(space: Space) -> None:

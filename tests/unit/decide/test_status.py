@@ -55,7 +55,7 @@ def _truths(status: JobStatus) -> dict[str, str]:
 def test_counts_and_time_left() -> None:
     started = JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 100))
     memory = _memory(10, started)
-    memory.pace.begin(0, NOW - 100)
+    memory.eta.begin(0, NOW - 100)
     _settle(memory, Outcome.SUCCEEDED, 0, 1)
     _settle(memory, Outcome.SUCCEEDED, 2, 3, code=ALREADY_DONE)
     status = job_status(memory, Tally(queued=1, running=2), NOW)
@@ -315,7 +315,7 @@ def test_time_left_is_at_the_rate_since_it_was_opened_again() -> None:
     memory = _memory(1000, JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 9)))
     _settle(memory, Outcome.SUCCEEDED, *range(900))
     assert memory.ledger is not None
-    memory.pace.begin(memory.ledger.tried, NOW - 100)
+    memory.eta.begin(memory.ledger.tried, NOW - 100)
     assert job_status(memory, Tally(running=1), NOW).eta == ""
     _settle(memory, Outcome.SUCCEEDED, *range(900, 950))
     assert job_status(memory, Tally(running=1), NOW).eta == "1m"

@@ -9,13 +9,13 @@ from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
 from bec_operator.decide.conditions import find
+from bec_operator.decide.eta import Eta
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gates, Record
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.old_pods import OldPods
-from bec_operator.decide.pace import Pace
 from bec_operator.decide.pool import PoolNotes
 from bec_operator.decide.report import FailureReport, Line
 from bec_operator.decide.resting import Resting
@@ -68,7 +68,7 @@ class Memory:
     nodes: dict[str, NodeSeen] = field(default_factory=dict)  # of pods that do not end
     notes: dict[str, Notes] = field(default_factory=dict)  # task uid → of its attempt
     throughput: Throughput = field(default_factory=Throughput)
-    pace: Pace = field(default_factory=Pace)
+    eta: Eta = field(default_factory=Eta)
     breaker: Breaker = field(default_factory=Breaker)
     pool: PoolNotes = field(default_factory=PoolNotes)
     resting: Resting = field(default_factory=Resting)
@@ -122,7 +122,7 @@ class Memory:
         self._released.clear()
         self.listed, self.added = None, ()
         self.facts.manifest, self.facts.sweep = Fact(now), None
-        self.pace.begin(ledger.tried, now)
+        self.eta.begin(ledger.tried, now)
         self.report = FailureReport()
         self.telling.failures = ledger.changes
 
@@ -154,7 +154,7 @@ class Memory:
                 notes.pop(index, None)
         if opened:
             self.breaker = Breaker()
-            self.pace.begin(ledger.tried, now)
+            self.eta.begin(ledger.tried, now)
 
     def lengthen(self, added: Sequence[Volume], prefixes: Sequence[str], manifest: str) -> None:
         """Take in the longer manifest, whose SHA-256 is `manifest`: it is stored.

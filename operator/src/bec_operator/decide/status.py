@@ -225,5 +225,5 @@ def _rate(throughput: Throughput, now: float) -> str:
 
 
 def _eta(memory: Memory, counts: Counts, share: float, now: float) -> str:
-    left = memory.pace.seconds_left(counts, share, now)
+    left = memory.eta.seconds_left(counts, share, now)
     return duration(left) if left is not None else ""

@@ -46,8 +46,8 @@ class Tally:
     ) -> "Tally":
         """Count the tasks in `memory`."""
         current = [_current(task, pods) for task in standings.running]
-        refused = _refused(pool)
         current += [host.pod.pod for host in pool.hosts if host.worker is None and not host.busy]
+        refused = _refused(pool)
         return cls(
             queued=len(standings.queued),
             running=len(standings.running),

@@ -6,7 +6,7 @@ from bec_operator.api.job import Counts
 
 
 @dataclass(slots=True)
-class Pace:
+class Eta:
     """How many volumes had been tried, and when that was, as we began to count them.
 
     That is when the job was loaded, or opened again: what was done before it lay idle, or before
