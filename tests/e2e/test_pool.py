@@ -7,7 +7,7 @@ from collections import Counter
 import yaml
 
 from bec_operator.act.api_server import apps, core
-from bec_operator.act.records import DO_NOT_EVICT
+from bec_operator.act.pod_records import DO_NOT_EVICT
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import JOB_LABEL
 from bec_ops.location import OutputTemplate

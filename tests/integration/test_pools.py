@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bec_operator.act.api_server import core
-from bec_operator.act.records import DO_NOT_EVICT
+from bec_operator.act.pod_records import DO_NOT_EVICT
 from bec_operator.api.names import DRAINING_ANNOTATION
 from tests.cluster import Cluster, Parts
 from tests.scale.pool_fleet import PoolFleet

@@ -24,8 +24,8 @@ from bec_operator.decide.notices import Notice
 from bec_operator.logs import set_up_logs
 from bec_operator.metrics import WATCH_AGE
 from bec_operator.observe.engine import on_loop_error, run_kopf
-from bec_operator.observe.kinds import PODS, TASKS
-from bec_operator.observe.resources import keep_relisting, relist
+from bec_operator.observe.kinds import KINDS
+from bec_operator.observe.lag import measure_lag
 from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
 from bec_operator.worker_api.server import WorkerApi
@@ -49,17 +49,17 @@ async def serve(settings: Settings) -> None:
     )
     worker_api = WorkerApi(ctx, reconciler.memory)
     namespaces: list[str | None] = [*settings.namespaces] or [None]
-    watches = [Watch(ctx, kind, namespace) for namespace in namespaces for kind in (PODS, TASKS)]
+    watches = [Watch(ctx, kind, namespace) for kind in KINDS for namespace in namespaces]
     try:
-        await _take_in(ctx, watches, namespaces)
+        await _take_in(ctx, watches)
         for watch in watches:
             age = WATCH_AGE.labels(watch.plural, watch.scope)
             age.set_function(partial(getattr, watch, "age"))
         await worker_api.start()
         parts = [
             *(watch.run() for watch in watches),
-            *(keep_relisting(ctx, namespace) for namespace in namespaces),
             reconciler.run(ctx),
+            measure_lag(),
         ]
         stops: list[Callable[[], Awaitable[None]]] = [worker_api.stop, reconciler.stop]
         if ctx.notifier is not None:
@@ -84,12 +84,10 @@ def _notifier(settings: Settings, api: ApiServer, clock: Clock) -> Notifier | No
     return Webhook(str(settings.webhook_url), settings.webhook_key, clock, tell_loss)
 
 
-async def _take_in(ctx: Context, watches: list[Watch], namespaces: list[str | None]) -> None:
+async def _take_in(ctx: Context, watches: list[Watch]) -> None:
     """Know everything before the first decision."""
     for watch in watches:
         await watch.list()
-    for namespace in namespaces:
-        await relist(ctx, namespace)
     jobs = list(ctx.cache.jobs.all())
     if ctx.notifier is not None:
         for job in jobs:

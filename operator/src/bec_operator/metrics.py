@@ -12,6 +12,21 @@ DECIDE_SECONDS = Histogram(
     "Time of one pass over one job",
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1),
 )
+PASS_SECONDS = Counter("bec_pass_seconds", "Time of all passes over one job", ["namespace", "job"])
+JOB_FAULTS = Counter(
+    "bec_job_faults",
+    "Exceptions that nobody foresaw, in passes over one job or in what is done for it",
+    ["namespace", "job"],
+)
+UNREADABLE = Counter(
+    "bec_unreadable_objects", "Objects in the cluster that could not be read", ["resource"]
+)
+LOOP_LAG_SECONDS = Histogram(
+    "bec_loop_lag_seconds",
+    "How much later than asked for the event loop goes on: what a call may have to wait",
+    buckets=(0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 3),
+)
+REMEMBERED = Gauge("bec_remembered", "Entries of what is remembered, of all jobs", ["book"])
 JOB_VOLUMES = Gauge(
     "bec_job_volumes", "Volumes of a job by what became of them", ["namespace", "job", "state"]
 )

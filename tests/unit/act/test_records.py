@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.records import job_of, pod_of, task_of
+from bec_operator.act.pod_records import pod_of
+from bec_operator.act.records import job_of, task_of
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.seen import PodSeen, Verdict
 

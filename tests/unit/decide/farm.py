@@ -27,7 +27,7 @@ from bec_operator.decide.actions import (
     SweepGate,
     WriteStatus,
 )
-from bec_operator.decide.dependencies import judge_gates, release
+from bec_operator.decide.dependencies import depend_on, judge_gates
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.gates import Record
 from bec_operator.decide.growth import settled
@@ -111,11 +111,13 @@ class Farm:
         memory.turn_back(self.now)
         memory.observe(list(self.tasks[name].values()), {}, self.now)
         memory.facts.conflict = Fact(self.now)
-        if memory.job.status.terminal and memory.ledger is None:
-            release(memory, self.memories)
-        else:
+        if not (memory.job.status.terminal and memory.ledger is None):
             for unread in judge_gates(memory, self.memories, self.now):
                 self.memories[unread].ended_wanted = True
+        for other in self.memories.values():
+            asked = any(depend_on(each, other.job.name) for each in self.memories.values())
+            if other.ended_wanted and not asked:
+                other.let_record_go()
         standings = Standings.of(memory, {})
         for action in decide(Seen(memory, {}, self.now, standings=standings)):
             self._do(memory, action)
@@ -199,7 +201,7 @@ class Farm:
                 memory.load(record.volumes, prefixes, record.ledger, self.now)
             case Sweep() if trouble is None:
                 done = (i for i, v in enumerate(memory.volumes) if (name, v) in self.markers)
-                memory.note_swept(frozenset(done), self.now)
+                memory.note_swept(frozenset(done), len(memory.volumes), self.now)
             case ReadMarker(index=index):
                 memory.note_reading_begun(index)
                 memory.note_reading(index, self._read(memory, index), trouble)

@@ -1,6 +1,5 @@
 """One operator process: the operator's own code over the fake world, stepped by the test."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -9,12 +8,13 @@ from bec_operator.act.api_server import JSON, ApiServer
 from bec_operator.act.cache import Cache
 from bec_operator.act.clock import Clock
 from bec_operator.act.context import Context
+from bec_operator.act.doing import Doer
+from bec_operator.act.pod_records import pod_of
 from bec_operator.act.reconciler import Reconciler
-from bec_operator.act.records import job_of, pod_of, task_of
+from bec_operator.act.records import job_of, task_of
 from bec_operator.act.storage import Storage
 from bec_operator.decide.memory import Memory
-from bec_operator.observe.kinds import PODS, TASKS
-from bec_operator.observe.resources import relist
+from bec_operator.observe.kinds import JOBS, KINDS, TASKS
 from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
 from bec_operator.worker_api.callers import find_caller
@@ -79,7 +79,8 @@ class Process:
         self._loop = Loop(_no_s3)
         self._changes = changes
         self.reconciler = Reconciler()
-        self.reconciler._gate = asyncio.Semaphore(1000)  # how much at once is up to the test
+        # How much at once is up to the test.
+        self.reconciler._doer = Doer(1000, self.reconciler.look_at)
         self.ctx = Context(
             api=_Api(answer),
             storage=Storage(store, 1),
@@ -91,9 +92,8 @@ class Process:
         self.started = clock.now()
         self.heard = dict.fromkeys(WATCHED, len(changes))
         with self._loop.running():
-            for kind in (PODS, TASKS):
+            for kind in KINDS:
                 run_through(Watch(self.ctx, kind, None).list())
-            run_through(relist(self.ctx, None))
 
     @property
     def under_way(self) -> list[Doing]:
@@ -139,9 +139,10 @@ class Process:
     def look(self) -> None:
         """Make one pass over the job, and begin what it decides."""
         with self._loop.running():
-            work = self.reconciler._work(self.ctx, (NAMESPACE, JOB))
+            key = (NAMESPACE, JOB)
+            work = self.reconciler._fenced_work(self.ctx, key)
             if work is not None:
-                self.reconciler._pass(self.ctx, work)
+                self.reconciler.look(self.ctx, key, work)
 
     def list_again(self) -> None:
         """Begin a full look at Jobs and VolumeTasks."""
@@ -150,8 +151,8 @@ class Process:
 
     async def _list_again(self) -> None:
         with suppress(TimeoutError):
-            await relist(self.ctx, None)
-            await Watch(self.ctx, TASKS, None).list()
+            for kind in (JOBS, TASKS):
+                await Watch(self.ctx, kind, None).list()
 
     def take_call(self, identity: Identity, request: Request, answered: Answered) -> None:
         """Begin a worker's call, as it is below HTTP; `answered` gets the answer or the refusal."""

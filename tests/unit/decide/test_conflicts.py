@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
-from bec_operator.decide.conflicts import judge
+from bec_operator.decide.conflicts import SAY_AFTER, conflict, judge
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact, JobSeen
@@ -17,7 +17,8 @@ def _job(name: str, created: str, *volumes: str, bucket: str = "b", begun: bool 
         {
             "volumes": {"manifest": {"uri": "s3://b/list.csv"}},
             "worker": {"template": {"spec": {"containers": [{"name": "worker"}]}}},
-            "output": {"bucket": bucket},
+            "output": {"bucket": bucket, "prefix": "artefacts/{job_id}/{w_id}-{i_id}/"},
+            "jobId": "ocr",
         }
     )
     status = JobStatus(start_time="2026-01-01T00:00:00Z" if begun else None)
@@ -29,14 +30,24 @@ def _job(name: str, created: str, *volumes: str, bucket: str = "b", begun: bool 
     return memory
 
 
+def _judged(memory: Memory, others: list[Memory], now: float = NOW) -> Fact | None:
+    """Judge a job, and compare its outputs with those that it has to be compared with."""
+    judge(memory, others, now)
+    if memory.rivals:
+        found = conflict(memory.prefixes, memory.output.bucket, memory.rivals, now)
+        memory.facts.conflict = found
+        memory.rivals, memory.compared = (), memory.rivals
+    return memory.facts.conflict
+
+
 def test_the_younger_waits() -> None:
     old, young = _job("old", "2026-01", "I1", "I2"), _job("young", "2026-02", "I2")
-    verdict = judge(young, [old, young], NOW)
+    verdict = _judged(young, [old, young], NOW)
     assert verdict is not None
     assert verdict.reason == "OutputConflict"
     assert "ns/old" in verdict.message
     assert "s3://b/artefacts/ocr/W1-I2/" in verdict.message
-    other = judge(old, [old, young], NOW)
+    other = _judged(old, [old, young], NOW)
     assert other is not None
     assert other.good
 
@@ -45,7 +56,7 @@ def test_who_has_begun_goes_on() -> None:
     old = _job("old", "2026-01", "I1")
     young = _job("young", "2026-02", "I1", begun=True)
     for memory, good in ((young, True), (old, False)):
-        verdict = judge(memory, [old, young], NOW)
+        verdict = _judged(memory, [old, young], NOW)
         assert verdict is not None
         assert verdict.good is good
 
@@ -53,7 +64,7 @@ def test_who_has_begun_goes_on() -> None:
 def test_other_volumes_and_other_buckets_do_not_meet() -> None:
     old = _job("old", "2026-01", "I1")
     for young in (_job("young", "2026-02", "I2"), _job("young", "2026-02", "I1", bucket="c")):
-        verdict = judge(young, [old, young], NOW)
+        verdict = _judged(young, [old, young], NOW)
         assert verdict is not None
         assert verdict.good
 
@@ -61,9 +72,9 @@ def test_other_volumes_and_other_buckets_do_not_meet() -> None:
 def test_an_older_job_that_was_not_looked_at_is_waited_for() -> None:
     old, young = _job("old", "2026-01", "I1"), _job("young", "2026-02", "I1")
     old.forget()
-    assert judge(young, [old, young], NOW) is None
+    assert _judged(young, [old, young]) is None
     old.facts.manifest = Fact(NOW, "ManifestNotFound", "no list")
-    verdict = judge(young, [old, young], NOW)
+    verdict = _judged(young, [old, young], NOW)
     assert verdict is not None
     assert verdict.good
 
@@ -88,7 +99,7 @@ def _ended(name: str, created: str) -> Memory:
 
 
 def _reason(memory: Memory, other: Memory) -> str:
-    verdict = memory.facts.conflict = judge(memory, [memory, other], NOW)
+    verdict = _judged(memory, [memory, other])
     assert verdict is not None
     return verdict.reason
 
@@ -118,3 +129,36 @@ def test_one_that_has_nothing_to_do_writes_nothing() -> None:
     ended.facts.conflict = Fact(NOW)
     other.job = replace(other.job, status=JobStatus())
     assert _reason(other, ended) == ""
+
+
+def test_other_folders_are_not_compared_at_all() -> None:
+    """There may be hundreds of thousands of volumes in each of fifty jobs."""
+    old, young = _job("old", "2026-01", "I1"), _job("young", "2026-02", "I1")
+    assert young.job.spec is not None
+    apart = young.job.spec.model_copy(update={"job_id": "apart"})
+    young.job = replace(young.job, spec=apart)
+    judge(young, [old, young], NOW)
+    assert young.rivals == ()
+    assert young.facts.conflict == Fact(NOW)
+
+
+def test_a_conflict_is_not_found_again_each_time() -> None:
+    old, young = _job("old", "2026-01", "I1"), _job("young", "2026-02", "I1")
+    verdict = _judged(young, [old, young])
+    assert verdict is not None
+    assert not verdict.good
+    judge(young, [old, young], NOW + 5)
+    assert young.rivals == ()
+    assert young.facts.conflict == replace(verdict, at=NOW + 5)
+
+
+def test_who_waits_for_an_older_job_that_is_not_read_says_so() -> None:
+    old, young = _job("old", "2026-01", "I1"), _job("young", "2026-02", "I1")
+    old.forget()
+    old.broken["LoadManifest"] = Fact(NOW, "InternalError", "LoadManifest fails with KeyError")
+    assert _judged(young, [old, young], NOW) is None
+    verdict = _judged(young, [old, young], NOW + SAY_AFTER)
+    assert verdict is not None
+    assert verdict.reason == "WaitingForOlderJob"
+    assert "ns/old" in verdict.message
+    assert "KeyError" in verdict.message

@@ -217,7 +217,7 @@ def _progress_not_noted(patch: pytest.MonkeyPatch) -> None:
 
 def _verdict_lost(patch: pytest.MonkeyPatch) -> None:
     """Why an attempt was ended is known only to the process that has ended it."""
-    patch.setattr("bec_operator.act.records._stopped", lambda _: None)
+    patch.setattr("bec_operator.act.pod_records._stopped", lambda _: None)
 
 
 def _misconfigured_counted(patch: pytest.MonkeyPatch) -> None:
@@ -233,7 +233,7 @@ def _misconfigured_goes_on(patch: pytest.MonkeyPatch) -> None:
 
     may_launch = job.may_launch
     patch.setattr(job, "may_launch", wrong)
-    patch.setattr("bec_operator.act.reconciler.may_launch", wrong)
+    patch.setattr("bec_operator.act.passes.may_launch", wrong)
 
 
 def _misconfigured_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def _phase_believed(patch: pytest.MonkeyPatch) -> None:
 def _lists_heal_nothing(patch: pytest.MonkeyPatch) -> None:
     """A full look adds what is new, and leaves alone what is known already."""
 
-    def wrong(self: Records[Any], _: str | None, records: Any, __: int) -> None:
+    def wrong(self: Records[Any], _: str | None, records: Any, *__: Any) -> None:
         for record in records:
             if self.get(record.namespace, record.name) is None:
                 self.put(record)

@@ -1,15 +1,18 @@
 """One way to the API server: raw JSON over the session of the `kubernetes` library's aio client."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+from yarl import URL
 
+from bec_operator.act.deep_json import read_json
 from bec_operator.api.base import GROUP, VERSION
 from bec_operator.decide.refusals import is_over_quota
 from bec_operator.metrics import API_REQUESTS
@@ -20,17 +23,25 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _TOKEN = "BearerToken"  # noqa: S105 - the name of a setting, not a secret
 _TIMEOUT = 30.0
+_MESSAGE_LIMIT = 4096  # characters of what it says that are kept
+_LONGEST_WAIT = 300.0  # seconds that it may have us wait
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")  # every name that Kubernetes gives fits
 Body = dict[str, Any]
 
 
 class ApiError(Exception):
-    """The API server refused or failed a request."""
+    """The API server refused or failed a request.
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
+    `retry_after` is how many seconds it wants us to wait before the next try; 0 if it says nothing.
+    """
+
+    def __init__(self, code: int, reason: str, message: str, retry_after: float = 0.0) -> None:
+        message = message[:_MESSAGE_LIMIT]
         super().__init__(f"{code} {reason}: {message}")
         self.code = code
         self.reason = reason
         self.message = message
+        self.retry_after = retry_after
 
     @property
     def over_quota(self) -> bool:
@@ -111,7 +122,7 @@ class ApiServer:
             method, path, body, content_type=content_type, accept=accept, query=query
         )
         async with response:
-            answer: Body = orjson.loads(await response.read() or b"{}")
+            answer: Body = read_json(await response.read() or b"{}")
         return answer
 
     async def tail(self, path: str, query: Mapping[str, str], most: int) -> bytes:
@@ -144,7 +155,8 @@ class ApiServer:
             headers["Authorization"] = token
         response = await session.request(
             method,
-            f"{self.host}{path}" + (f"?{urlencode(query)}" if query else ""),
+            # As it is: what looks like a step up must not be one by the time it is sent.
+            URL(f"{self.host}{path}" + (f"?{urlencode(query)}" if query else ""), encoded=True),
             data=None if body is None else orjson.dumps(body),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5.0, sock_read=silence),
@@ -154,7 +166,7 @@ class ApiServer:
         API_REQUESTS.labels(_verb(method, query), _resource(path), response.status).inc()
         if response.status >= 400:
             async with response:
-                raise _error(response.status, await response.read())
+                raise _error(response, await response.read())
         return response
 
     async def close(self) -> None:
@@ -163,12 +175,20 @@ class ApiServer:
         await client.close()
 
 
-def _error(code: int, answer: bytes) -> ApiError:
+def _error(response: aiohttp.ClientResponse, answer: bytes) -> ApiError:
+    code, wait = response.status, _retry_after(response.headers.get("Retry-After", ""))
     try:
-        status = orjson.loads(answer)
-    except ValueError:
-        return ApiError(code, "Unknown", answer[:200].decode(errors="replace"))
-    return ApiError(code, status.get("reason", ""), status.get("message", ""))
+        said: Any = orjson.loads(answer)
+        reason, message = str(said.get("reason", "")), str(said.get("message", ""))
+    except (ValueError, AttributeError):
+        return ApiError(code, "Unknown", answer[:200].decode(errors="replace"), wait)
+    return ApiError(code, reason, message, wait)
+
+
+def _retry_after(header: str) -> float:
+    """Return the seconds of a Retry-After; 0 for none, or a date, which no API server sends."""
+    is_number = header.isascii() and header.isdecimal()
+    return min(float(header[:9]), _LONGEST_WAIT) if is_number else 0.0
 
 
 def _verb(method: str, query: Mapping[str, str] | None) -> str:
@@ -200,5 +220,17 @@ def apps(namespace: str | None, plural: str, name: str = "") -> str:
 
 
 def _path(root: str, namespace: str | None, plural: str, name: str, sub: str) -> str:
-    where = f"{root}/namespaces/{namespace}" if namespace else root
-    return "/".join(filter(None, (where, plural, name, sub)))
+    """Put a path together; raises ApiError for a part that can be no name.
+
+    Namespaces and names come from people, too: with `..` or `/` in one, the request would be about
+    something else, and it is the operator's rights that it is made with.
+    """
+    where = f"{root}/namespaces/{_part(namespace)}" if namespace else root
+    return "/".join([where, *(_part(part) for part in (plural, name, sub) if part)])
+
+
+def _part(text: str) -> str:
+    if not _NAME.fullmatch(text) or text in {".", ".."}:
+        said = f"{text[:64]!r} can be the name of no object: letters, digits, '-' and '.'"
+        raise ApiError(400, "BadRequest", said)
+    return quote(text, safe="")

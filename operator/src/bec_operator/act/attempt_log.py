@@ -6,7 +6,7 @@ import aiohttp
 
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
-from bec_operator.act.records import worker_state
+from bec_operator.act.pod_records import worker_state
 from bec_operator.api.names import WORKER_CONTAINER
 from bec_operator.decide.actions import KeepLog
 from bec_operator.decide.memory import Memory

@@ -4,12 +4,14 @@ Versions decide: an older state of an object never replaces a newer one, and a l
 before an object came does not take it away. So nothing is launched twice from a stale look.
 """
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from bec_operator.act.pool_workers import PoolWorkers
+from bec_operator.act.unreadable import Unreadable
+from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod
 from bec_operator.decide.seen import JobSeen, PodSeen, Report, TaskSeen, WorkerSeen
 from bec_ops.protocol import Progress
@@ -58,6 +60,10 @@ class Records(Generic[R]):
         """Return the records of a Job, by name."""
         return self._by_job.get(job, {})
 
+    def jobs(self) -> Iterable[Key]:
+        """Return the Jobs that have any."""
+        return self._by_job.keys()
+
     def all(self) -> Iterable[R]:
         """Return all records."""
         return list(self._records.values())
@@ -77,6 +83,9 @@ class Records(Generic[R]):
         if not self._is_news(key, record.uid, record.version):
             return
         known, job = self._records.get(key), (record.namespace, self._job_of(record))
+        if known is not None and known.uid != record.uid:
+            self.remove(known.namespace, known.name, known.uid)  # the name has a new owner
+            known = None
         if known is not None and self._job_of(known) != job[1]:
             _drop(self._by_job, (known.namespace, self._job_of(known)), known.name)
         self._records[key] = record
@@ -102,18 +111,25 @@ class Records(Generic[R]):
         self._gone(record)
         self._changed(job)
 
-    def replace_all(self, namespace: str | None, records: Iterable[R], version: int) -> None:
+    def replace_all(
+        self,
+        namespace: str | None,
+        records: Iterable[R],
+        version: int,
+        present: Set[str] = frozenset(),
+    ) -> None:
         """Take in a full list made at `version`; what is missing in it is gone.
 
-        `namespace` is None where the list is of all namespaces.
+        `namespace` is None where the list is of all namespaces. `present` are the UIDs of all
+        objects in the list, those that could not be read included: they are not gone.
         """
-        present: set[str] = set()
+        listed = set(present)
         for record in records:
-            present.add(record.uid)
+            listed.add(record.uid)
             self.put(record)
         for known in self.all():
             in_scope = namespace is None or known.namespace == namespace
-            if in_scope and known.uid not in present and known.version <= version:
+            if in_scope and known.uid not in listed and known.version <= version:
                 self.remove(known.namespace, known.name, known.uid)
 
 
@@ -122,13 +138,48 @@ class TaskRecords(Records[TaskSeen]):
 
     def __init__(self, changed: Callable[[Key], None], gone: Callable[[TaskSeen], None]) -> None:
         super().__init__(lambda task: task.job, changed, gone)
+        self._laid_by: defaultdict[Key, dict[str, TaskSeen]] = defaultdict(dict)
+        self._counts: dict[Key, Counter[TaskPhase]] = {}  # of these
         self._by_pod: defaultdict[str, dict[Key, TaskSeen]] = defaultdict(dict)
 
     def with_pod(self, uid: str) -> list[TaskSeen]:
         """Return the tasks of which the pod of this UID has, or had, the current attempt."""
         return list(self._by_pod.get(uid, {}).values())
 
+    def lay_by(self, task: TaskSeen) -> None:
+        """Leave a task out of those of its Job until it changes, goes, or is taken up."""
+        key = (task.namespace, task.job)
+        if self._by_job.get(key, {}).get(task.name) is task:
+            _drop(self._by_job, key, task.name)
+            self._laid_by[key][task.name] = task
+            self._counts.pop(key, None)
+
+    def laid_by(self, job: Key) -> Mapping[TaskPhase, int]:
+        """Return how many tasks of a Job are laid by, by their phase."""
+        tasks = self._laid_by.get(job)
+        if not tasks:
+            return {}
+        if job not in self._counts:
+            self._counts[job] = Counter(task.phase for task in tasks.values() if task.phase)
+        return self._counts[job]
+
+    def take_up(self, job: Key, names: Iterable[str] | None = None) -> None:
+        """Look again at the tasks of a Job that were laid by: at all, or at those of some names."""
+        tasks = self._laid_by.get(job)
+        if not tasks:
+            return
+        self._counts.pop(job, None)
+        for name in list(tasks) if names is None else [name for name in names if name in tasks]:
+            self._by_job[job][name] = tasks.pop(name)
+        if not tasks:
+            del self._laid_by[job]
+
     def _note_change(self, before: TaskSeen | None, after: TaskSeen | None) -> None:
+        if before is not None and before.name in self._laid_by.get(
+            key := (before.namespace, before.job), {}
+        ):
+            _drop(self._laid_by, key, before.name)
+            self._counts.pop(key, None)
         if before is not None and before.recorded_begun is not None:
             key = (before.namespace, before.name)
             _drop(self._by_pod, before.recorded_begun.pod_uid, key)
@@ -138,9 +189,9 @@ class TaskRecords(Records[TaskSeen]):
 
 
 def _drop(groups: dict[G, dict[N, R]], group: G, name: N) -> None:
-    """Take a record out of its group; a group without records goes."""
-    del groups[group][name]
-    if not groups[group]:
+    """Take a record out of its group, if it is there; a group without records goes."""
+    members = groups.get(group)
+    if members is not None and members.pop(name, None) is not None and not members:
         del groups[group]
 
 
@@ -209,6 +260,7 @@ class Cache:
             lambda pod: pod.job, changed, lambda pod: self.pool_workers.forget(pod.uid)
         )
         self.deployments: Records[DeploymentSeen] = Records(lambda seen: seen.job, changed)
+        self.unreadable = Unreadable(changed)
         self.parted: dict[str, PodSeen] = {}  # task uid → its pod that went last, as it was then
 
     def _part(self, pod: PodSeen) -> None:

@@ -1,13 +1,16 @@
 """The checks before anything is launched: storage, template, and what is done already."""
 
 import logging
+from itertools import islice
 
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
-from bec_operator.act.pod_spec import task_pod
+from bec_operator.act.faults import kind_and_place, log_fault
+from bec_operator.act.pod_spec import pool_revision, task_pod
 from bec_operator.api.names import task_name
+from bec_operator.api.template import faults_of_template
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.refusals import STORAGE_FORBIDDEN
+from bec_operator.decide.refusals import STORAGE_FORBIDDEN, TEMPLATE_REJECTED
 from bec_operator.decide.seen import Fact
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.marker import MARKER_NAME
@@ -15,6 +18,7 @@ from bec_ops.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
+_FAULTS = 3  # of a template that are told
 _REASONS = {"Unavailable": "StorageUnavailable", "Forbidden": STORAGE_FORBIDDEN}
 
 
@@ -56,43 +60,61 @@ async def check_storage(ctx: Context, memory: Memory) -> None:
 
 async def check_template(ctx: Context, memory: Memory) -> None:
     """Let the API server judge the pod of the first volume. A full quota is not its fault."""
-    now = ctx.clock.now()
+    assert memory.job.spec is not None
+    now, basis = ctx.clock.now(), memory.template_basis
+    wrong = "; ".join(islice(faults_of_template(memory.job.spec.worker.template), _FAULTS))
+    if wrong:
+        _reject(memory, wrong, now)
+        return
     name = task_name(memory.job.name, memory.volumes[0])
-    pod = task_pod(memory, 0, name, memory.job.uid, 0, ctx.settings)
-    path = core(memory.job.namespace, "pods")
     try:
+        pod = task_pod(memory, 0, name, memory.job.uid, 0, ctx.settings)
+        revision = pool_revision(memory, ctx.settings)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        log_fault(log, error, f"{memory.job.namespace}/{memory.job.name}: making its pod")
+        _reject(memory, f"spec.worker.template makes no pod: {kind_and_place(error)}", now)
+        return
+    try:
+        path = core(memory.job.namespace, "pods")
         await ctx.api.request("POST", path, pod, query={"dryRun": "All"})
     except ApiError as error:
         if not (error.final or error.over_quota):
             raise
-        memory.facts.template = template_fact(error, now)
+        fact = template_fact(error, now)
     else:
-        memory.facts.template = Fact(now)
+        fact = Fact(now)
+    if memory.template_basis == basis:
+        memory.facts.template, memory.pool.revision = fact, (basis, revision)
+
+
+def _reject(memory: Memory, why: str, now: float) -> None:
+    memory.facts.template = Fact(now, TEMPLATE_REJECTED, why)
+    memory.pool.revision = (memory.template_basis, "")
 
 
 def template_fact(error: ApiError, now: float) -> Fact:
     """Return what the refusal of a pod says about the template."""
     if error.over_quota:
         return Fact(now)
-    return Fact(
-        now, "TemplateRejected", f"spec.worker.template makes no valid pod: {error.message}"
-    )
+    return Fact(now, TEMPLATE_REJECTED, f"spec.worker.template makes no valid pod: {error.message}")
 
 
 async def sweep(ctx: Context, memory: Memory) -> None:
     """List which volumes have an output folder; the others need no look at a marker.
 
-    Volumes of which all is known are left out. Lists are mostly in S3's order, so those that are
-    done lie before the first that is not, and need not be listed again after a restart.
+    Volumes of which all is known are left out, and those that an earlier sweep has seen. Lists are
+    mostly in S3's order, so those that are done lie before the first that is not, and need not be
+    listed again after a restart.
     """
     bucket, prefixes, ledger = memory.output.bucket, memory.prefixes, memory.ledger
     common = OutputTemplate.parse(memory.output.prefix).common_folder(memory.job.job_id)
     settled = frozenset(ledger.settled()) if ledger is not None else frozenset()
+    swept = memory.swept
 
     def look(store: Store) -> frozenset[int]:
         wanted = {
             index: prefix[: prefix.index("/", len(common))]
-            for index, prefix in enumerate(prefixes)
+            for index, prefix in enumerate(prefixes[swept:], start=swept)
             if index not in settled
         }
         if not wanted:
@@ -105,8 +127,8 @@ async def sweep(ctx: Context, memory: Memory) -> None:
     except StoreError as error:
         memory.facts.storage = storage_fact(error, ctx.clock.now())
         return
-    if memory.prefixes is prefixes:  # not loaded anew meanwhile
-        memory.note_swept(candidates, ctx.clock.now())
+    if memory.ledger is ledger:  # not loaded anew meanwhile
+        memory.note_swept(candidates, len(prefixes), ctx.clock.now())
         log.info(
             "%s/%s: %d volumes have an output folder",
             memory.job.namespace, memory.job.name, len(candidates),

@@ -10,6 +10,7 @@ from bec_operator.act.records import job_of
 from bec_operator.api.job import Condition, JobPhase, JobStatus
 from bec_operator.decide.conditions import find
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import JobSeen
 from bec_operator.metrics import JOB_VOLUMES
 
 
@@ -26,6 +27,8 @@ async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
     try:
         written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
     except ApiError as error:
+        if error.code == 409 and await _is_there(ctx, before):
+            raise  # the API server gave up between others' writes
         if error.code not in {404, 409}:
             raise
         ctx.cache.jobs.remove(before.namespace, before.name, before.uid)
@@ -44,6 +47,19 @@ async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
         await post_event(ctx.api, ctx.clock, before, news.reason, news.message, kind)
     if status.terminal:
         memory.forget()
+
+
+async def _is_there(ctx: Context, job: JobSeen) -> bool:
+    """Look whether this very Job is still there; if so, take it in as it is now."""
+    try:
+        found = job_of(await ctx.api.request("GET", bec(job.namespace, "jobs", job.name)))
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        return False
+    if found.uid == job.uid:
+        ctx.cache.jobs.put(found)
+    return found.uid == job.uid
 
 
 def _news(old: JobStatus, new: JobStatus) -> Condition | None:

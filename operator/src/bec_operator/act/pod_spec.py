@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bec_operator.act.pod_records import DO_NOT_EVICT
 from bec_operator.act.pod_shape import fit
-from bec_operator.act.records import DO_NOT_EVICT
-from bec_operator.api.base import API_VERSION, seconds
+from bec_operator.api.base import API_VERSION, GROUP, seconds
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
     GENERATION_ANNOTATION,
@@ -130,6 +130,13 @@ def pool_deployment(memory: Memory, settings: Settings, replicas: int = 0) -> Ob
     }
 
 
+def pool_revision(memory: Memory, settings: Settings) -> str:
+    """Return the name of that Deployment; empty for a job without a pool."""
+    if memory.job.spec is None or memory.job.spec.pool is None:
+        return ""
+    return str(pool_deployment(memory, settings)["metadata"]["name"])
+
+
 def _worker_template(
     memory: Memory,
     values: Mapping[str, str | None],
@@ -154,8 +161,8 @@ def _worker_template(
     spec["volumes"] = [*map(_without_tokens, spec.get("volumes") or []), *_VOLUMES]
     return {
         "metadata": {
-            "labels": {**(metadata.get("labels") or {}), JOB_LABEL: memory.job.name},
-            "annotations": {**(metadata.get("annotations") or {})},
+            "labels": {**_foreign(metadata.get("labels")), JOB_LABEL: memory.job.name},
+            "annotations": _foreign(metadata.get("annotations")),
         },
         "spec": {
             "enableServiceLinks": False,  # a Service called bec-… would set BEC_… variables
@@ -164,6 +171,11 @@ def _worker_template(
             "securityContext": {**_POD_SECURITY, **(spec.get("securityContext") or {})},
         },
     }
+
+
+def _foreign(marks: Mapping[str, str] | None) -> dict[str, str]:
+    """Return labels or annotations of a template without ours: those say what we have decided."""
+    return {name: text for name, text in (marks or {}).items() if not name.startswith(f"{GROUP}/")}
 
 
 def redo_moment(memory: Memory) -> str | None:

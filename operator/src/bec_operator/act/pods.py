@@ -10,8 +10,8 @@ from bec_operator.act.api_server import STRATEGIC_PATCH, ApiError, Body, core
 from bec_operator.act.checks import template_fact
 from bec_operator.act.context import Context
 from bec_operator.act.deletion import delete_each, delete_together
+from bec_operator.act.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.act.pod_spec import task_pod
-from bec_operator.act.records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.api.names import HEARTBEAT_CONDITION, OWNER_LABEL, STOPPED_CONDITION, pod_name
 from bec_operator.decide.actions import CreatePod, DeletePod, DeletePods, RecordHeartbeat, StopPod
 from bec_operator.decide.memory import Memory
@@ -50,7 +50,7 @@ async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
             await _take_in(ctx, memory, action)
         elif error.over_quota:
             memory.note_refused(task)
-            memory.facts.launch = Fact(ctx.clock.now(), "QuotaExceeded", error.message)
+            memory.note_launch_refused(Fact(ctx.clock.now(), "QuotaExceeded", error.message))
         elif error.final:
             memory.note_refused(task)
             memory.facts.template = template_fact(error, ctx.clock.now())
@@ -61,7 +61,7 @@ async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
     except (aiohttp.ClientError, TimeoutError):
         memory.doubt(task)
         raise
-    memory.facts.launch = None
+    memory.note_launched()
     memory.burst += 1
     memory.breaker.note_probe(ctx.clock.now())
     memory.note_begun(task, action.attempt)
@@ -182,7 +182,7 @@ async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
         await _set_condition(ctx, pod, condition)
     task = ctx.cache.tasks.get(pod.namespace, pod.task)
     if task is not None and task.uid == pod.owner_uid:  # the pod may go before a pass sees it
-        memory.notes_of(task).verdict = (int(pod.name.rpartition("-")[2]), verdict)
+        memory.notes_of(task).verdict = (task.attempt, verdict)
     await delete_pod(ctx, DeletePod(pod, action.force))
 
 

@@ -6,9 +6,11 @@ from bec_operator.act.api_server import MERGE_PATCH, ApiError, apps, core
 from bec_operator.act.context import Context
 from bec_operator.act.events import post_event
 from bec_operator.act.handing import begin, is_current, tell
+from bec_operator.act.pod_records import DO_NOT_EVICT
 from bec_operator.act.pod_spec import pool_deployment
 from bec_operator.act.pods import take_in_pod
-from bec_operator.act.records import DO_NOT_EVICT, deployment_of
+from bec_operator.act.records import deployment_of
+from bec_operator.act.refused import RefusedError
 from bec_operator.act.tasks import write_task
 from bec_operator.api.names import DRAINING_ANNOTATION
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
@@ -23,6 +25,7 @@ from bec_operator.decide.actions import (
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
 from bec_operator.decide.pool_seen import PoolPod
+from bec_operator.decide.refusals import TEMPLATE_REJECTED
 from bec_operator.decide.seen import Fact
 from bec_operator.metrics import POOL_DECISIONS
 
@@ -42,23 +45,35 @@ async def make_pool(ctx: Context, memory: Memory, action: MakePool) -> None:
     try:
         made = await ctx.api.request("POST", apps(namespace, DEPLOYMENTS), body)
     except ApiError as error:
-        if error.reason == "AlreadyExists":
-            made = await ctx.api.request("GET", apps(namespace, DEPLOYMENTS, action.name))
-            ctx.cache.deployments.put(deployment_of(made))
-        elif error.over_quota:
-            memory.facts.launch = Fact(ctx.clock.now(), "QuotaExceeded", error.message)
-        elif error.final:
-            memory.facts.template = Fact(
-                ctx.clock.now(),
-                "TemplateRejected",
-                f"spec.worker.template makes no valid Deployment: {error.message}",
-            )
-        else:
-            raise
+        await _note_refusal(ctx, memory, action, error)
         return
-    memory.facts.launch = None
+    memory.note_launched()
     ctx.cache.deployments.put(deployment_of(made))
     await _tell(ctx, memory, 0, action.replicas, action.why)
+
+
+async def _note_refusal(ctx: Context, memory: Memory, action: MakePool, error: ApiError) -> None:
+    """Take in why the Deployment was not made; raises RefusedError where that is to be told."""
+    now = ctx.clock.now()
+    if error.reason == "AlreadyExists":
+        path = apps(memory.job.namespace, DEPLOYMENTS, action.name)
+        found = deployment_of(await ctx.api.request("GET", path))
+        ctx.cache.deployments.put(found)
+        if found.owner_uid == memory.job.uid:
+            return
+        said = (
+            f"Deployment {action.name} is there and is not this Job's; it goes by itself if it was "
+            "an older Job's of this name, else delete it"
+        )
+        memory.note_launch_refused(Fact(now, "WaitingForOldPool", said))
+    elif error.over_quota:
+        memory.note_launch_refused(Fact(now, "QuotaExceeded", error.message))
+    elif error.final:
+        said = f"spec.worker.template makes no valid Deployment: {error.message}"
+        memory.facts.template = Fact(now, TEMPLATE_REJECTED, said)
+    else:
+        raise error
+    raise RefusedError
 
 
 async def scale_pool(ctx: Context, memory: Memory, action: ScalePool) -> None:
@@ -126,11 +141,24 @@ async def _annotate(
     try:
         written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
     except ApiError as error:
+        if error.code == 409 and await _is_there(ctx, pod):
+            raise  # the API server gave up between others' writes
         if error.code not in {404, 409}:
             raise
         ctx.cache.pool_pods.remove(pod.namespace, pod.name, pod.uid)
         return
     take_in_pod(ctx, written)
+
+
+async def _is_there(ctx: Context, pod: PoolPod) -> bool:
+    """Look whether this very pod is still there."""
+    try:
+        found = await ctx.api.request("GET", core(pod.namespace, "pods", pod.name))
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        return False
+    return bool(found["metadata"]["uid"] == pod.uid)
 
 
 async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:

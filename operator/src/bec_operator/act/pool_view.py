@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from bec_operator.act.context import Context
-from bec_operator.act.pod_spec import pool_deployment
 from bec_operator.decide.actions import CreateTask, HandTask
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
@@ -47,11 +46,15 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     giving = {CreateTask.__name__, HandTask.__name__}
     busy |= {str(about[2]) for about in memory.busy if about[0] in giving}
     pods = ctx.cache.pool_pods.of_job(key).values()
+    basis, revision = memory.pool.revision
+    known = basis == memory.template_basis
+    if wanted and not known:
+        memory.facts.template = None  # which is what finds it out
     pool = Pool(
-        revision=pool_deployment(memory, ctx.settings)["metadata"]["name"] if wanted else "",
+        revision=revision if wanted else "",
         deployments=deployments,
         hosts=hosts_of(pods, ctx.cache.pool_workers.get, busy),
-        sure=_is_sure(memory),
+        sure=_is_sure(memory) and (known or not wanted),
     )
     memory.pool.observe(pool.hosts, now)
     said = misconfigured(pool)

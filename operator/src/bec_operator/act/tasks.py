@@ -51,12 +51,14 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
         if error.reason == "AlreadyExists":
             await _take_in(ctx, memory, action.index, body["metadata"]["name"])
         elif error.over_quota:
-            memory.facts.launch = Fact(ctx.clock.now(), "QuotaExceeded", error.message)
+            memory.note_launch_refused(Fact(ctx.clock.now(), "QuotaExceeded", error.message))
         elif error.final:
-            memory.facts.launch = Fact(ctx.clock.now(), "TaskRefused", error.message)
+            memory.note_launch_refused(Fact(ctx.clock.now(), "TaskRefused", error.message))
         else:
             raise
         return
+    if worker is not None or (memory.facts.launch and memory.facts.launch.reason == "TaskRefused"):
+        memory.note_launched()  # else it is its pod that matters
     task = task_of(made)
     memory.born.add(task.uid)
     ctx.cache.tasks.put(task)
@@ -91,13 +93,21 @@ def take_in_task(ctx: Context, raw: Body) -> None:
 
 async def _take_in(ctx: Context, memory: Memory, index: int, name: str) -> None:
     found = await refresh_task(ctx, memory.job.namespace, name)
-    if found is not None and found.owner_uid != memory.job.uid:
-        memory.blocked[index] = Fact(
-            ctx.clock.now(),
-            "WaitingForOldTask",
+    if found is None:
+        return
+    if found.owner_uid != memory.job.uid:
+        said = (
             f"VolumeTask {name} is there and is not this Job's; it goes by itself if it was an "
-            "older Job's of this name, else delete it",
+            "older Job's of this name, else delete it"
         )
+    elif found.index != index:
+        said = (
+            f"VolumeTask {name} is of the time when the list was in another order; it goes by "
+            "itself once its pod has ended"
+        )
+    else:
+        return
+    memory.blocked[index] = Fact(ctx.clock.now(), "WaitingForOldTask", said)
 
 
 async def refresh_task(ctx: Context, namespace: str, name: str) -> TaskSeen | None:

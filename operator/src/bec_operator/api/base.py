@@ -17,6 +17,11 @@ API_VERSION = f"{GROUP}/{VERSION}"
 _ID = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_ID)]
+ObjectName = Annotated[
+    str,
+    Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
+]
+"""The name of another object: it becomes part of an address of the API server."""
 VersionId = Annotated[str, Field(max_length=MAX_ID_CHARACTERS, pattern=_ID)]
 DEFAULT_PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 

@@ -51,6 +51,7 @@ class Dependency(Resource):
         default=None,
         min_length=1,
         max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
         description="The name of a Job of this namespace",
     )
     job_id: Id | None = Field(default=None, description="The id of a job of which there is no Job")

@@ -1,15 +1,17 @@
 """The `Job` resource: an action on many volumes. Source of the CRD `jobs.bec.bdrc.io`."""
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bec_operator.api.base import (
     DEFAULT_PREFIX,
     Duration,
     Id,
     Moment,
+    ObjectName,
     Prefix,
     Resource,
     VersionId,
@@ -20,6 +22,7 @@ from bec_operator.api.base import (
 )
 from bec_operator.api.dependency import Dependencies
 from bec_operator.api.pool import Pool, PoolStatus
+from bec_operator.api.template import MAX_DEPTH, TEMPLATE_SCHEMA, is_too_deep
 
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
 MAX_INLINE_VOLUMES = 1000
@@ -50,8 +53,8 @@ class ManifestSource(Resource):
 class ConfigMapSource(Resource):
     """A list of volumes in a ConfigMap of the Job's namespace."""
 
-    name: str = Field(min_length=1, max_length=253)
-    key: str = Field(min_length=1, max_length=253)
+    name: ObjectName
+    key: str = Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")
 
 
 _SAME_KIND = " && ".join(
@@ -100,44 +103,27 @@ class VolumeSource(Resource):
         return self
 
 
-_STRINGS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
-_TEMPLATE_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "A pod template; its container `worker` runs the task",
-    "x-kubernetes-preserve-unknown-fields": True,
-    "required": ["spec"],
-    "properties": {
-        "metadata": {
-            "type": "object",
-            "x-kubernetes-preserve-unknown-fields": True,
-            "properties": {"labels": _STRINGS, "annotations": _STRINGS},
-        },
-        "spec": {
-            "type": "object",
-            "x-kubernetes-preserve-unknown-fields": True,
-            "required": ["containers"],
-            "properties": {
-                "containers": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": 32,
-                    "items": {
-                        "type": "object",
-                        "x-kubernetes-preserve-unknown-fields": True,
-                        "required": ["name"],
-                        "properties": {"name": {"type": "string", "maxLength": 63}},
-                    },
-                    **validations(
-                        rule(
-                            "self.exists(c, c.name == 'worker')",
-                            "one container must be named worker: it is the one that runs the task",
-                        )
-                    ),
-                },
-            },
-        },
-    },
-}
+MAX_PARAMETERS_BYTES = 100 * 1024
+"""Of `parameters` as JSON: they are one environment variable, which Linux limits to 128 KiB."""
+
+
+def _check_template(template: dict[str, Any]) -> dict[str, Any]:
+    if is_too_deep(template):
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep: write it flatter")
+    return template
+
+
+def _check_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    if is_too_deep(parameters):
+        raise ValueError(f"they are nested more than {MAX_DEPTH} levels deep: write them flatter")
+    size = len(json.dumps(parameters, ensure_ascii=False).encode(errors="replace"))
+    if size > MAX_PARAMETERS_BYTES:
+        raise ValueError(
+            f"they have {size} bytes as JSON, and {MAX_PARAMETERS_BYTES} is the limit, since they "
+            "travel in an environment variable: put what is large into S3, or into a ConfigMap "
+            "that the template mounts, and give its place here"
+        )
+    return parameters
 
 
 class Worker(Resource):
@@ -152,7 +138,11 @@ class Worker(Resource):
         )
     )
 
-    template: Annotated[dict[str, Any], Field(json_schema_extra={"x-replace": _TEMPLATE_SCHEMA})]
+    template: Annotated[
+        dict[str, Any],
+        Field(json_schema_extra={"x-replace": TEMPLATE_SCHEMA}),
+        AfterValidator(_check_template),
+    ]
     handler: str | None = Field(
         default=None,
         min_length=1,
@@ -160,9 +150,9 @@ class Worker(Resource):
         description="Which of the image's handlers is meant, by its exact name",
         json_schema_extra=validations(immutable("handler")),
     )
-    parameters: dict[str, Any] = Field(
+    parameters: Annotated[dict[str, Any], AfterValidator(_check_parameters)] = Field(
         default_factory=dict,
-        description="Free JSON, handed to the worker as BEC_PARAMETERS",
+        description="Free JSON of at most 100 KiB, handed to the worker as BEC_PARAMETERS",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
 
@@ -182,9 +172,8 @@ class Output(Resource):
             ),
         ),
     )
-    credentials_secret: str | None = Field(
+    credentials_secret: ObjectName | None = Field(
         default=None,
-        max_length=253,
         description="Secret with AWS_* keys for the workers; else the template's service account",
     )
 

@@ -38,6 +38,9 @@ class Attempt(Resource):
     failure: str = Field(default="", description="The failure class; empty while it runs")
     exit_code: int | None = None
     message: str = ""
+    repeats: int = Field(
+        default=0, ge=0, description="Earlier attempts of this class that it stands for, too"
+    )
     log: str = Field(default="", description="Where the end of its output is, or why it is lost")
 
 

@@ -9,7 +9,7 @@ from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.gates import Place
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
-from bec_operator.decide.seen import PodSeen, TaskSeen, Verdict
+from bec_operator.decide.seen import PodSeen, Rival, TaskSeen, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,13 @@ class LookAtList(Action):
 @dataclass(frozen=True, slots=True)
 class CheckTemplate(Action):
     """Let the API server judge the pod of a task, without making it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOutputs(Action):
+    """See whether the job writes where older ones do, whose outputs are in the same folder."""
+
+    rivals: tuple[Rival, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,13 @@ class SettleUntried(Action):
 
     index: int
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class LayBy(Action):
+    """Look at a task no more that is over and stays as history. In memory."""
+
+    task: TaskSeen
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,16 +76,6 @@ def depend_on(memory: Memory, name: str) -> bool:
     return not ended and name in _needs(memory)
 
 
-def release(memory: Memory, others: Mapping[str, Memory]) -> None:
-    """Let what was read for the sake of a job go when it has ended, unless others still wait."""
-    for name in _needs(memory):
-        other = others.get(name)
-        wanted = any(depend_on(waiting, name) for waiting in others.values())
-        if other is not None and other.ended_wanted and not wanted:
-            other.ended_wanted = False
-            other.note_ended(None)
-
-
 def _follow(gate: Gate, others: Mapping[str, Memory], now: float) -> bool:
     """Derive one gate; return False if its job has ended, and its ledger has to be read first."""
     dependency = gate.dependency

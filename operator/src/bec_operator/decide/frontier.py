@@ -1,6 +1,6 @@
 """The frontier: for each volume without a task, whether it could get one now. Kept in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from enum import IntEnum
 
 
@@ -23,6 +23,7 @@ _REGATED = bytes(
     else look & ~SHUT_BIT
     for look in range(256)
 )
+_CLEARED = bytes(Look.STARTABLE if look == Look.UNCHECKED else look for look in range(256))
 _MASKS = {look: bytes(0xFF if at == look else 0 for at in range(256)) for look in Look}
 
 
@@ -44,10 +45,17 @@ class Frontier:
         """Take in that the manifest has `more` volumes at its end."""
         self._looks.extend(bytes([Look.UNCHECKED]) * more)
 
-    def first(self, look: Look, count: int) -> list[int]:
-        """Return the first `count` indices that are at `look`, in manifest order."""
+    def clear(self, start: int, end: int, left_out: Set[int]) -> None:
+        """Let what is unchecked from `start` until before `end` be startable, but for some."""
+        kept = [index for index in left_out if self._looks[index] == Look.UNCHECKED]
+        self._looks[start:end] = self._looks[start:end].translate(_CLEARED)
+        for index in kept:
+            self._looks[index] = Look.UNCHECKED
+
+    def first(self, look: Look, count: int, start: int = 0) -> list[int]:
+        """Return the first `count` indices from `start` on that are at `look`, in their order."""
         found: list[int] = []
-        at = -1
+        at = start - 1
         while len(found) < count and (at := self._looks.find(look, at + 1)) >= 0:
             found.append(at)
         return found

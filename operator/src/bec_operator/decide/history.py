@@ -2,11 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
 
 from bec_operator.api.job import History
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
-from bec_operator.decide.actions import Action, DeletePod, DeletePods, DeleteTasks, RecordTask
+from bec_operator.decide.actions import (
+    Action,
+    DeletePod,
+    DeletePods,
+    DeleteTasks,
+    LayBy,
+    RecordTask,
+)
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
@@ -18,22 +26,40 @@ LANES = 2  # such requests of a kind at once
 PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 
 
+class Surroundings(Protocol):
+    """What bears on tasks that are over: their pods, the time, and how many are laid by."""
+
+    @property
+    def pods(self) -> Mapping[str, PodSeen]:
+        """The pods of the job, by name."""
+
+    @property
+    def now(self) -> float:
+        """The time, in epoch seconds."""
+
+    @property
+    def laid_by(self) -> Mapping[TaskPhase, int]:
+        """How many tasks are laid by."""
+
+
 def keep_history(
     tasks: Iterable[TaskSeen],
     outdated: Iterable[TaskSeen],
     view_of: Callable[[TaskSeen], TaskView],
     memory: Memory,
     history: History,
-    pods: Mapping[str, PodSeen],
-    now: float,
+    seen: Surroundings,
 ) -> Iterator[Action]:
     """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored.
 
     There may be hundreds, of which few need the whole view of them that `view_of` gives. Those that
-    are `outdated` go in any case.
+    are `outdated` go in any case. One that stays, and of which no pod is left, is laid by.
     """
+    pods, now = seen.pods, seen.now
     room, ledger, going = _room(history), memory.ledger, [*outdated]
     assert ledger is not None
+    for phase, number in seen.laid_by.items():
+        room[phase] -= number
     ends = [(PHASES[ledger.outcome(task.index)], task) for task in tasks]
     ends.sort(key=lambda end: (end[1].phase is not end[0], end[1].version))
     for phase, task in ends:
@@ -44,9 +70,20 @@ def keep_history(
             room[phase] -= 1
             if not told:
                 yield RecordTask(task, _last_status(view_of(task), phase))
+            elif ledger.is_stored(task.index) and not any(_own_pods(task, pods)):
+                yield LayBy(task)
         elif ledger.is_stored(task.index):
             going.append(task)
     yield from _remove(going, pods)
+
+
+def remove_strays(strays: Iterable[TaskSeen], pods: Mapping[str, PodSeen]) -> Iterator[Action]:
+    """Delete tasks whose place in the manifest is another's, with their pods once these have ended.
+
+    They are of a list that was in another order: the ledger was made anew since, as somebody who
+    deletes it wants. What their pods still do counts by its markers.
+    """
+    yield from _remove([t for t in strays if not any(p.alive for p in _own_pods(t, pods))], pods)
 
 
 def tidy_history(
@@ -106,7 +143,7 @@ def _end_lingerers(
 
 
 def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
-    for number in range(1, len(task.failed) + 2):
+    for number in (*(attempt.number for attempt in task.failed), task.attempt):
         pod = pods.get(pod_name(task.name, number))
         if pod is not None and pod.owner_uid == task.uid:
             yield pod

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import JobSpec, JobStatus, SuspendMode
@@ -11,6 +11,7 @@ from bec_operator.decide.actions import (
     Action,
     CheckStorage,
     CheckTemplate,
+    CompareOutputs,
     CompileReport,
     CreateTask,
     GuardWorker,
@@ -29,7 +30,7 @@ from bec_operator.decide.actions import (
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.growth import is_list_done, is_look_due
-from bec_operator.decide.history import PHASES, keep_history, tidy_history
+from bec_operator.decide.history import PHASES, keep_history, remove_strays, tidy_history
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory
@@ -39,7 +40,14 @@ from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.resting import just_runs, seen_of
 from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted, with_busy
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen, Verdict
-from bec_operator.decide.status import is_hopeless, is_over, job_status, worth_writing
+from bec_operator.decide.status import (
+    is_hopeless,
+    is_over,
+    job_status,
+    stall_of_checks,
+    with_stall,
+    worth_writing,
+)
 from bec_operator.decide.tally import Tally
 from bec_operator.decide.task import decide_task, is_blocked
 from bec_operator.decide.telling import IDLE_AFTER
@@ -47,8 +55,9 @@ from bec_operator.decide.view import Limits, TaskView
 from bec_operator.decide.window import Launches, Standings, hand_out, launches, work_of
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
-LAUNCH_AGAIN_AFTER = 1.0  # seconds after which a refused create is tried again
+LAUNCH_AGAIN_AFTER = (1.0, 15.0)  # seconds after which a refused create is tried again, doubled
 READS_AT_ONCE = 64
+LOOKED_AT_ONCE = 512  # volumes of which it is asked whether their marker could be read
 ENDS_AT_ONCE = 1000  # of volumes that will never start: each is a line of the report
 _NO_NOTES = Notes()
 _WRITING = WriteStatus(JobStatus()).key
@@ -71,6 +80,7 @@ class Seen:
     parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last
     list_every: float = 60.0  # seconds between two looks at the list of volumes
     pool: Pool = field(default_factory=Pool)
+    laid_by: Mapping[TaskPhase, int] = field(default_factory=dict)  # tasks kept as history
 
 
 def decide(seen: Seen) -> list[Action]:
@@ -108,7 +118,9 @@ def may_launch(memory: Memory, now: float) -> bool:
         return False
     if facts.worker is not None or memory.job.spec is None or memory.job.spec.suspend:
         return False
-    if facts.launch is not None and now - facts.launch.at < LAUNCH_AGAIN_AFTER:
+    first, most = LAUNCH_AGAIN_AFTER
+    wait = min(first * 2.0 ** min(max(memory.refusals - 1, 0), 10), most)
+    if facts.launch is not None and now - facts.launch.at < wait:
         return False
     return not is_hopeless(memory)
 
@@ -124,14 +136,17 @@ def _checks(memory: Memory, now: float) -> Iterator[Action]:
         (facts.storage, CheckStorage()),
         (facts.manifest, LoadManifest()),
         (facts.template, CheckTemplate()),
-        (facts.conflict, None),  # judged beside the other jobs, before a sweep could go stale
+        # judged beside the other jobs, before a sweep could go stale
+        (facts.conflict, CompareOutputs(memory.rivals) if memory.rivals else None),
         (facts.sweep, Sweep()),
     )
     for fact, check in steps:
-        if check is not None and _due(fact, now):
+        if check is not None and (_due(fact, now) or isinstance(check, CompareOutputs)):
             yield check
         if fact is None or not fact.good:
             return
+    if memory.swept < len(memory.volumes):  # the list has grown: only what is new is swept
+        yield Sweep()
 
 
 def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
@@ -157,9 +172,9 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
                 ):
                     yield action
     yield from pool_actions
-    history = (memory, spec.history, seen.pods, seen.now)
-    yield from keep_history(settled, outdated, view_of, *history)
+    yield from keep_history(settled, outdated, view_of, memory, spec.history, seen)
     yield from _new_tasks(memory, next_up, seen.now)
+    yield from remove_strays(memory.strays, seen.pods)
     yield from release_pods(seen.pods, memory.nodes, seen.node_lost, seen.now)
     if may_read and memory.facts.sweep is not None:
         yield from _reads(memory, seen.now)
@@ -228,9 +243,17 @@ def _keep(seen: Seen, *, may_read: bool) -> Iterator[Action]:
 def _reads(memory: Memory, now: float) -> Iterator[Action]:
     """Look whether volumes are done already, so many at once."""
     free = READS_AT_ONCE - memory.frontier.count(Look.READING)
-    for index in memory.frontier.first(Look.UNCHECKED, free):
-        if _may_read(memory, index, now):
-            yield ReadMarker(index)
+    if free <= 0:
+        return
+    # From where the last look ended on: what cannot be read now must not hide what is behind it.
+    start = memory.reads_from if memory.reads_from < memory.swept else 0
+    found = memory.frontier.first(Look.UNCHECKED, LOOKED_AT_ONCE, start)
+    if start and len(found) < LOOKED_AT_ONCE:
+        found += memory.frontier.first(Look.UNCHECKED, LOOKED_AT_ONCE - len(found))
+    swept = (index for index in dict.fromkeys(found) if index < memory.swept)
+    chosen = list(islice((i for i in swept if _may_read(memory, i, now)), free))
+    memory.reads_from = chosen[-1] + 1 if len(chosen) == free else 0
+    yield from map(ReadMarker, chosen)
 
 
 def _gates(memory: Memory, now: float) -> Iterator[Action]:
@@ -343,20 +366,38 @@ def _tidy(seen: Seen) -> Iterator[Action]:
     memory, job = seen.memory, seen.memory.job
     yield from dissolve(seen.pool)
     if job.status.observed_generation != job.generation:
-        if job.spec is not None and memory.ledger is None:  # may ask for something to be done again
-            yield from _checks(memory, seen.now)
-        elif job.spec is not None and not (is_hopeless(memory) or is_list_done(memory)):
-            if is_look_due(memory, seen.now, seen.list_every):
-                yield LookAtList()
-        else:
-            told = {"observed_generation": job.generation}
-            yield WriteStatus(job.status.model_copy(update=told))
+        yield from _reconsider(seen)
     wanted = memory.ended_wanted and memory.ended is None and memory.ledger is None
     if wanted and _due(memory.unreadable, seen.now):
         yield LoadEnded()
     if job.spec is None:
         return  # what may stay is not known
     yield from tidy_history(memory.tasks.values(), job.spec.history, seen.pods)
+
+
+def _reconsider(seen: Seen) -> Iterator[Action]:
+    """The Job has ended, and its spec has changed since: it may want something done again."""
+    memory, job, now = seen.memory, seen.memory.job, seen.now
+    if job.spec is None:
+        yield from _tell_stall(memory, "InvalidSpec", job.problem, now)
+    elif memory.ledger is None:
+        yield from _checks(memory, now)
+        reason, message = stall_of_checks(memory)
+        if reason:
+            yield from _tell_stall(memory, reason, message, now)
+    elif not (is_hopeless(memory) or is_list_done(memory)):
+        if is_look_due(memory, now, seen.list_every):
+            yield LookAtList()
+    else:
+        told = with_stall(job.status, "", "", job.generation, now)
+        yield WriteStatus(told.model_copy(update={"observed_generation": job.generation}))
+
+
+def _tell_stall(memory: Memory, reason: str, message: str, now: float) -> Iterator[Action]:
+    """Have a Job that has ended say why nothing comes of what it asks for now."""
+    status = with_stall(memory.job.status, reason, message, memory.job.generation, now)
+    if status != memory.job.status:
+        yield WriteStatus(status)
 
 
 def _status(seen: Seen) -> Iterator[Action]:

@@ -1,7 +1,8 @@
 """What the operator remembers of a job between two looks. All of it can be lost at any instant."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
@@ -17,8 +18,10 @@ from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.old_pods import OldPods
 from bec_operator.decide.pool import PoolNotes
+from bec_operator.decide.reasons import INTERNAL_ERROR
 from bec_operator.decide.report import FailureReport, Line
 from bec_operator.decide.resting import Resting
+from bec_operator.decide.seats import Seats
 from bec_operator.decide.seen import (
     Fact,
     Facts,
@@ -28,6 +31,7 @@ from bec_operator.decide.seen import (
     MarkerState,
     NodeSeen,
     PodSeen,
+    Rival,
     TaskSeen,
     WorkerSeen,
 )
@@ -36,6 +40,7 @@ from bec_operator.decide.throughput import Throughput
 from bec_ops.volume import Volume
 
 FIRST_BURST = 8  # pods
+_UNREADABLE = ("Unreadable",)  # what is said under this key of objects that cannot be read
 MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
 
 
@@ -75,10 +80,19 @@ class Memory:
     burst: int = FIRST_BURST  # pods that may be under way at once; grows as that goes well
     unsure: set[str] = field(default_factory=set)  # uids of tasks whose pod may have been made
     busy: set[tuple[Hashable, ...]] = field(default_factory=set)  # keys of the actions under way
+    broken: dict[Hashable, Fact] = field(default_factory=dict)  # keys of those that hit on a fault
+    rivals: tuple[Rival, ...] = ()  # older jobs whose outputs have to be compared with ours
+    compared: tuple[Rival, ...] = ()  # those that were, last
+    waits_since: float | None = None  # when an older job was first waited for that was not read yet
+    swept: int = 0  # volumes, from the first on, whose output folders were listed
+    strays: Sequence[TaskSeen] = ()  # tasks of ours at another place of the manifest than they say
+    refusals: int = 0  # creates in a row that were refused
+    held: int = 0  # slots that were taken at the last look
+    reads_from: int = 0  # where the next look at markers begins
     saved_at: float = 0.0
     written_at: float = 0.0  # when the Job's status was last written, and
     told_total: int = 0  # how many items were done then
-    _released: set[int] = field(default_factory=set)  # volumes whose task went, since the load
+    _released: set[int] = field(default_factory=set)  # volumes whose task went before a sweep
     _started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
     _old_pods: OldPods = field(default_factory=OldPods)
     _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
@@ -112,18 +126,14 @@ class Memory:
         self, volumes: Sequence[Volume], prefixes: Sequence[str], ledger: Ledger, now: float
     ) -> None:
         """Take in the frozen manifest, where its outputs are, and the stored ledger."""
+        self.forget()
         self.volumes = volumes
         self.prefixes = prefixes
         self.ledger = ledger
         self.frontier = Frontier(len(volumes), ledger.settled())
-        self.gates = Gates()
         self.note_ended(None)
-        self.tasks = {}
-        self._released.clear()
-        self.listed, self.added = None, ()
-        self.facts.manifest, self.facts.sweep = Fact(now), None
+        self.facts.manifest = Fact(now)
         self.eta.begin(ledger.tried, now)
-        self.report = FailureReport()
         self.telling.failures = ledger.changes
 
     @property
@@ -149,12 +159,14 @@ class Memory:
             self.readings.clear()
         for index in opened:
             self.frontier[index] = Look.UNCHECKED
-            self._released.add(index)
+            if self.swept < len(self.volumes):
+                self._released.add(index)
             for notes in (self.readings, self.unread, self.failures):
                 notes.pop(index, None)
         if opened:
             self.breaker = Breaker()
             self.eta.begin(ledger.tried, now)
+            self._old_pods.reopen()
 
     def lengthen(self, added: Sequence[Volume], prefixes: Sequence[str], manifest: str) -> None:
         """Take in the longer manifest, whose SHA-256 is `manifest`: it is stored.
@@ -169,11 +181,17 @@ class Memory:
         self.frontier.lengthen(len(added))
         taken = set(added)
         self.added = [volume for volume in self.added if volume not in taken]
-        self.facts.conflict = self.facts.sweep = None
+        if self.job.status.start_time is None or self.job.status.terminal:
+            self.facts.conflict = None  # who has begun already goes on, and others wait for it
 
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""
         return f"s3://{self.output.bucket}/{self.prefixes[index]}"
+
+    @property
+    def template_basis(self) -> object:
+        """What the template that workers get depends on, beside the settings."""
+        return self.job.generation, self.gates.places
 
     @property
     def output(self) -> Output:
@@ -183,16 +201,17 @@ class Memory:
 
     def forget(self) -> None:
         """Drop the ledger and all that was derived from it: somebody else wrote it, or the end."""
-        self.ledger = None
-        self.volumes, self.prefixes = (), ()
-        self.gates = Gates()
-        self.listed, self.added = None, ()
-        self.facts.manifest = self.facts.conflict = None
-        for notes in (self.readings, self.unread, self.failures):
-            notes.clear()
-        self.report = FailureReport()
-        self.tasks.clear()
-        self.born.clear()
+        for book in fields(self):
+            if book.name not in _LASTING:
+                made = book.default_factory
+                setattr(self, book.name, book.default if made is MISSING else made())
+        self.facts.manifest = self.facts.conflict = self.facts.sweep = None
+        self.pool.seats = Seats()
+
+    def let_record_go(self) -> None:
+        """Drop what was read of this job, which has ended, for the sake of others."""
+        self.ended_wanted = False
+        self.note_ended(None)
 
     @property
     def known_of_volumes(self) -> object:
@@ -221,13 +240,32 @@ class Memory:
         mine = {task.index: task for task in tasks if self._is_mine(task)}
         for gone in self.tasks.keys() - mine.keys():
             self._release(gone, self.tasks[gone])
+        self.strays = ()
+        if len(mine) < len(tasks):
+            ours = (task for task in tasks if task.owner_uid == self.job.uid)
+            self.strays = [task for task in ours if mine.get(task.index) is not task]
         for index, task in mine.items():
             self.frontier[index] = Look.ACTIVE
-            self._note_pod(task, pods, now)
-            self._note_worker(task, worker_of(task.uid), now)
+            if self.ledger.outcome(index) is Outcome.WAITING:
+                self._note_pod(task, pods, now)
+                self._note_worker(task, worker_of(task.uid), now)
         self.tasks = mine
         self.blocked.update(self._old_pods.look(mine, pods, now))
         self.telling.note_idle(is_idle(self.job.status, self.ledger, self.frontier, mine), now)
+
+    def note_unreadable(self, said: str, now: float) -> None:
+        """Take in what is to be said of objects of this job that cannot be read; empty: all can."""
+        if not said:
+            self.broken.pop(_UNREADABLE, None)
+        elif _UNREADABLE not in self.broken:
+            self.broken[_UNREADABLE] = Fact(now, INTERNAL_ERROR, said)
+
+    def note_standings(self, held: int, *, working: bool, now: float) -> None:
+        """Take in how many slots are taken, and whether anything runs."""
+        if held < self.held:
+            self.refusals = 0  # there may be room again
+        self.held = held
+        self.eta.note(now, working=working)
 
     def _is_mine(self, task: TaskSeen) -> bool:
         """Whether the task is of this very Job, at the place of the manifest where it says."""
@@ -245,10 +283,28 @@ class Memory:
         assert self.ledger is not None
         waits = self.ledger.outcome(index) is Outcome.WAITING
         self.frontier[index] = Look.UNCHECKED if waits else Look.SETTLED
-        self._released.add(index)
-        for notes in (self.readings, self.unread, self.blocked):
+        if self.swept < len(self.volumes):
+            self._released.add(index)
+        if not waits:
+            self._old_pods.end(task.name)
+        self._forget_task(index, task)
+
+    def lay_by(self, task: TaskSeen) -> None:
+        """Keep nothing of a task that is over and stays as history, as long as it does not change.
+
+        There may be a thousand of them, and each pass would look at all.
+        """
+        del self.tasks[task.index]
+        self.frontier[task.index] = Look.SETTLED
+        self._forget_task(task.index, task)
+
+    def _forget_task(self, index: int, task: TaskSeen) -> None:
+        """Drop all that was noted of a task."""
+        by_index: tuple[dict[int, Any], ...] = (self.readings, self.unread, self.blocked)
+        for notes in by_index:
             notes.pop(index, None)
-        for book in (self._started, self._vetted, self.lost, self.notes):
+        by_uid: tuple[dict[str, Any], ...] = (self._started, self._vetted, self.lost, self.notes)
+        for book in by_uid:
             book.pop(task.uid, None)
         self.throughput.forget(task.uid)
         self.resting.forget(task.uid)
@@ -303,26 +359,43 @@ class Memory:
         self.unsure.discard(task.uid)
         self.burst = 1
 
+    def note_launch_refused(self, fact: Fact) -> None:
+        """Take in that a task, a pod or a Deployment was not made: the next try waits longer."""
+        self.facts.launch = fact
+        self.refusals += 1
+
+    def note_launched(self) -> None:
+        """Take in that one was made."""
+        self.facts.launch = None
+        self.refusals = 0
+
     def doubt(self, task: TaskSeen) -> None:
         """Take in that a pod may have been made, and have done its work: look at the marker."""
         self.unsure.add(task.uid)
         self.born.discard(task.uid)
         self.readings.pop(task.index, None)
 
-    def note_swept(self, candidates: frozenset[int], now: float) -> None:
-        """Take in which volumes have an output folder; one without cannot be done.
+    def note_swept(self, candidates: frozenset[int], until: int, now: float) -> None:
+        """Take in which of the volumes before `until` have an output folder.
 
-        A volume whose task went meanwhile may have got one since the list was made.
+        One without cannot be done. A volume whose task went meanwhile may have got one since the
+        list was made.
         """
-        for index in self.frontier.first(Look.UNCHECKED, len(self.volumes)):
-            if index not in candidates and index not in self._released:
-                self.frontier[index] = Look.STARTABLE
+        self.frontier.clear(self.swept, until, candidates | self._released)
+        self.swept = until
+        if until == len(self.volumes):
+            self._released.clear()
         self.facts.sweep = Fact(now)
 
     def note_reading_begun(self, index: int) -> None:
         """Take in that somebody looks at a marker, so that nobody else does."""
         if self.ledger is not None and self.frontier[index] is Look.UNCHECKED:
             self.frontier[index] = Look.READING
+
+    def note_reading_over(self, index: int) -> None:
+        """Take in that nobody looks at a marker any more, whatever came of it."""
+        if self.ledger is not None and self.frontier[index] is Look.READING:
+            self.frontier[index] = Look.UNCHECKED
 
     def note_reading(self, index: int, reading: MarkerSeen, trouble: Fact | None = None) -> None:
         """Take in a look at a marker: of a volume with a task, or of one that might be done.
@@ -356,6 +429,7 @@ class Memory:
             return
         self.ledger.settle(task.index, outcome, failure or 0)
         self.unread.pop(task.index, None)
+        self.blocked.pop(task.index, None)
         self._old_pods.forget(task.name)
         reading = self.readings.get(task.index)
         if failure is None:
@@ -363,6 +437,7 @@ class Memory:
         self.pool.note_end(task, now)
         if failure is None and reading is not None and (self.throughput.unit or reading.items):
             self.throughput.note_done(task.uid, reading.items, now)
+        self.throughput.forget(task.uid)
         if failure is not None:
             message = task.failed[-1].message
             self._note_failure(task.index, failure, message, task.name, task.attempts)
@@ -393,3 +468,23 @@ class Memory:
         self.failures[index] = Line.of(
             self.job.uid, index, self.volumes[index], failure.label, message, task, attempts
         )
+
+
+_LASTING = {
+    "job",
+    "facts",
+    "ended",
+    "ended_wanted",
+    "unreadable",
+    "telling",
+    "breaker",
+    "pool",
+    "burst",
+    "busy",
+    "broken",
+    "refusals",
+    "saved_at",
+    "ledger_version",
+    "written_at",
+}
+"""What is kept when the ledger goes; all other books are of its volumes."""

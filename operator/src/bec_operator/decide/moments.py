@@ -18,6 +18,14 @@ def epoch(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
+def lenient(moment: object) -> float:
+    """Return the epoch seconds of a time that anybody may have written; 0 for what is none."""
+    try:
+        return epoch(moment) if isinstance(moment, str) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+
+
 def redo_time(redone: int) -> datetime | None:
     """Return since when everything is done again, as markers are judged by it; None for 0."""
     return datetime.fromtimestamp(redone, UTC) if redone else None

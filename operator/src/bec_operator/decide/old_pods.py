@@ -8,9 +8,14 @@ from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 
 @dataclass(slots=True)
 class OldPods:
-    """When such a pod was last seen alive, by the name of the task."""
+    """When such a pod was last seen alive, by the name of the task.
+
+    `_over` are the tasks whose volume was settled when they went, and of which pods are still
+    there: whoever asks for their marker has it already.
+    """
 
     _alive: dict[str, float] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
 
     def look(
         self, tasks: Mapping[int, TaskSeen], pods: Mapping[str, PodSeen], now: float
@@ -20,8 +25,10 @@ class OldPods:
         old = [pod for pod in pods.values() if pod.alive and pod.owner_uid not in owners]
         indices = {task.name: index for index, task in tasks.items()} if old else {}
         waiting = {}
+        self._over &= {pod.task for pod in old}
         for pod in old:
-            self._alive[pod.task] = now
+            if pod.task not in self._over:
+                self._alive[pod.task] = now
             if pod.task in indices:
                 waiting[indices[pod.task]] = Fact(
                     now,
@@ -30,6 +37,15 @@ class OldPods:
                     "for its end",
                 )
         return waiting
+
+    def end(self, task: str) -> None:
+        """Take in that the task of this name is gone, its volume being settled."""
+        self._over.add(task)
+        self.forget(task)
+
+    def reopen(self) -> None:
+        """Take in that volumes were opened again: what their old pods write counts."""
+        self._over.clear()
 
     @property
     def any(self) -> bool:

@@ -6,7 +6,9 @@ EVERY = 0.02  # seconds between two passes over one job, at least
 SHARE = 0.02  # of the time, at most, is spent in passes over one job in the long run, or
 POOL_SHARE = 0.1  # of it over one with a pool, whose workers wait for each; and
 BURST = 0.1  # seconds of them beforehand: a small job is all beginning and end; but
-LATEST = 1.0  # seconds after the last one is made all the same
+LATEST = 1.0  # seconds after the last one is made all the same, if all jobs together allow it
+ALL_SHARE = 0.4  # of the time, at most, is spent in passes over all jobs together, or
+ALL_BURST = 0.2  # seconds of them beforehand
 
 
 @dataclass(slots=True)
@@ -26,3 +28,21 @@ class Pacing:
         credit = min(self.credit + earned, BURST) - took
         self.credit = max(credit, -share * LATEST)
         self.last, self.next = now, now + max(EVERY, -self.credit / share)
+
+
+@dataclass(slots=True)
+class Budget:
+    """What passes over all jobs together may take of the time: workers call meanwhile."""
+
+    credit: float = ALL_BURST
+    _at: float = 0.0
+
+    def spend(self, now: float, took: float) -> float:
+        """Take in that a pass that has ended `now` took so many seconds.
+
+        Return the seconds to wait before the next one.
+        """
+        earned = ALL_SHARE * max(now - self._at, 0.0)
+        self.credit = min(self.credit + earned, ALL_BURST) - took
+        self._at = now
+        return max(-self.credit / ALL_SHARE, 0.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
-from bec_operator.decide.moments import epoch
+from bec_operator.decide.moments import lenient
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
 from bec_operator.decide.seats import Seats
 from bec_operator.decide.seen import TaskSeen
@@ -56,6 +56,7 @@ class PoolNotes:
     began: float = 0.0  # when we first looked, if there were workers then
     well: dict[str, int] = field(default_factory=dict)  # uid of a pod → restarts until it did well
     startable: float | None = None  # since when there has been work that could start
+    revision: tuple[object, str] = (None, "")  # what it was made from, and its name
     decision: str = ""
     booked: float = 0.0  # until when busy and idle time was counted
 
@@ -97,8 +98,9 @@ class PoolNotes:
     def note_end(self, task: TaskSeen, now: float) -> None:
         """Take in that a task is settled: how long it took in a worker of the pool."""
         attempt = task.recorded_begun
-        if attempt is not None and attempt.session and attempt.start_time:
-            took = now - epoch(attempt.start_time)
+        began = lenient(attempt.start_time) if attempt is not None and attempt.session else 0.0
+        if began:
+            took = now - began
             self.task_seconds = _mean(self.task_seconds, max(took, 0.1))
 
 

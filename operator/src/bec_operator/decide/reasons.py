@@ -3,6 +3,8 @@
 from bec_operator.decide.failures import RULES, FailureClass
 from bec_operator.decide.ledger import Ledger, Outcome
 
+INTERNAL_ERROR = "InternalError"
+"""The reason of a stall that is a fault of the operator's own."""
 TOLD = 5  # classes that are named; the others are counted together
 _UNKNOWN = "Unknown"  # a class that a later version of the operator has written
 

@@ -3,6 +3,9 @@
 STORAGE_FORBIDDEN = "StorageForbidden"
 """The reason of what S3 lets us not look at."""
 
+TEMPLATE_REJECTED = "TemplateRejected"
+"""The reason of a template of which no pod can be made."""
+
 _QUOTA = ("exceeded quota", "status unknown for quota")
 _FINAL = ("is forbidden", "is invalid", "denied the request")
 

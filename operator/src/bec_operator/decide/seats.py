@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.moments import epoch
+from bec_operator.decide.moments import lenient
 from bec_operator.decide.pool_seen import PoolPod, PoolWorker
 from bec_operator.decide.seen import PodSeen, Report, TaskSeen, WorkerSeen
 
@@ -75,9 +75,9 @@ class Seats:
         seat = replace(
             seat_of(task, attempt.number, host),
             generation=str(attempt.generation or ""),
-            redo_at=int(epoch(attempt.redo_at)) if attempt.redo_at else 0,
+            redo_at=int(lenient(attempt.redo_at)),
             start_time=attempt.start_time,
-            called_since=epoch(attempt.start_time) if attempt.start_time else None,
+            called_since=lenient(attempt.start_time) or None,
             seen_first=since,
             seen_running=since,
         )
@@ -188,4 +188,4 @@ def _with_end(seat: PodSeen, end: PodSeen | Report) -> PodSeen:
 
 
 def _is_later(end: str | None, start: str | None) -> bool:
-    return end is None or start is None or epoch(end) >= epoch(start) - CLOCKS
+    return end is None or start is None or lenient(end) >= lenient(start) - CLOCKS

@@ -1,5 +1,6 @@
 """What is seen: lean records of pods, tasks and markers. All times are seconds of our own clock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -8,6 +9,8 @@ from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.failures import FailureClass, class_of
 from bec_ops.protocol import Progress
+
+MAX_REPEATS = 40  # attempts that were folded into one, as far as anything follows from their number
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,8 @@ class TaskSeen:
 
     def __post_init__(self) -> None:
         """Say once what each look at it asks for."""
-        object.__setattr__(self, "attempt", len(self.failed) + 1)
+        numbers = [attempt.number for attempt in self.failed]
+        object.__setattr__(self, "attempt", max(numbers, default=0) + 1)
         object.__setattr__(self, "pod", pod_name(self.name, self.attempt))
 
     @property
@@ -148,7 +152,11 @@ class TaskSeen:
     @property
     def failures(self) -> list[FailureClass]:
         """The classes of these. They say how it stands; its phase is only what somebody wrote."""
-        return [class_of(attempt.failure) for attempt in self.failed] if self.attempts else []
+        return [
+            class_of(attempt.failure)
+            for attempt in self.failed
+            for _ in range(1 + min(attempt.repeats, MAX_REPEATS))
+        ]
 
     @property
     def recorded_begun(self) -> Attempt | None:
@@ -195,6 +203,16 @@ class Fact:
     def good(self) -> bool:
         """Whether the check went well."""
         return not self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A job of an older right to its place, `whose` name people are told, and where it writes."""
+
+    uid: str
+    whose: str
+    prefixes: Sequence[str] = field(compare=False)
+    volumes: int = 0  # of which the prefixes are: a list only grows
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
         counts=counts,
         done=f"{counts.finished}/{counts.total}" if counts.total else "",
         percent=f"{100 * counts.finished // counts.total}%" if counts.total else "",
-        eta="" if finished else _eta(memory, counts, tally.share, now) if stale else old.eta,
+        eta="" if finished else _eta(memory, counts, tally.share) if stale else old.eta,
         rate=rate or old.rate if stale else old.rate,
         pool=None if finished else tally.pool,
         start_time=started,
@@ -91,11 +91,9 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
     """Return the reason and the sentence for why the job cannot go on; empty if it can."""
     if memory.job.spec is None:
         return "InvalidSpec", memory.job.problem
-    facts = memory.facts
-    checks = (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep)
-    for fact in (*checks, facts.gates, facts.worker):
-        if fact is not None and not fact.good:
-            return fact.reason, fact.message
+    checked = stall_of_checks(memory)
+    if checked[0]:
+        return checked
     if memory.unread:
         unread = memory.unread[min(memory.unread)]
         return unread.reason, unread.message
@@ -103,6 +101,32 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
     if trouble is not None:
         return trouble.reason, trouble.message
     return _given_up(memory, tally) or tally.trouble
+
+
+def stall_of_checks(memory: Memory) -> tuple[str, str]:
+    """Return the reason and the sentence of what was found wrong before anything is launched."""
+    facts = memory.facts
+    checks = (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep)
+    faults = memory.broken.values()
+    for fact in (*checks, facts.gates, facts.worker, *faults):
+        if fact is not None and not fact.good:
+            return fact.reason, fact.message
+    return "", ""
+
+
+def with_stall(
+    status: JobStatus, reason: str, message: str, generation: int, now: float
+) -> JobStatus:
+    """Return a status that says beside all else that the Job is stalled, or, without a reason, not.
+
+    For where nothing else can be derived: the Job has ended, or a look at it fails.
+    """
+    wanted = {"Stalled": (bool(reason), reason or "NotStalled", message)}
+    found = conditions(wanted, status, generation, iso(now))
+    if reason and not status.terminal:
+        ready = {"Ready": (False, reason, message)}
+        found = conditions({**ready, **wanted}, status, generation, iso(now))
+    return status.model_copy(update={"conditions": found})
 
 
 def _given_up(memory: Memory, tally: Tally) -> tuple[str, str] | None:
@@ -224,6 +248,6 @@ def _rate(throughput: Throughput, now: float) -> str:
     return "" if per_hour is None else f"{per_hour:.0f} {throughput.unit}/h"
 
 
-def _eta(memory: Memory, counts: Counts, share: float, now: float) -> str:
-    left = memory.eta.seconds_left(counts, share, now)
+def _eta(memory: Memory, counts: Counts, share: float) -> str:
+    left = memory.eta.seconds_left(counts, share)
     return duration(left) if left is not None else ""

@@ -18,6 +18,7 @@ from bec_operator.decide.actions import (
 from bec_operator.decide.backoff import delay
 from bec_operator.decide.ending import Ending, classify
 from bec_operator.decide.failures import FailureClass, is_final
+from bec_operator.decide.folding import fold
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.moments import iso, precise
 from bec_operator.decide.running import accompany, is_record_due, share_done
@@ -49,7 +50,7 @@ def decide_task(view: TaskView) -> Iterator[Action]:
 
 
 def _launch(view: TaskView) -> Iterator[Action]:
-    older = [view.pods.get(pod_name(view.task.name, n)) for n in range(1, view.attempt)]
+    older = [view.pods.get(pod_name(view.task.name, a.number)) for a in view.task.failed]
     alive = [p for p in older if p is not None and p.alive and p.owner_uid == view.task.uid]
     for pod in alive:
         if not pod.deleting:
@@ -127,7 +128,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
             "log": view.log,
         }
     )
-    attempts = [*view.task.failed, ended]
+    attempts = fold([*view.task.failed, ended])
     failures = [*view.task.failures, failure]
     final = is_final(failures, view.limits.budget)
     pause = delay(view.backoff, failures, view.task.uid)

@@ -47,7 +47,8 @@ class Standings:
         """Sort the tasks in `memory`."""
         spec, ledger = memory.job.spec, memory.ledger
         if spec is None or ledger is None:
-            return cls()
+            # Nothing is known of its tasks yet, or any more; its pods are there all the same.
+            return cls(held=sum(pod.alive for pod in pods.values()))
         budget = Limits.of(spec.timeouts, spec.retry).budget
         making = memory.under_way(CreatePod) | memory.under_way(HandTask)
         found, current, unseen = cls(), 0, 0

@@ -1,4 +1,8 @@
-"""kopf, set up to watch and to write nothing: no stored progress, no diffs, no finalizers."""
+"""kopf runs the process: signals, the probe, the order of the end. It watches and writes nothing.
+
+Its watch reads an event with a reader that gives up at some nesting, and the process with it: one
+Job would stop the operator for all. So Jobs have a watch of ours, as all else.
+"""
 
 import asyncio
 import logging
@@ -8,38 +12,9 @@ from typing import Any
 import kopf
 
 from bec_operator.act.context import Context
-from bec_operator.observe.resources import register
 from bec_operator.observe.watch import Watch
 
 log = logging.getLogger(__name__)
-
-
-class _NoProgress(kopf.ProgressStorage):
-    """Handlers of events have no progress to keep."""
-
-    def fetch(self, **_: Any) -> None:
-        return None
-
-    def store(self, **_: Any) -> None: ...
-
-    def purge(self, **_: Any) -> None: ...
-
-    def touch(self, **_: Any) -> None: ...
-
-    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
-        return essence
-
-
-class _NoDiffs(kopf.DiffBaseStorage):
-    """Nothing is compared, so nothing is copied: half of kopf's cost per event."""
-
-    def build(self, **_: Any) -> kopf.BodyEssence:
-        return kopf.BodyEssence()
-
-    def fetch(self, **_: Any) -> None:
-        return None
-
-    def store(self, **_: Any) -> None: ...
 
 
 async def run_kopf(
@@ -47,7 +22,6 @@ async def run_kopf(
 ) -> None:
     """Run kopf until the process is told to stop; `at_end` is done while requests still work."""
     registry = kopf.OperatorRegistry()
-    register(registry, ctx)
     session = await ctx.api.session()
 
     async def log_in(**_: Any) -> kopf.AiohttpSession:
@@ -92,10 +66,5 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.peering.standalone = True
-    settings.watching.chunk_size = 500
-    settings.watching.server_timeout = 300
-    settings.queueing.idle_timeout = 1.0
     settings.networking.request_timeout = 30
-    settings.persistence.progress_storage = _NoProgress()
-    settings.persistence.diffbase_storage = _NoDiffs()
     return settings

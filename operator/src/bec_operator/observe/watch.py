@@ -2,21 +2,24 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import aiohttp
-import orjson
 
 from bec_operator.act.api_server import ApiError, Body
 from bec_operator.act.context import Context
+from bec_operator.act.deep_json import read_json
 from bec_operator.observe.listing import list_all
 
 log = logging.getLogger(__name__)
 
 SERVER_TIMEOUT = 240  # seconds after which the API server ends a watch
 SILENCE = 75.0  # seconds: the API server sends a bookmark each minute
-RETRY = (0.5, 15.0)  # seconds
+RETRY = (0.5, 15.0)  # seconds, at first and at most, between watches that do not last
+STEADY = 5.0  # seconds: one that lasts so long does
 _READ = 1 << 18  # bytes at once, at most
 
 
@@ -25,7 +28,8 @@ class Kind:
     """A kind of objects, and how the cache learns of them.
 
     `take_in_all` gets a full list of a namespace (None: of all) and its version, `take_in` one
-    object as it is now, `forget` the namespace, name and UID of one that is gone.
+    object as it is now, `forget` the namespace, name and UID of one that is gone. `job_of` gives
+    the name of the Job that an object belongs to.
     """
 
     plural: str
@@ -33,7 +37,12 @@ class Kind:
     take_in_all: Callable[[Context, str | None, list[Body], int], None]
     take_in: Callable[[Context, Body], None]
     forget: Callable[[Context, str, str, str], None]
+    job_of: Callable[[Body], str]
     selector: Mapping[str, str] = field(default_factory=dict)
+
+    def reading(self, ctx: Context, item: Body) -> AbstractContextManager[None]:
+        """Keep to one object, and its Job, what goes wrong as it is read within."""
+        return ctx.cache.unreadable.reading(self.plural, self.job_of(item), item["metadata"])
 
 
 class _ListAgainError(Exception):
@@ -78,31 +87,52 @@ class Watch:
         """Watch for ever, from the last list on."""
         name = f"watch of {self.plural} of {self.scope}"
         while True:
+            began, wish = self._ctx.clock.now(), 0.0
             try:
                 await self._follow()
+                said = ""
             except _ListAgainError:
-                log.info("%s: too old, listing again", name)
-                self._version = 0
+                said, self._version = "too old, listing again", 0
             except (ApiError, aiohttp.ClientError, TimeoutError, ValueError) as error:
                 said = str(error) or "no answer in time"
-                log.warning("%s: %s; again in %.1f s", name, said, self._delay)
-                await asyncio.sleep(self._delay)
-                self._delay = min(self._delay * 2, RETRY[1])
+                wish = error.retry_after if isinstance(error, ApiError) else 0.0
+            pause = self._pause(self._ctx.clock.now() - began, wish)
+            if said:
+                log.warning("%s: %s; again in %.1f s", name, said, pause)
+            await asyncio.sleep(pause)
+
+    def _pause(self, lasted: float, wish: float) -> float:
+        """Return the seconds until the next watch; `wish` is what the API server asks for.
+
+        One that ends in its time is followed at once; one that ends as soon as it has begun,
+        however well, ever later: else a server in trouble is asked some hundred times a second.
+        """
+        if lasted >= STEADY:
+            self._delay = RETRY[0]
+            return wish
+        pause = self._delay * random.uniform(0.8, 1.2)  # noqa: S311
+        self._delay = min(self._delay * 2, RETRY[1])
+        return max(pause, wish)
 
     async def _follow(self) -> None:
         if not self._version:
             await self.list()
         async for line in self._lines():
-            event = orjson.loads(line)
+            event = read_json(line)
             kind, item = event["type"], event["object"]
             if kind == "ERROR":
-                raise _ListAgainError
+                raise _refusal(item)
             meta = item["metadata"]
             self._version = int(meta["resourceVersion"])
             if kind != "BOOKMARK":
-                self._kind.take_in(self._ctx, item)
+                with self._kind.reading(self._ctx, item):
+                    self._kind.take_in(self._ctx, item)
             if kind == "DELETED":  # as it is now, it may say why
-                self._kind.forget(self._ctx, meta["namespace"], meta["name"], meta["uid"])
+                self._forget(item, meta["namespace"], meta["name"], meta["uid"])
+
+    def _forget(self, item: Body, namespace: str, name: str, uid: str) -> None:
+        self._kind.forget(self._ctx, namespace, name, uid)
+        self._ctx.cache.unreadable.forget((namespace, self._kind.job_of(item)), uid)
 
     async def _lines(self) -> AsyncIterator[bytes]:
         """Watch once, and give each event as it comes."""
@@ -133,4 +163,12 @@ class Watch:
 
     def _sign(self) -> None:
         self._last_sign = self._ctx.clock.now()
-        self._delay = RETRY[0]
+
+
+def _refusal(status: Body) -> Exception:
+    """Return what an ERROR event says: that what we know is too old, or of a trouble over there."""
+    code = status.get("code")
+    if code == 410:
+        return _ListAgainError()
+    code = code if isinstance(code, int) else 500
+    return ApiError(code, str(status.get("reason", "")), str(status.get("message", "")))

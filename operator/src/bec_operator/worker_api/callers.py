@@ -6,8 +6,9 @@ import aiohttp
 
 from bec_operator.act.api_server import ApiError, Body, bec, core
 from bec_operator.act.context import Context
+from bec_operator.act.pod_records import is_of_pool, pod_of
 from bec_operator.act.pods import take_in_pod
-from bec_operator.act.records import is_of_pool, pod_of, task_of
+from bec_operator.act.records import task_of
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.worker_api.refusals import RefusedError

@@ -1,0 +1,111 @@
+"""Does the actions of all jobs, each in its lane; what goes wrong concerns its own job alone."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import aiohttp
+
+from bec_operator.act.api_server import ApiError
+from bec_operator.act.cache import Key
+from bec_operator.act.context import Context
+from bec_operator.act.doings import DOINGS, Lane
+from bec_operator.act.faults import kind_and_place, log_fault
+from bec_operator.act.refused import RefusedError
+from bec_operator.act.work import Work
+from bec_operator.decide.actions import Action, ReadMarker
+from bec_operator.decide.reasons import INTERNAL_ERROR
+from bec_operator.decide.seen import Fact
+from bec_operator.metrics import ACTIONS, JOB_FAULTS
+from bec_ops.store import StoreError
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 10.0
+LISTS_AT_ONCE = 8
+LOGS_AT_ONCE = 16
+
+
+class Doer:
+    """Does actions, so many at once. `changed` is told which Job has had one done."""
+
+    def __init__(self, writes_at_once: int, changed: Callable[[Key], None]) -> None:
+        self.stopping = False
+        self._changed = changed
+        self._doing: set[asyncio.Task[None]] = set()
+        self._lanes: dict[Lane, AbstractAsyncContextManager[None]] = {
+            Lane.WRITE: asyncio.Semaphore(writes_at_once),
+            Lane.LIST: asyncio.Semaphore(LISTS_AT_ONCE),
+            Lane.LOG: asyncio.Semaphore(LOGS_AT_ONCE),
+            Lane.FREE: nullcontext(),
+        }
+
+    def start(self, ctx: Context, work: Work, action: Action) -> None:
+        """Begin an action."""
+        work.memory.busy.add(action.key)
+        if isinstance(action, ReadMarker):
+            work.memory.note_reading_begun(action.index)
+        doing = asyncio.create_task(self._do(ctx, work, action))
+        self._doing.add(doing)
+        doing.add_done_callback(self._doing.discard)
+
+    async def drain(self) -> None:
+        """Wait for what is under way; what takes too long is broken off, as by a crash."""
+        if not self._doing:
+            return
+        _, late = await asyncio.wait(self._doing, timeout=DRAIN_SECONDS)
+        for doing in late:
+            doing.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _do(self, ctx: Context, work: Work, action: Action) -> None:
+        memory, name, outcome = work.memory, type(action).__name__, "ok"
+        do, lane = DOINGS[type(action)]
+        try:
+            async with self._lanes[lane]:
+                if self.stopping:
+                    outcome = "dropped"
+                    return
+                await do(ctx, memory, action)
+            work.note_done(action)
+        except asyncio.CancelledError:
+            outcome = "dropped"
+            raise
+        except RefusedError:
+            outcome = "refused"  # what it means is noted already
+            work.pause(action, ctx.clock.now())
+        except (ApiError, StoreError, aiohttp.ClientError, TimeoutError) as error:
+            outcome = "failed"
+            _note_failure(ctx, work, action, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this job alone
+            outcome = "broken"
+            _note_fault(ctx, work, action, error)
+        finally:
+            if isinstance(action, ReadMarker):
+                memory.note_reading_over(action.index)
+            memory.busy.discard(action.key)
+            ACTIONS.labels(name, outcome).inc()
+            self._changed((memory.job.namespace, memory.job.name))
+
+
+def _note_failure(ctx: Context, work: Work, action: Action, error: Exception) -> None:
+    wish = error.retry_after if isinstance(error, ApiError) else 0.0
+    delay, job = work.pause(action, ctx.clock.now(), wish), work.memory.job
+    log.warning(
+        "%s of %s/%s failed, again in %.0f s: %s",
+        type(action).__name__, job.namespace, job.name, delay, error or repr(error),
+    )  # fmt: skip
+
+
+def _note_fault(ctx: Context, work: Work, action: Action, error: Exception) -> None:
+    """Have the Job say that something is done for it in vain, for a fault of ours."""
+    job, now, name = work.memory.job, ctx.clock.now(), type(action).__name__
+    work.pause(action, now)
+    log_fault(log, error, f"{job.namespace}/{job.name}: {name}")
+    JOB_FAULTS.labels(job.namespace, job.name).inc()
+    said = f"{name} fails with {kind_and_place(error)}; it is tried again, ever more rarely"
+    fact = Fact(now, INTERNAL_ERROR, said)
+    work.memory.broken[action.key] = fact
+    if isinstance(action, ReadMarker):
+        work.memory.unread[action.index] = fact

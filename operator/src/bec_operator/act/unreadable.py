@@ -1,0 +1,61 @@
+"""Objects that cannot be read: each concerns the Job that it belongs to, and nobody else."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from bec_operator.act.faults import kind_and_place, log_fault
+from bec_operator.metrics import UNREADABLE
+
+log = logging.getLogger(__name__)
+
+_REMEMBERED = 100  # objects of one Job; more say nothing new
+Key = tuple[str, str]  # namespace and name of a Job
+
+
+class Unreadable:
+    """Why objects cannot be read, by their Job and their UID. `changed` is told which Job has news.
+
+    What is wrong is found by our own code, so an object of which this is said shows a fault of
+    ours; it is left alone until it changes.
+    """
+
+    def __init__(self, changed: Callable[[Key], None]) -> None:
+        self._changed = changed
+        self._found: dict[Key, dict[str, str]] = {}
+
+    def of_job(self, job: Key) -> str:
+        """Return what is to be said of the objects of a Job; empty if all can be read."""
+        found = self._found.get(job)
+        if not found:
+            return ""
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        return next(iter(found.values())) + more
+
+    def forget(self, job: Key, uid: str) -> None:
+        """Take in that an object can be read, or is gone."""
+        found = self._found.get(job)
+        if found is None or found.pop(uid, None) is None:
+            return
+        if not found:
+            del self._found[job]
+        self._changed(job)
+
+    @contextmanager
+    def reading(self, kind: str, job: str, meta: Mapping[str, Any]) -> Iterator[None]:
+        """Read an object within, of a kind such as `pods`; what goes wrong is noted and logged."""
+        key, uid = (meta["namespace"], job), meta["uid"]
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this object alone
+            found = self._found.setdefault(key, {})
+            if uid in found or len(found) >= _REMEMBERED:
+                return
+            where = f"{kind} {meta['namespace']}/{meta['name']}"
+            log_fault(log, error, f"reading {where}")
+            UNREADABLE.labels(kind).inc()
+            found[uid] = f"{where} cannot be read: {kind_and_place(error)}"
+            self._changed(key)
+        else:
+            self.forget(key, uid)
