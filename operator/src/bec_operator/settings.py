@@ -31,9 +31,6 @@ class Settings(BaseSettings):
     watch_age: float = Field(
         default=120.0, gt=0, description="Seconds without a sign from a watch that end the process"
     )
-    relist_every: float = Field(
-        default=300.0, gt=0, description="Seconds between two full looks at Jobs and pools"
-    )
     max_pods: int = Field(default=500, ge=1, description="Pods of all Jobs together, at most")
     list_every: float = Field(
         default=60.0, gt=0, description="Seconds between two looks at a Job's list of volumes"

@@ -56,6 +56,8 @@ def test_counts_and_time_left() -> None:
     started = JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 100))
     memory = _memory(10, started)
     memory.eta.begin(0, NOW - 100)
+    memory.eta.note(NOW - 100, working=True)
+    memory.eta.note(NOW, working=True)
     _settle(memory, Outcome.SUCCEEDED, 0, 1)
     _settle(memory, Outcome.SUCCEEDED, 2, 3, code=ALREADY_DONE)
     status = job_status(memory, Tally(queued=1, running=2), NOW)
@@ -316,6 +318,18 @@ def test_time_left_is_at_the_rate_since_it_was_opened_again() -> None:
     _settle(memory, Outcome.SUCCEEDED, *range(900))
     assert memory.ledger is not None
     memory.eta.begin(memory.ledger.tried, NOW - 100)
+    memory.eta.note(NOW - 100, working=True)
+    memory.eta.note(NOW, working=True)
     assert job_status(memory, Tally(running=1), NOW).eta == ""
     _settle(memory, Outcome.SUCCEEDED, *range(900, 950))
     assert job_status(memory, Tally(running=1), NOW).eta == "1m"
+
+
+def test_time_in_which_nothing_ran_says_nothing_of_the_time_left() -> None:
+    """It was suspended over the weekend, stalled, or waited for another job."""
+    memory = _memory(10, JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 9)))
+    memory.eta.begin(0, NOW - 300_000)
+    for since, working in ((300_000, True), (299_900, False), (100, True), (0, True)):
+        memory.eta.note(NOW - since, working=working)
+    _settle(memory, Outcome.SUCCEEDED, *range(4))
+    assert job_status(memory, Tally(running=1), NOW).eta == "5m"  # 4 in 200 s, 6 left
