@@ -21,7 +21,7 @@ from typing import Any
 
 from bec_operator.act.api_server import ApiError, ApiServer, core
 from bec_operator.api.names import TASK_LABEL, WORKER_CONTAINER
-from bec_operator.observe.listing import list_all
+from bec_operator.observe.listing import pages
 from bec_ops.marker import MARKER_NAME
 from bec_ops.operator_client import OperatorClient
 from bec_ops.protocol import Progress
@@ -70,9 +70,9 @@ class Fleet:
         selector = {"labelSelector": TASK_LABEL}
         async with asyncio.TaskGroup() as group:
             while True:
-                pods, version = await list_all(self._api, core(None, "pods"), selector)
-                for pod in pods:
-                    self._see(group, pod)
+                async for pods, version in pages(self._api, core(None, "pods"), selector):
+                    for pod in pods:
+                        self._see(group, pod)
                 query = {**selector, "watch": "1", "resourceVersion": str(version)}
                 response = await self._api.stream(
                     "GET", core(None, "pods"), query=query, seconds=3600

@@ -12,22 +12,25 @@ from bec_operator.act.pool import DEPLOYMENTS
 from bec_operator.act.records import deployment_of, job_of, task_of
 from bec_operator.act.tasks import PLURAL, take_in_task
 from bec_operator.api.names import JOB_LABEL, POOL_LABEL
-from bec_operator.observe.watch import Kind
+from bec_operator.decide.pool_seen import PoolPod
+from bec_operator.decide.seen import PodSeen
+from bec_operator.observe.watch import Found, Kind
 
 
-def _all_pods(ctx: Context, namespace: str | None, items: list[Body], version: int) -> None:
+def _pod(ctx: Context, item: Body) -> PodSeen | PoolPod | None:
+    """Return the record of a pod, of a task or of a pool; None for one that is of neither."""
     cache, now = ctx.cache, ctx.clock.now()
-    pods, hosts = [], []
-    for item in items:
-        where = item["metadata"]["namespace"], item["metadata"]["name"]
-        with PODS.reading(ctx, item):
-            if is_of_pool(item):
-                hosts.append(pool_pod_of(item, cache.pool_pods.get(*where), now))
-            elif is_of_task(item):
-                pods.append(pod_of(item, cache.pods.get(*where), now))
-    present = {item["metadata"]["uid"] for item in items}
-    cache.pods.replace_all(namespace, pods, version, present)
-    cache.pool_pods.replace_all(namespace, hosts, version, present)
+    where = item["metadata"]["namespace"], item["metadata"]["name"]
+    if is_of_pool(item):
+        return pool_pod_of(item, cache.pool_pods.get(*where), now)
+    return pod_of(item, cache.pods.get(*where), now) if is_of_task(item) else None
+
+
+def _all_pods(ctx: Context, namespace: str | None, found: Found) -> None:
+    pods = [record for record in found.records if isinstance(record, PodSeen)]
+    hosts = [record for record in found.records if isinstance(record, PoolPod)]
+    ctx.cache.pods.replace_all(namespace, pods, found.version, found.uids)
+    ctx.cache.pool_pods.replace_all(namespace, hosts, found.version, found.uids)
 
 
 def _kind(
@@ -36,18 +39,16 @@ def _kind(
     records_of: Callable[[Context], Records[R]],
     record_of: Callable[[Body], R],
     take_in: Callable[[Context, Body], None] | None = None,
-    job: Callable[[Body], str] | None = None,
+    job_of: Callable[[Body], str] | None = None,
     **more: dict[str, str],
 ) -> Kind:
     """Return a kind whose objects all become records of one sort."""
 
-    def take_in_all(ctx: Context, namespace: str | None, items: list[Body], version: int) -> None:
-        records = []
-        for item in items:
-            with kind.reading(ctx, item):
-                records.append(record_of(item))
-        present = {item["metadata"]["uid"] for item in items}
-        records_of(ctx).replace_all(namespace, records, version, present)
+    def read(_: Context, item: Body) -> R:
+        return record_of(item)
+
+    def take_in_all(ctx: Context, namespace: str | None, found: Found) -> None:
+        records_of(ctx).replace_all(namespace, found.records, found.version, found.uids)
 
     def take_in_one(ctx: Context, item: Body) -> None:
         records_of(ctx).put(record_of(item))
@@ -55,8 +56,16 @@ def _kind(
     def forget(ctx: Context, namespace: str, name: str, uid: str) -> None:
         records_of(ctx).remove(namespace, name, uid)
 
-    kind = Kind(plural, path, take_in_all, take_in or take_in_one, forget, job or _labelled, **more)
-    return kind
+    return Kind(
+        plural,
+        path,
+        read,
+        take_in_all,
+        take_in or take_in_one,
+        forget,
+        job_of or _labelled,
+        **more,
+    )
 
 
 def _labelled(item: Body) -> str:
@@ -69,7 +78,7 @@ JOBS = _kind(
     partial(bec, plural="jobs"),
     lambda ctx: ctx.cache.jobs,
     job_of,
-    job=lambda item: str(item["metadata"]["name"]),
+    job_of=lambda item: str(item["metadata"]["name"]),
 )
 POOLS = _kind(
     DEPLOYMENTS,
@@ -81,6 +90,7 @@ POOLS = _kind(
 PODS = Kind(
     plural="pods",
     path=partial(core, plural="pods"),
+    read=_pod,
     take_in_all=_all_pods,
     take_in=take_in_pod,
     forget=forget_pod,

@@ -6,13 +6,14 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
 from bec_operator.act.api_server import ApiError, Body
 from bec_operator.act.context import Context
 from bec_operator.act.deep_json import read_json
-from bec_operator.observe.listing import list_all
+from bec_operator.observe.listing import pages
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +24,28 @@ STEADY = 5.0  # seconds: one that lasts so long does
 _READ = 1 << 18  # bytes at once, at most
 
 
+@dataclass
+class Found:
+    """What a full look has shown: the records of what could be read, and the UIDs of all."""
+
+    records: list[Any] = field(default_factory=list)
+    uids: set[str] = field(default_factory=set)
+    version: int = 0
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of objects, and how the cache learns of them.
 
-    `take_in_all` gets a full list of a namespace (None: of all) and its version, `take_in` one
-    object as it is now, `forget` the namespace, name and UID of one that is gone. `job_of` gives
-    the name of the Job that an object belongs to.
+    `read` makes a record of one of a list, `take_in_all` gets those of a full look at a namespace
+    (None: at all), `take_in` gets one object as it is now, `forget` the namespace, name and UID of
+    one that is gone. `job_of` gives the name of the Job that an object belongs to.
     """
 
     plural: str
     path: Callable[[str | None], str]
-    take_in_all: Callable[[Context, str | None, list[Body], int], None]
+    read: Callable[[Context, Body], object]
+    take_in_all: Callable[[Context, str | None, Found], None]
     take_in: Callable[[Context, Body], None]
     forget: Callable[[Context, str, str, str], None]
     job_of: Callable[[Body], str]
@@ -77,11 +88,21 @@ class Watch:
         return self._namespace or "all"
 
     async def list(self) -> None:
-        """Take in all objects; those that went unseen are gone."""
-        items, version = await list_all(self._ctx.api, self._path, self._kind.selector)
-        self._kind.take_in_all(self._ctx, self._namespace, items, version)
-        self._version = version
-        self._sign()
+        """Take in all objects; those that went unseen are gone.
+
+        Of each page no more is kept than its records: whole pods take some 40 kB each, and there
+        may be thousands.
+        """
+        found, kind = Found(), self._kind
+        async for items, version in pages(self._ctx.api, self._path, kind.selector):
+            for item in items:
+                found.uids.add(item["metadata"]["uid"])
+                with kind.reading(self._ctx, item):
+                    found.records.append(kind.read(self._ctx, item))
+            found.version = version
+            self._sign()
+        kind.take_in_all(self._ctx, self._namespace, found)
+        self._version = found.version
 
     async def run(self) -> None:
         """Watch for ever, from the last list on."""
