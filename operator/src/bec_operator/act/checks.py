@@ -1,6 +1,7 @@
 """The checks before anything is launched: storage, template, and what is done already."""
 
 import logging
+from contextlib import suppress
 
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
@@ -11,7 +12,7 @@ from bec_operator.decide.refusals import STORAGE_FORBIDDEN
 from bec_operator.decide.seen import Fact
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.marker import MARKER_NAME
-from bec_ops.store import Store, StoreError
+from bec_ops.store import Store, StoreError, TooLargeError
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ async def check_storage(ctx: Context, memory: Memory) -> None:
                 f"{error}: without s3:ListBucket on s3://{output.bucket} what is absent cannot be "
                 "told from what is forbidden; grant it to the operator",
             )
-        store.get(output.bucket, folder + MARKER_NAME)  # a probe: absent is a good answer
+        with suppress(TooLargeError):  # a probe: that it is absent, or there, is a good answer
+            store.get(output.bucket, folder + MARKER_NAME, limit=0)
         return Fact(now)
 
     try:
