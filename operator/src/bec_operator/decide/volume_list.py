@@ -28,7 +28,7 @@ def row_of(volume: Volume) -> str:
 class VolumeList(Sequence[Volume]):
     """A sequence of volumes whose ids hold no control character; made by `pack` or `of`."""
 
-    __slots__ = ("blocks", "_total")
+    __slots__ = ("_total", "blocks")
 
     def __init__(self, blocks: list[bytes], total: int) -> None:
         self.blocks = blocks  # each but the last has `_BLOCK` rows, with their ends
