@@ -53,7 +53,8 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
     except ApiError as error:
         if error.reason == "AlreadyExists":
             return  # another operator was faster: the next pass reads its ledger
-        memory.facts.manifest = _refused(error, _later(ctx, begun, QUOTA_AGAIN_AFTER))
+        least = QUOTA_AGAIN_AFTER if error.over_quota else 0.0
+        memory.facts.manifest = _refused(error, _later(ctx, begun, least))
     else:
         now = ctx.clock.now()
         memory.ledger_version = version
