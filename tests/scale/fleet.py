@@ -70,7 +70,9 @@ class Fleet:
         selector = {"labelSelector": TASK_LABEL}
         async with asyncio.TaskGroup() as group:
             while True:
-                async for pods, version in pages(self._api, core(None, "pods"), selector):
+                version = 0
+                async for pods, shown in pages(self._api, core(None, "pods"), selector):
+                    version = shown
                     for pod in pods:
                         self._see(group, pod)
                 query = {**selector, "watch": "1", "resourceVersion": str(version)}

@@ -227,6 +227,14 @@ def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
         assert log[name]["enum"] == list(get_args(Settings.model_fields[f"log_{name}"].annotation))
 
 
+def test_a_large_number_is_written_out() -> None:
+    def limit(*values: str) -> object:
+        return environment(*values)["BEC_OPERATOR_MAX_VOLUMES"]["value"]
+
+    assert limit() == str(Settings.model_fields["max_volumes"].default)
+    assert limit("maxVolumes=2000000") == "2000000"
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -238,6 +246,7 @@ def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
         ((IMAGE, "s3.endpoint=s3.example.org"), "does not match pattern"),
         ((IMAGE, "notifications.webhook.url=hooks"), "does not match pattern"),
         ((IMAGE, "notifications.webhook.url=https://h/"), "keySecret.name: name the Secret"),
+        ((IMAGE, "maxVolumes=20000000"), "'/maxVolumes': maximum"),
         ((IMAGE, "worker.heartbeatSeconds=0"), "exclusiveMinimum: got 0"),
         ((IMAGE, "serviceAccount.create=false"), "name the service account to use"),
     ],

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bec_operator.decide.ledger import MAX_TOTAL
+
 _KEY_FORM = (
     'write "whsec_" and 24 to 64 random bytes in base64, such as the output of '
     'echo "whsec_$(head -c 32 /dev/urandom | base64)"'
@@ -32,6 +34,9 @@ class Settings(BaseSettings):
         default=120.0, gt=0, description="Seconds without a sign from a watch that end the process"
     )
     max_pods: int = Field(default=500, ge=1, description="Pods of all Jobs together, at most")
+    max_volumes: int = Field(
+        default=1_000_000, ge=1, le=MAX_TOTAL, description="Volumes of one Job, at most"
+    )
     list_every: float = Field(
         default=60.0, gt=0, description="Seconds between two looks at a Job's list of volumes"
     )

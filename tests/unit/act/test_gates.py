@@ -16,7 +16,7 @@ from bec_operator.decide.gates import Gate, Gates, Place
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import JobSeen
 from bec_operator.settings import Settings
-from bec_ops.store import Content, StoreError
+from bec_ops.store import READ_AT_MOST, Content, StoreError
 from bec_ops.volume import Volume
 from tests.unit.decide.fake_s3 import FakeStore
 
@@ -42,11 +42,11 @@ class CountingStore(FakeStore):
         self.reads: list[str] = []
         self.forbidden = ""
 
-    def fetch(self, bucket: str, key: str) -> Content | None:
+    def fetch(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> Content | None:
         self.reads.append(key.split("/")[2])
         if self.forbidden and self.forbidden in key:
             raise StoreError("Forbidden", f"S3 forbids access to s3://{bucket}/{key}")
-        return super().fetch(bucket, key)
+        return super().fetch(bucket, key, limit)
 
 
 class Sweeping:

@@ -2,18 +2,21 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from bec_operator.act import failure_parts
 from bec_operator.act.cache import Cache
 from bec_operator.act.clock import Clock
 from bec_operator.act.context import Context
+from bec_operator.act.ledger import _report_failures
 from bec_operator.act.report import compile_report
 from bec_operator.act.storage import Storage
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.report import Line
+from bec_operator.decide.report import Line, Part
 from bec_operator.settings import Settings
 from bec_ops.volume import Volume
 from tests.unit.decide.fake_s3 import FakeStore
@@ -82,7 +85,7 @@ async def test_what_is_not_ours_is_left_out(caplog: pytest.LogCaptureFixture) ->
     ledger_says = "the worker says that no retry can help"
     told = await stage.compile()
     assert told == ["I0: torn", f"I1: {ledger_says}", f"I2: {ledger_says}"]
-    assert "failures-1.jsonl, line 5 is not ours" in caplog.text
+    assert "failures-1.jsonl: 1 lines are not ours" in caplog.text
 
 
 async def test_where_nothing_failed_there_is_none() -> None:
@@ -133,3 +136,76 @@ async def test_what_changes_while_it_is_written_is_not_forgotten() -> None:
     stage.store.put = slow  # type: ignore[method-assign]
     await stage.compile()
     assert not stage.memory.report.is_current(ledger)
+
+
+async def test_a_part_that_is_far_too_large_is_left_out(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failure_parts, "PART_AT_MOST", 1000)
+    stage = Stage(1)
+    stage.store.objects[f"{FOLDER}failures-1.jsonl"] = _line(1, "torn")
+    stage.store.objects[f"{FOLDER}failures-2.jsonl"] = _line(1, "x" * 1000)
+    assert await stage.compile() == ["I1: torn"]
+    assert "failures-2.jsonl has 1," in caplog.text
+
+
+async def test_a_report_of_another_size_is_replaced() -> None:
+    stage = Stage(1)
+    stage.store.objects[REPORT] = b"x" * 5_000_000
+    assert await stage.compile() == ["I1: the worker says that no retry can help"]
+
+
+class CountingStore(FakeStore):
+    """Counts what is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists = 0
+
+    def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        self.lists += 1
+        return super().list_keys(bucket, prefix)
+
+
+def _parts(store: FakeStore) -> list[str]:
+    return [line.message for line in failure_parts.read(store, "b", FOLDER)]
+
+
+def test_many_failures_are_few_objects_and_one_list() -> None:
+    store, part = CountingStore(), Part()
+    for number in range(2000):
+        part = failure_parts.append(store, "b", FOLDER, part, _line(1, f"{number:0100}"))
+    assert store.lists == 1
+    assert len(store.objects) == 2
+    assert _parts(store) == [f"{number:0100}" for number in range(2000)]
+
+
+def test_two_writers_never_write_to_one_place() -> None:
+    store, parts = FakeStore(), [Part(), Part()]
+    store.objects[f"{FOLDER}failures-7.jsonl"] = _line(1, "earlier")
+    for number in range(20):
+        which = number % 2
+        parts[which] = failure_parts.append(store, "b", FOLDER, parts[which], _line(1, str(number)))
+    assert _parts(store)[0] == "earlier"
+    assert sorted(_parts(store)[1:], key=int) == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("first", [b"", _line(1, "first")])
+async def test_a_write_that_comes_late_takes_nothing_away(first: bytes) -> None:
+    stage = Stage(1)
+    objects, report = stage.store.objects, stage.memory.report
+    if first:
+        report.part = failure_parts.append(stage.store, "b", FOLDER, Part(), first)
+    stage.memory.failures[1] = Line.model_validate_json(_line(1, "second"))
+    before, late = dict(objects), FakeStore()
+    late.objects.update(before)
+    failure_parts.append(late, "b", FOLDER, report.part, _line(1, "late"))
+    stage.store.trouble = "Unavailable"
+    assert not await _report_failures(stage.ctx, stage.memory)
+    assert stage.memory.failures
+    stage.store.trouble = None
+    assert await _report_failures(stage.ctx, stage.memory)
+    assert not stage.memory.failures
+    objects.update({key: body for key, body in late.objects.items() if before.get(key) != body})
+    assert {"second", "late"} <= set(_parts(stage.store))
+    assert not first or "first" in _parts(stage.store)

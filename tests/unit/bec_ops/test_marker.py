@@ -94,6 +94,34 @@ def test_a_marker_cut_short_anywhere_is_invalid() -> None:
             Marker.parse(whole[:length], "ocr", VOLUME)
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["NaN", "Infinity", "-Infinity", "1e308", "-1", '"99999-01-01T00:00:00Z"', '"soon"', "9" * 400],
+)
+def test_a_time_that_cannot_be_is_none_and_the_success_stands(said: str) -> None:
+    body = f'{{"worker_id": "w", "success_timestamp": {said}}}'.encode()
+    assert Marker.parse(body, "ocr", VOLUME).written is None
+
+
+@pytest.mark.parametrize("said", [-1, 2**53 + 1, 1e300, "many", [480]])
+def test_a_count_that_cannot_be_is_passed_over(said: object) -> None:
+    assert parse(BEC | {"total_images": said}).total_images is None
+    assert parse(BEC | {"total_images": 0}).total_images == 0
+    assert parse(BEC | {"log": "x" * 2000}).log is None
+
+
+@pytest.mark.parametrize("nested", [b"[" * 100_000, b'{"volume":' * 100_000])
+def test_a_marker_of_a_great_depth_is_invalid(nested: bytes) -> None:
+    with pytest.raises(InvalidMarker, match="recursion limit"):
+        Marker.parse(b'{"x":' + nested, "ocr", VOLUME)
+
+
+def test_little_is_said_of_what_somebody_else_wrote() -> None:
+    with pytest.raises(InvalidMarker) as raised:
+        parse(SEED | {"job_id": "x" * 100_000})
+    assert len(str(raised.value)) < 200
+
+
 @given(st.binary(max_size=64))
 def test_no_bytes_do_harm(body: bytes) -> None:
     with pytest.raises(InvalidMarker):

@@ -1,11 +1,21 @@
 """An S3 in memory, which can be out of order; markers are read by the real code."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 
 from bec_ops.location import LOG_FOLDER
-from bec_ops.store import Content, ObjectInfo, Reason, Store, StoreError
+from bec_ops.store import (
+    READ_AT_MOST,
+    Content,
+    ObjectInfo,
+    Reason,
+    Store,
+    StoreError,
+    Stream,
+    TooLargeError,
+)
 
 
 class FakeStore(Store):
@@ -21,11 +31,21 @@ class FakeStore(Store):
         self.logs_forbidden = False
         self.read: set[str] = set()
 
-    def fetch(self, bucket: str, key: str) -> Content | None:
+    def fetch(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> Content | None:
         self._check(bucket, key)
         self.read.add(key)
         body = self.objects.get(key)
+        if body is not None and len(body) > limit:
+            raise TooLargeError(f"s3://{bucket}/{key}", len(body), limit)
         return Content(body, datetime.now(UTC)) if body is not None else None
+
+    @contextmanager
+    def open(self, bucket: str, key: str, limit: int) -> Iterator[Stream | None]:
+        found = self.fetch(bucket, key, limit)
+        if found is None:
+            yield None
+        else:
+            yield Stream(iter([found.body]), found.last_modified, len(found.body))
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         self._check(bucket, key)

@@ -1,5 +1,8 @@
 """Gates: bytes in, bytes out."""
 
+import random
+import tracemalloc
+
 import pytest
 
 from bec_operator.api.dependency import Dependency, OnFailure
@@ -7,6 +10,7 @@ from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gate, Gates, Place, Record, Waiting, Way, answers
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.seen import Fact
+from bec_operator.decide.volume_list import VolumeList
 from bec_ops.volume import Volume
 
 PLACE = Place("ldv1", "b", "p/")
@@ -52,6 +56,32 @@ def test_volumes_are_found_wherever_they_are_in_the_other_list() -> None:
     ledger.settle(2, Outcome.FAILED, 4)
     gate.follow(record, WAIT)
     assert list(gate.states) == [Way.LOST, Way.SHUT, Way.SHUT, Way.OPEN]
+
+
+def test_lists_of_any_order_and_kind_are_laid_over_each_other() -> None:
+    chance = random.Random(1)
+    volumes = [Volume("W", f"I{n}") for n in range(3000)]
+    for own in (volumes[5:], volumes[::-1], chance.sample(volumes, 2000), [*volumes, SOME[0]]):
+        there = VolumeList.of(chance.choice([volumes[:2500], chance.sample(volumes, 1000)]))
+        ledger = Ledger.fresh("sha", len(there))
+        for index in chance.sample(range(len(there)), 500):
+            ledger.settle(index, Outcome.SUCCEEDED)
+        done = {there[i] for i in range(len(there)) if ledger.outcome(i) is Outcome.SUCCEEDED}
+        gate = Gate(JOB, VolumeList.of(own))
+        gate.follow(Record(there, ledger), WAIT)
+        assert list(gate.states) == [Way.OPEN if v in done else Way.SHUT for v in own]
+
+
+def test_what_is_kept_of_where_volumes_are_is_small() -> None:
+    volumes = VolumeList.of([Volume("W", f"I{n}") for n in range(20_000)])
+    record = Record(volumes, Ledger.fresh("sha", len(volumes)))
+    gate = Gate(JOB, VolumeList.of(volumes[::-1]))
+    tracemalloc.start()
+    gate.follow(record, WAIT)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 12 * len(volumes)
+    assert peak < 300 * len(volumes)
 
 
 def test_nothing_is_computed_twice() -> None:

@@ -1,11 +1,13 @@
 """The ledger: one byte a volume, small when stored, exact when counted."""
 
 import random
+import tracemalloc
+import zlib
 
 import pytest
 
 from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.ledger import ALREADY_DONE, Ledger, LedgerError, Outcome
+from bec_operator.decide.ledger import ALREADY_DONE, MAX_TOTAL, Ledger, LedgerError, Outcome
 
 
 def test_what_is_stored_is_what_is_read() -> None:
@@ -68,8 +70,29 @@ def test_200_000_volumes_in_any_state_fit_into_a_quarter_megabyte() -> None:
 
 @pytest.mark.parametrize(
     ("packed", "message"),
-    [(b"nonsense", "cannot be unpacked"), (Ledger.fresh("", 3).encode(), "has 3 volumes")],
+    [
+        (b"nonsense", "cannot be unpacked"),
+        (Ledger.fresh("", 3).encode(), "has 3 volumes"),
+        (Ledger.fresh("", 5).encode(), "has 5 volumes"),
+        (Ledger.fresh("", 6).encode(), "has other volumes"),
+        (Ledger.fresh("", 4).encode()[:-5], "has other volumes"),
+    ],
 )
 def test_what_cannot_be_ours_is_refused(packed: bytes, message: str) -> None:
     with pytest.raises(LedgerError, match=message):
         Ledger.decode("sha", packed, 4)
+
+
+@pytest.mark.parametrize("total", [-1, MAX_TOTAL + 1, 10**18])
+def test_a_total_that_cannot_be_is_refused(total: int) -> None:
+    with pytest.raises(LedgerError, match=f"cannot be of {total} volumes"):
+        Ledger.decode("sha", Ledger.fresh("", 4).encode(), total)
+
+
+def test_what_unpacks_to_very_much_more_is_not_unpacked() -> None:
+    bomb = zlib.compress(bytes(50_000_000))
+    tracemalloc.start()
+    with pytest.raises(LedgerError, match="has other volumes"):
+        Ledger.decode("sha", bomb, 4)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()

@@ -15,7 +15,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from bec_operator.act import growth as act_growth
 from bec_operator.act import ledger as act_ledger
 from bec_operator.act.cache import Records, Workers
-from bec_operator.act.manifest import ledger_object, put_manifest
+from bec_operator.act.frozen import put_manifest
+from bec_operator.act.manifest import ledger_object
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import TaskPhase

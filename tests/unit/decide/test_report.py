@@ -85,7 +85,9 @@ def test_the_last_line_of_a_volume_counts_whenever_the_older_ones_are_read() -> 
     ledger = _ledger(i1=(Outcome.FAILED, TERMINAL), i2=(Outcome.FAILED, TERMINAL))
     report = FailureReport()
     report.note([_line(1, message="third")])
-    report.note_older([_line(1, message="first"), _line(1, message="second"), _line(2)])
+    older = FailureReport()
+    older.note([_line(1, message="first"), _line(1, message="second"), _line(2)])
+    report.note_older(older)
     assert [row["message"] for row in _rows(report, ledger)] == ["third", "torn"]
 
 

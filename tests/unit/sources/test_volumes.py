@@ -1,14 +1,17 @@
 """Sources of volumes: how a change of one is noticed, and what is said of one that is not there."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from bec_operator.api.job import VolumeSource
 from bec_operator.sources.volumes import SourceError, read_mark, read_volumes
-from bec_ops.store import Reason, StoreError
+from bec_ops.store import Reason, StoreError, TooLargeError
 from bec_ops.volume import Volume
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -21,9 +24,13 @@ class _Reader:
     entries: dict[str, bytes] | None = field(default_factory=lambda: {"list": b"W2,I2\n"})
     trouble: Reason | None = None
 
-    async def object(self, bucket: str, key: str) -> bytes | None:
+    async def object(
+        self, bucket: str, key: str, limit: int, take: Callable[[Iterable[bytes]], T]
+    ) -> T | None:
         self._check(bucket, key)
-        return self.body
+        if self.body is not None and len(self.body) > limit:
+            raise TooLargeError(f"s3://{bucket}/{key}", len(self.body), limit)
+        return None if self.body is None else take([self.body])
 
     async def etag(self, bucket: str, key: str) -> str | None:
         self._check(bucket, key)
@@ -90,3 +97,17 @@ async def test_no_answer_is_not_a_missing_list(read: Any, trouble: Reason, reaso
         await read(IN_S3, _Reader(trouble=trouble))
     assert raised.value.reason == reason
     assert raised.value.unknown is (trouble == "Unavailable")
+
+
+async def test_an_object_that_is_too_large_is_no_list() -> None:
+    with pytest.raises(SourceError, match=r"uri: s3://b/a/list.csv has 2,000,000 bytes") as raised:
+        await read_volumes(IN_S3, _Reader(body=b"y\n" * 1_000_000), max_volumes=10)
+    assert raised.value.reason == "InvalidManifest"
+
+
+async def test_a_list_has_a_limit_of_volumes_wherever_it_is() -> None:
+    reader = _Reader(b"W,I1\nW,I2\nW,I3\n", entries={"list": b"W,I1\nW,I2\nW,I3\n"})
+    for source in (IN_S3, IN_MAP):
+        assert len(await read_volumes(source, reader, max_volumes=3)) == 3
+        with pytest.raises(SourceError, match="line 3: more than 2 volumes; split"):
+            await read_volumes(source, reader, max_volumes=2)

@@ -26,7 +26,7 @@ from bec_ops.meter import Meter
 from bec_ops.outputs import Place, open_place
 from bec_ops.running import Prepare, show_traceback
 from bec_ops.stopping import Stop, signals_stop
-from bec_ops.store import Content
+from bec_ops.store import READ_AT_MOST, Content
 from bec_ops.task import FILE_SCHEME, Task, worker_id
 from bec_ops.volume import Volume, check_id, check_volume
 
@@ -114,9 +114,9 @@ class Seen:
         self._place.upload(name, file, content_type)
         self.names.append(name)
 
-    def fetch(self, name: str) -> Content | None:
+    def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return an object, or None if there is none."""
-        return self._place.fetch(name)
+        return self._place.fetch(name, limit)
 
 
 def run_by_hand(wish: Wish, prepare: Prepare, console: Console) -> int:

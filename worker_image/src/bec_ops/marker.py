@@ -1,7 +1,8 @@
 """The success marker: the object that says a task is done, written after all its artefacts."""
 
+import math
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AliasChoices,
@@ -18,6 +19,12 @@ from bec_ops.volume import Volume
 
 MARKER_NAME = "success.json"
 """The marker's name under the output prefix of its task."""
+
+MAX_MARKER_BYTES = 1024 * 1024
+"""What is larger is no marker."""
+
+_LAST_MOMENT = 253_402_300_800.0  # the end of the year 9999, after which nothing has a date
+_SAID_AT_MOST = 40  # characters of a name that somebody else wrote
 
 
 class InvalidMarker(ValueError):  # noqa: N818 - it names a thing found, as the design does
@@ -58,8 +65,8 @@ class Marker(MarkerVolume):
     job_id: str | None = None
     job_name: str | None = None
     volume: MarkerVolume | None = None
-    total_images: int | None = None
-    log: str | None = None
+    total_images: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    log: Annotated[str, Field(max_length=1024)] | None = None
     redo_at: AwareDatetime | None = None
 
     @field_validator("total_images", "log", "redo_at", mode="wrap")
@@ -73,14 +80,18 @@ class Marker(MarkerVolume):
 
     @property
     def written(self) -> float | None:
-        """When it was written, in seconds since 1970 by the worker's clock; None if unreadable."""
-        if isinstance(self.success_timestamp, float):
-            return self.success_timestamp
-        try:
-            moment = datetime.fromisoformat(self.success_timestamp)
-        except ValueError:
-            return None
-        return moment.timestamp() if moment.tzinfo is not None else None
+        """When it was written, in seconds since 1970 by the worker's clock; None if unreadable.
+
+        A time that cannot be read says nothing about the success.
+        """
+        moment = self.success_timestamp
+        if isinstance(moment, str):
+            try:
+                read = datetime.fromisoformat(moment)
+            except ValueError:
+                return None
+            moment = read.timestamp() if read.tzinfo is not None else math.nan
+        return moment if 0 <= moment < _LAST_MOMENT else None
 
     @classmethod
     def parse(cls, body: bytes, job_id: str, volume: Volume) -> Self:
@@ -89,9 +100,9 @@ class Marker(MarkerVolume):
             marker = cls.model_validate_json(body)
         except ValidationError as error:
             raise InvalidMarker(f"the marker is not valid: {_sentence(error)}") from None
-        names = {marker.job_id, marker.job_name} - {None}
+        names = {name for name in (marker.job_id, marker.job_name) if name is not None}
         if names and job_id not in names:
-            found = " or ".join(sorted(repr(name) for name in names))
+            found = " or ".join(sorted(repr(name[:_SAID_AT_MOST]) for name in names))
             raise InvalidMarker(f"the marker is of another job: {found}, not {job_id!r}")
         if any(found.differs_from(volume) for found in (marker, marker.volume) if found):
             raise InvalidMarker(f"the marker is of another volume than {volume}")

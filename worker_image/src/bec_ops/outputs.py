@@ -10,8 +10,8 @@ from typing import Protocol
 
 from bec_ops.errors import MisconfiguredError, RetryableError
 from bec_ops.location import LOG_FOLDER
-from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
-from bec_ops.store import Content, Store
+from bec_ops.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
+from bec_ops.store import READ_AT_MOST, Content, Store, TooLargeError
 from bec_ops.task import FILE_SCHEME, Task
 
 
@@ -24,8 +24,8 @@ class Place(Protocol):
     def upload(self, name: str, file: Path, content_type: str) -> None:
         """Write an object from a file."""
 
-    def fetch(self, name: str) -> Content | None:
-        """Return an object, or None if there is none."""
+    def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
+        """Return an object, or None if there is none; TooLargeError for more than `limit` bytes."""
 
 
 class S3Place:
@@ -42,9 +42,9 @@ class S3Place:
         """Write an object of any size."""
         self._store.upload(self._bucket, self._prefix + name, file, content_type)
 
-    def fetch(self, name: str) -> Content | None:
+    def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return an object, or None if S3 says that there is none."""
-        return self._store.fetch(self._bucket, self._prefix + name)
+        return self._store.fetch(self._bucket, self._prefix + name, limit)
 
 
 class FolderPlace:
@@ -66,11 +66,13 @@ class FolderPlace:
         """Copy a file."""
         self.put(name, file.read_bytes(), content_type)
 
-    def fetch(self, name: str) -> Content | None:
+    def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return a file's content, or None if there is none."""
         path = self._folder / name
         if not path.exists():
             return None
+        if (size := path.stat().st_size) > limit:
+            raise TooLargeError(str(path), size, limit)
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         return Content(path.read_bytes(), written)
 
@@ -123,12 +125,12 @@ class Output:
 
     def marker(self) -> Marker | None:
         """Return the task's marker; None if there is none, or none that is valid and counts."""
-        found = self._place.fetch(MARKER_NAME)
-        if found is None:
-            return None
         try:
+            found = self._place.fetch(MARKER_NAME, MAX_MARKER_BYTES)
+            if found is None:
+                return None
             marker = Marker.parse(found.body, self._task.job_id, self._task.volume)
-        except InvalidMarker:
+        except (InvalidMarker, TooLargeError):
             return None
         return marker if marker.counts(self._task.redo_at, found.last_modified) else None
 

@@ -11,45 +11,42 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from boto3.session import Session
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import ClientError
 
-from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
+from bec_ops.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
+from bec_ops.store_errors import (
+    Reason,
+    StoreError,
+    TooLargeError,
+    answering,
+    no_bucket,
+    status,
+)
 from bec_ops.volume import Volume
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
 
-Reason = Literal["Unavailable", "Forbidden", "BucketNotFound"]
+__all__ = [
+    "READ_AT_MOST",
+    "Content",
+    "ObjectInfo",
+    "Reason",
+    "Store",
+    "StoreError",
+    "Stream",
+    "TooLargeError",
+]
 
-_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError)
-# Some of these come with status 400 instead of 403.
-_FORBIDDEN = {
-    "AccessDenied",
-    "ExpiredToken",
-    "Forbidden",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "SignatureDoesNotMatch",
-}
+READ_AT_MOST = 1024 * 1024 * 1024
+"""Bytes of an object that is read as a whole, where nothing smaller is said."""
 
-
-class StoreError(Exception):
-    """S3 gave no answer: nothing is known about the object, least of all that it is absent."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason: Reason = reason
+_CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,18 @@ class Content:
 
     body: bytes
     last_modified: datetime
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An object that comes bit by bit. `size` is what S3 says that it has, if it says so.
+
+    `chunks` raises StoreError where S3 breaks off, and TooLargeError as soon as too much has come.
+    """
+
+    chunks: Iterator[bytes]
+    last_modified: datetime
+    size: int | None
 
 
 @dataclass(frozen=True)
@@ -100,27 +109,50 @@ class Store:
             config=config,
         )
 
-    def get(self, bucket: str, key: str) -> bytes | None:
-        """Return an object's content, or None if S3 says that there is no such key."""
-        found = self.fetch(bucket, key)
+    def get(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> bytes | None:
+        """Return an object's content, or None if S3 says that there is no such key.
+
+        Raises TooLargeError, before it is read, for one of more than `limit` bytes.
+        """
+        found = self.fetch(bucket, key, limit)
         return None if found is None else found.body
 
-    def fetch(self, bucket: str, key: str) -> Content | None:
-        """Return an object's content and age from one answer; None as `get` does."""
-        with _answering(bucket, key):
+    def fetch(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> Content | None:
+        """Return an object's content and age from one answer; None and errors as with `get`."""
+        with self.open(bucket, key, limit) as found:
+            if found is None:
+                return None
+            return Content(b"".join(found.chunks), found.last_modified)
+
+    @contextmanager
+    def open(self, bucket: str, key: str, limit: int) -> Iterator[Stream | None]:
+        """Give an object bit by bit; None and errors as with `get`.
+
+        Who does not read it to its end has not had it sent either.
+        """
+        with answering(bucket, key):
             try:
                 found = self._client.get_object(Bucket=bucket, Key=key)
-                return Content(found["Body"].read(), found["LastModified"])
             except self._client.exceptions.NoSuchKey:
-                return None
+                found = None
+        if found is None:
+            yield None
+            return
+        size, body = found.get("ContentLength"), found["Body"]
+        try:
+            if size is not None and size > limit:
+                raise TooLargeError(f"s3://{bucket}/{key}", size, limit)
+            yield Stream(_chunks(body, bucket, key, limit), found["LastModified"], size)
+        finally:
+            body.close()
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """Return what S3 knows of an object, or None if S3 says that there is no such key."""
-        with _answering(bucket, key):
+        with answering(bucket, key):
             try:
                 found = self._client.head_object(Bucket=bucket, Key=key)
             except ClientError as error:
-                if _status(error) != 404:
+                if status(error) != 404:
                     raise
                 # A HEAD has no body that could tell a missing key from a missing bucket.
                 self.check_bucket(bucket)
@@ -135,7 +167,7 @@ class Store:
         self, bucket: str, key: str, body: bytes, content_type: str = "application/octet-stream"
     ) -> None:
         """Write an object in one request."""
-        with _answering(bucket, key):
+        with answering(bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
     def upload(
@@ -147,18 +179,18 @@ class Store:
     ) -> None:
         """Write an object from a file of any size, in parts where it is big."""
         extra = {"ContentType": content_type}
-        with path.open("rb") as file, _answering(bucket, key):
+        with path.open("rb") as file, answering(bucket, key):
             self._client.upload_fileobj(file, bucket, key, ExtraArgs=extra)
 
     def check_bucket(self, bucket: str) -> None:
         """Raise StoreError if the bucket does not exist or cannot be reached."""
-        with _answering(bucket):
+        with answering(bucket):
             try:
                 self._client.head_bucket(Bucket=bucket)
             except ClientError as error:
-                if _status(error) != 404:
+                if status(error) != 404:
                     raise
-                raise _no_bucket(bucket) from None
+                raise no_bucket(bucket) from None
 
     def list_folders(self, bucket: str, prefix: str, first: str = "") -> Iterator[str]:
         """Yield the folders right under a prefix, as whole prefixes that end in ``/``.
@@ -172,7 +204,7 @@ class Store:
             Prefix=prefix,
             Delimiter="/",
         )
-        with _answering(bucket, prefix):
+        with answering(bucket, prefix):
             for page in pages(StartAfter=first[:-1]) if first else pages():
                 for folder in page.get("CommonPrefixes", ()):
                     yield folder["Prefix"]
@@ -180,7 +212,7 @@ class Store:
     def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
         """Yield the keys of all objects under a prefix, in S3's order."""
         pages = self._client.get_paginator("list_objects_v2")
-        with _answering(bucket, prefix):
+        with answering(bucket, prefix):
             for page in pages.paginate(Bucket=bucket, Prefix=prefix):
                 for found in page.get("Contents", ()):
                     yield found["Key"]
@@ -199,7 +231,10 @@ class Store:
         valid marker.
         """
         key = prefix + MARKER_NAME
-        found = self.fetch(bucket, key)
+        try:
+            found = self.fetch(bucket, key, MAX_MARKER_BYTES)
+        except TooLargeError as error:
+            raise InvalidMarker(f"the marker is not valid: {error}") from None
         if found is None:
             return None
         try:
@@ -209,37 +244,15 @@ class Store:
         return marker if marker.counts(redo_at, found.last_modified) else None
 
 
-@contextmanager
-def _answering(bucket: str, key: str = "") -> Iterator[None]:
-    """Turn every way of not answering into a StoreError that names bucket and key."""
-    place = f"s3://{bucket}/{key}"
-    try:
-        yield
-    except ClientError as error:
-        raise _refusal(error, bucket, place) from error
-    except ParamValidationError as error:
-        fault = str(error).splitlines()[-1].partition(" or be an ARN")[0]
-        raise StoreError("BucketNotFound", f"{place} cannot exist in S3: {fault}") from error
-    except _CREDENTIALS as error:
-        raise StoreError("Forbidden", f"no S3 credentials for {place}: {error}") from error
-    except BotoCoreError as error:
-        raise StoreError("Unavailable", f"S3 does not answer for {place}: {error}") from error
-
-
-def _refusal(error: ClientError, bucket: str, place: str) -> StoreError:
-    """Sort an answer that is an error; only its code and message are told, never its headers."""
-    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    said = f"{code}: {message}" if message and message != code else code
-    if code in {"NoSuchBucket", "InvalidBucketName"}:
-        return _no_bucket(bucket)
-    if _status(error) == 403 or code in _FORBIDDEN:
-        return StoreError("Forbidden", f"S3 forbids access to {place} ({said})")
-    return StoreError("Unavailable", f"S3 gives no good answer for {place} ({said})")
-
-
-def _no_bucket(bucket: str) -> StoreError:
-    return StoreError("BucketNotFound", f"the bucket s3://{bucket} does not exist")
-
-
-def _status(error: ClientError) -> int:
-    return error.response["ResponseMetadata"]["HTTPStatusCode"]
+def _chunks(body: "StreamingBody", bucket: str, key: str, limit: int) -> Iterator[bytes]:
+    """Yield what comes, up to the limit, whatever S3 said of the size."""
+    come = 0
+    while True:
+        with answering(bucket, key):
+            chunk = body.read(_CHUNK)
+        if not chunk:
+            return
+        come += len(chunk)
+        if come > limit:
+            raise TooLargeError(f"s3://{bucket}/{key}", None, limit)
+        yield chunk

@@ -1,6 +1,8 @@
 """The checks before anything is launched: storage, template, and what is done already."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 
 from bec_operator.act.api_server import ApiError, core
@@ -14,11 +16,12 @@ from bec_operator.decide.refusals import STORAGE_FORBIDDEN, TEMPLATE_REJECTED
 from bec_operator.decide.seen import Fact
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.marker import MARKER_NAME
-from bec_ops.store import Store, StoreError
+from bec_ops.store import Store, StoreError, TooLargeError
 
 log = logging.getLogger(__name__)
 
 _FAULTS = 3  # of a template that are told
+_AS_IT_IS = bytes(range(256))
 _REASONS = {"Unavailable": "StorageUnavailable", "Forbidden": STORAGE_FORBIDDEN}
 
 
@@ -49,7 +52,8 @@ async def check_storage(ctx: Context, memory: Memory) -> None:
                 f"{error}: without s3:ListBucket on s3://{output.bucket} what is absent cannot be "
                 "told from what is forbidden; grant it to the operator",
             )
-        store.get(output.bucket, folder + MARKER_NAME)  # a probe: absent is a good answer
+        with suppress(TooLargeError):  # a probe: that it is absent, or there, is a good answer
+            store.get(output.bucket, folder + MARKER_NAME, limit=0)
         return Fact(now)
 
     try:
@@ -108,19 +112,22 @@ async def sweep(ctx: Context, memory: Memory) -> None:
     """
     bucket, prefixes, ledger = memory.output.bucket, memory.prefixes, memory.ledger
     common = OutputTemplate.parse(memory.output.prefix).common_folder(memory.job.job_id)
-    settled = frozenset(ledger.settled()) if ledger is not None else frozenset()
     swept = memory.swept
+    ends = ledger.translated(_AS_IT_IS) if ledger is not None else bytes(len(prefixes))
+
+    def wanted() -> Iterator[tuple[int, str]]:
+        """Yield the volumes that are not settled, and their folders."""
+        for index, prefix in islice(enumerate(prefixes), swept, None):
+            if not ends[index]:
+                yield index, prefix[: prefix.index("/", len(common)) + 1]
 
     def look(store: Store) -> frozenset[int]:
-        wanted = {
-            index: prefix[: prefix.index("/", len(common))]
-            for index, prefix in enumerate(prefixes[swept:], start=swept)
-            if index not in settled
-        }
-        if not wanted:
+        first = min((folder[:-1] for _, folder in wanted()), default=None)
+        if first is None:
             return frozenset()
-        folders = frozenset(store.list_folders(bucket, common, min(wanted.values())))
-        return frozenset(index for index, folder in wanted.items() if f"{folder}/" in folders)
+        # Hashes take half the memory. Where two are alike, a marker is looked for in vain.
+        folders = set(map(hash, store.list_folders(bucket, common, first)))
+        return frozenset(index for index, folder in wanted() if hash(folder) in folders)
 
     try:
         candidates = await ctx.storage.call("list", look)

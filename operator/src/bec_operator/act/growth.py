@@ -8,11 +8,14 @@ from bec_operator.act.api_server import ApiError
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
 from bec_operator.act.events import post_event
-from bec_operator.act.manifest import SourceReader, prefixes_of, put_manifest
+from bec_operator.act.frozen import put_manifest
+from bec_operator.act.manifest import prefixes_of
+from bec_operator.act.source_reader import SourceReader
 from bec_operator.api.job import VolumeSource
 from bec_operator.decide.growth import LIST_UNREADABLE, removed, settled, unreadable
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import ListSeen
+from bec_operator.decide.volume_list import VolumeList, joined
 from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError, read_mark, read_volumes
 from bec_ops.location import TemplateError
 from bec_ops.store import StoreError
@@ -56,7 +59,8 @@ async def _look(
     if before is not None and mark and mark == before.mark:
         return replace(seen, problem=before.problem), None
     try:
-        added, gone = await _compare(memory, await read_volumes(source, reader))
+        most = ctx.settings.max_volumes
+        added, gone = await _compare(memory, await read_volumes(source, reader, most), most)
     except SourceError as error:
         if error.reason != INVALID_MANIFEST:
             raise
@@ -66,19 +70,36 @@ async def _look(
     return replace(seen, gone=gone), added
 
 
-async def _compare(memory: Memory, listed: Sequence[Volume]) -> tuple[Sequence[Volume], int]:
+async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[VolumeList, int]:
     """Return what is new, each with a place for its outputs, and how many are gone."""
     while True:
         known = memory.volumes
-        added, gone = await asyncio.to_thread(_difference, known, listed)
+        added, gone = await asyncio.to_thread(difference, VolumeList.of(known), listed)
+        if added and len(known) + len(added) > most:
+            raise SourceError(
+                INVALID_MANIFEST,
+                f"{len(added)} volumes are new in the list, and with the {len(known)} that the job "
+                f"has there would be more than {most:,}; put what is new into another job",
+            )
         await asyncio.to_thread(prefixes_of, memory, added)
         if memory.volumes is known:  # else it grew meanwhile, by an earlier look
             return added, gone
 
 
-def _difference(known: Sequence[Volume], listed: Sequence[Volume]) -> tuple[list[Volume], int]:
-    before = set(known)
-    return [v for v in listed if v not in before], len(before.difference(listed))
+def difference(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
+    """Return what is listed and not known, and how many are known and not listed.
+
+    Most lists begin as they were, and that part needs no look at single volumes.
+    """
+    alike = known.alike(listed)
+    gone = set(known.rows(alike))
+    added = []
+    for row in listed.rows(alike):
+        if row in gone:
+            gone.discard(row)
+        else:
+            added.append(row.decode())
+    return VolumeList.pack(added), len(gone)
 
 
 async def _tell(ctx: Context, memory: Memory, before: ListSeen | None, seen: ListSeen) -> None:
@@ -117,9 +138,14 @@ async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
         return None
     prefixes = await asyncio.to_thread(prefixes_of, memory, added)
     try:
-        manifest = await put_manifest(ctx, memory, [*memory.volumes, *added])
+        manifest = await put_manifest(ctx, memory, joined(memory.volumes, added))
     except StoreError as error:
         memory.facts.storage = storage_fact(error, ctx.clock.now())
+        return None
+    except SourceError as error:
+        memory.added = ()
+        if memory.listed is not None:
+            memory.listed = replace(memory.listed, problem=str(error))
         return None
     return Growth(added, prefixes, manifest)
 

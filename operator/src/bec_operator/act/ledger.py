@@ -3,12 +3,14 @@
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
+from bec_operator.act.failure_parts import append
 from bec_operator.act.growth import prepare_growth, tell_growth
 from bec_operator.act.manifest import ledger_object
 from bec_operator.api.names import ledger_name
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.report import Part
 from bec_ops.location import reports_prefix
-from bec_ops.store import Store, StoreError
+from bec_ops.store import StoreError
 
 
 async def save_ledger(ctx: Context, memory: Memory) -> None:
@@ -45,27 +47,23 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
 
 
 async def _report_failures(ctx: Context, memory: Memory) -> bool:
-    """Append the failures that no report has yet, as one more object. Return whether all is told.
+    """Append the failures that no report has yet. Return whether all is told.
 
     A crash right after it tells them twice; a line's `index` and `jobUid` say that it is the same.
     """
-    lines = dict(memory.failures)
+    lines, report = dict(memory.failures), memory.report
     if not lines:
         return True
     body = "".join(line.dump() for line in lines.values()).encode()
     bucket = memory.output.bucket
     folder = reports_prefix(memory.output.reports, memory.job.job_id)
-
-    def append(store: Store) -> None:
-        known = set(store.list_keys(bucket, f"{folder}failures-"))
-        number = len(known) + 1
-        while (key := f"{folder}failures-{number}.jsonl") in known:
-            number += 1
-        store.put(bucket, key, body, "application/x-ndjson")
-
+    part = report.part
     try:
-        await ctx.storage.call("report", append)
+        report.part = await ctx.storage.call(
+            "report", lambda store: append(store, bucket, folder, part, body)
+        )
     except StoreError as error:
+        report.part = Part(part.number)
         memory.facts.storage = storage_fact(error, ctx.clock.now())
         return False
     memory.report.note(lines.values())

@@ -2,9 +2,6 @@
 
 import asyncio
 import base64
-import gzip
-import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +9,16 @@ from typing import Any
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
+from bec_operator.act.frozen import get_manifest, put_manifest
 from bec_operator.act.pod_spec import owner
+from bec_operator.act.source_reader import SourceReader, get_config_map
 from bec_operator.api.names import JOB_LABEL, ledger_name
 from bec_operator.decide.gates import Record
-from bec_operator.decide.ledger import Honoured, Ledger, LedgerError
+from bec_operator.decide.ledger import Honoured, Ledger
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import epoch, iso, precise
 from bec_operator.decide.seen import Fact
+from bec_operator.decide.volume_list import Prefixes, VolumeList
 from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError, read_volumes
 from bec_ops.location import OutputTemplate, TemplateError, reports_prefix
 from bec_ops.store import StoreError
@@ -26,59 +26,37 @@ from bec_ops.volume import Volume
 
 log = logging.getLogger(__name__)
 
+QUOTA_AGAIN_AFTER = 25.0  # seconds, beside those after which any check is made again
+AGAIN_AT_MOST = 300.0
+TIMES_AS_LONG = 20
+
 Object = dict[str, Any]
-
-
-class SourceReader:
-    """Reads for a Job: S3 with the operator's rights, ConfigMaps of the Job's namespace."""
-
-    def __init__(self, ctx: Context, namespace: str) -> None:
-        self._ctx = ctx
-        self._namespace = namespace
-
-    async def object(self, bucket: str, key: str) -> bytes | None:
-        """Return an object of S3."""
-        return await self._ctx.storage.call("get", lambda store: store.get(bucket, key))
-
-    async def etag(self, bucket: str, key: str) -> str | None:
-        """Return the ETag of an object of S3."""
-        found = await self._ctx.storage.call("head", lambda store: store.head(bucket, key))
-        return found.etag if found is not None else None
-
-    async def config_map(self, name: str) -> tuple[str, dict[str, bytes]] | None:
-        """Return version and entries of a ConfigMap."""
-        found = await _config_map(self._ctx, self._namespace, name)
-        if found is None:
-            return None
-        text = {key: value.encode() for key, value in (found.get("data") or {}).items()}
-        binary = {k: base64.b64decode(v) for k, v in (found.get("binaryData") or {}).items()}
-        return found["metadata"]["resourceVersion"], {**text, **binary}
 
 
 async def load_manifest(ctx: Context, memory: Memory) -> None:
     """Take in manifest and ledger; where there are none yet, freeze the source."""
-    now = ctx.clock.now()
+    begun = ctx.clock.now()
     try:
-        found = await _config_map(ctx, memory.job.namespace, ledger_name(memory.job.name))
+        found = await get_config_map(ctx, memory.job.namespace, ledger_name(memory.job.name))
         if found is None:
             volumes, ledger, version = await _freeze(ctx, memory)
         else:
             volumes, ledger, version = await _thaw(ctx, memory, found)
         prefixes = await asyncio.to_thread(prefixes_of, memory, volumes)
     except SourceError as error:
-        memory.facts.manifest = Fact(now, error.reason, str(error))
+        memory.facts.manifest = Fact(_later(ctx, begun), error.reason, str(error))
     except TemplateError as error:
-        memory.facts.manifest = Fact(now, "InvalidOutput", f"spec.output: {error}")
+        said = f"spec.output: {error}"
+        memory.facts.manifest = Fact(_later(ctx, begun), "InvalidOutput", said)
     except StoreError as error:
-        memory.facts.storage = storage_fact(error, now)
+        memory.facts.storage = storage_fact(error, ctx.clock.now())
     except ApiError as error:
         if error.reason == "AlreadyExists":
             return  # another operator was faster: the next pass reads its ledger
-        if not error.final:
-            raise
-        message = f"the API server refuses the operator: {error.message}"
-        memory.facts.manifest = Fact(now, "OperatorForbidden", message)
+        least = QUOTA_AGAIN_AFTER if error.over_quota else 0.0
+        memory.facts.manifest = _refused(error, _later(ctx, begun, least))
     else:
+        now = ctx.clock.now()
         memory.ledger_version = version
         memory.saved_at = now
         memory.load(volumes, prefixes, ledger, now)
@@ -88,49 +66,60 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
         )  # fmt: skip
 
 
+def _later(ctx: Context, begun: float, least: float = 0.0) -> float:
+    """Return when to count as seen what is to be looked at again: the later, the longer it took.
+
+    Else a long list with a fault in its last line would be read all the time.
+    """
+    now = ctx.clock.now()
+    return now + max(least, min(AGAIN_AT_MOST, TIMES_AS_LONG * (now - begun)))
+
+
+def _refused(error: ApiError, at: float) -> Fact:
+    """Return what a refusal of the API server says; raises what may go well another time."""
+    if error.over_quota:
+        return Fact(
+            at,
+            "QuotaExceeded",
+            f"the ledger, a ConfigMap, cannot be made: {error.message}; delete ConfigMaps that are "
+            "not needed, or have the quota raised",
+        )
+    if not error.final:
+        raise error
+    return Fact(at, "OperatorForbidden", f"the API server refuses the operator: {error.message}")
+
+
 async def read_record(ctx: Context, memory: Memory) -> Record | None:
     """Return the volumes of a job and their ledger, as they are stored; None if there is none.
 
     Raises SourceError, StoreError, and ApiError.
     """
-    found = await _config_map(ctx, memory.job.namespace, ledger_name(memory.job.name))
+    found = await get_config_map(ctx, memory.job.namespace, ledger_name(memory.job.name))
     if found is None:
         return None
     volumes, ledger, _ = await _thaw(ctx, memory, found)
     return Record(volumes, ledger)
 
 
-async def _config_map(ctx: Context, namespace: str, name: str) -> Object | None:
-    try:
-        return await ctx.api.request("GET", core(namespace, "configmaps", name))
-    except ApiError as error:
-        if error.code == 404:
-            return None
-        raise
-
-
-def prefixes_of(memory: Memory, volumes: Sequence[Volume]) -> list[str]:
+def prefixes_of(memory: Memory, volumes: Sequence[Volume]) -> Prefixes:
     """Return where the outputs go; raises TemplateError for a volume that can have none."""
     output, job_id = memory.output, memory.job.job_id
     template = OutputTemplate.parse(output.prefix)
     try:
         reports_prefix(output.reports, job_id)
-        return [template.prefix(job_id, volume) for volume in volumes]
+        prefixes = Prefixes(template, job_id, volumes)
+        prefixes.check()
     except TemplateError:
         raise
     except ValueError as error:
         raise SourceError(INVALID_MANIFEST, str(error)) from error
+    return prefixes
 
 
-def _manifest_key(memory: Memory, digest: str) -> str:
-    folder = reports_prefix(memory.output.reports, memory.job.job_id)
-    return f"{folder}manifest-{digest[:16]}.jsonl.gz"
-
-
-async def _freeze(ctx: Context, memory: Memory) -> tuple[list[Volume], Ledger, str]:
+async def _freeze(ctx: Context, memory: Memory) -> tuple[VolumeList, Ledger, str]:
     assert memory.job.spec is not None
     reader = SourceReader(ctx, memory.job.namespace)
-    volumes = await read_volumes(memory.job.spec.volumes, reader)
+    volumes = await read_volumes(memory.job.spec.volumes, reader, ctx.settings.max_volumes)
     await asyncio.to_thread(prefixes_of, memory, volumes)  # before anything is written
     digest = await put_manifest(ctx, memory, volumes)
     ledger = Ledger.fresh(digest, len(volumes))
@@ -138,24 +127,6 @@ async def _freeze(ctx: Context, memory: Memory) -> tuple[list[Volume], Ledger, s
         "POST", core(memory.job.namespace, "configmaps"), ledger_object(memory, ledger)
     )
     return volumes, ledger, made["metadata"]["resourceVersion"]
-
-
-async def put_manifest(ctx: Context, memory: Memory, volumes: Sequence[Volume]) -> str:
-    """Store a manifest under its SHA-256, and return that; raises StoreError."""
-    lines = await asyncio.to_thread(_lines, volumes)
-    digest = hashlib.sha256(lines).hexdigest()
-    bucket, key = memory.output.bucket, _manifest_key(memory, digest)
-    packed = await asyncio.to_thread(gzip.compress, lines, 6, mtime=0)
-    await ctx.storage.call("put", lambda store: store.put(bucket, key, packed, "application/gzip"))
-    return digest
-
-
-def _lines(volumes: Sequence[Volume]) -> bytes:
-    rows = (
-        json.dumps({"wId": v.w_id, "iId": v.i_id, "iVersion": v.i_version}, ensure_ascii=False)
-        for v in volumes
-    )
-    return "".join(row + "\n" for row in rows).encode()
 
 
 def ledger_object(memory: Memory, ledger: Ledger, version: str | None = None) -> Object:
@@ -199,7 +170,7 @@ def _read_honoured(name: str, data: Mapping[str, str]) -> Honoured:
     return Honoured(data[name], int(until), at)
 
 
-async def _thaw(ctx: Context, memory: Memory, found: Object) -> tuple[list[Volume], Ledger, str]:
+async def _thaw(ctx: Context, memory: Memory, found: Object) -> tuple[VolumeList, Ledger, str]:
     name = found["metadata"]["name"]
     owners = found["metadata"].get("ownerReferences") or []
     if all(reference.get("uid") != memory.job.uid for reference in owners):
@@ -213,33 +184,9 @@ async def _thaw(ctx: Context, memory: Memory, found: Object) -> tuple[list[Volum
         packed = base64.b64decode(found["binaryData"]["ledger"])
         turns = [_read_honoured(name, found["data"]) for name in ("retryFailedAt", "redoAt")]
         ledger = Ledger.decode(digest, packed, total, *turns)
-    except (KeyError, ValueError, LedgerError) as error:
+    except (KeyError, ValueError, OverflowError, OSError) as error:
         raise SourceError(
             "LedgerUnreadable", f"ConfigMap {name}: {error}; delete it to have it made anew"
         ) from error
-    volumes = await _frozen(ctx, memory, digest)
+    volumes = await get_manifest(ctx, memory, digest, total)
     return volumes, ledger, found["metadata"]["resourceVersion"]
-
-
-async def _frozen(ctx: Context, memory: Memory, digest: str) -> list[Volume]:
-    bucket, key = memory.output.bucket, _manifest_key(memory, digest)
-    place = f"s3://{bucket}/{key}"
-    packed = await ctx.storage.call("get", lambda store: store.get(bucket, key))
-    if packed is None:
-        raise SourceError(
-            "ManifestLost",
-            f"the frozen manifest {place} is gone; put it back, or delete ConfigMap "
-            f"{ledger_name(memory.job.name)} to have the source read anew",
-        )
-
-    def parse() -> list[Volume]:
-        lines = gzip.decompress(packed)
-        if hashlib.sha256(lines).hexdigest() != digest:
-            raise ValueError("its SHA-256 is not the one in the ledger")
-        rows = map(json.loads, lines.splitlines())  # as `_lines` wrote them
-        return [Volume(row["wId"], row["iId"], row["iVersion"]) for row in rows]
-
-    try:
-        return await asyncio.to_thread(parse)
-    except (ValueError, OSError, EOFError) as error:
-        raise SourceError("ManifestLost", f"the frozen manifest {place}: {error}") from error

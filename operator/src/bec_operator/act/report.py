@@ -1,21 +1,14 @@
 """Compiles `report.csv` from the failure reports in S3 and the ledger."""
 
-import logging
-import re
 from functools import partial
-
-from pydantic import ValidationError
 
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
+from bec_operator.act.failure_parts import read
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.report import Line
+from bec_operator.decide.report import FailureReport
 from bec_ops.location import reports_prefix
-from bec_ops.store import Store, StoreError
-
-log = logging.getLogger(__name__)
-
-_PART = re.compile(r"failures-(\d+)\.jsonl$")
+from bec_ops.store import Store, StoreError, TooLargeError
 
 
 async def compile_report(ctx: Context, memory: Memory) -> None:
@@ -27,8 +20,8 @@ async def compile_report(ctx: Context, memory: Memory) -> None:
     folder = reports_prefix(memory.output.reports, memory.job.job_id)
     try:
         if not report.is_read:
-            found = await ctx.storage.call("report", partial(_read, bucket=bucket, folder=folder))
-            report.note_older(line for line in found if _is_of(line, memory))
+            look = partial(_read, memory=memory, bucket=bucket, folder=folder)
+            report.note_older(await ctx.storage.call("report", look))
         report.note(memory.failures.values())
         changes, needed = ledger.changes, bool(ledger.unsuccessful())
         body = report.table(ledger, memory.volumes).encode()
@@ -42,33 +35,23 @@ async def compile_report(ctx: Context, memory: Memory) -> None:
     report.compiled, report.compiled_at = changes, now
 
 
-def _is_of(line: Line, memory: Memory) -> bool:
-    """Whether a line is about this very Job, and its volume is where it says."""
-    at_home = line.job_uid == memory.job.uid and line.index < len(memory.volumes)
-    return at_home and memory.volumes[line.index] == line.volume
-
-
-def _read(store: Store, bucket: str, folder: str) -> list[Line]:
-    """Return all lines that were reported, in the order in which they were written."""
-    parts = [(match, key) for key in store.list_keys(bucket, f"{folder}failures-")
-             if (match := _PART.search(key))]  # fmt: skip
-    parts.sort(key=lambda part: int(part[0][1]))
-    return [line for _, key in parts for line in _lines(store, bucket, key)]
-
-
-def _lines(store: Store, bucket: str, key: str) -> list[Line]:
-    found = []
-    for number, text in enumerate((store.get(bucket, key) or b"").splitlines(), start=1):
-        try:
-            found.append(Line.model_validate_json(text))
-        except ValidationError as error:
-            fault = error.errors()[0]["msg"]
-            log.warning("s3://%s/%s, line %d is not ours: %s", bucket, key, number, fault)
+def _read(store: Store, memory: Memory, bucket: str, folder: str) -> FailureReport:
+    """Return what was reported of this very Job, of volumes that are where the lines say."""
+    uid, volumes = memory.job.uid, memory.volumes
+    found = FailureReport()
+    found.note(
+        line
+        for line in read(store, bucket, folder)
+        if line.job_uid == uid and line.index < len(volumes) and volumes[line.index] == line.volume
+    )
     return found
 
 
 def _write(store: Store, bucket: str, key: str, body: bytes, *, needed: bool) -> None:
     """Replace the report. One of an older Job, or of failures that were mended, is emptied."""
-    stored = store.get(bucket, key)
+    try:
+        stored = store.get(bucket, key, limit=len(body))
+    except TooLargeError:
+        stored = b"another"
     if stored != body and (needed or stored is not None):
         store.put(bucket, key, body, "text/csv; charset=utf-8")

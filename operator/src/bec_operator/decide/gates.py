@@ -4,17 +4,18 @@ They are derived from what is known of the other jobs, wholly and anew when that
 tens of thousands of volumes this happens often, so bytes are handled all at once, never one by one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 from bec_operator.api.dependency import Dependency, OnFailure
 from bec_operator.decide.frontier import SHUT_BIT, Frontier, Look
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.seen import Fact
+from bec_operator.decide.volume_list import VolumeList
 from bec_ops.volume import Volume
 
 
@@ -105,7 +106,7 @@ class Gate:
         self._finds = 0
         self._basis: tuple[Any, ...] = ()
         self._list: tuple[str, int] | None = None
-        self._pick: Callable[[bytes], tuple[int, ...]] | None = None
+        self._runs = (array("i"), array("i"))  # as `_runs_of` has them
 
     @property
     def name(self) -> str:
@@ -144,9 +145,9 @@ class Gate:
             self._list, self._basis = known, ()
         basis = (ledger, ledger.revision, ways, self._finds)
         if basis != self._basis:
-            assert self._pick is not None
             entries = ledger.translated(ways) + bytes([Way.SHUT])
-            picked = int.from_bytes(bytes(self._pick(entries)[:-2]))
+            parts = [entries[start:end] for start, end in zip(*self._runs, strict=True)]
+            picked = int.from_bytes(b"".join(parts))
             merged = picked & int.from_bytes(self._found)
             self._become(merged.to_bytes(len(self._volumes)), basis)
 
@@ -154,12 +155,13 @@ class Gate:
         self.states, self._basis = states, basis
 
     def _align(self, volumes: Sequence[Volume]) -> None:
-        """Find each volume's place in the other job's list; -1, the last byte, if it has none."""
-        places = {volume: index for index, volume in enumerate(volumes)}
-        listed = [places.get(volume, -1) for volume in self._volumes]
-        self._pick = itemgetter(*listed, -1, -1)  # two more: of one it would make no tuple
-        for index, place in enumerate(listed):
-            if place >= 0:
+        """Find each volume's place in the other job's list; past its end if it has none."""
+        places = {row: index for index, row in enumerate(VolumeList.of(volumes).rows())}
+        rows = VolumeList.of(self._volumes).rows()
+        found = array("i", (places.get(row, len(volumes)) for row in rows))
+        self._runs = _runs_of(found)
+        for index, place in enumerate(found):
+            if place < len(volumes):
                 self._found[index] = _LISTED
             elif self._found[index] == _LISTED:
                 self._found[index] = Way.SHUT
@@ -185,6 +187,21 @@ class Gate:
     def seeks(self, frontier: Frontier) -> bool:
         """Whether there are any of these."""
         return 1 in frontier.among(Look.GATED, bytes(self._found).translate(_ONLY_SHUT))
+
+
+def _runs_of(places: Sequence[int]) -> "tuple[array[int], array[int]]":
+    """Return where the runs of places that follow each other begin, and where they end.
+
+    Lists of jobs that depend on each other mostly have one order: so much is copied at once.
+    """
+    starts, ends = array("i"), array("i")
+    for place in places:
+        if ends and place == ends[-1]:
+            ends[-1] += 1
+        else:
+            starts.append(place)
+            ends.append(place + 1)
+    return starts, ends
 
 
 class Gates:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+MAX_TOTAL = 10_000_000
+"""Volumes of a ledger: it is a byte each, and must fit into a ConfigMap when packed."""
+
 ALREADY_DONE = 1  # class code of a success that stood before the job came to it
 
 
@@ -84,13 +87,17 @@ class Ledger:
         retried: Honoured = Honoured(),
         redone: Honoured = Honoured(),
     ) -> "Ledger":
-        """Read a stored ledger of `total` volumes."""
+        """Read a stored ledger of `total` volumes, whatever somebody has made of it."""
+        if not 0 <= total <= MAX_TOTAL:
+            raise LedgerError(f"the stored ledger cannot be of {total} volumes")
+        unpack = zlib.decompressobj()
         try:
-            entries = bytearray(zlib.decompress(packed))
+            entries = bytearray(unpack.decompress(packed, total + 1))
         except zlib.error as error:
             raise LedgerError(f"the stored ledger cannot be unpacked: {error}") from error
-        if len(entries) != total:
-            raise LedgerError(f"the stored ledger has {len(entries)} volumes, the manifest {total}")
+        if len(entries) != total or not unpack.eof:
+            has = str(len(entries)) if unpack.eof else "other"
+            raise LedgerError(f"the stored ledger has {has} volumes, the manifest {total}")
         return cls(manifest, entries, retried, redone)
 
     def encode(self) -> bytes:

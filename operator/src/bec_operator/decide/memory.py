@@ -37,6 +37,7 @@ from bec_operator.decide.seen import (
 )
 from bec_operator.decide.telling import Telling, is_idle
 from bec_operator.decide.throughput import Throughput
+from bec_operator.decide.volume_list import joined
 from bec_ops.volume import Volume
 
 FIRST_BURST = 8  # pods
@@ -176,11 +177,11 @@ class Memory:
         assert self.ledger is not None
         self.ledger.lengthen(manifest, len(added))
         # New sequences: who works on the old ones, in a thread perhaps, is not to see them change.
-        self.volumes = [*self.volumes, *added]
-        self.prefixes = [*self.prefixes, *prefixes]
+        self.volumes = joined(self.volumes, added)
+        self.prefixes = joined(self.prefixes, prefixes)
         self.frontier.lengthen(len(added))
-        taken = set(added)
-        self.added = [volume for volume in self.added if volume not in taken]
+        taken = set(added) if self.added is not added else None  # else all of them are
+        self.added = () if taken is None else [v for v in self.added if v not in taken]
         if self.job.status.start_time is None or self.job.status.terminal:
             self.facts.conflict = None  # who has begun already goes on, and others wait for it
 

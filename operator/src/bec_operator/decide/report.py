@@ -18,6 +18,7 @@ from bec_operator.decide.reasons import label_of, meaning_of
 from bec_ops.volume import Volume
 
 HEADER = "w_id,i_id,i_version,class,attempts,message,log,ended,task,outcome"
+CELL_AT_MOST = 4096  # characters: ours are shorter, but others may write into the reports, too
 COMPILE_EVERY = 60.0  # seconds, at least, between two compilations while the job goes on
 
 # What spreadsheets take for the beginning of a formula; the wide ones are typed in East Asia.
@@ -25,7 +26,7 @@ _FORMULA = tuple("=+-@＝＋－＠")
 
 
 class Line(BaseModel):
-    """One line of `failures-<n>.jsonl`: how one volume failed."""
+    """One line of `failures-<n>-….jsonl`: how one volume failed."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
@@ -74,6 +75,18 @@ class Line(BaseModel):
 
 
 @dataclass(slots=True)
+class Part:
+    """The object of the report that this process writes, and nobody else, again and again.
+
+    `number` is 0 as long as it is not known; `text` is what stands there.
+    """
+
+    number: int = 0
+    writer: str = ""
+    text: bytes = b""
+
+
+@dataclass(slots=True)
 class FailureReport:
     """What is known of the report since the ledger was loaded.
 
@@ -83,6 +96,7 @@ class FailureReport:
 
     rows: dict[int, tuple[str, str]] = field(default_factory=dict)
     is_read: bool = False  # whether what was written before the load is in `rows`
+    part: Part = field(default_factory=Part)
     compiled: int | None = None
     compiled_at: float = 0.0
 
@@ -91,12 +105,9 @@ class FailureReport:
         for line in lines:
             self.rows[line.index] = (line.failure, _cells_of(line))
 
-    def note_older(self, lines: Iterable[Line]) -> None:
-        """Take in the lines that were written before all that is known."""
-        newer = self.rows
-        self.rows = {}
-        self.note(lines)
-        self.rows.update(newer)
+    def note_older(self, older: "FailureReport") -> None:
+        """Take in what was written before all that is known."""
+        self.rows = {**older.rows, **self.rows}
         self.is_read = True
 
     def is_current(self, ledger: Ledger) -> bool:
@@ -129,12 +140,12 @@ def _cells_of(line: Line) -> str:
     return _cells(
         [
             *line.volume,
-            line.failure,
+            line.failure[:CELL_AT_MOST],
             str(len(line.attempts)),
-            line.message,
-            last.log if last is not None else "",
-            (last.end_time or "") if last is not None else "",
-            line.task,
+            line.message[:CELL_AT_MOST],
+            last.log[:CELL_AT_MOST] if last is not None else "",
+            (last.end_time or "")[:CELL_AT_MOST] if last is not None else "",
+            line.task[:CELL_AT_MOST],
         ]
     )
 

@@ -1,168 +1,112 @@
 """Lists of volumes as people write them: CSV or JSON Lines, gzipped or not.
 
 A list is read as a whole or not at all: a line that is not understood would be a volume that is
-never worked on, and nobody would know.
+never worked on, and nobody would know. What is no list is told at its first line that is none, and
+without repeating what may be somebody's secret.
 """
 
-import csv
-import gzip
-import io
-import json
-import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
-from bec_ops.volume import Volume, check_volume
+from bec_operator.decide.volume_list import VolumeList, row_of
+from bec_operator.sources.rows import EXPECTED, JSON_EXPECTED, Row, csv_rows, json_rows
+from bec_operator.sources.text_lines import ListError, text_lines
+from bec_ops.volume import check_volume
 
-MAX_UNPACKED_BYTES = 256 * 1024 * 1024
-"""Upper limit of a gzipped list once unpacked."""
+MAX_VOLUMES = 1_000_000
+"""Volumes of one list, where the operator is not set otherwise."""
 
-_LAYOUTS = {
-    2: ("w_id", "i_id"),
-    3: ("w_id", "i_id", "i_version"),
-    4: ("w_id", "i_id", "source", "i_version"),
-}
-_EXPECTED = (
-    "expected w_id,i_id or w_id,i_id,i_version or w_id,i_id,source,i_version, "
-    "or a header line that names the columns"
-)
-_JSON_KEYS = {"wId", "iId", "iVersion"}
-_JSON_EXPECTED = 'expected {"wId": "…", "iId": "…", "iVersion": "…"}, iVersion being optional'
-
-_Line = tuple[int, str]
+_BYTES_A_VOLUME = 128  # its line, with room for comments
+_LEAST_BYTES = 1024 * 1024
+_UNSEEN = re.compile("[\ufeff\u200b-\u200d\u2060]")
 
 
-class ListError(ValueError):
-    """A list that cannot be used; the message has the list's name and the line's number."""
+def max_bytes(max_volumes: int) -> int:
+    """Return how large a list may be, as it stands and unpacked."""
+    return max(max_volumes * _BYTES_A_VOLUME, _LEAST_BYTES)
 
 
-def parse_list(data: bytes, name: str) -> list[Volume]:
+def parse_list(chunks: Iterable[bytes], name: str, max_volumes: int = MAX_VOLUMES) -> VolumeList:
     """Read a list of volumes, in its order.
 
     `name` is the list's file name or URI: it is part of every message, and the ending `.jsonl`
     or `.jsonl.gz` says that it is JSON Lines, as does a first line that begins with `{`. Blank
     lines and lines that begin with `#` are left out. Raises ListError.
     """
-    lines = [
+    lines = (
         (number, line)
-        for number, line in enumerate(_text(data, name).split("\n"), start=1)
+        for number, line in text_lines(chunks, name, max_bytes(max_volumes))
         if (start := line.lstrip()[:1]) and start != "#"
-    ]
-    is_json = name.endswith((".jsonl", ".jsonl.gz")) or _begins_with_brace(lines)
-    rows = _json_rows(lines, name) if is_json else _csv_rows(lines, name)
-    seen: dict[Volume, int] = {}
-    for number, volume in rows:
+    )
+    first = next(lines, (0, ""))
+    is_json = name.endswith((".jsonl", ".jsonl.gz")) or first[1].lstrip().startswith("{")
+    rows = (json_rows if is_json else csv_rows)(chain([first], lines) if first[0] else (), name)
+    once = _Once(name)
+    volumes = VolumeList.pack(once.noted(_checked(rows, name, max_volumes)))
+    if not volumes:
+        raise ListError(f"{name} names no volume; {JSON_EXPECTED if is_json else EXPECTED}")
+    once.check(volumes)
+    return volumes
+
+
+def _checked(rows: Iterable[Row], name: str, max_volumes: int) -> Iterator[tuple[int, str]]:
+    """Yield the lines' numbers and what is kept of their volumes."""
+    for count, (number, volume) in enumerate(rows):
+        if count == max_volumes:
+            raise ListError(
+                f"{name}, line {number}: more than {max_volumes:,} volumes; split the list into "
+                "several jobs, or have maxVolumes of the operator's chart raised"
+            )
         try:
             check_volume(volume)
         except ValueError as error:
             raise ListError(f"{name}, line {number}: {error}") from None
-        first = seen.setdefault(volume, number)
-        if first != number:
+        row = row_of(volume)
+        if not row.isascii() and (found := _UNSEEN.search(row)):
             raise ListError(
-                f"{name}, line {number}: the volume {volume} stands in line {first} already; "
-                "write each volume once"
+                f"{name}, line {number}: an id holds the invisible character "
+                f"U+{ord(found[0]):04X}, as files that were joined or copied do; take it out"
             )
-    if not seen:
-        raise ListError(f"{name} names no volume; {_JSON_EXPECTED if is_json else _EXPECTED}")
-    return list(seen)
+        yield number, row
 
 
-def _begins_with_brace(lines: Sequence[_Line]) -> bool:
-    return bool(lines) and lines[0][1].lstrip().startswith("{")
+class _Once:
+    """Finds a volume that is there twice, at eight bytes a volume: only hashes are kept.
 
+    Where two are alike, the volumes themselves are compared. In buckets, so that no step is long.
+    """
 
-def _text(data: bytes, name: str) -> str:
-    """Unpack where needed, and decode."""
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            with gzip.open(io.BytesIO(data)) as file:
-                data = file.read(MAX_UNPACKED_BYTES + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ListError(f"{name} begins like gzip, but cannot be unpacked: {error}") from None
-        if len(data) > MAX_UNPACKED_BYTES:
-            raise ListError(
-                f"{name} is larger than {MAX_UNPACKED_BYTES // 2**20} MiB when unpacked; "
-                "split it into several jobs"
-            )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise ListError(f"{name}, line {number}: not text in UTF-8 ({error.reason})") from None
-    if "\0" in text:
-        number = text.count("\n", 0, text.index("\0")) + 1
-        raise ListError(f"{name}, line {number}: not text (a zero byte); {_EXPECTED}")
-    return text
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._hashes = [array("q") for _ in range(64)]
+        self._numbers = array("L")
 
+    def noted(self, rows: Iterable[tuple[int, str]]) -> Iterator[str]:
+        """Pass on what is kept of the volumes, having noted it."""
+        for number, row in rows:
+            hashed = hash(row)
+            self._hashes[hashed & 63].append(hashed)
+            self._numbers.append(number)
+            yield row
 
-def _csv_rows(lines: Sequence[_Line], name: str) -> Iterator[tuple[int, Volume]]:
-    """Read volumes from lines of comma-separated values, by the first line's columns."""
-    columns: tuple[str, ...] = ()
-    for number, fields in _csv_fields(lines, name):
-        if not columns:
-            header = tuple(field.lower() for field in fields)
-            if {"w_id", "i_id"} <= set(header):
-                columns = _header(header, number, name)
-                continue
-            columns = _LAYOUTS.get(len(fields), ())
-        if len(fields) != len(columns):
-            expected = f"expected {','.join(columns)} as before" if columns else _EXPECTED
-            raise ListError(f"{name}, line {number}: {len(fields)} column(s); {expected}")
-        row = dict(zip(columns, fields, strict=True))
-        source = row.get("source", "")
-        w_id = f"{source}:{row['w_id']}" if source else row["w_id"]
-        yield number, Volume(w_id, row["i_id"], row.get("i_version", ""))
-
-
-def _csv_fields(lines: Sequence[_Line], name: str) -> Iterator[tuple[int, list[str]]]:
-    """Cut each line into its values; quotes and blanks around a value go."""
-    reader = csv.reader((line for _, line in lines), strict=True, skipinitialspace=True)
-    for position, (number, _) in enumerate(lines, start=1):
-        try:
-            fields = next(reader)
-        except csv.Error as error:
-            raise ListError(f"{name}, line {number}: {error}; {_EXPECTED}") from None
-        if reader.line_num != position:
-            raise ListError(f"{name}, line {number}: a quote is not closed; {_EXPECTED}")
-        yield number, [field.strip() for field in fields]
-
-
-def _header(header: tuple[str, ...], number: int, name: str) -> tuple[str, ...]:
-    """Check the columns that a header line names."""
-    known = _LAYOUTS[4]
-    wrong = [column for column in header if column not in known or header.count(column) > 1]
-    if wrong:
-        raise ListError(
-            f"{name}, line {number}: the header has the column {wrong[0]!r} which is unknown or "
-            f"there twice; columns are {', '.join(known)}"
-        )
-    return header
-
-
-def _json_rows(lines: Sequence[_Line], name: str) -> Iterator[tuple[int, Volume]]:
-    """Read volumes from lines of JSON objects."""
-    for number, line in lines:
-        try:
-            row: Any = json.loads(line)
-        except ValueError as error:
-            raise ListError(f"{name}, line {number}: {error}; {_JSON_EXPECTED}") from None
-        wrong = _json_fault(row)
-        if wrong:
-            raise ListError(f"{name}, line {number}: {wrong}; {_JSON_EXPECTED}")
-        yield number, Volume(row["wId"], row["iId"], row.get("iVersion") or "")
-
-
-def _json_fault(row: Any) -> str | None:
-    """Say what keeps a JSON value from naming a volume."""
-    if not isinstance(row, dict):
-        return f"not an object: {repr(row)[:80]}"
-    unknown = row.keys() - _JSON_KEYS
-    if unknown:
-        return f"unknown key {min(unknown)!r}"
-    missing = {"wId", "iId"} - row.keys()
-    if missing:
-        return f"{min(missing)} is missing"
-    for key, value in row.items():
-        if not isinstance(value, str) and not (key == "iVersion" and value is None):
-            return f"{key} must be a string, not {repr(value)[:80]}"
-    return None
+    def check(self, volumes: VolumeList) -> None:
+        """Refuse a list that has a volume twice, by both lines."""
+        twice = {
+            hashed
+            for bucket in self._hashes
+            if len(set(bucket)) < len(bucket)
+            for hashed, count in Counter(bucket).items()
+            if count > 1
+        }
+        seen: dict[str, int] = {}
+        for number, packed in zip(self._numbers, volumes.rows() if twice else (), strict=False):
+            row = packed.decode()
+            if hash(row) in twice and (first := seen.setdefault(row, number)) != number:
+                volume = volumes[self._numbers.index(number)]
+                raise ListError(
+                    f"{self._name}, line {number}: the volume {volume} stands in line {first} "
+                    "already; write each volume once"
+                )

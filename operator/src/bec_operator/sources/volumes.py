@@ -1,12 +1,15 @@
 """Where the volumes of a job come from: inline, a ConfigMap, or a list in S3."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Protocol, TypeVar
 
 from bec_operator.api.job import ConfigMapSource, ManifestSource, VolumeSource
-from bec_operator.sources.lists import ListError, parse_list
-from bec_ops.store import StoreError
+from bec_operator.decide.volume_list import VolumeList
+from bec_operator.sources.lists import MAX_VOLUMES, max_bytes, parse_list
+from bec_operator.sources.text_lines import ListError
+from bec_ops.store import StoreError, TooLargeError
 from bec_ops.volume import Volume
 
 T = TypeVar("T")
@@ -30,8 +33,13 @@ class SourceError(Exception):
 class Reader(Protocol):
     """Reads what a source names."""
 
-    async def object(self, bucket: str, key: str) -> bytes | None:
-        """Return an object of S3, or None if there is none; raises StoreError."""
+    async def object(
+        self, bucket: str, key: str, limit: int, take: Callable[[Iterable[bytes]], T]
+    ) -> T | None:
+        """Return what `take` makes, in a thread, of an object of S3; None if there is none.
+
+        Raises StoreError, and TooLargeError for one of more than `limit` bytes.
+        """
 
     async def etag(self, bucket: str, key: str) -> str | None:
         """Return the ETag of an object of S3, or None if there is none; raises StoreError."""
@@ -40,19 +48,20 @@ class Reader(Protocol):
         """Return version and entries of a ConfigMap of the Job's namespace, or None."""
 
 
-async def read_volumes(source: VolumeSource, reader: Reader) -> list[Volume]:
+async def read_volumes(
+    source: VolumeSource, reader: Reader, max_volumes: int = MAX_VOLUMES
+) -> VolumeList:
     """Return the volumes in the order of their source; raises SourceError."""
-    if source.items is not None:
-        return [Volume(item.w_id, item.i_id, item.i_version) for item in source.items]
-    if source.manifest is not None:
-        data, name = await _manifest(source.manifest, reader)
-    else:
-        assert source.config_map is not None
-        data, name = await _config_map(source.config_map, reader)
     try:
-        return await asyncio.to_thread(parse_list, data, name)
+        if source.manifest is not None:
+            return await _manifest(source.manifest, reader, max_volumes)
+        if source.config_map is not None:
+            data, name = await _config_map(source.config_map, reader)
+            return await asyncio.to_thread(parse_list, [data], name, max_volumes)
     except ListError as error:
         raise SourceError(INVALID_MANIFEST, str(error)) from error
+    assert source.items is not None
+    return VolumeList.of([Volume(item.w_id, item.i_id, item.i_version) for item in source.items])
 
 
 async def read_mark(source: VolumeSource, reader: Reader) -> str:
@@ -69,8 +78,21 @@ async def read_mark(source: VolumeSource, reader: Reader) -> str:
     return ""
 
 
-async def _manifest(source: ManifestSource, reader: Reader) -> tuple[bytes, str]:
-    return await _of_object(source, reader.object), source.uri
+async def _manifest(source: ManifestSource, reader: Reader, max_volumes: int) -> VolumeList:
+    """Read a list as it comes, so that it is never there as a whole."""
+
+    async def ask(bucket: str, key: str) -> VolumeList | None:
+        take = partial(parse_list, name=source.uri, max_volumes=max_volumes)
+        return await reader.object(bucket, key, max_bytes(max_volumes), take)
+
+    try:
+        return await _of_object(source, ask)
+    except TooLargeError as error:
+        raise SourceError(
+            INVALID_MANIFEST,
+            f"spec.volumes.manifest.uri: {error}; is it a list of volumes? split one that is into "
+            "several jobs",
+        ) from error
 
 
 async def _of_object(source: ManifestSource, ask: Callable[[str, str], Awaitable[T | None]]) -> T:
