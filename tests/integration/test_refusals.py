@@ -25,7 +25,34 @@ def depending(*needs: Body) -> Body:
     return job("a", BUCKET, ONE, dependsOn=list(needs))
 
 
+def made_of(**pod: Any) -> Body:
+    """Return a Job whose template has more fields, `worker` those of its container."""
+    container = {"name": "worker", "image": "x", **pod.pop("worker", {})}
+    return job("a", BUCKET, ONE, worker={"template": {"spec": {"containers": [container], **pod}}})
+
+
 REFUSED: dict[str, tuple[Body, str]] = {
+    "env as a map": (
+        made_of(worker={"env": {"FOO": "bar"}}),
+        'unknown field "spec.worker.template.spec.containers[0].env.FOO"',
+    ),
+    "volumes as a text": (
+        made_of(volumes="x"),
+        "spec.worker.template.spec.volumes in body must be of type array",
+    ),
+    "initContainers as a map": (
+        made_of(initContainers={"name": "x"}),
+        'unknown field "spec.worker.template.spec.initContainers.name"',
+    ),
+    "a ConfigMap of another namespace": (
+        job("a", BUCKET, config_map("../../team-b/configmaps/x", "list.csv")),
+        "spec.volumes.configMap.name in body should match",
+    ),
+    "a Secret by a path": (
+        job("a", BUCKET, ONE, output=output(credentialsSecret="../x")),
+        "spec.output.credentialsSecret in body should match",
+    ),
+    "a dependency by a path": (depending({"job": "../x"}), "spec.dependsOn[0].job in body"),
     "no source": (job("a", BUCKET, {}), "give exactly one source of volumes"),
     "two sources": (
         job("a", BUCKET, {**items(ONE), **manifest(BUCKET, "list.csv")}),

@@ -1,0 +1,122 @@
+"""Jobs that harm an operator that trusts them: each concerns itself alone, and says why."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bec_ops.location import OutputTemplate
+from bec_ops.marker import MARKER_NAME
+from tests.support.jobs import TEMPLATE, config_map, job, manifest, numbered
+from tests.support.kube import Body
+from tests.support.space import Space
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A poisoned Job: `spec` are fields beside those of a good one, `lay` what it needs in S3.
+
+    It stalls for `reason` and says all of `says`; without a reason it comes to a good end.
+    """
+
+    reason: str = ""
+    says: tuple[str, ...] = ()
+    spec: Callable[[Space, str], Body] = lambda _, __: {}
+    lay: Callable[[Space, str], None] = lambda _, __: None
+    volumes: Callable[[Space, str], Body] | None = None
+    template: Body = field(default_factory=lambda: TEMPLATE)
+
+    def submit(self, space: Space, name: str) -> Any:
+        """Make the Job, and what it needs."""
+        self.lay(space, name)
+        source = self.volumes(space, name) if self.volumes is not None else numbered(2)
+        spec = {"worker": {"template": self.template}, **self.spec(space, name)}
+        return space.submit(job(name, space.bucket, source, **spec))
+
+
+def nested(levels: int) -> Any:
+    """Return JSON of so many levels, as a text: nobody can write it otherwise."""
+    return json.loads('{"a":' * min(levels, 900) + "1" + "}" * min(levels, 900))
+
+
+def container(**more: object) -> Body:
+    """Return a template whose worker has more fields than it may have."""
+    return {"spec": {"containers": [{"name": "worker", "image": "worker:1", **more}]}}
+
+
+def spec_of(**more: object) -> Body:
+    """Return a template whose pod has more fields than it may have."""
+    return {"spec": {**TEMPLATE["spec"], **more}}
+
+
+def _list(body: bytes) -> Callable[[Space, str], None]:
+    return lambda space, name: space.put(f"{name}.csv", body)
+
+
+def _its_list(space: Space, name: str) -> Body:
+    return manifest(space.bucket, f"{name}.csv")
+
+
+def _markers(body: bytes) -> Callable[[Space, str], None]:
+    def lay(space: Space, name: str) -> None:
+        template = OutputTemplate.parse("artefacts/{job_id}/{w_id}-{i_id}-{i_version}/")
+        for volume in numbered(2):
+            space.put(template.prefix(name, volume) + MARKER_NAME, body)
+
+    return lay
+
+
+def _marker(**more: object) -> bytes:
+    return json.dumps(
+        {"worker_id": "w", "success_timestamp": "2026-01-01T00:00:00Z", **more}
+    ).encode()
+
+
+def _parameters(value: object) -> Callable[[Space, str], Body]:
+    return lambda _, __: {"worker": {"template": TEMPLATE, "parameters": {"free": value}}}
+
+
+POOL: Body = {"pool": {"maxWorkers": 2}}
+POISONS: dict[str, Poison] = {
+    "untyped-in-a-pool": Poison(
+        "TemplateRejected", ("hostAliases",), template=spec_of(hostAliases="x"),
+        spec=lambda _, __: POOL,
+    ),
+    "untyped": Poison("TemplateRejected", ("hostAliases",), template=spec_of(hostAliases="x")),
+    "own-annotations": Poison(
+        template={
+            **TEMPLATE,
+            "metadata": {
+                "annotations": {"bec.bdrc.io/redo-at": "soon", "bec.bdrc.io/generation": "9" * 999},
+                "labels": {"bec.bdrc.io/task": "mine", "bec.bdrc.io/pool": "mine"},
+            },
+        }
+    ),
+    "nested-150": Poison(
+        "InvalidSpec", ("spec.worker.parameters", "100 levels"), _parameters(nested(150))
+    ),
+    "nested-900": Poison(
+        "InvalidSpec", ("spec.worker.parameters", "100 levels"), _parameters(nested(900))
+    ),
+    "large-parameters": Poison(
+        "InvalidSpec", ("spec.worker.parameters", "102400 is the limit"), _parameters("x" * 140_000)
+    ),
+    "list-of-brackets": Poison(
+        "InvalidManifest", ("line 2",), volumes=_its_list,
+        lay=_list(b'{"wId": "W1", "iId": "I1"}\n' + b"[" * 200_000 + b"\n"),
+    ),
+    "list-of-one-line": Poison(
+        "InvalidManifest", ("line 1",), volumes=_its_list, lay=_list(b"x" * 30_000_000)
+    ),
+    "list-that-is-an-archive": Poison(
+        "InvalidManifest", (), volumes=_its_list, lay=_list(b"PK\x03\x04" + bytes(30_000_000))
+    ),
+    "list-is-no-map": Poison(
+        "ConfigMapNotFound", ("no ConfigMap",), volumes=lambda _, __: config_map("nobodys", "x")
+    ),
+    "deep-markers": Poison(lay=_markers(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)),
+    "large-markers": Poison(lay=_markers(_marker(padding="x" * 5_000_000))),
+    "numbers-in-markers": Poison(
+        lay=_markers(_marker(total_images=10**400)[:-1] + b', "timestamp": NaN}')
+    ),
+}  # fmt: skip
