@@ -29,6 +29,7 @@ _MEANINGS = {
     "UnknownSession": "Register again, and repeat the call",
     "StaleSession": "Another process of this pod has registered since: end",
     "Gone": "The task or its attempt is over, or not this pod's: drop the report, stop the work",
+    "TooMany": "More calls than a worker has use for: wait for the seconds of `Retry-After`",
     "Unavailable": "Try again later, as for any other 5xx, and go on working meanwhile",
 }
 
