@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from tests.support.local_server import LocalServer
 
 Body = dict[str, Any]
-Answer = tuple[int, Body] | tuple[int, Body, dict[str, str]]
+Headers = dict[str, str]
+Answer = tuple[int, Body] | tuple[int, Body, Headers]
 
 
 class Call(NamedTuple):
@@ -92,8 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
         data = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
-        for name, value in dict(*more).items():
-            self.send_header(name, value)
+        for headers in more:
+            for name, value in headers.items():
+                self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 

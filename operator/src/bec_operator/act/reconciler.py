@@ -280,6 +280,7 @@ class Reconciler:
             standings=standings,
             allowed=allowance(demands, key, ctx.settings.max_pods),
             pool=pool,
+            turned_away=ctx.cache.workers.turned_away,
         )
 
     def _judge_conflict(self, memory: Memory, now: float) -> None:

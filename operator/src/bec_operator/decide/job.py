@@ -71,6 +71,7 @@ class Seen:
     parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last
     list_every: float = 60.0  # seconds between two looks at the list of volumes
     pool: Pool = field(default_factory=Pool)
+    turned_away: float = 0.0  # when calls of workers were last not heard, for no fault of theirs
 
 
 def decide(seen: Seen) -> list[Action]:
@@ -280,6 +281,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             record_every=seen.record_every,
             locate=memory.output_uri,
             now=seen.now,
+            turned_away=seen.turned_away,
         )
 
     return view_of
