@@ -94,9 +94,11 @@ async def test_a_request_that_comes_bit_by_bit_is_not_waited_for() -> None:
         silent, slow, second = [await scene.connect(HERE) for _ in range(3)]
         assert (await second.register(scene.token())).status == 200
         began = time.monotonic()
+        for connection in (slow, second):
+            connection.writer.write(HALF)
         while True:
             for connection in (slow, second):
-                connection.writer.write(b"P")
+                connection.writer.write(b"x")
             if await slow.is_closed(0.05):
                 break
         assert time.monotonic() - began < 2

@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 5.0
 BACKLOG = 1024  # connections that the kernel holds until we take them
 _OTHER = "other"  # what a path that is no call is counted as
-_WHO = web.RequestKey("who", str)  # of a request: who is calling, as the log says it
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -92,12 +91,17 @@ class WorkerApi:
         return web.json_response(text=self._document)
 
     async def _call(self, route: Route, request: web.Request) -> web.StreamResponse:
-        identity = await self._identify(request)
-        request[_WHO] = f"{identity.namespace}/{identity.pod}"
-        self._rates.check(identity.uid, route.name, self._ctx.clock.now())
-        body = await body_of(route, request)
-        caller = await self._find(identity)
-        return _json(await self._calls.answer(caller, body))
+        who, now = f"address {request.remote}", self._ctx.clock.now()
+        try:
+            identity = await self._identify(request)
+            who = f"{identity.namespace}/{identity.pod}"
+            self._rates.check(identity.uid, route.name, now)
+            body = await body_of(route, request)
+            caller = await self._find(identity)
+            return _json(await self._calls.answer(caller, body))
+        except RefusedError as refused:
+            self._log.refused(route.name, who, refused.word, now)
+            raise
 
     async def _identify(self, request: web.Request) -> Identity:
         with self._noting_who_is_not_heard():
@@ -140,8 +144,6 @@ class WorkerApi:
             outcome = "ok"
         except RefusedError as refused:
             outcome = refused.word
-            who = request.get(_WHO) or f"address {request.remote}"
-            self._log.refused(call, who, refused.word, self._ctx.clock.now())
             return _refusal(refused)
         except web.HTTPException as error:
             outcome = "Invalid"
