@@ -94,6 +94,12 @@ def _refusals() -> Schema:
         before = found.get(str(status))
         description = f"{before['description']}. {said}" if before else said
         found[str(status)] = {"description": description, "content": _content(Refusal)}
+    found[str(STATUS["TooMany"])]["headers"] = {
+        "Retry-After": {
+            "description": "Seconds after which the call may be made again",
+            "schema": {"type": "integer"},
+        }
+    }
     return found
 
 
