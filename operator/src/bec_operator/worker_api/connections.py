@@ -5,13 +5,16 @@ likes. What is held open costs memory and file descriptors, and needs no token.
 """
 
 import asyncio
+import logging
 import resource
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from bec_operator.metrics import WORKER_CONNECTIONS, WORKER_CONNECTIONS_CLOSED
+
+log = logging.getLogger(__name__)
 
 OTHER_FILES = 1024
 """File descriptors for all else: the API server, S3, health and metrics."""
@@ -38,9 +41,21 @@ class Guard:
 
     def __init__(self, limits: Limits, closed: Callable[[Why, str], None]) -> None:
         self.limits = limits
+        self._most = limits.most
         self._closed = closed
         self._served: dict[asyncio.BaseTransport, _Connection] = {}
         self._by_address: Counter[str] = Counter()
+
+    def prepare(self) -> None:
+        """See that there are files for all connections, or allow fewer: others need some, too."""
+        self._most = allow_files(self.limits.most)
+        if self._most < self.limits.most:
+            log.warning(
+                "%d connections of workers are served at once, not %d: the process may not open "
+                "more files; raise its limit (RLIMIT_NOFILE)",
+                self._most,
+                self.limits.most,
+            )
 
     def around(self, make: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.BaseProtocol]:
         """Return what makes the protocol of each connection, around one that `make` makes."""
@@ -58,7 +73,7 @@ class Guard:
 
     def admit(self, connection: "_Connection") -> bool:
         """Whether a new connection is served; if not, it is to be closed at once."""
-        if len(self._served) >= self.limits.most:
+        if len(self._served) >= self._most:
             self.note_closed("full", connection.address)
             return False
         if self._by_address[connection.address] >= self.limits.most_of_address:
@@ -101,11 +116,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve it, or close it at once."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
         self.address = str((transport.get_extra_info("peername") or ("",))[0])
         if not self._guard.admit(self):
-            transport.abort()
+            self.transport.abort()
             return
         self._wait()
         self._inner = self._make()
@@ -171,11 +185,15 @@ class _Connection(asyncio.Protocol):
         self.transport.abort()
 
 
-def allow_files(connections: int) -> None:
-    """Let the process have as many files open as so many connections need, if it may."""
+def allow_files(connections: int) -> int:
+    """Let the process open as many files as so many connections need, as far as it may.
+
+    Return how many connections it can have.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + OTHER_FILES
+    files = connections + OTHER_FILES
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        files = min(files, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return min(connections, max(files - OTHER_FILES, files // 2))

@@ -23,7 +23,7 @@ from bec_operator.worker_api.call_rates import CallRates
 from bec_operator.worker_api.callers import Caller, find_caller
 from bec_operator.worker_api.calls import Calls
 from bec_operator.worker_api.claims import Identity
-from bec_operator.worker_api.connections import Guard, Limits, Why, allow_files
+from bec_operator.worker_api.connections import Guard, Limits, Why
 from bec_operator.worker_api.incoming import BODY_BYTES, body_of, token_of
 from bec_operator.worker_api.openapi import openapi
 from bec_operator.worker_api.refusals import RefusedError
@@ -69,7 +69,7 @@ class WorkerApi:
 
     async def start(self) -> None:
         """Listen on the port of the settings; raises OSError if somebody has it."""
-        allow_files(self._ctx.settings.worker_connections)
+        self._guard.prepare()
         await self._runner.setup()
         assert self._runner.server is not None
         self._listening = await asyncio.get_running_loop().create_server(
