@@ -143,6 +143,16 @@ async def test_a_call_that_breaks_is_an_error_of_ours(
     assert not scene.cache.workers.turned_away
 
 
+async def test_who_is_refused_before_all_has_come_is_told_to_hang_up(worker: Connection) -> None:
+    """What is still to come would be taken for the begin of the next request."""
+    head = b"POST /v1/register HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+    worker.writer.write(head)
+    answer = await worker.answer()
+    assert (answer.status, answer.headers["connection"]) == (401, "close")
+    worker.writer.write(b"{}")
+    assert await worker.is_closed()
+
+
 async def test_a_path_that_is_no_call(worker: Connection) -> None:
     answer = await worker.call("x" * 5000, "garbage", b"")
     assert answer.refused == (404, "Invalid")

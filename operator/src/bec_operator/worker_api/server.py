@@ -144,7 +144,10 @@ class WorkerApi:
             outcome = "ok"
         except RefusedError as refused:
             outcome = refused.word
-            return _refusal(refused)
+            refusal = _refusal(refused)
+            if not request.content.is_eof():  # the rest of the body would look like a slow request
+                refusal.force_close()
+            return refusal
         except web.HTTPException as error:
             outcome = "Invalid"
             said = f"{request.method} {request.path[:100]}: {error.reason}; see GET {OPENAPI_PATH}"
