@@ -206,12 +206,16 @@ async def test_only_so_many_reviews_at_once(tokens: Tokens, api: Api) -> None:
 async def test_who_waits_for_its_turn_is_told_in_time(
     tokens: Tokens, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REVIEW_SECONDS", 0.05)
+    """What it waited for is known when it calls again."""
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.05)
     api.held.clear()
     calls = await begun(tokens, REVIEWS_AT_ONCE + 1)
     async with asyncio.timeout(5):
         answers = await asyncio.gather(*calls, return_exceptions=True)
     assert {getattr(answer, "word", "") for answer in answers} == {"Unavailable"}
+    api.held.set()
+    await asyncio.gather(*await begun(tokens, REVIEWS_AT_ONCE + 1))
+    assert len(api.asked) == REVIEWS_AT_ONCE + 1
 
 
 async def test_only_so_many_wait(tokens: Tokens, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ REMEMBER = 300.0  # seconds that a good token is believed, unless it ends before
 REMEMBER_REFUSAL = 10.0  # seconds
 REVIEWS_AT_ONCE = 16
 REVIEWS_WAITING = 2_000  # those under way included
-REVIEW_SECONDS = 10.0  # the wait for its turn included
+REVIEW_SECONDS = 10.0
+WAIT_SECONDS = 10.0  # for a review and its turn: our own library waits no longer either
 WARN_EVERY = 60.0  # seconds
 REMEMBERED = 20_000  # good tokens
 REMEMBERED_REFUSALS = 2_000  # others
@@ -82,12 +83,20 @@ class Tokens:
                 claim = claim_of(token, now)
                 self._allow(claim.identity, address, now)
                 review = self._begin(digest, token, claim)
-            known = await asyncio.shield(review)
+            known = await self._wait(review)
         if known.identity is None:
             refusal = known.refusal
             assert refusal is not None
             raise RefusedError(refusal.word, refusal.message)
         return known.identity
+
+    async def _wait(self, review: "asyncio.Task[_Known]") -> _Known:
+        """Wait for a review, which goes on if that takes long: the token will be sent again."""
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.shield(review)
+        except TimeoutError:
+            return self._unknown("many tokens wait for the API server")
 
     def _allow(self, claimed: Identity, address: str, now: float) -> None:
         """See that one more review can be asked for; raises RefusedError."""
@@ -117,7 +126,7 @@ class Tokens:
             "spec": {"token": token, "audiences": [AUDIENCE]},
         }
         try:
-            async with asyncio.timeout(REVIEW_SECONDS), self._gate:
+            async with self._gate, asyncio.timeout(REVIEW_SECONDS):
                 review = await self._api.request("POST", _PATH, body)
         except ApiError as error:  # its text may repeat the token
             right = ": grant `create` on tokenreviews.authentication.k8s.io" * (error.code == 403)
