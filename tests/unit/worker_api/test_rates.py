@@ -16,6 +16,14 @@ def test_a_burst_and_then_a_steady_rate() -> None:
     assert [some.take("a", 99.0) for _ in range(4)] == [0, 0, 0, 0.5]
 
 
+def test_what_is_given_back_can_be_taken_again() -> None:
+    some = Rates(per_second=1, burst=2)
+    some.give_back("a")
+    assert [some.take("a", 0.0) for _ in range(3)] == [0, 0, 1]
+    some.give_back("a")
+    assert [some.take("a", 0.0) for _ in range(2)] == [0, 1]
+
+
 def test_only_so_many_keys_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "_REMEMBERED", 2)
     some = Rates(per_second=1, burst=1)

@@ -251,6 +251,17 @@ async def test_one_pod_cannot_have_any_number_of_tokens_reviewed(
     assert await tokens.identify(other_token(-1), HERE) == A_POD
 
 
+async def test_a_pod_may_ask_again_and_again_while_nobody_can_tell(
+    tokens: Tokens, api: Api
+) -> None:
+    """It is not its fault, so it must not be told to wait once the API server is back."""
+    api.error = ApiError(500, "Internal", "")
+    words = {await refusal(tokens) for _ in range(5 * int(REVIEWS_OF_POD[1]))}
+    assert words == {"Unavailable"}
+    api.error = None
+    assert await tokens.identify(TOKEN, HERE) == A_POD
+
+
 async def test_made_up_pods_do_not_keep_known_ones_out(api: Api, clock: Clock) -> None:
     tokens = reviews(api, clock, lambda identity: identity == A_POD)
     assert await tokens.identify(made_token(START + HOUR, pod(1)), HERE) == A_POD, "the watch lags"

@@ -38,3 +38,9 @@ class Rates:
             return (1 - bucket.left) / self._per_second
         bucket.left -= 1
         return 0.0
+
+    def give_back(self, key: Hashable) -> None:
+        """Undo what was taken last from the bucket of a key."""
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            bucket.left = min(bucket.left + 1, self._burst)

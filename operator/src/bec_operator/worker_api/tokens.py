@@ -32,8 +32,9 @@ WAIT_SECONDS = 10.0  # for a review and its turn: our own library waits no longe
 WARN_EVERY = 60.0  # seconds
 REMEMBERED = 20_000  # good tokens
 REMEMBERED_REFUSALS = 2_000  # others
-# Of one pod, as seen from one address: else whoever knows its UID could use up what is its own.
-REVIEWS_OF_POD = (1.0, 20)  # a second, and at once; a good token is asked about each 300 s
+# Tokens that are refused, of one pod as seen from one address: else whoever knows its UID could
+# use up what is its own. Those under way count, those that nobody could tell of do not.
+REVIEWS_OF_POD = (1.0, 20)  # a second, and at once
 # Of pods that are not known, together: the watch may lag behind a new one.
 REVIEWS_OF_UNKNOWN = (50.0, 500)
 _PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -49,6 +50,11 @@ class _Known:
     until: float
     identity: Identity | None
     refusal: RefusedError | None = None
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the API server said that it is nobody; that it said nothing is another thing."""
+        return self.refusal is not None and self.refusal.word != "Unavailable"
 
 
 class Tokens:
@@ -82,7 +88,7 @@ class Tokens:
             if review is None:
                 claim = claim_of(token, now)
                 self._allow(claim.identity, address, now)
-                review = self._begin(digest, token, claim)
+                review = self._begin(digest, token, claim, address)
             known = await self._wait(review)
         if known.identity is None:
             refusal = known.refusal
@@ -114,9 +120,16 @@ class Tokens:
                 retry_after=wait,
             )
 
-    def _begin(self, digest: bytes, token: str, claim: Claim) -> "asyncio.Task[_Known]":
+    def _begin(
+        self, digest: bytes, token: str, claim: Claim, address: str
+    ) -> "asyncio.Task[_Known]":
+        def end(ended: "asyncio.Task[_Known]") -> None:
+            self._reviews.pop(digest, None)
+            if ended.cancelled() or ended.exception() or not ended.result().is_refusal:
+                self._of_pod.give_back((claim.identity.uid, address))
+
         review = self._reviews[digest] = asyncio.create_task(self._ask(digest, token, claim))
-        review.add_done_callback(lambda _: self._reviews.pop(digest, None))
+        review.add_done_callback(end)
         return review
 
     async def _ask(self, digest: bytes, token: str, claim: Claim) -> _Known:
