@@ -168,7 +168,12 @@ BODIES: dict[str, tuple[str, bytes, str]] = {
     "no UTF-8": ("register", b'{"process": "\xff"}', "JSON"),
     "no process": ("register", b"{}", "process: Field required"),
     "no hex": ("register", b'{"process": "me"}', "process: String should match"),
-    "unknown": ("next", b'{"session": "s", "pool": 1}', "pool: Extra inputs"),
+    "a huge number": (
+        "heartbeat",
+        b'{"session": "s", "task_uid": "u", "attempt": 1, "activity": ' + b"9" * 400 + b"}",
+        "activity: Input should be less",
+    ),
+    "nested": ("register", b'{"process":' * 9000, "recursion"),
     "too patient": ("next", b'{"session": "s", "wait": 61}', "wait: Input should be less"),
     "no attempt": ("done", b'{"session": "s", "task_uid": "u", "attempt": 0}', "attempt: "),
     "no class": (

@@ -1,6 +1,8 @@
 """What follows from what workers tell, and from what they do not tell any more."""
 
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -133,6 +135,25 @@ def test_each_time_out_has_a_name(
     live.wait_complete()
     assert failures(space) == [failure]
     assert f"(timeouts.{limit}), at 312/480 pages" in attempts(space)[0]["message"]
+
+
+def test_nobody_is_silent_while_nobody_can_call(
+    space: Space, workers: Workers, make_operator: MakeOperator, kube: Kube
+) -> None:
+    workers.behaviour = in_turn(hang, succeed)
+    with make_operator(heartbeat_seconds=1, worker_connections=1) as operator:
+        live = space.submit(job("full", space.bucket, numbered(1), timeouts={"heartbeat": "4s"}))
+        (run,) = workers.running(1)
+        worker = CallingWorker.of(run.pod, kube, operator.worker_url)
+        assert worker.register().status == 200  # it keeps the only connection
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            with socket.create_connection(("127.0.0.1", operator.worker_port)):
+                time.sleep(0.2)
+            assert not run.deleted, "others are turned away, so nobody's silence says anything"
+        until(lambda: run.deleted, "the silent worker is ended", timeout=30)
+        live.wait_complete()
+    assert failures(space) == ["Silent"]
 
 
 def test_a_worker_that_never_calls_is_neither_silent_nor_stuck(

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from tests.support.local_server import LocalServer
 
 Body = dict[str, Any]
-Answer = tuple[int, Body]
+Headers = dict[str, str]
+Answer = tuple[int, Body] | tuple[int, Body, Headers]
 
 
 class Call(NamedTuple):
@@ -21,7 +22,7 @@ class Call(NamedTuple):
     token: str
 
 
-def refusal(status: int, error: str) -> Answer:
+def refusal(status: int, error: str) -> tuple[int, Body]:
     """Return the answer to a call that is refused."""
     return status, {"error": error, "message": f"a test says {error}"}
 
@@ -29,7 +30,8 @@ def refusal(status: int, error: str) -> Answer:
 class FakeOperator(LocalServer):
     """As a context it listens on `url`, and keeps all `calls`.
 
-    `answers` holds by path what is answered next; a path with nothing left gets the usual answer.
+    `answers` holds by path what is answered next: a status, a body, and headers if there are any.
+    A path with nothing left gets the usual answer.
     """
 
     def __init__(self, heartbeat_seconds: float = 0.05) -> None:
@@ -87,10 +89,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        status, answer = self.fake.take(Call(self.path.removeprefix("/v1/"), body, token))
+        status, answer, *more = self.fake.take(Call(self.path.removeprefix("/v1/"), body, token))
         data = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
+        for headers in more:
+            for name, value in headers.items():
+                self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 

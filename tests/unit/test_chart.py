@@ -158,6 +158,21 @@ def test_workers_are_told_of_their_service() -> None:
     assert service["spec"]["selector"] == deployment()["selector"]["matchLabels"]
 
 
+def test_connections_are_limited_as_the_values_say() -> None:
+    names = ("connections", "connections_of_address", "request_seconds", "idle_seconds")
+    fields = {f"BEC_OPERATOR_WORKER_{name.upper()}": f"worker_{name}" for name in names}
+    usual = environment()
+    for variable, field in fields.items():
+        assert float(usual[variable]["value"]) == Settings.model_fields[field].default
+    given = environment(
+        "worker.connections=2000000",
+        "worker.connectionsOfAddress=50",
+        "worker.requestSeconds=3",
+        "worker.idleSeconds=30",
+    )
+    assert [given[name]["value"] for name in fields] == ["2000000", "50", "3", "30"]
+
+
 def test_crds_are_the_generated_ones_and_are_kept() -> None:
     crds = {each["metadata"]["name"]: each for each in of_kind("CustomResourceDefinition")}
     generated = {file.stem: file for file in (CHECKOUT / "crds").glob("*.yaml")}
@@ -248,6 +263,7 @@ def test_a_large_number_is_written_out() -> None:
         ((IMAGE, "notifications.webhook.url=https://h/"), "keySecret.name: name the Secret"),
         ((IMAGE, "maxVolumes=20000000"), "'/maxVolumes': maximum"),
         ((IMAGE, "worker.heartbeatSeconds=0"), "exclusiveMinimum: got 0"),
+        ((IMAGE, "worker.connections=0"), "minimum: got 0"),
         ((IMAGE, "serviceAccount.create=false"), "name the service account to use"),
     ],
 )

@@ -45,6 +45,12 @@ WORKER_CALL_SECONDS = Histogram(
     ["call"],
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
 )
+WORKER_CONNECTIONS = Gauge("bec_worker_connections", "Connections of workers that are open")
+WORKER_CONNECTIONS_CLOSED = Counter(
+    "bec_worker_connections_closed",
+    "Connections that were closed: full (too many of all), address (too many of one), slow",
+    ["reason"],
+)
 WORKERS_WAITING = Gauge("bec_workers_waiting", "Workers whose call of `next` waits for a task")
 POOL_WORKERS = Gauge("bec_pool_workers", "Workers of a pool", ["namespace", "job", "state"])
 POOL_QUEUE = Gauge(

@@ -46,6 +46,18 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(
         default=30.0, gt=0, description="Seconds between two heartbeats of a worker"
     )
+    worker_connections: int = Field(
+        default=10_000, ge=1, description="Connections of workers at once, at most"
+    )
+    worker_connections_of_address: int = Field(
+        default=1_000, ge=1, description="Connections of one address at once, at most"
+    )
+    worker_request_seconds: float = Field(
+        default=10.0, gt=0, description="Seconds that the head of a request may take to come"
+    )
+    worker_idle_seconds: float = Field(
+        default=75.0, gt=0, description="Seconds that a connection of a worker may be idle"
+    )
     gate_seconds: float = Field(
         default=60.0, gt=0, description="Seconds between two looks in S3 for what a job waits for"
     )

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from bec_ops.memory import oom_kills
-from bec_ops.meter import Meter
+from bec_ops.meter import DEFAULT_UNIT, Meter
 from bec_ops.progress_lines import parse_progress
-from bec_ops.protocol import Progress
+from bec_ops.protocol import BIGGEST, Progress
 
 
 def test_items_are_counted_and_each_change_is_told() -> None:
@@ -66,3 +66,13 @@ def test_the_kernel_counts_what_it_kills(tmp_path: Path, content: str, count: in
     (tmp_path / "events").write_text(content)
     assert oom_kills([tmp_path / "none", tmp_path / "events"]) == count
     assert oom_kills([tmp_path / "none"]) == 0
+
+
+def test_nobody_counts_further_than_the_operator_takes() -> None:
+    meter = Meter()
+    meter.start(10**400)
+    meter.advance(10**400)
+    meter.advance()
+    assert meter.progress == Progress(done=BIGGEST, total=BIGGEST, unit=DEFAULT_UNIT)
+    meter.advance(-(10**400))
+    assert meter.progress == Progress(done=0, total=BIGGEST, unit=DEFAULT_UNIT)

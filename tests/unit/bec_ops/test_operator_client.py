@@ -1,10 +1,12 @@
 """The client of the worker API, against a server that answers as a test says."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bec_ops import operator_client
 from bec_ops.operator_client import OperatorClient, RefusedError, UnreachableError
 from bec_ops.protocol import Directive, Progress
 from tests.support.fake_operator import FakeOperator, refusal
@@ -101,6 +103,8 @@ def test_refusals_are_sorted(
     "answer",
     [
         refusal(503, "Unavailable"),
+        refusal(429, "TooMany"),
+        refusal(429, "a word of a newer operator"),
         (500, {}),
         (502, {"error": "Gone", "message": "of a proxy"}),
         (404, {"detail": "not the operator"}),
@@ -133,3 +137,41 @@ def test_a_token_that_cannot_be_read_may_be_there_later(
     with pytest.raises(UnreachableError):
         client.register()
     assert operator.calls == []
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, "TooMany"), (503, "Unavailable")])
+def test_a_call_is_put_off_as_long_as_the_operator_says(
+    client: OperatorClient, operator: FakeOperator, status: int, error: str
+) -> None:
+    """That call alone: a log that is too much must not keep heartbeats back."""
+    operator.answers["log"] = [(*refusal(status, error), {"Retry-After": "0.3"})]
+    for says in (error, "said to wait"):
+        with pytest.raises(UnreachableError, match=says):
+            client.report("log", {**ABOUT, "text": "x"})
+    client.heartbeat(**ABOUT)
+    assert operator.paths() == ["register", "log", "heartbeat"]
+    time.sleep(0.3)
+    client.report("log", {**ABOUT, "text": "x"})
+    assert operator.paths()[-1] == "log"
+
+
+@pytest.mark.parametrize("said", ["nan", "-1", "Mon, 30 Nov 2026 05:00:00 GMT", "", "soon"])
+def test_what_says_no_time_puts_nothing_off(
+    client: OperatorClient, operator: FakeOperator, said: str
+) -> None:
+    operator.answers["log"] = [(*refusal(429, "TooMany"), {"Retry-After": said})]
+    with pytest.raises(UnreachableError):
+        client.report("log", {**ABOUT, "text": "x"})
+    client.report("log", {**ABOUT, "text": "x"})
+
+
+@pytest.mark.parametrize("said", ["inf", "1e9"])
+def test_nothing_is_put_off_for_long(
+    client: OperatorClient, operator: FakeOperator, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator_client, "LONGEST_RETRY_AFTER", 0.2)
+    operator.answers["log"] = [(*refusal(429, "TooMany"), {"Retry-After": said})]
+    with pytest.raises(UnreachableError):
+        client.report("log", {**ABOUT, "text": "x"})
+    time.sleep(0.2)
+    client.report("log", {**ABOUT, "text": "x"})

@@ -6,8 +6,8 @@ from typing import Any
 
 from bec_operator.api.names import pod_name
 from bec_operator.decide.failures import FailureClass, class_of
+from bec_operator.worker_api.claims import Identity
 from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.tokens import Identity
 from bec_ops.protocol import (
     AboutAttempt,
     Assigned,

@@ -19,8 +19,8 @@ from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
 from bec_operator.worker_api.callers import find_caller
 from bec_operator.worker_api.calls import Calls
+from bec_operator.worker_api.claims import Identity
 from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.tokens import Identity
 from bec_ops.protocol import Request
 from bec_ops.store import Store, StoreError
 from tests.unit.decide.fake_api import NAMESPACE, Change, Object

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bec_operator.api.job import JobSpec, SuspendMode
+from bec_operator.api.job import JobSpec, SuspendMode, Timeouts
 from bec_operator.api.names import task_name
 from bec_operator.decide.actions import Action, ReadMarker, RecordTask, StopPod
 from bec_operator.decide.job import Seen, decide
@@ -24,6 +24,7 @@ SPEC = JobSpec.model_validate(
         "timeouts": {"task": "1m"},
     }
 )
+SILENT = SPEC.model_copy(update={"timeouts": Timeouts(heartbeat="30s")})
 BEGAN = 100.0
 VOLUME = Volume("W1", "I1")
 TASK = TaskSeen("ns", task_name("j", VOLUME), "u", 1, "j", "j", 0)
@@ -38,7 +39,7 @@ class Running:
         self.memory.load([VOLUME], ["artefacts/"], Ledger.fresh("sha", 1), BEGAN)
         good = Fact(BEGAN)
         self.memory.facts = Facts(good, good, good, good, good, None, good)
-        self.pod, self.worker = POD, None
+        self.pod, self.worker, self.turned_away = POD, None, 0.0
 
     pod: PodSeen
     worker: WorkerSeen | None
@@ -49,7 +50,8 @@ class Running:
         self.memory.observe([TASK], pods, now, lambda _: self.worker)
         standings = Standings.of(self.memory, pods)
         kinds = {ReadMarker, RecordTask, StopPod}
-        actions = decide(Seen(self.memory, pods, now, standings=standings))
+        seen = Seen(self.memory, pods, now, standings=standings, turned_away=self.turned_away)
+        actions = decide(seen)
         return [type(action) for action in actions if type(action) in kinds]
 
 
@@ -92,3 +94,15 @@ def test_a_worker_that_says_that_it_is_done_wakes_it() -> None:
     assert running.look(BEGAN + 1.1) == []
     running.worker = replace(running.worker, report=Report(BEGAN + 1.2))
     assert ReadMarker in running.look(BEGAN + 1.3)
+
+
+def test_time_does_not_end_one_that_nobody_listens_to() -> None:
+    running = Running()
+    running.memory.job = replace(running.memory.job, spec=SILENT)
+    running.worker = WorkerSeen("p", 1, BEGAN, BEGAN)
+    for late in range(0, 100, 5):
+        running.turned_away = BEGAN + min(late, 50)
+        ended = StopPod in running.look(BEGAN + late)
+        assert ended is (late >= 50 + 30), late
+        if ended:
+            break

@@ -69,6 +69,25 @@ def test_silence_no_progress_and_too_long_are_three_things(
         assert said in verdict.message
 
 
+@pytest.mark.parametrize(
+    ("after", "worker", "failure"),
+    [
+        (310, _worker(10), None),
+        (599, _worker(10), None),
+        (600, _worker(10), FailureClass.SILENT),
+        (2099, _worker(2090, 10), None),
+        (2100, _worker(2090, 10), FailureClass.STUCK),
+        (21_600, _worker(21_590), FailureClass.TOO_LONG),
+    ],
+)
+def test_who_is_not_listened_to_is_neither_silent_nor_stuck(
+    after: float, worker: WorkerSeen, failure: FailureClass | None
+) -> None:
+    """Calls were turned away 300 s after the start, and heard again from then on."""
+    verdict = overdue(_view(after, worker, turned_away=START + 300), POD, START)
+    assert (verdict.failure if verdict else None) is failure
+
+
 def test_after_a_restart_the_times_begin_anew_but_for_that_of_the_task() -> None:
     """This process has heard nothing yet; that the worker calls stands on the pod."""
     pod = replace(POD, called_since=START - 20_000)

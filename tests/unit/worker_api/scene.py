@@ -13,7 +13,7 @@ from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.settings import Settings
-from bec_operator.worker_api.tokens import Identity
+from bec_operator.worker_api.claims import Identity
 from bec_ops.location import OutputTemplate
 from bec_ops.store import Store, StoreError
 from tests.support.jobs import TEMPLATE, job, numbered

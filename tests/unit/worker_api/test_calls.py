@@ -135,13 +135,26 @@ async def test_next_waits_for_the_job_to_be_loaded(scene: Scene, worker: Worker)
     assert (await soon(waiting)).task is not None
 
 
-async def test_two_who_wait_are_given_one_task(scene: Scene, worker: Worker) -> None:
+async def test_who_asks_again_waits_no_longer_for_the_first_answer(
+    scene: Scene, worker: Worker
+) -> None:
     scene.memory.forget()
-    waiting = [asyncio.ensure_future(worker.next(wait=60)) for _ in range(2)]
-    await asyncio.sleep(0)
+    *older, last = [asyncio.ensure_future(worker.next(wait=60)) for _ in range(3)]
+    assert await soon(asyncio.gather(*older)) == [Assigned()] * 2
     scene.load()
-    answers = await soon(asyncio.gather(*waiting))
-    assert sorted(answer.over for answer in answers) == [False, True]
+    assert (await soon(last)).task is not None
+
+
+async def test_who_is_not_meant_ends_nobodys_wait(scene: Scene, worker: Worker) -> None:
+    scene.memory.forget()
+    waiting = asyncio.ensure_future(worker.next(wait=60))
+    await asyncio.sleep(0)
+    with pytest.raises(RefusedError, match="StaleSession"):
+        await worker.call("next", session="of another", wait=60)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    scene.load()
+    assert (await soon(waiting)).task is not None
 
 
 async def test_whose_session_ends_while_it_waits_gets_nothing(scene: Scene, worker: Worker) -> None:
@@ -158,8 +171,9 @@ async def test_nobody_waits_once_the_operator_stops(scene: Scene, worker: Worker
     scene.memory.forget()
     waiting = asyncio.ensure_future(worker.next(wait=60))
     await asyncio.sleep(0)
-    worker.calls.stopping.set()
+    worker.calls.stop()
     assert await soon(waiting) == Assigned()
+    assert await soon(worker.next(wait=60)) == Assigned()
 
 
 async def test_only_progress_and_activity_are_signs_of_progress(

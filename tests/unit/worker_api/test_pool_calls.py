@@ -13,9 +13,9 @@ from bec_operator.decide.moments import iso
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.worker_api.callers import find_caller
 from bec_operator.worker_api.calls import Calls
+from bec_operator.worker_api.claims import Identity
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.routes import ROUTES
-from bec_operator.worker_api.tokens import Identity
 from bec_ops.protocol import Directive
 from tests.unit.worker_api.scene import POD, TASK_SEEN, Scene
 
@@ -180,6 +180,20 @@ async def test_a_pod_that_goes_while_it_waits(scene: Scene, worker: Worker) -> N
     with pytest.raises(RefusedError) as caught:
         await asking
     assert caught.value.word == "Gone"
+
+
+async def test_who_asks_again_waits_no_longer_for_the_first_answer(worker: Worker) -> None:
+    older = asyncio.create_task(worker.next(wait=30))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    newer = asyncio.create_task(worker.next(wait=30))
+    async with asyncio.timeout(5):
+        assert await older is None
+    assert not newer.done()
+    worker.has()
+    worker.scene.cache.pool_workers.give(SEEN.uid, "uid-task", 1)
+    async with asyncio.timeout(5):
+        assert (await newer).i_id == "I0"
 
 
 async def test_a_pod_that_the_watch_has_not_shown_yet() -> None:

@@ -3,14 +3,17 @@
 import threading
 from collections.abc import Callable
 
-from bec_ops.protocol import Progress
+from bec_ops.protocol import BIGGEST, Progress
 
 DEFAULT_UNIT = "pages"
 """What most tasks count."""
 
 
 class Meter:
-    """Counts items and signs of activity, from any thread. `on_change` is told of each change."""
+    """Counts items and signs of activity, from any thread. `on_change` is told of each change.
+
+    It counts no further than what the operator takes: a heartbeat is never refused for a number.
+    """
 
     def __init__(self, on_change: Callable[[Progress], None] | None = None) -> None:
         self._lock = threading.Lock()
@@ -30,14 +33,15 @@ class Meter:
 
     def start(self, total: int | None, unit: str = DEFAULT_UNIT) -> None:
         """Count anew: items of one kind, and how many there are if that is known."""
-        self._change(lambda _: Progress(done=0, total=total, unit=unit))
+        known = None if total is None else _in_bounds(total)
+        self._change(lambda _: Progress(done=0, total=known, unit=unit))
 
     def advance(self, items: int = 1) -> None:
         """Count items that are done."""
 
         def advanced(before: Progress | None) -> Progress:
             before = before or Progress(done=0, unit=DEFAULT_UNIT)
-            return before.model_copy(update={"done": before.done + items})
+            return before.model_copy(update={"done": _in_bounds(before.done + items)})
 
         self._change(advanced)
 
@@ -48,11 +52,15 @@ class Meter:
     def note_activity(self) -> None:
         """Count a sign that the work goes on."""
         with self._lock:
-            self._activity += 1
+            self._activity = _in_bounds(self._activity + 1)
 
     def _change(self, change: Callable[[Progress | None], Progress]) -> None:
         with self._lock:
             self._progress = progress = change(self._progress)
-            self._activity += 1
+            self._activity = _in_bounds(self._activity + 1)
         if self._on_change is not None:
             self._on_change(progress)
+
+
+def _in_bounds(number: int) -> int:
+    return max(0, min(number, BIGGEST))

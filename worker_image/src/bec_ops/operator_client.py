@@ -1,6 +1,7 @@
 """The worker API, as a worker calls it; the answers are sorted by what to do about them."""
 
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +32,9 @@ REPORTS: dict[str, type[AboutAttempt]] = {
 
 WAIT_SECONDS = 20.0
 """How long a worker of a pool lets the operator look for a task before it asks again."""
+
+LONGEST_RETRY_AFTER = 30.0
+"""How long the operator can have a call put off, whatever it says, in seconds."""
 
 # A worker has better things to do than to wait for its operator.
 _TIMEOUT = urllib3.Timeout(connect=3.0, read=10.0)
@@ -72,6 +76,7 @@ class OperatorClient:
         self._process = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._registered: Registered | None = None
+        self._not_before: dict[str, float] = {}  # by call, where the operator said to wait
 
     @property
     def is_registered(self) -> bool:
@@ -125,6 +130,9 @@ class OperatorClient:
         self, path: str, request: Request, answer: type[A], timeout: urllib3.Timeout = _TIMEOUT
     ) -> A:
         url = f"{self._url}/{path}"
+        wait = self._not_before.get(path, 0.0) - time.monotonic()
+        if wait > 0:
+            raise UnreachableError(f"{url}: the operator said to wait, for {wait:.1f} s more")
         try:
             headers = {"Content-Type": "application/json", **self._authorization()}
             body = request.model_dump_json().encode()
@@ -133,13 +141,16 @@ class OperatorClient:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"{url}: {error}") from None
+        if response.status in {429, 503}:
+            seconds = _retry_after(response.headers.get("Retry-After", ""))
+            self._not_before[path] = time.monotonic() + seconds
         try:
             if response.status == 200:
                 return answer.model_validate_json(response.data)
             refusal = Refusal.model_validate_json(response.data)
         except ValidationError:  # something else than the operator answers there
             raise UnreachableError(f"{url} answers {response.status}, not as it should") from None
-        if refusal.error == "Unavailable" or response.status >= 500:
+        if refusal.error in {"Unavailable", "TooMany"} or response.status >= 500:
             raise UnreachableError(f"{url}: {refusal.message}")
         raise RefusedError(refusal.error, refusal.message)
 
@@ -148,3 +159,12 @@ class OperatorClient:
             return {}
         token = self._token_file.read_text(encoding="ascii").strip()
         return {"Authorization": f"Bearer {token}"}
+
+
+def _retry_after(said: str) -> float:
+    """Read the header; none, or a date, which the operator does not send, is not to wait."""
+    try:
+        seconds = float(said)
+    except ValueError:
+        return 0.0
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else 0.0

@@ -1,8 +1,8 @@
 """What workers and the operator say to each other: the worker API, version 1.
 
 Every request but the first names the session that `register` gave, and a report names the task
-and attempt that it is about. A field that the operator does not know is refused, one that a
-worker does not know is passed over: newer operators serve older workers.
+and attempt that it is about. A field that one side does not know is passed over, so that operators
+and workers of different versions go together.
 """
 
 from enum import StrEnum
@@ -19,6 +19,9 @@ LOG_BYTES = 64 * 1024
 """How much of the end of an attempt's output is kept."""
 MESSAGE_CHARACTERS = 1024
 """How much of a sentence about a failure is kept."""
+BIGGEST = 2**53
+"""The biggest number that is counted to: what every reader of JSON reads as it was written."""
+_NAME_CHARACTERS = 256  # of a session or a UID, which are repeated in sentences
 
 ReportedClass = Literal["Retryable", "Terminal", "Misconfigured", "OutOfMemory", "Interrupted"]
 """The failure classes that a worker can tell of itself."""
@@ -27,7 +30,7 @@ ReportedClass = Literal["Retryable", "Terminal", "Misconfigured", "OutOfMemory",
 class Request(BaseModel):
     """What a worker sends."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Answer(BaseModel):
@@ -39,14 +42,17 @@ class Answer(BaseModel):
 class Progress(Request):
     """How far a task is, such as 312 of 480 pages."""
 
-    done: int = Field(ge=0)
-    total: int | None = Field(default=None, ge=0)
+    done: int = Field(ge=0, le=BIGGEST)
+    total: int | None = Field(default=None, ge=0, le=BIGGEST)
     unit: str = Field(default="items", min_length=1, max_length=32)
 
     @property
     def share(self) -> float:
         """How much of the work is done, from 0 to 1; 0 where the total is not known."""
-        return min(self.done / self.total, 1.0) if self.total else 0.0
+        if self.total is None or self.total <= 0 or self.done <= 0:
+            return 0.0
+        # A quotient above 1 may be more than a float holds.
+        return 1.0 if self.done >= self.total else self.done / self.total
 
     def __str__(self) -> str:
         """Return it as people read it: `312/480 pages`."""
@@ -73,7 +79,7 @@ class Registered(Answer):
 class Next(Request):
     """Asks for the next task, and waits for one for at most `wait` seconds."""
 
-    session: str
+    session: str = Field(max_length=_NAME_CHARACTERS)
     wait: float = Field(default=0.0, ge=0, le=60)
 
 
@@ -87,16 +93,18 @@ class Assigned(Answer):
 class AboutAttempt(Request):
     """A call about one attempt at one task."""
 
-    session: str
-    task_uid: str = Field(min_length=1)
-    attempt: int = Field(ge=1)
+    session: str = Field(max_length=_NAME_CHARACTERS)
+    task_uid: str = Field(min_length=1, max_length=_NAME_CHARACTERS)
+    attempt: int = Field(ge=1, le=BIGGEST)
 
 
 class Heartbeat(AboutAttempt):
     """A sign of life. Only a change of `progress` or `activity` is a sign of progress."""
 
     progress: Progress | None = None
-    activity: int = Field(default=0, ge=0, description="Grows with whatever the work brings forth")
+    activity: int = Field(
+        default=0, ge=0, le=BIGGEST, description="Grows with whatever the work brings forth"
+    )
 
 
 class Directive(StrEnum):
@@ -145,6 +153,7 @@ class Refusal(Answer):
         "UnknownSession",  # 409: register again
         "StaleSession",  # 409: another process of this pod has registered since: end
         "Invalid",  # 400: the body; the sentence says what is wrong with it
+        "TooMany",  # 429: more calls than one pod has any use for: wait as Retry-After says
         "Unavailable",  # 503: try again later
     ]
     message: str

@@ -198,16 +198,22 @@ def _drop(groups: dict[G, dict[N, R]], group: G, name: N) -> None:
 class Workers:
     """What the worker of each task has told of its attempt, by the UID of the task.
 
-    It is kept when the pod goes: its last word may say why.
+    It is kept when the pod goes: its last word may say why. `turned_away` is when a call was last
+    turned away for no fault of its worker: then nobody's silence says anything.
     """
 
     def __init__(self, changed: Callable[[Key], None]) -> None:
+        self.turned_away = 0.0
         self._workers: dict[str, WorkerSeen] = {}
         self._changed = changed
 
     def get(self, task_uid: str) -> WorkerSeen | None:
         """Return what the last worker of a task has told."""
         return self._workers.get(task_uid)
+
+    def note_turned_away(self, now: float) -> None:
+        """Take in that workers which call are not heard: too many do, or nobody can tell whose."""
+        self.turned_away = max(self.turned_away, now)
 
     def note_call(
         self, pod: PodSeen, attempt: int, now: float, progress: Progress | None, activity: int

@@ -120,6 +120,7 @@ def _seen(
         allowed=allowance(demands, key, ctx.settings.max_pods - _homeless(ctx, neighbours)),
         pool=pool,
         laid_by=ctx.cache.tasks.laid_by(key),
+        turned_away=ctx.cache.workers.turned_away,
     )
 
 

@@ -81,6 +81,7 @@ class Seen:
     list_every: float = 60.0  # seconds between two looks at the list of volumes
     pool: Pool = field(default_factory=Pool)
     laid_by: Mapping[TaskPhase, int] = field(default_factory=dict)  # tasks kept as history
+    turned_away: float = 0.0  # when calls of workers were last not heard, for no fault of theirs
 
 
 def decide(seen: Seen) -> list[Action]:
@@ -303,6 +304,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             record_every=seen.record_every,
             locate=memory.output_uri,
             now=seen.now,
+            turned_away=seen.turned_away,
         )
 
     return view_of

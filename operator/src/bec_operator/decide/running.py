@@ -59,12 +59,13 @@ def overdue(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
         )
     if worker is None and pod.called_since is None:
         return None  # it never calls: a plain container
-    if now - max(since, worker.called if worker else 0.0) >= limits.heartbeat:
+    heard = max(since, view.turned_away)  # who is not listened to is not silent
+    if now - max(heard, worker.called if worker else 0.0) >= limits.heartbeat:
         return Verdict(
             FailureClass.SILENT,
             f"no sign of life for {duration(limits.heartbeat)} (timeouts.heartbeat){_at(view)}",
         )
-    if now - max(since, worker.moved if worker else 0.0) >= limits.progress:
+    if now - max(heard, worker.moved if worker else 0.0) >= limits.progress:
         return Verdict(
             FailureClass.STUCK,
             f"no progress for {duration(limits.progress)} (timeouts.progress){_at(view)}",

@@ -52,7 +52,8 @@ class TaskView:
     became of the log of it, None while nobody has looked. `probed` is when a heartbeat was last
     written on a pod of it, `record_every` the seconds between two. `generation` is the Job's.
     `redone` (epoch seconds) is since when everything is done again.
-    `locate` gives the output URI of the volume at an index.
+    `locate` gives the output URI of the volume at an index. `turned_away` is when calls of workers
+    were last not heard, for no fault of theirs.
     """
 
     task: TaskSeen
@@ -78,6 +79,7 @@ class TaskView:
     record_every: float
     locate: Callable[[int], str]
     now: float
+    turned_away: float = 0.0
 
     @property
     def attempt(self) -> int:

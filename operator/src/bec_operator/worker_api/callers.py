@@ -11,8 +11,8 @@ from bec_operator.act.pods import take_in_pod
 from bec_operator.act.records import task_of
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.worker_api.claims import Identity
 from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.tokens import Identity
 
 
 @dataclass(frozen=True, slots=True)

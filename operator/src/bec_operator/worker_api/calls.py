@@ -12,12 +12,12 @@ from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import Report
-from bec_operator.metrics import WORKERS_WAITING
 from bec_operator.worker_api.callers import Caller
 from bec_operator.worker_api.pool_calls import PoolCalls
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.sessions import Sessions
 from bec_operator.worker_api.tasks import registered, task_for
+from bec_operator.worker_api.waiting import Waiting
 from bec_ops.location import log_key
 from bec_ops.protocol import (
     LOG_BYTES,
@@ -49,11 +49,10 @@ class Calls:
     """Answers the calls; each raises RefusedError where it is refused.
 
     `memory_of` gives what the operator remembers of a Job. `answers` has what answers a request of
-    each kind. Once `stopping` is set, nobody waits.
+    each kind.
     """
 
     def __init__(self, ctx: Context, memory_of: Callable[[Key], Memory | None]) -> None:
-        self.stopping = asyncio.Event()
         self.answers: Mapping[type[Request], Doing] = {
             Register: self.register,
             Next: self.next,
@@ -65,8 +64,13 @@ class Calls:
         self._ctx = ctx
         self._memory_of = memory_of
         self._sessions = Sessions()
-        self._pools = PoolCalls(ctx, memory_of, self._sessions, self.stopping)
+        self._waiting = Waiting()
+        self._pools = PoolCalls(ctx, memory_of, self._sessions, self._waiting)
         self._pruned = ctx.clock.now()
+
+    def stop(self) -> None:
+        """Answer those who wait, and let nobody wait any more."""
+        self._waiting.stop()
 
     async def answer(self, caller: Caller | PoolPod, call: Any) -> Answer:
         """Answer any call of any worker."""
@@ -93,8 +97,8 @@ class Calls:
         self._note_alive(caller)
         if self._has_all(caller):
             return Assigned(over=True)
-        with WORKERS_WAITING.track_inprogress():
-            memory = await self._loaded(caller, call.wait)
+        with self._waiting.begin(uid) as enough:
+            memory = await self._loaded(caller, call.wait, enough)
         if memory is None:
             return Assigned()
         self._sessions.check(uid, call.session)  # while it waited, much may have happened
@@ -208,16 +212,16 @@ class Calls:
         task = memory.tasks.get(caller.task.index)
         return memory if task is not None and task.uid == caller.task.uid else None
 
-    async def _loaded(self, caller: Caller, seconds: float) -> Memory | None:
+    async def _loaded(self, caller: Caller, seconds: float, enough: asyncio.Event) -> Memory | None:
         """Return the memory of the caller's Job, for which it waits so long at most."""
         deadline = self._ctx.clock.now() + seconds
         while (memory := self._memory(caller)) is None:
             left = deadline - self._ctx.clock.now()
-            if left <= 0 or self.stopping.is_set():
+            if left <= 0 or enough.is_set():
                 return None
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(LOOK_EVERY, left)):
-                    await self.stopping.wait()
+                    await enough.wait()
         return memory
 
     def _prune(self) -> None:

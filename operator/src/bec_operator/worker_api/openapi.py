@@ -29,6 +29,7 @@ _MEANINGS = {
     "UnknownSession": "Register again, and repeat the call",
     "StaleSession": "Another process of this pod has registered since: end",
     "Gone": "The task or its attempt is over, or not this pod's: drop the report, stop the work",
+    "TooMany": "More calls than a worker has use for: wait for the seconds of `Retry-After`",
     "Unavailable": "Try again later, as for any other 5xx, and go on working meanwhile",
 }
 
@@ -93,6 +94,12 @@ def _refusals() -> Schema:
         before = found.get(str(status))
         description = f"{before['description']}. {said}" if before else said
         found[str(status)] = {"description": description, "content": _content(Refusal)}
+    found[str(STATUS["TooMany"])]["headers"] = {
+        "Retry-After": {
+            "description": "Seconds after which the call may be made again",
+            "schema": {"type": "integer"},
+        }
+    }
     return found
 
 

@@ -12,30 +12,30 @@ from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seats import seat_of
 from bec_operator.decide.seen import TaskSeen
-from bec_operator.metrics import WORKERS_WAITING
 from bec_operator.worker_api.callers import Caller
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.sessions import Sessions
 from bec_operator.worker_api.tasks import registered, task_for
+from bec_operator.worker_api.waiting import Waiting
 from bec_ops.protocol import AboutAttempt, Assigned, Heartbeat, Next, Register, Registered
 
 WAITS_STILL = 1.0  # seconds after which a worker that waits is noted to do so
 
 
 class PoolCalls:
-    """Answers workers of pools. Once `stopping` is set, nobody waits."""
+    """Answers workers of pools."""
 
     def __init__(
         self,
         ctx: Context,
         memory_of: Callable[[Key], Memory | None],
         sessions: Sessions,
-        stopping: asyncio.Event,
+        waiting: Waiting,
     ) -> None:
         self._ctx = ctx
         self._memory_of = memory_of
         self._sessions = sessions
-        self._stopping = stopping
+        self._waiting = waiting
 
     def register(self, host: PoolPod, call: Register) -> Registered:
         """Take a process in; the one before it in this pod is over."""
@@ -48,28 +48,19 @@ class PoolCalls:
         """Give the task that was recorded for this process, as soon as there is one."""
         workers, clock = self._ctx.cache.pool_workers, self._ctx.clock
         deadline = clock.now() + call.wait
-        with WORKERS_WAITING.track_inprogress():
+        self._sessions.check(host.uid, call.session)
+        with self._waiting.begin(host.uid) as enough:
             while True:
                 self._sessions.check(host.uid, call.session)
                 if (given := self._given(host, call.session)) is not None:
                     return given
                 left = deadline - clock.now()
-                if left <= 0 or self._stopping.is_set():
+                if left <= 0 or enough.is_set():
                     return Assigned()
                 has_some = workers.ask(_job(host), host.uid, clock.now())
                 if has_some is None:
                     raise RefusedError("Gone", f"pod {host.name} is gone")
-                await self._wait(has_some, left)
-
-    async def _wait(self, has_some: asyncio.Event, seconds: float) -> None:
-        waits = [asyncio.ensure_future(event.wait()) for event in (has_some, self._stopping)]
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(seconds, WAITS_STILL)):
-                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+                await _wait(has_some, enough, left)
 
     def _given(self, host: PoolPod, session: str) -> Assigned | None:
         """Return the task that a process is to do now; None if it has none."""
@@ -136,3 +127,14 @@ class PoolCalls:
 
 def _job(host: PoolPod) -> Key:
     return host.namespace, host.job
+
+
+async def _wait(has_some: asyncio.Event, enough: asyncio.Event, seconds: float) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in (has_some, enough)]
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, WAITS_STILL)):
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

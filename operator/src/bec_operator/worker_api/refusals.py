@@ -11,6 +11,7 @@ Word = Literal[
     "UnknownSession",
     "StaleSession",
     "Invalid",
+    "TooMany",
     "Unavailable",
 ]
 
@@ -21,18 +22,29 @@ STATUS: dict[Word, int] = {
     "UnknownSession": 409,
     "StaleSession": 409,
     "Gone": 410,
+    "TooMany": 429,
     "Unavailable": 503,
 }
 
 
 class RefusedError(Exception):
-    """A call that is refused; `status` is HTTP's, by default the one that the word stands for."""
+    """A call that is refused; `status` is HTTP's, by default the one that the word stands for.
 
-    def __init__(self, word: Word, message: str, status: int | None = None) -> None:
+    `retry_after` are the seconds after which it may be made again, where that is known.
+    """
+
+    def __init__(
+        self,
+        word: Word,
+        message: str,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(f"{word}: {message}")
         self.word = word
         self.message = message
         self.status = status or STATUS[word]
+        self.retry_after = retry_after
 
     @property
     def body(self) -> Refusal:

@@ -1,23 +1,23 @@
 """Whose token is it: asked of the API server by TokenReview, and remembered for a while.
 
 A token is a secret: it is kept as its hash, and neither it nor an answer that may repeat it is
-logged.
+logged. Only one that may be of a pod of ours is asked about, and not often: whoever floods us
+with others must neither reach the API server nor push out what is known of good ones.
 """
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import json
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
 from bec_operator.act.api_server import ApiError, ApiServer, Body
 from bec_operator.act.clock import Clock
+from bec_operator.worker_api.claims import Claim, Identity, claim_of
+from bec_operator.worker_api.rates import Rates
 from bec_operator.worker_api.refusals import RefusedError
 from bec_ops.protocol import AUDIENCE
 
@@ -26,22 +26,21 @@ log = logging.getLogger(__name__)
 REMEMBER = 300.0  # seconds that a good token is believed, unless it ends before
 REMEMBER_REFUSAL = 10.0  # seconds
 REVIEWS_AT_ONCE = 16
+REVIEWS_WAITING = 2_000  # those under way included
 REVIEW_SECONDS = 10.0
+WAIT_SECONDS = 10.0  # for a review and its turn: our own library waits no longer either
 WARN_EVERY = 60.0  # seconds
-_REMEMBERED = 20_000  # tokens
+REMEMBERED = 20_000  # good tokens
+REMEMBERED_REFUSALS = 2_000  # others
+# Tokens that are refused, of one pod as seen from one address: else whoever knows its UID could
+# use up what is its own. Those under way count, those that nobody could tell of do not.
+REVIEWS_OF_POD = (1.0, 20)  # a second, and at once
+# Of pods that are not known, together: the watch may lag behind a new one.
+REVIEWS_OF_UNKNOWN = (50.0, 500)
 _PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 _ACCOUNT = "system:serviceaccount:"
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The pod that a token was made for."""
-
-    namespace: str
-    pod: str
-    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,43 +51,88 @@ class _Known:
     identity: Identity | None
     refusal: RefusedError | None = None
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the API server said that it is nobody; that it said nothing is another thing."""
+        return self.refusal is not None and self.refusal.word != "Unavailable"
+
 
 class Tokens:
-    """Reviews tokens of our audience, each of them once at a time."""
+    """Reviews tokens of our audience, each of them once at a time.
 
-    def __init__(self, api: ApiServer, clock: Clock) -> None:
+    `is_known` tells whether there is such a pod, as far as the watches have shown.
+    """
+
+    def __init__(self, api: ApiServer, clock: Clock, is_known: Callable[[Identity], bool]) -> None:
         self._api = api
         self._clock = clock
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._is_known = is_known
+        self._good: OrderedDict[bytes, _Known] = OrderedDict()
+        self._refused: OrderedDict[bytes, _Known] = OrderedDict()
         self._reviews: dict[bytes, asyncio.Task[_Known]] = {}
         self._gate = asyncio.Semaphore(REVIEWS_AT_ONCE)
+        self._of_pod = Rates(*REVIEWS_OF_POD)
+        self._of_unknown = Rates(*REVIEWS_OF_UNKNOWN)
         self._warned = -WARN_EVERY
 
-    async def identify(self, token: str) -> Identity:
-        """Return whose token it is.
+    async def identify(self, token: str, address: str) -> Identity:
+        """Return whose token it is, which came from an address.
 
-        Raises RefusedError: Unauthenticated or Forbidden as the API server says, Unavailable
-        where it says nothing.
+        Raises RefusedError: Unauthenticated or Forbidden as the API server says, or as the token
+        itself tells, Unavailable where the API server says nothing, TooMany where it is not asked.
         """
-        digest = hashlib.sha256(token.encode()).digest()
-        known = self._known.get(digest)
-        if known is None or known.until <= self._clock.now():
-            known = await asyncio.shield(self._review(digest, token))
+        digest, now = hashlib.sha256(token.encode()).digest(), self._clock.now()
+        known = self._good.get(digest) or self._refused.get(digest)
+        if known is None or known.until <= now:
+            review = self._reviews.get(digest)
+            if review is None:
+                claim = claim_of(token, now)
+                self._allow(claim.identity, address, now)
+                review = self._begin(digest, token, claim, address)
+            known = await self._wait(review)
         if known.identity is None:
             refusal = known.refusal
             assert refusal is not None
             raise RefusedError(refusal.word, refusal.message)
         return known.identity
 
-    def _review(self, digest: bytes, token: str) -> "asyncio.Task[_Known]":
-        """Return the review of a token that is under way, or begin one."""
-        review = self._reviews.get(digest)
-        if review is None:
-            review = self._reviews[digest] = asyncio.create_task(self._ask(digest, token))
-            review.add_done_callback(lambda _: self._reviews.pop(digest, None))
+    async def _wait(self, review: "asyncio.Task[_Known]") -> _Known:
+        """Wait for a review, which goes on if that takes long: the token will be sent again."""
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.shield(review)
+        except TimeoutError:
+            return self._unknown("many tokens wait for the API server")
+
+    def _allow(self, claimed: Identity, address: str, now: float) -> None:
+        """See that one more review can be asked for; raises RefusedError."""
+        if len(self._reviews) >= REVIEWS_WAITING:
+            raise RefusedError("Unavailable", "too many tokens wait for the API server; try later")
+        unknown = not self._is_known(claimed) and self._of_unknown.take("", now)
+        if unknown:
+            raise RefusedError(
+                "TooMany", "too many unknown pods call; try again later", retry_after=unknown
+            )
+        if wait := self._of_pod.take((claimed.uid, address), now):
+            raise RefusedError(
+                "TooMany",
+                "too many tokens of this pod; keep to one until it is renewed",
+                retry_after=wait,
+            )
+
+    def _begin(
+        self, digest: bytes, token: str, claim: Claim, address: str
+    ) -> "asyncio.Task[_Known]":
+        def end(ended: "asyncio.Task[_Known]") -> None:
+            self._reviews.pop(digest, None)
+            if ended.cancelled() or ended.exception() or not ended.result().is_refusal:
+                self._of_pod.give_back((claim.identity.uid, address))
+
+        review = self._reviews[digest] = asyncio.create_task(self._ask(digest, token, claim))
+        review.add_done_callback(end)
         return review
 
-    async def _ask(self, digest: bytes, token: str) -> _Known:
+    async def _ask(self, digest: bytes, token: str, claim: Claim) -> _Known:
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
@@ -102,20 +146,21 @@ class Tokens:
             return self._unknown(f"the API server answers a TokenReview with {error.code}{right}")
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return self._unknown(f"the API server does not answer ({type(error).__name__})")
-        known = self._judge(review.get("status") or {}, token)
-        self._known[digest] = known
-        self._known.move_to_end(digest)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        known = self._judge(review.get("status") or {}, claim)
+        if known.identity is not None:
+            _remember(self._good, digest, known, REMEMBERED)
+        else:
+            self._good.pop(digest, None)
+            _remember(self._refused, digest, known, REMEMBERED_REFUSALS)
         return known
 
-    def _judge(self, status: Body, token: str) -> _Known:
+    def _judge(self, status: Body, claim: Claim) -> _Known:
         now = self._clock.now()
         try:
             identity = _identity(status)
         except RefusedError as refusal:
             return _Known(now + REMEMBER_REFUSAL, None, refusal)
-        return _Known(min(now + REMEMBER, _expiry(token, now + REMEMBER)), identity)
+        return _Known(min(now + REMEMBER, claim.expiry), identity)
 
     def _unknown(self, why: str) -> _Known:
         """Nobody knows whose token it is; that is no refusal, and it is not remembered."""
@@ -146,11 +191,8 @@ def _identity(status: Body) -> Identity:
     return Identity(account.removeprefix(_ACCOUNT).partition(":")[0], name[0], uid[0])
 
 
-def _expiry(token: str, otherwise: float) -> float:
-    """Return when a token that was found valid ends, in epoch seconds."""
-    try:
-        middle = token.split(".")[1]
-        claims: Any = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
-        return float(claims["exp"])
-    except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
-        return otherwise
+def _remember(known: OrderedDict[bytes, _Known], digest: bytes, shown: _Known, most: int) -> None:
+    known[digest] = shown
+    known.move_to_end(digest)
+    if len(known) > most:
+        known.popitem(last=False)
