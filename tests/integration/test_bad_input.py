@@ -54,6 +54,11 @@ def bad_list(reason: str, body: bytes | None, *says: str) -> Case:
     return Case(reason, says, spec, cure)
 
 
+def huge_list(name: str, space: Space) -> Body:
+    space.put(f"{name}.csv", b"y\n" * 65_000_000)
+    return job(name, space.bucket, manifest(space.bucket, f"{name}.csv"))
+
+
 def bad_template(template: Body, *says: str) -> Case:
     """Return the case of a pod template that the API server would refuse."""
     return Case(
@@ -119,6 +124,18 @@ CASES: dict[str, Case] = {
     ),
     "list-empty": bad_list("InvalidManifest", b"# nothing yet\n", "names no volume"),
     "list-control": bad_list("InvalidManifest", b"W1,I\x07\n", "line 1", "U+0007"),
+    "list-joined": bad_list(
+        "InvalidManifest", b"w_id,i_id\nW1,I1\nw_id,i_id\nW1,I2\n", "line 3", "a header again"
+    ),
+    "list-deep": bad_list(
+        "InvalidManifest", b'{"wId": "W1", "iId": "I1"}\n' + b"[" * 60_000, "line 2", "too deep"
+    ),
+    "list-huge": Case(
+        "InvalidManifest",
+        ("has 130,000,000 bytes; at most 128,000,000", "is it a list of volumes?"),
+        huge_list,
+        lambda space, live: space.put(f"{live.name}.csv", GOOD),
+    ),
     "list-bucket-missing": Case(
         "ManifestNotFound",
         ("does not exist",),

@@ -204,6 +204,21 @@ def test_a_full_quota_is_no_fault_of_the_template(space: Space, workers: Workers
     workers.runs.check_each_ran_once(5)
 
 
+def test_a_full_quota_of_config_maps_is_told_before_a_job_begins(
+    space: Space, workers: Workers
+) -> None:
+    quotas = core(space.namespace, "resourcequotas")
+    space.kube.create(quotas, _quota(**{"count/configmaps": "0"}))
+    live = space.submit(job("unrecorded", space.bucket, numbered(1)))
+
+    message = live.wait_stalled("QuotaExceeded")
+    assert "the ledger, a ConfigMap, cannot be made" in message
+    assert not workers.runs.all()
+
+    space.kube.delete(f"{quotas}/room")
+    assert counts(live.wait_complete(60.0)) == {"total": 1, "succeeded": 1}
+
+
 def test_a_quota_that_wants_requests_is_one(space: Space, workers: Workers) -> None:
     space.kube.create(core(space.namespace, "resourcequotas"), _quota(**{"limits.memory": "1Gi"}))
     live = space.submit(job("unlimited", space.bucket, numbered(2)))

@@ -16,7 +16,7 @@ import pytest
 
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME, InvalidMarker
-from bec_ops.store import Store, StoreError
+from bec_ops.store import Store, StoreError, TooLargeError
 from bec_ops.volume import Volume
 from tests.cluster import S3
 from tests.support.space import s3_client
@@ -69,6 +69,18 @@ def test_what_is_put_is_got(store: Store, bucket: str, tmp_path: Path) -> None:
     big.write_bytes(b"0123456789" * 1_000_000)  # more than one part
     store.upload(bucket, "a/big", big)
     assert store.get(bucket, "a/big") == big.read_bytes()
+
+
+def test_no_more_is_read_than_is_allowed(store: Store, bucket: str) -> None:
+    store.put(bucket, "one", b"x" * 1000)
+    assert store.get(bucket, "one", 1000) == b"x" * 1000
+    with pytest.raises(TooLargeError, match=f"s3://{bucket}/one has 1,000 bytes; at most 999"):
+        store.get(bucket, "one", 999)
+    with store.open(bucket, "one", 1000) as found, store.open(bucket, "two", 1000) as missing:
+        assert missing is None
+        assert found
+        assert found.size == 1000
+        assert b"".join(found.chunks) == b"x" * 1000
 
 
 def test_head_tells_size_and_age(store: Store, bucket: str) -> None:

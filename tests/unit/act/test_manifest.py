@@ -112,7 +112,7 @@ async def test_a_full_quota_is_told_and_not_tried_all_the_time() -> None:
 
 
 async def test_what_took_long_is_read_again_later() -> None:
-    for step, later in ((0.0, 0.0), (1.0, 20.0), (100.0, AGAIN_AT_MOST)):
+    for step, later in ((0.0, 0.0), (2.0, 0.0), (5.0, 60.0), (100.0, AGAIN_AT_MOST)):
         stage = Stage(step)
         stage.api.refusal = ApiError(403, "Forbidden", "you may not")
         fact = (await stage.load()).facts.manifest

@@ -9,6 +9,7 @@ from bec_ops.environment import JobOutput, Surroundings
 from bec_ops.errors import MisconfiguredError, RetryableError, TerminalError
 from bec_ops.running_task import RunningTask
 from bec_ops.stopping import Stop
+from bec_ops.store import READ_AT_MOST
 from bec_ops.task import Task
 
 LINES = JobOutput(bucket="other", prefix="l/{job_id}/{w_id}/{i_id}-{i_version}/")
@@ -42,6 +43,14 @@ def test_what_was_not_written_is_missing_for_good(tmp_path: Path) -> None:
     said = f"the job 'lines' has written no '1.json' for W1/I1@v1: .* file://{tmp_path}/1.json$"
     with pytest.raises(TerminalError, match=said):
         lines.read("1.json")
+
+
+def test_what_no_process_can_hold_is_not_read_as_a_whole(tmp_path: Path) -> None:
+    with (tmp_path / "scan.tif").open("wb") as file:
+        file.truncate(READ_AT_MOST + 1)  # which takes no room
+    lines = RunningTask(attempt(tmp_path, lines=f"file://{tmp_path}/")).dependency("lines")
+    with pytest.raises(TerminalError, match=r"has 1,073,741,825 bytes; .*; read it bit by bit"):
+        lines.read("scan.tif")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from bec_ops.errors import RetryableError, TerminalError
 from bec_ops.outputs import Place
-from bec_ops.store import StoreError
+from bec_ops.store import StoreError, TooLargeError
 from bec_ops.volume import Volume
 
 
@@ -17,12 +17,18 @@ class Dependency:
     def read(self, name: str) -> bytes:
         """Return an artefact by the name that it was written under; from any thread.
 
-        Raises TerminalError if there is none, RetryableError if S3 gives no answer.
+        Raises TerminalError if there is none, or one of more than 1 GiB, and RetryableError if S3
+        gives no answer.
         """
         try:
             found = self._place.fetch(name)
         except StoreError as error:
             raise RetryableError(f"{name!r} of the job {self.job_id!r}: {error}") from error
+        except TooLargeError as error:
+            raise TerminalError(
+                f"{name!r} of the job {self.job_id!r}: {error}; read it bit by bit, with "
+                "bec_ops.store.Store().open()"
+            ) from error
         if found is None:
             raise TerminalError(
                 f"the job {self.job_id!r} has written no {name!r} for {self._volume}: "

@@ -32,14 +32,19 @@ def check_id(value: str) -> None:
         raise ValueError("an id must not be empty")
     if len(value) > MAX_ID_CHARACTERS:
         raise ValueError(
-            f"the id {value[:32]!r}… has {len(value)} characters; "
+            f"the id {_short(value)} has {len(value)} characters; "
             f"at most {MAX_ID_CHARACTERS} are allowed"
         )
     found = _FORBIDDEN.findall(value)
     raise ValueError(
-        f"the id {value!r} holds U+{ord(found[0]):04X}: "
+        f"the id {_short(value)} holds U+{ord(found[0]):04X}: "
         "control characters and lone surrogates are not allowed"
     )
+
+
+def _short(value: str) -> str:
+    """Quote so much of an id as tells which it is: it may be anything that stood in its place."""
+    return repr(value) if len(value) <= 32 else f"{value[:32]!r}…"
 
 
 def check_volume(volume: Volume) -> None:

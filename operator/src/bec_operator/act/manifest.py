@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 QUOTA_AGAIN_AFTER = 25.0  # seconds, beside those after which any check is made again
 AGAIN_AT_MOST = 300.0
+LONG = 2.0  # seconds; what takes longer is put off by so many times of what is beyond
 TIMES_AS_LONG = 20
 
 Object = dict[str, Any]
@@ -72,7 +73,7 @@ def _later(ctx: Context, begun: float, least: float = 0.0) -> float:
     Else a long list with a fault in its last line would be read all the time.
     """
     now = ctx.clock.now()
-    return now + max(least, min(AGAIN_AT_MOST, TIMES_AS_LONG * (now - begun)))
+    return now + max(least, min(AGAIN_AT_MOST, TIMES_AS_LONG * (now - begun - LONG)))
 
 
 def _refused(error: ApiError, at: float) -> Fact:

@@ -103,21 +103,21 @@ class VolumeList(Sequence[Volume]):
 class Prefixes(Sequence[str]):
     """The output prefix of each volume, written when it is asked for. `check` them once."""
 
-    __slots__ = ("_job_id", "_template", "volumes")
+    __slots__ = ("job_id", "template", "volumes")
 
     def __init__(self, template: OutputTemplate, job_id: str, volumes: Sequence[Volume]) -> None:
-        self._template = template
-        self._job_id = job_id
+        self.template = template
+        self.job_id = job_id
         self.volumes = volumes
 
     def check(self) -> None:
         """Raise what `OutputTemplate.prefix` raises for a volume that has no place."""
         for volume in self.volumes:
-            self._template.prefix(self._job_id, volume)
+            self.template.prefix(self.job_id, volume)
 
     def extended(self, more: "Prefixes") -> "Prefixes":
         """Return the prefixes with those of more volumes at their end."""
-        return Prefixes(self._template, self._job_id, joined(self.volumes, more.volumes))
+        return Prefixes(self.template, self.job_id, joined(self.volumes, more.volumes))
 
     def __len__(self) -> int:
         return len(self.volumes)
@@ -129,10 +129,10 @@ class Prefixes(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
-        return self._template.prefix(self._job_id, self.volumes[index])
+        return self.template.prefix(self.job_id, self.volumes[index])
 
     def __iter__(self) -> Iterator[str]:
-        return map(partial(self._template.known_prefix, self._job_id), self.volumes)
+        return map(partial(self.template.known_prefix, self.job_id), self.volumes)
 
 
 def joined(first: Sequence[T], more: Sequence[T]) -> Sequence[T]:
