@@ -36,6 +36,11 @@ def worker_pod(command: list[str], grace: int = 2, **container: Any) -> Body:
     }
 
 
+def script_of(script: str) -> Body:
+    """Return the spec of a pod that runs the Python `script` after the beginning of all workers."""
+    return worker_pod(["python", "-c", _BEGIN + script])
+
+
 @dataclass(frozen=True)
 class Site:
     """Where one test works: a namespace, and a bucket that it shares by job ids of its own."""
@@ -51,7 +56,7 @@ class Site:
 
         `pod` holds further fields of the spec of their pods.
         """
-        template = {**worker_pod(["python", "-c", _BEGIN + script]), **(pod or {})}
+        template = {**script_of(script), **(pod or {})}
         worker = {"template": {"spec": template}}
         return self.apply("work", self.namespace, numbered(volumes), worker, **spec)
 

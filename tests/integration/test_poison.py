@@ -30,7 +30,7 @@ WELL = 20  # volumes
 SHAPES: dict[str, Poison] = {
     name: Poison(
         "TemplateRejected", (f"spec.worker.template.spec.{path}", "write a"), template=template,
-        spec=lambda _, __, pool=pool: POOL if pool else {},  # type: ignore[misc]
+        spec=POOL if pool else {},
     )
     for name, path, template, pool in (
         ("env-map", "containers[0].env", container(env={"FOO": "bar"}), False),

@@ -7,31 +7,33 @@ from typing import Any
 
 from bec_ops.location import OutputTemplate
 from bec_ops.marker import MARKER_NAME
-from tests.support.jobs import TEMPLATE, config_map, job, manifest, numbered
+from tests.support.jobs import TEMPLATE, LiveJob, config_map, job, manifest, numbered
 from tests.support.kube import Body
 from tests.support.space import Space
 
 
 @dataclass(frozen=True)
 class Poison:
-    """A poisoned Job: `spec` are fields beside those of a good one, `lay` what it needs in S3.
+    """A poisoned Job: `spec` and `worker` are fields beside those of a good one.
 
-    It stalls for `reason` and says all of `says`; without a reason it comes to a good end.
+    `lay` puts what it needs into S3. It stalls for `reason` and says all of `says`; without a reason
+    it comes to a good end.
     """
 
     reason: str = ""
     says: tuple[str, ...] = ()
-    spec: Callable[[Space, str], Body] = lambda _, __: {}
+    spec: Body = field(default_factory=dict)
+    worker: Body = field(default_factory=dict)
     lay: Callable[[Space, str], None] = lambda _, __: None
     volumes: Callable[[Space, str], Body] | None = None
-    template: Body = field(default_factory=lambda: TEMPLATE)
+    template: Callable[[Body], Body] = lambda good: good
 
-    def submit(self, space: Space, name: str) -> Any:
-        """Make the Job, and what it needs."""
+    def submit(self, space: Space, name: str, good: Body = TEMPLATE, **more: Any) -> LiveJob:
+        """Make the Job, and what it needs; `good` is a template of workers that succeed."""
         self.lay(space, name)
         source = self.volumes(space, name) if self.volumes is not None else numbered(2)
-        spec = {"worker": {"template": self.template}, **self.spec(space, name)}
-        return space.submit(job(name, space.bucket, source, **spec))
+        worker = {"template": self.template(good), **self.worker}
+        return space.submit(job(name, space.bucket, source, worker=worker, **self.spec, **more))
 
 
 def nested(levels: int) -> Any:
@@ -39,14 +41,26 @@ def nested(levels: int) -> Any:
     return json.loads('{"a":' * min(levels, 900) + "1" + "}" * min(levels, 900))
 
 
-def container(**more: object) -> Body:
-    """Return a template whose worker has more fields than it may have."""
-    return {"spec": {"containers": [{"name": "worker", "image": "worker:1", **more}]}}
+def container(**more: object) -> Callable[[Body], Body]:
+    """Return what gives the worker of a template more fields than it may have."""
+
+    def change(good: Body) -> Body:
+        (worker,) = good["spec"]["containers"]
+        return {**good, "spec": {**good["spec"], "containers": [{**worker, **more}]}}
+
+    return change
 
 
-def spec_of(**more: object) -> Body:
-    """Return a template whose pod has more fields than it may have."""
-    return {"spec": {**TEMPLATE["spec"], **more}}
+def spec_of(**more: object) -> Callable[[Body], Body]:
+    """Return what gives the pod of a template more fields than it may have."""
+    return lambda good: {**good, "spec": {**good["spec"], **more}}
+
+
+def marked(good: Body) -> Body:
+    """Return a template with marks that only the operator sets."""
+    annotations = {"bec.bdrc.io/redo-at": "soon", "bec.bdrc.io/generation": "9" * 999}
+    labels = {"bec.bdrc.io/task": "mine", "bec.bdrc.io/pool": "mine"}
+    return {**good, "metadata": {"annotations": annotations, "labels": labels}}
 
 
 def _list(body: bytes) -> Callable[[Space, str], None]:
@@ -72,34 +86,26 @@ def _marker(**more: object) -> bytes:
     ).encode()
 
 
-def _parameters(value: object) -> Callable[[Space, str], Body]:
-    return lambda _, __: {"worker": {"template": TEMPLATE, "parameters": {"free": value}}}
+def _parameters(value: object) -> Body:
+    return {"parameters": {"free": value}}
 
 
 POOL: Body = {"pool": {"maxWorkers": 2}}
 POISONS: dict[str, Poison] = {
     "untyped-in-a-pool": Poison(
-        "TemplateRejected", ("hostAliases",), template=spec_of(hostAliases="x"),
-        spec=lambda _, __: POOL,
+        "TemplateRejected", ("hostAliases",), template=spec_of(hostAliases="x"), spec=POOL
     ),
     "untyped": Poison("TemplateRejected", ("hostAliases",), template=spec_of(hostAliases="x")),
-    "own-annotations": Poison(
-        template={
-            **TEMPLATE,
-            "metadata": {
-                "annotations": {"bec.bdrc.io/redo-at": "soon", "bec.bdrc.io/generation": "9" * 999},
-                "labels": {"bec.bdrc.io/task": "mine", "bec.bdrc.io/pool": "mine"},
-            },
-        }
-    ),
+    "own-annotations": Poison(template=marked),
     "nested-150": Poison(
-        "InvalidSpec", ("spec.worker.parameters", "100 levels"), _parameters(nested(150))
+        "InvalidSpec", ("spec.worker.parameters", "100 levels"), worker=_parameters(nested(150))
     ),
     "nested-900": Poison(
-        "InvalidSpec", ("spec.worker.parameters", "100 levels"), _parameters(nested(900))
+        "InvalidSpec", ("spec.worker.parameters", "100 levels"), worker=_parameters(nested(900))
     ),
     "large-parameters": Poison(
-        "InvalidSpec", ("spec.worker.parameters", "102400 is the limit"), _parameters("x" * 140_000)
+        "InvalidSpec", ("spec.worker.parameters", "102400 is the limit"),
+        worker=_parameters("x" * 140_000)
     ),
     "list-of-brackets": Poison(
         "InvalidManifest", ("line 2",), volumes=_its_list,
