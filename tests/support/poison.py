@@ -16,8 +16,8 @@ from tests.support.space import Space
 class Poison:
     """A poisoned Job: `spec` and `worker` are fields beside those of a good one.
 
-    `lay` puts what it needs into S3. It stalls for `reason` and says all of `says`; without a reason
-    it comes to a good end.
+    `lay` puts what it needs into S3. It stalls for `reason` and says all of `says`; without a
+    reason it comes to a good end.
     """
 
     reason: str = ""
