@@ -1,7 +1,8 @@
 """The real size, `make bench-full`: 38,836 volumes, and 27,789 that are gated on them.
 
 Both Jobs are made at once. The operator is killed when half is done. The figures go to
-`build/bench-full.json`, and are held to `bounds.yaml`.
+`build/bench-full.json`, and are held to `bounds.yaml`. `--operator` runs the operator of another
+checkout instead; `tests.scale.two_builds` compares the memory of two.
 """
 
 import itertools
@@ -22,6 +23,7 @@ from tests.cluster.images import CHECKOUT
 from tests.scale import bounds
 from tests.scale.fleet import fleet
 from tests.scale.lists import gated_lists
+from tests.scale.memory_map import memory_map, threads
 from tests.scale.meter import memory_now, peak_memory
 from tests.scale.sides import BUCKET, JOBS, NAMESPACE, pod_per_task
 from tests.support.jobs import LiveJob, counts, is_true, manifest
@@ -31,6 +33,8 @@ from tests.support.space import s3_client
 from tests.support.waiting import until
 
 NAMES = ("lines", "ocr")
+AT_ONCE = (300, 200)
+FULL = (38_836, 27_789)  # volumes of each
 EVERY = 2.0  # seconds between two samples
 PATIENCE = 2 * 3600.0
 TENTHS = 10
@@ -50,14 +54,20 @@ class Sample:
 
 
 class Recorder:
-    """Takes samples; the operator may be restarted between them."""
+    """Takes samples; the operator may be restarted between them.
+
+    `moments` has the memory at some moments of each of its lives by name, and what it was made of;
+    `lives_mb` is the most that each life had.
+    """
 
     def __init__(self, cluster: Cluster, operator: Operator) -> None:
         self._kube = Kube(cluster.kubeconfig)
         self._etcd = cluster.site.home / "etcd"
         self._operator = operator
         self._began = time.monotonic()
-        self._cpu_before = self.peak_mb = 0.0
+        self._cpu_before = 0.0
+        self.lives_mb = [0]
+        self.moments: dict[str, Body] = {}
         self.samples: list[Sample] = []
 
     def sample(self) -> Sample:
@@ -73,18 +83,35 @@ class Recorder:
                 etcd_mb=round(_size(self._etcd) / 1e6, 1),
             )
         )
-        self.peak_mb = max(self.peak_mb, peak_memory(self._operator.pid))
+        self._note_peak()
         time.sleep(EVERY)
         return self.samples[-1]
+
+    def note(self, name: str) -> None:
+        """Keep what the memory is made of at this moment of this life."""
+        pid = self._operator.pid
+        found = {"mb": memory_now(pid), **memory_map(pid), "threads": threads(pid)}
+        self.moments[f"life {len(self.lives_mb)}, {name}"] = found
+
+    def _note_peak(self) -> None:
+        pid = self._operator.pid
+        if memory_now(pid) >= self.lives_mb[-1]:
+            self.note("peak")
+        self.lives_mb[-1] = max(self.lives_mb[-1], peak_memory(pid))
 
     def restart(self) -> float:
         """Kill the operator, start it, and return the seconds until it makes pods again."""
         self._cpu_before += self._cpu()
+        self._note_peak()
         self._operator.kill()
+        self.lives_mb.append(0)
         began = time.monotonic()
         self._operator.start()
+        self.note("ready")
         until(lambda: _made_pods(self._operator), "it makes pods again", timeout=120)
-        return time.monotonic() - began
+        seconds = time.monotonic() - began
+        self.note("makes pods")
+        return seconds
 
     def _cpu(self) -> float:
         times = psutil.Process(self._operator.pid).cpu_times()
@@ -132,22 +159,36 @@ def tenths(samples: Sequence[Sample], total: int) -> list[Body]:
     return found
 
 
-def run(cluster: Cluster, build: Path, sizes: tuple[int, int], at_once: tuple[int, int]) -> Body:
+def play(name: str, sizes: tuple[int, int], checkout: Path | None = None) -> Body:
+    """Run both Jobs on a cluster of their own, with the operator of a checkout, by default ours."""
+    build = CHECKOUT / "build"
+    build.mkdir(exist_ok=True)
+    with Cluster.start(name, Parts.KWOK) as cluster:
+        cluster.add_fake_nodes(2)
+        cluster.kubectl("apply", "-f", str((checkout or CHECKOUT) / "crds"))
+        return _run(cluster, build / name, sizes, checkout)
+
+
+def _run(cluster: Cluster, logs: Path, sizes: tuple[int, int], checkout: Path | None) -> Body:
     """Play it all, and return the figures."""
     kube, client = Kube(cluster.kubeconfig), s3_client(cluster.s3)
     client.create_bucket(Bucket=BUCKET)
     for name, body in zip(NAMES, gated_lists(*sizes), strict=True):
         client.put_object(Bucket=BUCKET, Key=f"lists/{name}.csv", Body=body)
     total = sum(sizes)
+    log = logs.with_name(f"{logs.name}-operator.log")
     with (
-        fleet(cluster, build / "full-fleet.log", artefacts=100),
-        Operator(cluster.kubeconfig, cluster.s3, build / "full-operator.log") as operator,
+        fleet(cluster, logs.with_name(f"{logs.name}-fleet.log"), artefacts=100),
+        Operator(cluster.kubeconfig, cluster.s3, log).of_checkout(checkout) as operator,
     ):
-        for name, parallelism in zip(NAMES, at_once, strict=True):
+        recorder = Recorder(cluster, operator)
+        recorder.note("ready")
+        for name, parallelism in zip(NAMES, AT_ONCE, strict=True):
             gate = {"dependsOn": [{"job": "lines"}]} if name == "ocr" else {}
             source = manifest(BUCKET, f"lists/{name}.csv")
             kube.create(JOBS, pod_per_task(name, source, parallelism, **gate))
-        recorder = Recorder(cluster, operator)
+        until(lambda: _made_pods(operator), "it makes pods", timeout=120)
+        recorder.note("makes pods")
         _until(recorder, total // 2)
         restart = recorder.restart()
         _until(recorder, total)
@@ -161,7 +202,9 @@ def run(cluster: Cluster, build: Path, sizes: tuple[int, int], at_once: tuple[in
         "volumes": list(sizes),
         "seconds": round(samples[-1].at, 1),
         "tasks_per_second": round(total / samples[-1].at, 1),
-        "memory_peak_mb": recorder.peak_mb,
+        "memory_peak_mb": max(recorder.lives_mb),
+        "memory_peaks_of_lives_mb": recorder.lives_mb,
+        "memory_moments": recorder.moments,
         "job_bytes": max(sample.job_bytes for sample in samples),
         "etcd_mb": max(sample.etcd_mb for sample in samples),
         "restart_seconds": round(restart, 1),
@@ -180,18 +223,16 @@ def _until(recorder: Recorder, done: int) -> None:
 
 
 def main(
-    volumes: Annotated[int, typer.Option(help="of the first job")] = 38_836,
-    gated: Annotated[int, typer.Option(help="of the one that depends on it")] = 27_789,
+    volumes: Annotated[int, typer.Option(help="of the first job")] = FULL[0],
+    gated: Annotated[int, typer.Option(help="of the one that depends on it")] = FULL[1],
+    operator: Annotated[
+        Path | None, typer.Option(help="a checkout whose operator runs; by default this one's")
+    ] = None,
 ) -> None:
     """Measure, print, write build/bench-full.json, and fail if a bound is broken."""
-    build = CHECKOUT / "build"
-    build.mkdir(exist_ok=True)
-    with Cluster.start("bench-full", Parts.KWOK) as cluster:
-        cluster.add_fake_nodes(2)
-        cluster.kubectl("apply", "-f", str(CHECKOUT / "crds"))
-        figures = run(cluster, build, (volumes, gated), (300, 200))
+    figures = play("bench-full", (volumes, gated), operator)
     console.print_json(data={k: v for k, v in figures.items() if k != "samples"})
-    (build / "bench-full.json").write_text(json.dumps(figures, indent=1))
+    (CHECKOUT / "build" / "bench-full.json").write_text(json.dumps(figures, indent=1))
     if not bounds.check(console, "bench-full", figures):
         raise typer.Exit(1)
 

@@ -44,6 +44,12 @@ class Operator:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
+    def of_checkout(self, checkout: Path | None) -> Self:
+        """Let it run the code of another checkout from its next start on; None: that of ours."""
+        if checkout is not None:
+            self._environment["PYTHONPATH"] = _sources(checkout)
+        return self
+
     def start(self) -> None:
         """Start it, and return once it serves."""
         program = Path(sys.executable).with_name("bec-operator")
@@ -150,6 +156,14 @@ def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what a process needs of ours, and nothing that would set it up in secret."""
     secretive = ("AWS_", "BEC_OPERATOR_", "KUBECONFIG")
     return {name: value for name, value in environment.items() if not name.startswith(secretive)}
+
+
+def _sources(checkout: Path) -> str:
+    """Return the path by which Python finds the operator of a checkout before any other."""
+    folders = [checkout.resolve() / part / "src" for part in ("operator", "worker_image")]
+    for folder in folders:
+        assert folder.is_dir(), f"{folder} is missing: name a checkout of this repository"
+    return os.pathsep.join(map(str, folders))
 
 
 def _free_ports(count: int) -> list[int]:
