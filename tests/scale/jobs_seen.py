@@ -91,11 +91,11 @@ def _why_not(job: Body | None, member: Member, before: int) -> str:
         return "is not there"
     if condition(job, "Stalled")["status"] == "True":
         return "" if condition(job, "Stalled")["message"] else "is stalled and does not say why"
+    if is_true(job, "Failed"):
+        return ""
     found = counts(job)
     if found.get("total", 0) != len(member.volumes):
         return f"counts {found.get('total', 0)} of its {len(member.volumes)} volumes"
-    if is_true(job, "Failed"):
-        return ""
     if is_true(job, "Complete"):
         failed = found.get("failed", 0)
         right = failed == member.failing and _finished(job) == len(member.volumes)

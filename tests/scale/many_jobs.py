@@ -88,7 +88,7 @@ def _watch(gauges: Gauges, seen: JobsSeen, seconds: float, until_running: int = 
     while (left := deadline - time.monotonic()) > 0:
         time.sleep(min(LOOK, left))
         reading = gauges.look(seen.phases())
-        console.print(reading, soft_wrap=True)
+        console.print(str(reading), soft_wrap=True)
         seen.check()
         if until_running and reading.phases["Running"] >= until_running:
             return

@@ -83,7 +83,7 @@ class Soak:
         if not now and time.monotonic() - self._looked < LOOK:
             return
         self._looked = time.monotonic()
-        console.print(self._gauges.look(self._seen.phases()), soft_wrap=True)
+        console.print(str(self._gauges.look(self._seen.phases())), soft_wrap=True)
         self._seen.check()
         self._witness.count()
         self._note(self._seen.troubles)
