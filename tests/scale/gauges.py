@@ -31,7 +31,7 @@ class Reading:
     lag: tuple[float, float] | None  # of the event loop
     passes: tuple[float, float] | None  # over a job
     books: dict[str, float]  # what is remembered, by book
-    phases: Counter[str]  # Jobs by phase
+    phases: dict[str, int]  # Jobs by phase
 
     def __str__(self) -> str:
         """Return it as a line."""
@@ -73,7 +73,7 @@ class Gauges:
             lag=_quantiles(LAG, before, metrics) or _value(LAG, metrics),
             passes=_quantiles(PASS, before, metrics) or _quantiles(OLD_PASS, before, metrics),
             books=_books(metrics),
-            phases=Counter(phases),
+            phases=dict(Counter(phases)),
         )
         self._last = (pid, now, metrics)
         self.readings.append(reading)

@@ -90,7 +90,7 @@ def _watch(gauges: Gauges, seen: JobsSeen, seconds: float, until_running: int = 
         reading = gauges.look(seen.phases())
         console.print(str(reading), soft_wrap=True)
         seen.check()
-        if until_running and reading.phases["Running"] >= until_running:
+        if until_running and reading.phases.get("Running", 0) >= until_running:
             return
     assert not until_running, f"not within {seconds:.0f} s: {until_running} Jobs run"
 
