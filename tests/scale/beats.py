@@ -32,10 +32,10 @@ NAMESPACE = "default"
 
 @dataclass(frozen=True)
 class Took:
-    """One heartbeat that was answered: when it began, and how many seconds it took."""
+    """One heartbeat that was answered, in seconds; `late` is how late the machine let it begin."""
 
-    at: float
     seconds: float
+    late: float
 
 
 class Beats:
@@ -114,23 +114,26 @@ def _beat_all(
     threads = []
     for number, (task, token) in enumerate(tokens.items()):
         worker = CallingWorker(url, token, {"task_uid": task, "attempt": 1})
-        late = EVERY * number / len(tokens)
-        threads.append(threading.Thread(target=_beat, args=(worker, late, took, end)))
+        after = EVERY * number / len(tokens)
+        threads.append(threading.Thread(target=_beat, args=(worker, after, took, end)))
         threads[-1].start()
     for thread in threads:
         thread.join()
 
 
 def _beat(
-    worker: CallingWorker, late: float, took: "multiprocessing.Queue[Took]", end: Event
+    worker: CallingWorker, after: float, took: "multiprocessing.Queue[Took]", end: Event
 ) -> None:
     known, pages = False, 0
-    end.wait(late)
-    while not end.wait(EVERY):
+    end.wait(after)
+    due = time.monotonic() + EVERY
+    while not end.wait(max(due - time.monotonic(), 0.0)):
+        late = time.monotonic() - due
+        due = time.monotonic() + EVERY
         pages += 1
         try:
             known = known or worker.register().status == 200
-            began = time.time()
+            began = time.monotonic()
             progress = {"done": pages, "total": 10**6, "unit": "pages"}
             answer = worker.report("heartbeat", progress=progress)
         except (urllib3.exceptions.HTTPError, ValueError):
@@ -138,4 +141,4 @@ def _beat(
             continue
         known = answer.status == 200
         if known:
-            took.put(Took(began, time.time() - began))
+            took.put(Took(time.monotonic() - began, late))

@@ -28,6 +28,7 @@ class Reading:
     memory_mb: int
     requests: float  # to the API server, a second
     calls: tuple[float, float] | None  # a worker's call answered in
+    machine: tuple[float, float] | None  # how late the machine lets these workers run
     lag: tuple[float, float] | None  # of the event loop
     passes: tuple[float, float] | None  # over a job
     books: dict[str, float]  # what is remembered, by book
@@ -35,7 +36,12 @@ class Reading:
 
     def __str__(self) -> str:
         """Return it as a line."""
-        times = (("lag", self.lag), ("call", self.calls), ("pass", self.passes))
+        times = (
+            ("lag", self.lag),
+            ("call", self.calls),
+            ("machine", self.machine),
+            ("pass", self.passes),
+        )
         parts = [f"{self.at:5.0f} s"]
         parts += [f"{name} {of[0]:.1f}/{of[1]:.1f} ms" for name, of in times if of is not None]
         parts += [f"{self.memory_mb} MB", f"{self.requests:.0f} requests/s"]
@@ -63,13 +69,15 @@ class Gauges:
             since, before = self._began if self._last is None else self._last[1], ""
         else:
             since, before = self._last[1:]
-        took = [1000 * each.seconds for each in self.beats.taken()]
+        beats = self.beats.taken()
+        took = [1000 * each.seconds for each in beats]
         self.took += took
         reading = Reading(
             at=now - self._began,
             memory_mb=memory_now(pid),
             requests=(requests_of(metrics) - requests_of(before)) / max(now - since, 0.001),
             calls=cuts(took),
+            machine=cuts([1000 * each.late for each in beats]),
             lag=_quantiles(LAG, before, metrics) or _value(LAG, metrics),
             passes=_quantiles(PASS, before, metrics) or _quantiles(OLD_PASS, before, metrics),
             books=_books(metrics),
