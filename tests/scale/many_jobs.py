@@ -125,6 +125,7 @@ def ended(cluster: Cluster, operator: Operator, volumes: int) -> Body:
         return {
             "memory_mb": memory,
             "kept_mb": memory[-1] - memory[0],
+            "kept_beyond_the_first_mb": memory[-1] - memory[1],
             "kept_when_deleted_mb": memory_now(operator.pid) - memory[0],
             "memory_peak_mb": peak_memory(operator.pid),
         }
