@@ -15,31 +15,27 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bec_operator.act.api_server import bec
 from bec_ops.volume import Volume
 from tests.cluster import Cluster, Parts
 from tests.cluster.images import CHECKOUT
 from tests.scale import bounds
 from tests.scale.beats import Beats
-from tests.scale.faults import HOPELESS
+from tests.scale.ended_jobs import ended
 from tests.scale.fleet import fleet
 from tests.scale.gauges import Gauges, cuts
 from tests.scale.histograms import has_counted, quantiles
 from tests.scale.jobs_seen import JobsSeen
-from tests.scale.meter import memory_now, peak_memory
-from tests.scale.sides import BUCKET, JOBS, NAMESPACE, POD
+from tests.scale.meter import peak_memory
+from tests.scale.sides import BUCKET, JOBS, POD
 from tests.scale.witness import Witness
-from tests.support.jobs import LiveJob, csv, job, manifest
+from tests.support.jobs import csv, job, manifest
 from tests.support.kube import Body, Kube
 from tests.support.operator_process import Operator
 from tests.support.space import s3_client
-from tests.support.waiting import until
 
 LOOK = 15.0  # seconds between two looks
 PATIENCE = 900.0  # seconds until all Jobs run
-SETTLED = 30.0  # seconds after the end of a Job in which what it needed can go
 MAX_PODS = 500
-BIG, BIG_JOBS = 200_000, 10
 console = Console(highlight=False)
 
 
@@ -105,45 +101,11 @@ def _at_load(gauges: Gauges, before: str) -> Body:
     return found
 
 
-def ended(cluster: Cluster, operator: Operator, volumes: int) -> Body:
-    """Let big Jobs end one after the other, and return what that leaves in memory."""
-    kube = Kube(cluster.kubeconfig)
-    log = CHECKOUT / "build" / "bench-jobs-ended-fleet.log"
-    with fleet(cluster, log, faulty=True), operator:
-        _end(kube, f"{HOPELESS}-first", 1)  # what any Job needs is loaded
-        time.sleep(SETTLED)
-        memory = [memory_now(operator.pid)]
-        for number in range(BIG_JOBS):
-            _end(kube, f"{HOPELESS}-{number}", volumes)
-            memory.append(memory_now(operator.pid))
-        time.sleep(SETTLED)
-        memory.append(memory_now(operator.pid))
-        for number in range(BIG_JOBS):
-            LiveJob(kube, NAMESPACE, f"{HOPELESS}-{number}").delete()
-        until(lambda: len(kube.items(bec(NAMESPACE, "jobs"))) == 1, "they are gone", 60)
-        time.sleep(SETTLED)
-        return {
-            "memory_mb": memory,
-            "kept_mb": memory[-1] - memory[0],
-            "kept_beyond_the_first_mb": memory[-1] - memory[1],
-            "kept_when_deleted_mb": memory_now(operator.pid) - memory[0],
-            "memory_peak_mb": peak_memory(operator.pid),
-        }
-
-
-def _end(kube: Kube, name: str, volumes: int) -> None:
-    """Make a Job of which one volume is launched, fails, and ends it."""
-    source = manifest(BUCKET, f"lists/{volumes}.csv")
-    template = {"template": {"spec": POD}}
-    kube.create(JOBS, job(name, BUCKET, source, worker=template, parallelism=1, maxFailed=0))
-    LiveJob(kube, NAMESPACE, name).wait_phase("Failed", timeout=PATIENCE)
-
-
 def main(
     minutes: Annotated[float, typer.Option(help="at load, and half as many after a kill")] = 4,
     jobs: Annotated[int, typer.Option(help="Jobs at once")] = 50,
     volumes: Annotated[int, typer.Option(help="of each of these")] = 20_000,
-    big: Annotated[int, typer.Option(help="volumes of each of ten that end")] = BIG,
+    big: Annotated[int, typer.Option(help="volumes of each of ten that end")] = 200_000,
     only: Annotated[str, typer.Option(help="one part: crowd, ended")] = "",
 ) -> None:
     """Measure, print, write build/bench-jobs.json, and fail if a bound is broken."""
@@ -163,6 +125,7 @@ def main(
                 listed = csv([Volume(f"W{n // 5}", f"I{n:06}") for n in range(count)])
                 client.put_object(Bucket=BUCKET, Key=f"lists/{count}.csv", Body=listed)
             log = build / f"bench-jobs-{part}-operator.log"
+            log.unlink(missing_ok=True)
             operator = Operator(cluster.kubeconfig, cluster.s3, log, max_pods=MAX_PODS)
             if part == "crowd":
                 figures[part] = crowd(cluster, operator, jobs, volumes, minutes)
