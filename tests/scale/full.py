@@ -5,17 +5,13 @@ Both Jobs are made at once. The operator is killed when half is done. The figure
 checkout instead; `tests.scale.two_builds` compares the memory of two.
 """
 
-import itertools
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import psutil
 import typer
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from tests.cluster import Cluster, Parts
@@ -23,10 +19,9 @@ from tests.cluster.images import CHECKOUT
 from tests.scale import bounds
 from tests.scale.fleet import fleet
 from tests.scale.lists import gated_lists
-from tests.scale.memory_map import memory_map, threads
-from tests.scale.meter import memory_now, peak_memory
+from tests.scale.recorder import Recorder, made_pods, tenths
 from tests.scale.sides import BUCKET, JOBS, NAMESPACE, pod_per_task
-from tests.support.jobs import LiveJob, counts, is_true, manifest
+from tests.support.jobs import LiveJob, is_true, manifest
 from tests.support.kube import Body, Kube
 from tests.support.operator_process import Operator
 from tests.support.space import s3_client
@@ -35,128 +30,8 @@ from tests.support.waiting import until
 NAMES = ("lines", "ocr")
 AT_ONCE = (300, 200)
 FULL = (38_836, 27_789)  # volumes of each
-EVERY = 2.0  # seconds between two samples
 PATIENCE = 2 * 3600.0
-TENTHS = 10
 console = Console(highlight=False)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """How it stood at one moment; `cpu` is the operator's, over all its lives, in seconds."""
-
-    at: float
-    done: int
-    cpu: float
-    memory_mb: int
-    job_bytes: int
-    etcd_mb: float
-
-
-class Recorder:
-    """Takes samples; the operator may be restarted between them.
-
-    `moments` has the memory at some moments of each of its lives by name, and what it was made of;
-    `lives_mb` is the most that each life had.
-    """
-
-    def __init__(self, cluster: Cluster, operator: Operator) -> None:
-        self._kube = Kube(cluster.kubeconfig)
-        self._etcd = cluster.site.home / "etcd"
-        self._operator = operator
-        self._began = time.monotonic()
-        self._cpu_before = 0.0
-        self.lives_mb = [0]
-        self.moments: dict[str, Body] = {}
-        self.samples: list[Sample] = []
-
-    def sample(self) -> Sample:
-        """Look at everything, and wait until the next look is due."""
-        found = [self._kube.get(f"{JOBS}/{name}") for name in NAMES]
-        self.samples.append(
-            Sample(
-                at=time.monotonic() - self._began,
-                done=sum(counts(job).get("succeeded", 0) for job in found),
-                cpu=self._cpu_before + self._cpu(),
-                memory_mb=memory_now(self._operator.pid),
-                job_bytes=max(len(json.dumps(job)) for job in found),
-                etcd_mb=round(_size(self._etcd) / 1e6, 1),
-            )
-        )
-        self._note_peak()
-        time.sleep(EVERY)
-        return self.samples[-1]
-
-    def note(self, name: str) -> None:
-        """Keep what the memory is made of at this moment of this life."""
-        pid = self._operator.pid
-        found = {"mb": memory_now(pid), **memory_map(pid), "threads": threads(pid)}
-        self.moments[f"life {len(self.lives_mb)}, {name}"] = found
-
-    def _note_peak(self) -> None:
-        pid = self._operator.pid
-        if memory_now(pid) >= self.lives_mb[-1]:
-            self.note("peak")
-        self.lives_mb[-1] = max(self.lives_mb[-1], peak_memory(pid))
-
-    def restart(self) -> float:
-        """Kill the operator, start it, and return the seconds until it makes pods again."""
-        self._cpu_before += self._cpu()
-        self._note_peak()
-        self._operator.kill()
-        self.lives_mb.append(0)
-        began = time.monotonic()
-        self._operator.start()
-        self.note("ready")
-        until(lambda: _made_pods(self._operator), "it makes pods again", timeout=120)
-        seconds = time.monotonic() - began
-        self.note("makes pods")
-        return seconds
-
-    def _cpu(self) -> float:
-        times = psutil.Process(self._operator.pid).cpu_times()
-        return float(times.user + times.system)
-
-
-def _made_pods(operator: Operator) -> bool:
-    return any(
-        sample.name == "bec_actions_total"
-        and (sample.labels["action"], sample.labels["outcome"]) == ("CreatePod", "ok")
-        for family in text_string_to_metric_families(operator.metrics())
-        for sample in family.samples
-    )
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*.snap")) + sum(
-        path.stat().st_size for path in folder.rglob("db")
-    )
-
-
-def tenths(samples: Sequence[Sample], total: int) -> list[Body]:
-    """Return what a task has cost in each tenth of the run.
-
-    One that began and ended between two samples is part of the next.
-    """
-    edges = [
-        next(sample for sample in samples if sample.done >= total * part // TENTHS)
-        for part in range(TENTHS + 1)
-    ]
-    found = []
-    for first, last in itertools.pairwise(edges):
-        if last is first:
-            continue
-        tasks = last.done - first.done
-        found.append(
-            {
-                "tasks": tasks,
-                "tasks_per_second": round(tasks / (last.at - first.at), 1),
-                "operator_cpu_ms": round(1000 * (last.cpu - first.cpu) / tasks, 2),
-                "memory_mb": last.memory_mb,
-                "etcd_mb": last.etcd_mb,
-            }
-        )
-    return found
 
 
 def play(name: str, sizes: tuple[int, int], checkout: Path | None = None) -> Body:
@@ -181,13 +56,13 @@ def _run(cluster: Cluster, logs: Path, sizes: tuple[int, int], checkout: Path | 
         fleet(cluster, logs.with_name(f"{logs.name}-fleet.log"), artefacts=100),
         Operator(cluster.kubeconfig, cluster.s3, log).of_checkout(checkout) as operator,
     ):
-        recorder = Recorder(cluster, operator)
+        recorder = Recorder(cluster, operator, NAMES)
         recorder.note("ready")
         for name, parallelism in zip(NAMES, AT_ONCE, strict=True):
             gate = {"dependsOn": [{"job": "lines"}]} if name == "ocr" else {}
             source = manifest(BUCKET, f"lists/{name}.csv")
             kube.create(JOBS, pod_per_task(name, source, parallelism, **gate))
-        until(lambda: _made_pods(operator), "it makes pods", timeout=120)
+        until(lambda: made_pods(operator), "it makes pods", timeout=120)
         recorder.note("makes pods")
         _until(recorder, total // 2)
         restart = recorder.restart()
