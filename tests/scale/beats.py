@@ -126,10 +126,11 @@ def _beat(
 ) -> None:
     known, pages = False, 0
     end.wait(after)
-    due = time.monotonic() + EVERY
-    while not end.wait(max(due - time.monotonic(), 0.0)):
-        late = time.monotonic() - due
+    while True:
         due = time.monotonic() + EVERY
+        if end.wait(EVERY):
+            return
+        late = time.monotonic() - due
         pages += 1
         try:
             known = known or worker.register().status == 200
