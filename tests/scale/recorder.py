@@ -91,7 +91,7 @@ class Recorder:
         self._operator.start()
         self.note("ready")
         until(lambda: made_pods(self._operator), "it makes pods again", timeout=120)
-        seconds = time.monotonic() - began
+        seconds = round(time.monotonic() - began, 1)
         self.note("makes pods")
         return seconds
 

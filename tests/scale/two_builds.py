@@ -39,12 +39,13 @@ def main(
     operator: Annotated[Path, typer.Option(help="the checkout that is held to it")] = CHECKOUT,
     volumes: Annotated[int, typer.Option(help="of the first job")] = full.FULL[0],
     gated: Annotated[int, typer.Option(help="of the one that depends on it")] = full.FULL[1],
+    begun: Annotated[float, typer.Option(help="the share of both that is done already")] = 0.0,
 ) -> None:
     """Measure both, print, write build/two-builds.json, and fail if the bound is broken."""
     sizes = (volumes, gated)
     builds = {
-        "then": full.play("build-then", sizes, against),
-        "now": full.play("build-now", sizes, operator),
+        "then": full.play("build-then", sizes, against, begun),
+        "now": full.play("build-now", sizes, operator, begun),
     }
     _show(builds)
     peaks = {name: figures["memory_peak_mb"] for name, figures in builds.items()}
