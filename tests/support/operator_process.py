@@ -16,6 +16,7 @@ from tests.cluster import S3
 from tests.support.waiting import until
 
 _TAIL = 40  # lines of the log that go into a failure
+_START = 180.0  # seconds: a start loads much, and the machine may be busy
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -61,7 +62,7 @@ class Operator:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        until(self._serves, "the operator serves /healthz", timeout=60)
+        until(self._serves, "the operator serves /healthz", timeout=_START)
 
     def stop(self) -> None:
         """Ask it to end, and see that it does in good order."""
