@@ -6,8 +6,9 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 PYTEST := $(PY) -m pytest
 CODE := operator/src worker_image/src tests examples
+MINUTES := 10
 
-.PHONY: help setup demo demo-down test unit integration e2e bench bench-full verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory soak verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -53,6 +54,15 @@ bench: setup ## tasks a second and what they cost, beside a native Job; calls of
 
 bench-full: setup ## 38,836 volumes and 27,789 gated on them
 	$(PY) -m tests.scale.full
+
+bench-jobs: setup ## 50 Jobs of 20,000 volumes at once, and ten of 200,000 that have ended
+	$(PY) -m tests.scale.many_jobs
+
+bench-memory: setup ## the operator's memory beside that of another checkout: make bench-memory AGAINST=../then
+	$(PY) -m tests.scale.two_builds --against $(AGAINST)
+
+soak: setup ## 50 Jobs that are meddled with, and an operator that is killed: MINUTES=10
+	$(PY) -m tests.scale.soak --minutes $(MINUTES)
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds

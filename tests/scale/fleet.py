@@ -3,12 +3,14 @@
 For each running pod of ours it writes the artefacts and the marker to the real S3, then ends the
 pod as a kubelet would. With FLEET_FAULTS set, some volumes go wrong (`faults`). Endpoints and
 credentials come from the environment. With FLEET_CALLS set to the operator's address, each worker
-calls it as one of our library would: it registers, gives two signs of life, and reports.
+calls it as one of our library would: it registers, gives two signs of life, and reports. With
+FLEET_SECONDS set, each takes about so long. A pod with the annotation LEFT_ALONE is not played.
 """
 
 import asyncio
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ from tests.support.tokens import pod_token
 
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 AT_ONCE = 32
+LEFT_ALONE = "scale.bec.bdrc.io/left-alone"  # an annotation: somebody else is its worker
 
 
 class Fleet:
@@ -41,7 +44,8 @@ class Fleet:
 
     Beside the marker of each volume whose place in the order of starts is a multiple of `every`,
     it writes `artefacts` small objects. `faulty`: the volumes that `fault_of` names go wrong.
-    `calls` is the operator that they call, "" if they do not.
+    `calls` is the operator that they call, "" if they do not. Each takes half to one and a half
+    times `seconds`, in which it can be deleted.
     """
 
     def __init__(
@@ -52,11 +56,14 @@ class Fleet:
         *,
         faulty: bool = False,
         calls: str = "",
+        seconds: float = 0.0,
     ) -> None:
         self._api = api
         self._store = Store(connections=AT_ONCE)
         self._pool = ThreadPoolExecutor(AT_ONCE)
-        self._begun: set[str] = set()
+        self._seconds = seconds
+        self._begun = 0
+        self._playing: dict[str, asyncio.Task[None]] = {}  # by UID of the pod
         self._artefacts = artefacts
         self._every = every
         self._faulty = faulty
@@ -74,7 +81,7 @@ class Fleet:
                 async for pods, shown in pages(self._api, core(None, "pods"), selector):
                     version = shown
                     for pod in pods:
-                        self._see(group, pod)
+                        self._see(group, "ADDED", pod)
                 query = {**selector, "watch": "1", "resourceVersion": str(version)}
                 response = await self._api.stream(
                     "GET", core(None, "pods"), query=query, seconds=3600
@@ -84,15 +91,23 @@ class Fleet:
                         event = json.loads(line)
                         if event["type"] == "ERROR":
                             break
-                        self._see(group, event["object"])
+                        self._see(group, event["type"], event["object"])
 
-    def _see(self, group: asyncio.TaskGroup, pod: dict[str, Any]) -> None:
-        uid = pod["metadata"]["uid"]
-        if pod.get("status", {}).get("phase") == "Running" and uid not in self._begun:
-            self._begun.add(uid)
-            group.create_task(self._play(pod, len(self._begun)))
+    def _see(self, group: asyncio.TaskGroup, kind: str, pod: dict[str, Any]) -> None:
+        meta = pod["metadata"]
+        uid = meta["uid"]
+        if kind == "DELETED":
+            playing = self._playing.pop(uid, None)
+            if playing is not None:
+                playing.cancel()
+        elif pod.get("status", {}).get("phase") != "Running" or uid in self._playing:
+            return
+        elif LEFT_ALONE not in meta.get("annotations", {}):
+            self._begun += 1
+            self._playing[uid] = group.create_task(self._play(pod, self._begun))
 
     async def _play(self, pod: dict[str, Any], number: int) -> None:
+        await asyncio.sleep(self._seconds * random.uniform(0.5, 1.5))  # it works
         async with self._gate:
             loop = asyncio.get_running_loop()
             fault = await loop.run_in_executor(self._pool, self._work, pod, number)
@@ -101,11 +116,12 @@ class Fleet:
                 await self._api.request(
                     "PATCH",
                     core(meta["namespace"], "pods", meta["name"], "status"),
-                    {"status": _ended(fault)},
+                    {"metadata": {"uid": meta["uid"]}, "status": _ended(fault)},
                     content_type=STRATEGIC_PATCH,
                 )
             except ApiError as error:
-                if error.code != 404:  # deleted: somebody saw its marker first
+                # Deleted: somebody saw its marker first. 409: and there is another of its name.
+                if error.code not in {404, 409}:
                     raise
 
     def _work(self, pod: dict[str, Any], number: int) -> Fault | None:
@@ -171,13 +187,20 @@ def _ended(fault: Fault | None) -> dict[str, Any]:
 
 @contextmanager
 def fleet(
-    cluster: Cluster, log: Path, *, faulty: bool = False, artefacts: int = 0, calls: str = ""
+    cluster: Cluster,
+    log: Path,
+    *,
+    faulty: bool = False,
+    artefacts: int = 0,
+    calls: str = "",
+    seconds: float = 0.0,
 ) -> Iterator[None]:
     """Play the workers of all pods while this lasts, as `Fleet` says."""
     chosen = {
         "FLEET_FAULTS": "1" if faulty else "",
         "FLEET_ARTEFACTS": str(artefacts or ""),
         "FLEET_CALLS": calls,
+        "FLEET_SECONDS": str(seconds),
     }
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -199,8 +222,9 @@ async def _main() -> None:
     api = await ApiServer.connect()
     artefacts = int(os.environ.get("FLEET_ARTEFACTS") or 0)
     faulty, calls = bool(os.environ.get("FLEET_FAULTS")), os.environ.get("FLEET_CALLS", "")
+    seconds = float(os.environ.get("FLEET_SECONDS") or 0)
     try:
-        await Fleet(api, artefacts, faulty=faulty, calls=calls).run()
+        await Fleet(api, artefacts, faulty=faulty, calls=calls, seconds=seconds).run()
     finally:
         await api.close()
 

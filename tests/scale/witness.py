@@ -1,17 +1,15 @@
 """Sees every pod and every VolumeTask there is, by watches of its own: what really happened."""
 
-import threading
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from bec_operator.act.api_server import bec, core
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL
-from tests.support.kube import Body, Kube, Watch
+from tests.scale.following import Following
+from tests.support.kube import Body, Kube
 
-_LIFETIME = 4 * 3600.0  # seconds, longer than any run
 _ENDED = {"Succeeded", "Failed"}
 
 
@@ -25,47 +23,27 @@ class PodRecord:
 
 
 @dataclass
-class _Line:
-    """One kind of object, followed in a thread of its own; `version` is how far."""
-
-    path: str
-    query: dict[str, str]
-    take_in: Callable[[str, Body], None]
-    version: str = ""
-    watch: Watch | None = None
-    thread: threading.Thread | None = None
-
-
-@dataclass
 class Witness:
     """As a context: from its start on it sees all pods of tasks, and all VolumeTasks.
 
-    The events come in the order in which things happened, and none is left out: the API server ends
-    a watch that does not keep up, and then the next one goes on right after the last event; where
-    that cannot be, it is an error. `most` is by job how many pods were alive at once, `attempts`
-    the failure class of each attempt that was recorded as failed, by the UID of its pod.
+    None of what happens is left out, as `Following` says. `most` is by job how many pods were alive
+    at once, and `most_of_all` of all jobs together; `attempts` is the failure class of each attempt
+    that was recorded as failed, by the UID of its pod.
     """
 
     kube: Kube
     pods: dict[str, PodRecord] = field(default_factory=dict)
     most: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    most_of_all: int = 0
     attempts: dict[str, str] = field(default_factory=dict)
     _live: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _lines: list[_Line] = field(default_factory=list)
-    _unseen: list[str] = field(default_factory=list)
-    _stopping: bool = False
+    _lines: list[Following] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._lines = [
-            _Line(core(None, "pods"), {"labelSelector": TASK_LABEL}, self._see_pod),
-            _Line(bec(None, "volumetasks"), {}, self._see_task),
+            Following(self.kube, core(None, "pods"), self._see_pod, {"labelSelector": TASK_LABEL}),
+            Following(self.kube, bec(None, "volumetasks"), self._see_task),
         ]
-        for line in self._lines:
-            found = self.kube.get(line.path, **line.query)
-            assert not found["items"], f"{line.path}: some came before their witness"
-            line.version = found["metadata"]["resourceVersion"]
-            line.thread = threading.Thread(target=self._follow, args=(line,), daemon=True)
-            line.thread.start()
         return self
 
     def __exit__(
@@ -74,12 +52,8 @@ class Witness:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stopping = True
         for line in self._lines:
-            if line.watch is not None:
-                line.watch.close()
-            if line.thread is not None:
-                line.thread.join()
+            line.stop()
         if error is None:
             self._check()
 
@@ -88,26 +62,13 @@ class Witness:
         self._check()
         return len(self.pods)
 
+    def alive(self) -> int:
+        """Return how many pods are alive."""
+        return sum(map(len, list(self._live.values())))
+
     def _check(self) -> None:
-        assert not self._unseen, f"nobody saw what happened: {self._unseen}"
-
-    def _follow(self, line: _Line) -> None:
-        try:
-            while not self._stopping:
-                query = {**line.query, "resourceVersion": line.version}
-                with self.kube.watch(line.path, _LIFETIME, query) as line.watch:
-                    self._take_in(line, line.watch)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run must fail with it
-            self._unseen.append(f"{line.path}: {error!r}")
-
-    def _take_in(self, line: _Line, watch: Watch) -> None:
-        if self._stopping:
-            return
-        for event in watch:
-            if event["type"] == "ERROR":
-                raise RuntimeError(event["object"])
-            line.take_in(event["type"], event["object"])
-            line.version = event["object"]["metadata"]["resourceVersion"]
+        lost = [line.lost for line in self._lines if line.lost]
+        assert not lost, f"nobody saw what happened: {lost}"
 
     def _see_pod(self, kind: str, pod: Body) -> None:
         meta = pod["metadata"]
@@ -117,9 +78,10 @@ class Witness:
         live = self._live[job]
         if kind == "DELETED" or pod.get("status", {}).get("phase") in _ENDED:
             live.discard(uid)
-        else:
+        elif uid not in live:
             live.add(uid)
-        self.most[job] = max(self.most[job], len(live))
+            self.most[job] = max(self.most[job], len(live))
+            self.most_of_all = max(self.most_of_all, self.alive())
 
     def _see_task(self, kind: str, task: Body) -> None:
         del kind

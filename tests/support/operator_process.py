@@ -16,6 +16,7 @@ from tests.cluster import S3
 from tests.support.waiting import until
 
 _TAIL = 40  # lines of the log that go into a failure
+_START = 180.0  # seconds: a start loads much, and the machine may be busy
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -44,6 +45,12 @@ class Operator:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
+    def of_checkout(self, checkout: Path | None) -> Self:
+        """Let it run the code of another checkout from its next start on; None: that of ours."""
+        if checkout is not None:
+            self._environment["PYTHONPATH"] = _sources(checkout)
+        return self
+
     def start(self) -> None:
         """Start it, and return once it serves."""
         program = Path(sys.executable).with_name("bec-operator")
@@ -55,7 +62,7 @@ class Operator:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        until(self._serves, "the operator serves /healthz", timeout=60)
+        until(self._serves, "the operator serves /healthz", timeout=_START)
 
     def stop(self) -> None:
         """Ask it to end, and see that it does in good order."""
@@ -150,6 +157,14 @@ def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what a process needs of ours, and nothing that would set it up in secret."""
     secretive = ("AWS_", "BEC_OPERATOR_", "KUBECONFIG")
     return {name: value for name, value in environment.items() if not name.startswith(secretive)}
+
+
+def _sources(checkout: Path) -> str:
+    """Return the path by which Python finds the operator of a checkout before any other."""
+    folders = [checkout.resolve() / part / "src" for part in ("operator", "worker_image")]
+    for folder in folders:
+        assert folder.is_dir(), f"{folder} is missing: name a checkout of this repository"
+    return os.pathsep.join(map(str, folders))
 
 
 def _free_ports(count: int) -> list[int]:

@@ -94,7 +94,7 @@ def _note_failure(ctx: Context, work: Work, action: Action, error: Exception) ->
     delay, job = work.pause(action, ctx.clock.now(), wish), work.memory.job
     log.warning(
         "%s of %s/%s failed, again in %.0f s: %s",
-        type(action).__name__, job.namespace, job.name, delay, error or repr(error),
+        type(action).__name__, job.namespace, job.name, delay, str(error) or repr(error),
     )  # fmt: skip
 
 

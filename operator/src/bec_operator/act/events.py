@@ -35,7 +35,7 @@ async def post_event(
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
         log.warning(
             "%s/%s: the Event %s (%s) could not be written: %s",
-            job.namespace, job.name, reason, message, error or repr(error),
+            job.namespace, job.name, reason, message, str(error) or repr(error),
         )  # fmt: skip
 
 
