@@ -22,6 +22,7 @@ from bec_operator.act.storage import Storage
 from bec_operator.act.webhook import Webhook
 from bec_operator.decide.notices import Notice
 from bec_operator.logs import set_up_logs
+from bec_operator.malloc import keep_little
 from bec_operator.metrics import WATCH_AGE
 from bec_operator.observe.engine import on_loop_error, run_kopf
 from bec_operator.observe.kinds import KINDS
@@ -138,6 +139,7 @@ def main() -> None:
         wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         sys.exit(f"bec-operator: settings (BEC_OPERATOR_…): {'; '.join(wrong)}")
     set_up_logs(settings)
+    keep_little()
     start_http_server(settings.metrics_port)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -81,7 +81,7 @@ def _silence(error: Exception, place: str) -> StoreError:
             f"no S3 credentials for {place}: {error.filename} cannot be read ({error.strerror}); "
             "mount that file, or change the AWS_… variable or setting that names it",
         )
-    return StoreError("Unavailable", f"S3 does not answer for {place}: {error or repr(error)}")
+    return StoreError("Unavailable", f"S3 does not answer for {place}: {str(error) or repr(error)}")
 
 
 def _refusal(error: ClientError, bucket: str, place: str) -> StoreError:
