@@ -142,11 +142,11 @@ def test_nobody_is_silent_while_nobody_can_call(
 ) -> None:
     workers.behaviour = in_turn(hang, succeed)
     with make_operator(heartbeat_seconds=1, worker_connections=1) as operator:
-        live = space.submit(job("full", space.bucket, numbered(1), timeouts={"heartbeat": "4s"}))
+        live = space.submit(job("full", space.bucket, numbered(1), timeouts={"heartbeat": "8s"}))
         (run,) = workers.running(1)
         worker = CallingWorker.of(run.pod, kube, operator.worker_url)
         assert worker.register().status == 200  # it keeps the only connection
-        end = time.monotonic() + 10
+        end = time.monotonic() + 14
         while time.monotonic() < end:
             with socket.create_connection(("127.0.0.1", operator.worker_port)):
                 time.sleep(0.2)

@@ -202,9 +202,10 @@ class SettleUntried(Action):
 
 @dataclass(frozen=True, slots=True)
 class LayBy(Action):
-    """Look at a task no more that is over and stays as history. In memory."""
+    """Look no more at a task that is over and stays as history, nor at its pods. In memory."""
 
     task: TaskSeen
+    pods: tuple[PodSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
