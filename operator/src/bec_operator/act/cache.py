@@ -37,10 +37,7 @@ N = TypeVar("N")
 
 
 class Records(Generic[R]):
-    """Records of one kind by namespace and name, grouped by the Job that they belong to.
-
-    One that is laid by is left out of those of its Job until it changes, goes, or is taken up.
-    """
+    """Records of one kind by namespace and name, grouped by the Job that they belong to."""
 
     def __init__(
         self,
@@ -50,7 +47,6 @@ class Records(Generic[R]):
     ) -> None:
         self._records: dict[Key, R] = {}
         self._by_job: defaultdict[Key, dict[str, R]] = defaultdict(dict)
-        self._laid_by: defaultdict[Key, dict[str, R]] = defaultdict(dict)
         self._buried: OrderedDict[str, None] = OrderedDict()  # uids of what is gone for good
         self._job_of = job_of
         self._changed = changed
@@ -61,32 +57,8 @@ class Records(Generic[R]):
         return self._records.get((namespace, name))
 
     def of_job(self, job: Key) -> dict[str, R]:
-        """Return the records of a Job, by name, without those that are laid by."""
+        """Return the records of a Job, by name."""
         return self._by_job.get(job, {})
-
-    def laid_by(self, job: Key) -> Mapping[str, R]:
-        """Return the records of a Job that are laid by, by name."""
-        return self._laid_by.get(job, {})
-
-    def lay_by(self, record: R) -> None:
-        """Leave a record out, if it is still the latest one."""
-        job = (record.namespace, self._job_of(record))
-        if self._by_job.get(job, {}).get(record.name) is record:
-            _drop(self._by_job, job, record.name)
-            self._laid_by[job][record.name] = record
-            self._note_laid_by(job)
-
-    def take_up(self, job: Key, names: Iterable[str]) -> None:
-        """Have the records of these names among those of their Job again."""
-        for name in list(names):
-            record = self._laid_by.get(job, {}).get(name)
-            if record is not None:
-                _drop(self._laid_by, job, name)
-                self._by_job[job][name] = record
-                self._note_laid_by(job)
-
-    def _note_laid_by(self, job: Key) -> None:
-        """Take in that others of a Job are laid by than before."""
 
     def jobs(self) -> Iterable[Key]:
         """Return the Jobs that have any."""
@@ -114,19 +86,12 @@ class Records(Generic[R]):
         if known is not None and known.uid != record.uid:
             self.remove(known.namespace, known.name, known.uid)  # the name has a new owner
             known = None
-        if known is not None:
-            self._leave_group(known)
+        if known is not None and self._job_of(known) != job[1]:
+            _drop(self._by_job, (known.namespace, self._job_of(known)), known.name)
         self._records[key] = record
         self._by_job[job][record.name] = record
         self._note_change(known, record)
         self._changed(job)
-
-    def _leave_group(self, record: R) -> None:
-        job = (record.namespace, self._job_of(record))
-        _drop(self._by_job, job, record.name)
-        if record.name in self._laid_by.get(job, {}):
-            _drop(self._laid_by, job, record.name)
-            self._note_laid_by(job)
 
     def _note_change(self, before: R | None, after: R | None) -> None:
         """Take in that a record has come, or another state of it, or that it has gone."""
@@ -141,7 +106,7 @@ class Records(Generic[R]):
             return
         job = (namespace, self._job_of(record))
         del self._records[namespace, name]
-        self._leave_group(record)
+        _drop(self._by_job, job, name)
         self._note_change(record, None)
         self._gone(record)
         self._changed(job)
@@ -173,6 +138,7 @@ class TaskRecords(Records[TaskSeen]):
 
     def __init__(self, changed: Callable[[Key], None], gone: Callable[[TaskSeen], None]) -> None:
         super().__init__(lambda task: task.job, changed, gone)
+        self._laid_by: defaultdict[Key, dict[str, TaskSeen]] = defaultdict(dict)
         self._counts: dict[Key, Counter[TaskPhase]] = {}  # of these
         self._by_pod: defaultdict[str, dict[Key, TaskSeen]] = defaultdict(dict)
 
@@ -180,19 +146,40 @@ class TaskRecords(Records[TaskSeen]):
         """Return the tasks of which the pod of this UID has, or had, the current attempt."""
         return list(self._by_pod.get(uid, {}).values())
 
-    def kept(self, job: Key) -> Mapping[TaskPhase, int]:
+    def lay_by(self, task: TaskSeen) -> None:
+        """Leave a task out of those of its Job until it changes, goes, or is taken up."""
+        key = (task.namespace, task.job)
+        if self._by_job.get(key, {}).get(task.name) is task:
+            _drop(self._by_job, key, task.name)
+            self._laid_by[key][task.name] = task
+            self._counts.pop(key, None)
+
+    def laid_by(self, job: Key) -> Mapping[TaskPhase, int]:
         """Return how many tasks of a Job are laid by, by their phase."""
-        tasks = self.laid_by(job)
+        tasks = self._laid_by.get(job)
         if not tasks:
             return {}
         if job not in self._counts:
             self._counts[job] = Counter(task.phase for task in tasks.values() if task.phase)
         return self._counts[job]
 
-    def _note_laid_by(self, job: Key) -> None:
+    def take_up(self, job: Key, names: Iterable[str] | None = None) -> None:
+        """Look again at the tasks of a Job that were laid by: at all, or at those of some names."""
+        tasks = self._laid_by.get(job)
+        if not tasks:
+            return
         self._counts.pop(job, None)
+        for name in list(tasks) if names is None else [name for name in names if name in tasks]:
+            self._by_job[job][name] = tasks.pop(name)
+        if not tasks:
+            del self._laid_by[job]
 
     def _note_change(self, before: TaskSeen | None, after: TaskSeen | None) -> None:
+        if before is not None and before.name in self._laid_by.get(
+            key := (before.namespace, before.job), {}
+        ):
+            _drop(self._laid_by, key, before.name)
+            self._counts.pop(key, None)
         if before is not None and before.recorded_begun is not None:
             key = (before.namespace, before.name)
             _drop(self._by_pod, before.recorded_begun.pod_uid, key)

@@ -70,16 +70,10 @@ def _take_up(ctx: Context, work: Work, key: Key) -> None:
     memory, ledger = work.memory, work.memory.ledger
     turns = (ledger.retried, ledger.redone) if ledger is not None else ()
     bearing = (ledger, turns, memory.job.generation, memory.job.status.terminal)
-    tasks, pods = ctx.cache.tasks, ctx.cache.pods
-    kept, same = tasks.laid_by(key), bearing == work.laid_by
-    work.laid_by = bearing
-    if not kept:
-        return
-    seen = (pod.task for pod in pods.of_job(key).values() if pod.task in kept)
-    woken = set(seen if same else kept)
-    if woken:
-        tasks.take_up(key, woken)
-        pods.take_up(key, [pod.name for pod in pods.laid_by(key).values() if pod.task in woken])
+    if bearing != work.laid_by:
+        work.laid_by = bearing
+        ctx.cache.tasks.take_up(key)
+    ctx.cache.tasks.take_up(key, (pod.task for pod in ctx.cache.pods.of_job(key).values()))
 
 
 def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
@@ -94,8 +88,6 @@ def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
     elif isinstance(action, LayBy):
         memory.lay_by(action.task)
         ctx.cache.tasks.lay_by(action.task)
-        for pod in action.pods:
-            ctx.cache.pods.lay_by(pod)
     else:
         return False
     return True
@@ -127,7 +119,7 @@ def _seen(
         standings=standings,
         allowed=allowance(demands, key, ctx.settings.max_pods - _homeless(ctx, neighbours)),
         pool=pool,
-        laid_by=ctx.cache.tasks.kept(key),
+        laid_by=ctx.cache.tasks.laid_by(key),
         turned_away=ctx.cache.workers.turned_away,
     )
 

@@ -202,10 +202,9 @@ class SettleUntried(Action):
 
 @dataclass(frozen=True, slots=True)
 class LayBy(Action):
-    """Look no more at a task that is over and stays as history, nor at its pods. In memory."""
+    """Look at a task no more that is over and stays as history. In memory."""
 
     task: TaskSeen
-    pods: tuple[PodSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

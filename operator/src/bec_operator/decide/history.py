@@ -53,7 +53,7 @@ def keep_history(
     """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored.
 
     There may be hundreds, of which few need the whole view of them that `view_of` gives. Those that
-    are `outdated` go in any case. One that stays, and whose pods have ended, is laid by.
+    are `outdated` go in any case. One that stays, and of which no pod is left, is laid by.
     """
     pods, now = seen.pods, seen.now
     room, ledger, going = _room(history), memory.ledger, [*outdated]
@@ -70,10 +70,8 @@ def keep_history(
             room[phase] -= 1
             if not told:
                 yield RecordTask(task, _last_status(view_of(task), phase))
-            elif ledger.is_stored(task.index):
-                own = tuple(_own_pods(task, pods))
-                if not any(pod.alive or pod.deleting for pod in own):
-                    yield LayBy(task, own)
+            elif ledger.is_stored(task.index) and not any(_own_pods(task, pods)):
+                yield LayBy(task)
         elif ledger.is_stored(task.index):
             going.append(task)
     yield from _remove(going, pods)
