@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from bec_operator.act.cache import Key
 from bec_operator.act.context import Context
+from bec_operator.act.faults import log_fault
 from bec_operator.decide.memory import Memory
 from bec_operator.metrics import WORKER_CALL_SECONDS, WORKER_CALLS
 from bec_operator.worker_api.callers import find_caller
@@ -141,8 +142,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         outcome = "Invalid"
         said = f"{request.method} {request.path}: {error.reason}; see GET {OPENAPI_PATH}"
         return _json(RefusedError("Invalid", said).body, error.status)
-    except Exception:
-        log.exception("the call %s broke", call)
+    except Exception as error:  # noqa: BLE001 - whatever it is, its text is not told
+        log_fault(log, error, f"the call {call}")
         return _json(RefusedError("Unavailable", "the operator failed; try again later").body, 500)
     else:
         return answer
