@@ -42,7 +42,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let time pass, whoever is at work."""
         self._now += seconds
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Any, *args: Any
+    ) -> "asyncio.Future[Any]":
         """Do what would run in a thread: computing at once, S3 in its time."""
         future = self.create_future()
         self.call_later(0.0 if executor is None else S3_SECONDS, _do, future, func, args)
@@ -67,7 +69,7 @@ class LoopClock(WorldClock):
         self._loop = loop
 
     @property
-    def time(self) -> float:  # type: ignore[override]
+    def time(self) -> float:
         """Epoch seconds; to set it lets time pass."""
         return _BEGINNING + self._loop.time()
 

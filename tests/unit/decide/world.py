@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from bec_operator.act.api_server import ApiError
 from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
-from bec_operator.api.names import GENERATION_ANNOTATION, JOB_LABEL, TASK_LABEL, task_name
+from bec_operator.api.names import (
+    GENERATION_ANNOTATION,
+    JOB_LABEL,
+    POOL_LABEL,
+    TASK_LABEL,
+    task_name,
+)
 from bec_operator.decide.failures import FailureClass, class_of
 from bec_operator.decide.moments import iso
 from bec_ops.location import OutputTemplate
@@ -367,11 +373,10 @@ class World:
 
 
 def is_of(plural: str, found: Object, job: str) -> bool:
-    """Whether an object is of a Job, or of none."""
-    meta = found["metadata"]
-    return bool(
-        (meta["name"] if plural == "jobs" else meta.get("labels", {}).get(JOB_LABEL, job)) == job
-    )
+    """Whether an object is of a Job, or of none, and no pod of a pool."""
+    labels = found["metadata"].get("labels", {})
+    mine = found["metadata"]["name"] if plural == "jobs" else labels.get(JOB_LABEL, job)
+    return bool(mine == job) and POOL_LABEL not in labels
 
 
 def _ours(pod: Object) -> bool:
