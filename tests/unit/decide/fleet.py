@@ -17,11 +17,12 @@ from bec_operator.act.reconciler import Reconciler
 from bec_operator.act.storage import Storage
 from bec_operator.api.job import JobStatus
 from bec_operator.api.names import JOB_LABEL, POOL_LABEL
+from bec_operator.decide.memory import Memory
 from bec_operator.observe.kinds import KINDS
 from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
 from bec_operator.worker_api.calls import Calls
-from tests.unit.decide.fake_api import Object, Objects, address
+from tests.unit.decide.fake_api import NAMESPACE, Object, Objects, address
 from tests.unit.decide.guard import Guard
 from tests.unit.decide.injected import S3, SECRET, BreakingStore, Fault
 from tests.unit.decide.kubelet import let_pods_go_on
@@ -97,6 +98,8 @@ class Fleet:
         self.broken_rules: list[str] = []
         self.requests: list[tuple[float, str, str]] = []  # when, what, and the path
         self.told = _Told()
+        self.pods_rest = False  # whether nothing becomes of pods
+        self.refuse: Callable[[str, str], None] = lambda method, plural: None  # may raise
         self.loop.set_exception_handler(lambda _, what: self.told.lines.append(repr(what)))
         self._how = how
         for plan in plans:
@@ -168,6 +171,16 @@ class Fleet:
 
     # --- what there is to be seen
 
+    def memory(self, name: str) -> Memory:
+        """Return what the operator remembers of a Job."""
+        memory = self.operator.reconciler.memory((NAMESPACE, name))
+        assert memory is not None
+        return memory
+
+    def asked(self, method: str, plural: str) -> int:
+        """Return how many requests of a kind there were."""
+        return sum(m == method and address(path)[0] == plural for _, m, path in self.requests)
+
     def status(self, name: str) -> JobStatus:
         """Return the status of a Job."""
         return self.guards[name].status()
@@ -192,6 +205,8 @@ class Fleet:
     async def _keep_pods(self) -> None:
         while True:
             await asyncio.sleep(KUBELET_SECONDS)
+            if self.pods_rest:
+                continue
             for world in self.worlds.values():
                 let_pods_go_on(world)
             self.pools.step()
@@ -208,6 +223,7 @@ class Fleet:
     ) -> Object:
         """Answer a request of an operator; the guard of the Job that it is about stands before."""
         self.requests.append((self.clock.now(), method, path))
+        self.refuse(method, address(path)[0])
         assert SECRET not in json.dumps(body), self._break(f"{method} {path} has the secret")
         job = self._job_of(path, body, query)
         guard = self.guards.get(job)
@@ -230,8 +246,9 @@ class Fleet:
         """A volume starts after those that it depends on."""
         if (method, address(path)[0]) == ("POST", "volumetasks"):
             index = (body or {})["spec"]["index"]
-            for name, _ in self.worlds[job].plan.depends_on:
-                assert self.worlds[name].has_marker(index), f"{index} starts before {name}"
+            for needed in self.worlds[job].job["spec"]["dependsOn"]:
+                other = self.worlds[needed["job"]]
+                assert other.has_marker(index), f"{index} starts before {other.name}"
 
     def _answered(self, method: str, plural: str, name: str) -> None:
         for fault in self.faults:
