@@ -34,6 +34,8 @@ from bec_ops.store import Store
 
 log = logging.getLogger(__name__)
 
+TURN = 0.001  # seconds after which a thread that parses a list lets the event loop go on
+
 
 async def serve(settings: Settings) -> None:
     """Run the operator until a signal, or until one of its parts ends."""
@@ -140,6 +142,7 @@ def main() -> None:
         sys.exit(f"bec-operator: settings (BEC_OPERATOR_…): {'; '.join(wrong)}")
     set_up_logs(settings)
     keep_little()
+    sys.setswitchinterval(TURN)
     start_http_server(settings.metrics_port)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -43,10 +43,7 @@ class Objects:
 
     def selected(self, plural: str, selector: str) -> list[Object]:
         """Return the objects of a kind that a label selector says; all, if it says nothing."""
-        found = self.all(plural)
-        for condition in re.findall(r"[^,(]+(?:\([^)]*\))?", selector):
-            found = [each for each in found if _has(each["metadata"].get("labels", {}), condition)]
-        return found
+        return [found for found in self.all(plural) if selects(selector, found)]
 
     def create(self, plural: str, body: Object) -> Object:
         """Make an object; its name must be free."""
@@ -77,6 +74,9 @@ class Objects:
         if meta.get("uid", found["metadata"]["uid"]) != found["metadata"]["uid"]:
             raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
         merged: Object = merge(found, {k: v for k, v in patch.items() if k != "metadata"})
+        if "annotations" in meta:
+            notes = {"annotations": meta["annotations"]}
+            merged["metadata"] = merge(found["metadata"], notes)
         if plural == "pods":
             _merge_conditions(merged, found, patch)
         if merged == found:
@@ -157,6 +157,13 @@ class Objects:
     def _listed(self, plural: str, query: Mapping[str, str]) -> Object:
         items = self.selected(plural, query.get("labelSelector", ""))
         return {"items": items, "metadata": {"resourceVersion": str(self.version)}}
+
+
+def selects(selector: str, found: Object) -> bool:
+    """Whether a label selector means an object."""
+    labels = found["metadata"].get("labels", {})
+    conditions = re.findall(r"[^,(]+(?:\([^)]*\))?", selector)
+    return all(_has(labels, condition) for condition in conditions)
 
 
 def _has(labels: Mapping[str, str], condition: str) -> bool:

@@ -36,6 +36,10 @@ class Plan:
     timeouts: tuple[int, int, int, int] = LONG
     greedy: bool = False  # its template asks for tokens
     source: Kind = "items"
+    name: str = "ocr"
+    job_id: str = ""  # its name, if it is nothing else
+    depends_on: tuple[tuple[str, str], ...] = ()  # Jobs, and what to do if they fail for a volume
+    pool: int = 0  # workers, at most
 
     @property
     def budget(self) -> Budget:
@@ -56,4 +60,7 @@ class Plan:
             "retry": {"limit": self.limit, "backoff": {"initial": "1s", "max": "8s"}},
             "maxFailed": self.max_failed,
             "history": {"succeeded": self.keep_succeeded, "failed": self.keep_failed},
+            **({"jobId": self.job_id} if self.job_id else {}),
+            **({"pool": {"maxWorkers": self.pool}} if self.pool else {}),
+            "dependsOn": [{"job": name, "onFailure": way} for name, way in self.depends_on],
         }

@@ -7,10 +7,11 @@ from bec_operator.decide.conditions import find
 from bec_ops.protocol import Register, Request
 from tests.unit.decide.fence import Teller
 from tests.unit.decide.guard import Guard
+from tests.unit.decide.kubelet import let_pods_go_on
 from tests.unit.decide.plan import Plan
 from tests.unit.decide.process import Process
 from tests.unit.decide.stepping import Doing
-from tests.unit.decide.world import GOOD_MARKER, Life, World
+from tests.unit.decide.world import Life, World
 
 # Seconds between the looks until an operator has nothing left to do, and from then on.
 # All short time-outs are over by then, and all that workers have told is written down.
@@ -117,20 +118,7 @@ class Stage:
 
     def let_pods_end(self) -> None:
         """Let every pod go on: begin, end as the plan says, or go."""
-        world = self.world
-        while world.orphans():
-            world.collect_garbage()
-        for life in world.pods():
-            if world.is_deleting(life):
-                world.remove_pod(life)
-            elif not life.begun:
-                world.start(life)
-            elif life.worker_end is None:
-                done = life.index not in world.plan.hopeless
-                self.write(life.index, GOOD_MARKER if done else None)
-                world.end_worker(life, 0 if done else 1)
-            elif not life.over:
-                world.end_sidecar(life)
+        let_pods_go_on(self.world)
 
     # --- troubles
 

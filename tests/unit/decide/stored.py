@@ -12,11 +12,7 @@ from bec_operator.decide.ledger import Ledger, Outcome
 from bec_ops.volume import Volume
 from tests.unit.decide.fake_api import Object, owner_uid
 from tests.unit.decide.objects import failures, uid
-from tests.unit.decide.process import JOB
 from tests.unit.decide.world import World
-
-REPORTS = "artefacts/ocr/_job/failures-"
-MANIFEST = "artefacts/ocr/_job/manifest-"
 
 
 class Stored:
@@ -24,10 +20,11 @@ class Stored:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.reports = f"artefacts/{world.job_id}/_job/"
 
     def ledger(self, found: Object | None = None) -> Ledger | None:
         """Return the stored ledger of the Job as it is now, or as `found` has it."""
-        found = found or self._world.objects.get("configmaps", ledger_name(JOB))
+        found = found or self._world.objects.get("configmaps", ledger_name(self._world.name))
         if found is None or owner_uid(found) != self._world.job_uid:
             return None
         packed = base64.b64decode(found["binaryData"]["ledger"])
@@ -49,14 +46,20 @@ class Stored:
 
     def reported(self, index: int) -> list[dict[str, Any]]:
         """Return the lines about a volume in the failure reports."""
-        bodies = [b for k, b in self._world.store.objects.items() if k.startswith(REPORTS)]
+        bodies = [
+            b
+            for k, b in self._world.store.objects.items()
+            if k.startswith(f"{self.reports}failures-")
+        ]
         lines = [json.loads(line) for body in bodies for line in body.splitlines()]
         job = self._world.job_uid
         return [line for line in lines if (line["index"], line["jobUid"]) == (index, job)]
 
     def frozen(self, ledger: Ledger) -> list[Volume]:
         """Return the volumes of the manifest that a ledger names."""
-        packed = self._world.store.objects.get(f"{MANIFEST}{ledger.manifest[:16]}.jsonl.gz")
+        packed = self._world.store.objects.get(
+            f"{self.reports}manifest-{ledger.manifest[:16]}.jsonl.gz"
+        )
         assert packed is not None, "rule 4: the ledger names a manifest that is not there"
         rows = map(json.loads, gzip.decompress(packed).splitlines())
         return [Volume(row["wId"], row["iId"], row["iVersion"]) for row in rows]

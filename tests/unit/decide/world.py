@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from bec_operator.act.api_server import ApiError
 from bec_operator.act.clock import Clock
 from bec_operator.api.base import API_VERSION
-from bec_operator.api.names import GENERATION_ANNOTATION, JOB_LABEL, TASK_LABEL, task_name
+from bec_operator.api.names import (
+    GENERATION_ANNOTATION,
+    JOB_LABEL,
+    POOL_LABEL,
+    TASK_LABEL,
+    task_name,
+)
 from bec_operator.decide.failures import FailureClass, class_of
 from bec_operator.decide.moments import iso
 from bec_ops.location import OutputTemplate
@@ -16,7 +22,6 @@ from tests.unit.decide.fake_api import Object, Objects, owner_uid
 from tests.unit.decide.fake_s3 import FakeStore
 from tests.unit.decide.listing import MORE, VolumeList, volume
 from tests.unit.decide.plan import Plan
-from tests.unit.decide.process import JOB
 
 GOOD_MARKER = b'{"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z"}'
 PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
@@ -75,6 +80,7 @@ class World:
     plan: Plan
     clock: WorldClock = field(default_factory=WorldClock)
     store: FakeStore = field(default_factory=FakeStore)
+    shared: Objects | None = None  # the API server, if there are more Jobs in it
     lives: dict[str, Life] = field(default_factory=dict)  # pods by UID
     ended: dict[int, float] = field(default_factory=dict)  # index → end of its last attempt
     proven: dict[int, float] = field(default_factory=dict)  # index → when its marker came
@@ -85,14 +91,16 @@ class World:
     down: dict[str, float] = field(default_factory=dict)  # nodes that are lost, and since when
 
     def __post_init__(self) -> None:
-        self.objects = Objects(self.clock.now)
+        self.name, self.job_id = self.plan.name, self.plan.job_id or self.plan.name
+        self.objects = Objects(self.clock.now) if self.shared is None else self.shared
         self.volumes = [volume(number) for number in range(self.plan.volumes + MORE)]
         self.list = VolumeList(self.plan.source, self.plan.volumes, self.objects, self.store)
-        self.index = {task_name(JOB, volume): n for n, volume in enumerate(self.volumes)}
+        self.index = {task_name(self.name, volume): n for n, volume in enumerate(self.volumes)}
         for index in self.plan.done_before:
             self.write_marker(index, GOOD_MARKER)
         for node in NODES:
-            self.objects.create("nodes", _node(node, "True", self.clock.now()))
+            if self.objects.get("nodes", node) is None:
+                self.objects.create("nodes", _node(node, "True", self.clock.now()))
         self.apply_job()
 
     # --- the user
@@ -106,7 +114,7 @@ class World:
             {
                 "apiVersion": API_VERSION,
                 "kind": "Job",
-                "metadata": {"name": JOB},
+                "metadata": {"name": self.name},
                 "spec": {**self.plan.spec(), "volumes": self.list.source()},
             },
         )["metadata"]["uid"]
@@ -114,14 +122,14 @@ class World:
     @property
     def job(self) -> Object:
         """The Job as it stands."""
-        found = self.objects.get("jobs", JOB)
+        found = self.objects.get("jobs", self.name)
         assert found is not None
         return found
 
     def edit_job(self, spec: Object) -> None:
         """Change some of the Job's spec."""
         self.tick()
-        self.objects.edit("jobs", JOB, spec)
+        self.objects.edit("jobs", self.name, spec)
 
     def correct_job(self) -> None:
         """Correct what is wrong with the worker."""
@@ -153,7 +161,7 @@ class World:
     def replace_job(self) -> None:
         """Delete the Job, and apply it again; what the old one owned goes later."""
         self.list.start_anew()
-        self.objects.remove("jobs", JOB)
+        self.objects.remove("jobs", self.name)
         self.apply_job()
 
     def patch_status(self, plural: str, name: str, status: Object) -> None:
@@ -183,8 +191,8 @@ class World:
             self.delete(kind, name)
 
     def all(self, plural: str) -> list[Object]:
-        """Return all objects of a kind."""
-        return self.objects.all(plural)
+        """Return all objects of a kind, but for those of other Jobs."""
+        return [found for found in self.objects.all(plural) if is_of(plural, found, self.name)]
 
     def delete(self, plural: str, name: str) -> None:
         """Delete an object as kubectl does."""
@@ -337,7 +345,7 @@ class World:
         """Whether a valid marker stands."""
         body = self.store.objects.get(self._marker_key(index))
         try:
-            return body is not None and bool(Marker.parse(body, JOB, self.volumes[index]))
+            return body is not None and bool(Marker.parse(body, self.job_id, self.volumes[index]))
         except InvalidMarker:
             return False
 
@@ -347,7 +355,7 @@ class World:
         return self.proven.get(index, float("inf")) <= last
 
     def _marker_key(self, index: int) -> str:
-        prefix = OutputTemplate.parse(PREFIX).prefix(JOB, self.volumes[index])
+        prefix = OutputTemplate.parse(PREFIX).prefix(self.job_id, self.volumes[index])
         return prefix + MARKER_NAME
 
     def _note_end(self, life: Life) -> None:
@@ -362,6 +370,13 @@ class World:
     def _change(self, life: Life, patch: Object) -> None:
         self.tick()
         self.objects.patch("pods", life.name, patch)
+
+
+def is_of(plural: str, found: Object, job: str) -> bool:
+    """Whether an object is of a Job, or of none, and no pod of a pool."""
+    labels = found["metadata"].get("labels", {})
+    mine = found["metadata"]["name"] if plural == "jobs" else labels.get(JOB_LABEL, job)
+    return bool(mine == job) and POOL_LABEL not in labels
 
 
 def _ours(pod: Object) -> bool:

@@ -47,6 +47,7 @@ class Records(Generic[R]):
     ) -> None:
         self._records: dict[Key, R] = {}
         self._by_job: defaultdict[Key, dict[str, R]] = defaultdict(dict)
+        self._laid_by: defaultdict[Key, dict[str, R]] = defaultdict(dict)  # and not in these
         self._buried: OrderedDict[str, None] = OrderedDict()  # uids of what is gone for good
         self._job_of = job_of
         self._changed = changed
@@ -86,12 +87,37 @@ class Records(Generic[R]):
         if known is not None and known.uid != record.uid:
             self.remove(known.namespace, known.name, known.uid)  # the name has a new owner
             known = None
-        if known is not None and self._job_of(known) != job[1]:
-            _drop(self._by_job, (known.namespace, self._job_of(known)), known.name)
+        if known is not None:
+            self._leave_laid_by(known)
+            if self._job_of(known) != job[1]:
+                _drop(self._by_job, (known.namespace, self._job_of(known)), known.name)
         self._records[key] = record
         self._by_job[job][record.name] = record
         self._note_change(known, record)
         self._changed(job)
+
+    def lay_by(self, record: R) -> None:
+        """Leave a record out of those of its Job until it changes, goes, or is taken up."""
+        job = (record.namespace, self._job_of(record))
+        if self._by_job.get(job, {}).get(record.name) is record:
+            _drop(self._by_job, job, record.name)
+            self._laid_by[job][record.name] = record
+
+    def take_up(self, job: Key, names: Iterable[str] | None = None) -> None:
+        """Look again at what was laid by of a Job: at all of it, or at the records of some names."""
+        laid = self._laid_by.get(job)
+        if not laid:
+            return
+        for name in list(laid) if names is None else [name for name in names if name in laid]:
+            record = self._by_job[job][name] = laid[name]
+            self._leave_laid_by(record)
+
+    def _leave_laid_by(self, record: R) -> bool:
+        """Lay a record by no longer; return whether it was."""
+        job = (record.namespace, self._job_of(record))
+        was = record.name in self._laid_by.get(job, {})
+        _drop(self._laid_by, job, record.name)
+        return was
 
     def _note_change(self, before: R | None, after: R | None) -> None:
         """Take in that a record has come, or another state of it, or that it has gone."""
@@ -106,6 +132,7 @@ class Records(Generic[R]):
             return
         job = (namespace, self._job_of(record))
         del self._records[namespace, name]
+        self._leave_laid_by(record)
         _drop(self._by_job, job, name)
         self._note_change(record, None)
         self._gone(record)
@@ -134,25 +161,34 @@ class Records(Generic[R]):
 
 
 class TaskRecords(Records[TaskSeen]):
-    """VolumeTasks, grouped by the pod of a pool that has the attempt on record as well."""
+    """VolumeTasks, grouped by the pod of a pool that has the attempt on record as well.
 
-    def __init__(self, changed: Callable[[Key], None], gone: Callable[[TaskSeen], None]) -> None:
+    With a task that is laid by, its pods are, and with it they are taken up.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[Key], None],
+        gone: Callable[[TaskSeen], None],
+        pods: Records[PodSeen],
+    ) -> None:
         super().__init__(lambda task: task.job, changed, gone)
-        self._laid_by: defaultdict[Key, dict[str, TaskSeen]] = defaultdict(dict)
-        self._counts: dict[Key, Counter[TaskPhase]] = {}  # of these
+        self._pods = pods
+        self._counts: dict[Key, Counter[TaskPhase]] = {}  # of those that are laid by
         self._by_pod: defaultdict[str, dict[Key, TaskSeen]] = defaultdict(dict)
 
     def with_pod(self, uid: str) -> list[TaskSeen]:
         """Return the tasks of which the pod of this UID has, or had, the current attempt."""
         return list(self._by_pod.get(uid, {}).values())
 
-    def lay_by(self, task: TaskSeen) -> None:
-        """Leave a task out of those of its Job until it changes, goes, or is taken up."""
-        key = (task.namespace, task.job)
-        if self._by_job.get(key, {}).get(task.name) is task:
-            _drop(self._by_job, key, task.name)
-            self._laid_by[key][task.name] = task
-            self._counts.pop(key, None)
+    def lay_by(self, record: TaskSeen) -> None:
+        """Leave a task, with its pods, out of those of its Job."""
+        super().lay_by(record)
+        self._counts.pop((record.namespace, record.job), None)
+        for name in record.pods:
+            pod = self._pods.get(record.namespace, name)
+            if pod is not None and pod.owner_uid == record.uid:
+                self._pods.lay_by(pod)
 
     def laid_by(self, job: Key) -> Mapping[TaskPhase, int]:
         """Return how many tasks of a Job are laid by, by their phase."""
@@ -163,23 +199,14 @@ class TaskRecords(Records[TaskSeen]):
             self._counts[job] = Counter(task.phase for task in tasks.values() if task.phase)
         return self._counts[job]
 
-    def take_up(self, job: Key, names: Iterable[str] | None = None) -> None:
-        """Look again at the tasks of a Job that were laid by: at all, or at those of some names."""
-        tasks = self._laid_by.get(job)
-        if not tasks:
-            return
-        self._counts.pop(job, None)
-        for name in list(tasks) if names is None else [name for name in names if name in tasks]:
-            self._by_job[job][name] = tasks.pop(name)
-        if not tasks:
-            del self._laid_by[job]
+    def _leave_laid_by(self, record: TaskSeen) -> bool:
+        was, job = super()._leave_laid_by(record), (record.namespace, record.job)
+        if was:
+            self._counts.pop(job, None)
+            self._pods.take_up(job, record.pods)
+        return was
 
     def _note_change(self, before: TaskSeen | None, after: TaskSeen | None) -> None:
-        if before is not None and before.name in self._laid_by.get(
-            key := (before.namespace, before.job), {}
-        ):
-            _drop(self._laid_by, key, before.name)
-            self._counts.pop(key, None)
         if before is not None and before.recorded_begun is not None:
             key = (before.namespace, before.name)
             _drop(self._by_pod, before.recorded_begun.pod_uid, key)
@@ -260,8 +287,8 @@ class Cache:
         self.workers = Workers(changed)
         self.pool_workers = PoolWorkers(changed)
         self.jobs: Records[JobSeen] = Records(lambda job: job.name, changed)
-        self.tasks = TaskRecords(changed, self._forget)
         self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed, self._part)
+        self.tasks = TaskRecords(changed, self._forget, self.pods)
         self.pool_pods: Records[PoolPod] = Records(
             lambda pod: pod.job, changed, lambda pod: self.pool_workers.forget(pod.uid)
         )

@@ -23,7 +23,7 @@ from bec_ops.store import StoreError
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
-LISTS_AT_ONCE = 8
+LISTS_AT_ONCE = 4  # each parses in a thread, which takes turns with the event loop
 LOGS_AT_ONCE = 16
 
 

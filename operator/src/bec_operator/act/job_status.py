@@ -46,7 +46,7 @@ async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
         kind: Literal["Normal", "Warning"] = "Normal" if news.type == "Ready" else "Warning"
         await post_event(ctx.api, ctx.clock, before, news.reason, news.message, kind)
     if status.terminal:
-        memory.forget()
+        memory.end()
 
 
 async def _is_there(ctx: Context, job: JobSeen) -> bool:

@@ -15,7 +15,7 @@ from bec_operator.act.work import Work
 from bec_operator.decide.actions import Action, CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.conflicts import judge
 from bec_operator.decide.dependencies import depend_on, has_gates, judge_gates
-from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide, may_launch
+from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide, has_ended, may_launch
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool import Pool
 from bec_operator.decide.seen import PodSeen
@@ -52,6 +52,9 @@ def make_pass(ctx: Context, work: Work, neighbours: Neighbours, doer: Doer) -> b
         _judge_gates(ctx, memory, neighbours, now)
         pool = observe_pool(ctx, memory, tasks, now)
         actions = decide(_seen(ctx, work, neighbours, pods, pool, now))
+    if not actions and has_ended(memory):
+        memory.end()  # the answer was lost when that was written
+        neighbours.look_at(key)  # what is left of its pool and its history goes
     work.forget_pauses(actions, now)
     for action in actions:
         if not _note(ctx, memory, action, now):

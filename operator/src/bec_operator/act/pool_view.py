@@ -40,6 +40,8 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     spec = memory.job.spec
     wanted = spec is not None and spec.pool is not None and memory.ledger is not None
     if not wanted and not deployments:
+        if memory.pool.started:
+            memory.pool.observe((), now)  # the last of its pods are of no interest any more
         return Pool()
     unsettled = _unsettled(memory, tasks)
     busy = {uid for task in unsettled if (uid := _at_work(ctx, task))}

@@ -91,7 +91,10 @@ class Reconciler:
         now = ctx.clock.now()
         if now - self._ticked >= TICK:
             self._ticked = now
-            self._tick()
+            try:
+                self._tick()
+            except Exception as error:  # noqa: BLE001 - the loop outlives it: it is all Jobs'
+                log_fault(log, error, "a look at what bears on all Jobs")
         unfinished = {
             key
             for key, work in self._jobs.items()

@@ -18,12 +18,12 @@ class Unreadable:
     """Why objects cannot be read, by their Job and their UID. `changed` is told which Job has news.
 
     What is wrong is found by our own code, so an object of which this is said shows a fault of
-    ours; it is left alone until it changes.
+    ours; it is read again when it changes, and when its kind is listed anew.
     """
 
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self._changed = changed
-        self._found: dict[Key, dict[str, str]] = {}
+        self._found: dict[Key, dict[str, tuple[str, str]]] = {}  # kind, and the sentence
 
     def of_job(self, job: Key) -> str:
         """Return what is to be said of the objects of a Job; empty if all can be read."""
@@ -31,7 +31,11 @@ class Unreadable:
         if not found:
             return ""
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        return next(iter(found.values())) + more
+        return next(iter(found.values()))[1] + more
+
+    def any_of(self, kind: str) -> bool:
+        """Whether any object of a kind cannot be read."""
+        return any(kind == what for found in self._found.values() for what, _ in found.values())
 
     def forget(self, job: Key, uid: str) -> None:
         """Take in that an object can be read, or is gone."""
@@ -55,7 +59,7 @@ class Unreadable:
             where = f"{kind} {meta['namespace']}/{meta['name']}"
             log_fault(log, error, f"reading {where}")
             UNREADABLE.labels(kind).inc()
-            found[uid] = f"{where} cannot be read: {kind_and_place(error)}"
+            found[uid] = (kind, f"{where} cannot be read: {kind_and_place(error)}")
             self._changed(key)
         else:
             self.forget(key, uid)

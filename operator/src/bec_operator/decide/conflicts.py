@@ -92,8 +92,8 @@ def _comes_first(other: Memory, memory: Memory) -> bool:
     if other.output.bucket != memory.output.bucket or not _share_folder(other, memory):
         return False
     found = other.facts.conflict
-    if found is not None and found.good:  # it may begin at any moment
-        return _has_work(other)
+    if found is not None and found.good:  # it may begin at any moment, or tell of its end
+        return _has_work(other) or not other.job.status.terminal
     if other.job.status.terminal:
         return False
     older = (other.job.created, other.job.uid) < (memory.job.created, memory.job.uid)

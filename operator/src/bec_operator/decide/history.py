@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from bec_operator.api.job import History
-from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
 from bec_operator.decide.actions import (
     Action,
@@ -53,7 +52,7 @@ def keep_history(
     """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored.
 
     There may be hundreds, of which few need the whole view of them that `view_of` gives. Those that
-    are `outdated` go in any case. One that stays, and of which no pod is left, is laid by.
+    are `outdated` go in any case. One that stays, and of which no pod is alive, is laid by.
     """
     pods, now = seen.pods, seen.now
     room, ledger, going = _room(history), memory.ledger, [*outdated]
@@ -70,7 +69,7 @@ def keep_history(
             room[phase] -= 1
             if not told:
                 yield RecordTask(task, _last_status(view_of(task), phase))
-            elif ledger.is_stored(task.index) and not any(_own_pods(task, pods)):
+            elif ledger.is_stored(task.index) and not any(p.alive for p in _own_pods(task, pods)):
                 yield LayBy(task)
         elif ledger.is_stored(task.index):
             going.append(task)
@@ -143,8 +142,8 @@ def _end_lingerers(
 
 
 def _own_pods(task: TaskSeen, pods: Mapping[str, PodSeen]) -> Iterator[PodSeen]:
-    for number in (*(attempt.number for attempt in task.failed), task.attempt):
-        pod = pods.get(pod_name(task.name, number))
+    for name in task.pods:
+        pod = pods.get(name)
         if pod is not None and pod.owner_uid == task.uid:
             yield pod
 

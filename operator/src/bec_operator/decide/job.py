@@ -109,6 +109,14 @@ def _stays_ended(memory: Memory) -> bool:
     return is_hopeless(memory) or ledger.count(Outcome.WAITING) == 0
 
 
+def has_ended(memory: Memory) -> bool:
+    """Whether a Job whose ledger is still loaded has ended, and says so: nothing is under way."""
+    ledger, job = memory.ledger, memory.job
+    if ledger is None or memory.busy or not job.status.terminal:
+        return False
+    return ledger.saved and job.status.observed_generation == job.generation
+
+
 def may_launch(memory: Memory, now: float) -> bool:
     """Whether tasks and pods may be made: all is known to be well, and the job is not hopeless."""
     facts = memory.facts

@@ -209,6 +209,11 @@ class Memory:
         self.facts.manifest = self.facts.conflict = self.facts.sweep = None
         self.pool.seats = Seats()
 
+    def end(self) -> None:
+        """Drop all that is of no use any more: the Job has ended, and says so."""
+        self.forget()
+        self.breaker, self.telling.stalls = Breaker(), {}
+
     def let_record_go(self) -> None:
         """Drop what was read of this job, which has ended, for the sake of others."""
         self.ended_wanted = False

@@ -145,6 +145,11 @@ class TaskSeen:
         object.__setattr__(self, "pod", pod_name(self.name, self.attempt))
 
     @property
+    def pods(self) -> list[str]:
+        """The names of the pods of its attempts, the one under way or to come included."""
+        return [*(pod_name(self.name, attempt.number) for attempt in self.failed), self.pod]
+
+    @property
     def failed(self) -> list[Attempt]:
         """The attempts that are recorded as failed."""
         return [attempt for attempt in self.attempts if attempt.failure] if self.attempts else []

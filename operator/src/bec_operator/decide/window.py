@@ -138,7 +138,8 @@ def launches(memory: Memory, standings: Standings, allowed: int, now: float) -> 
     chosen = [*unsure, *ready[: min(free, burst)]]
     waiting = [task for task in standings.queued if task.uid not in making | memory.unsure]
     taken = len(waiting) + sum(bool(task.failed) for task in ready)
-    room = min(free - taken, _room_for_objects(memory, spec, standings), LAUNCHES_AT_ONCE)
+    most = 1 if memory.refusals else LAUNCHES_AT_ONCE
+    room = min(free - taken, _room_for_objects(memory, spec, standings), most)
     return Launches(frozenset(task.uid for task in chosen), max(room, 0))
 
 

@@ -136,8 +136,8 @@ class Watch:
         return max(pause, wish)
 
     async def _follow(self) -> None:
-        if not self._version:
-            await self.list()
+        if not self._version or self._ctx.cache.unreadable.any_of(self.plural):
+            await self.list()  # what could not be read may have been no fault of the object
         async for line in self._lines():
             event = read_json(line)
             kind, item = event["type"], event["object"]

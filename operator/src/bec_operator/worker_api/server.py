@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from bec_operator.act.cache import Key
 from bec_operator.act.context import Context
+from bec_operator.act.faults import log_fault
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.metrics import WORKER_CALL_SECONDS, WORKER_CALLS
@@ -152,9 +153,9 @@ class WorkerApi:
             outcome = "Invalid"
             said = f"{request.method} {request.path[:100]}: {error.reason}; see GET {OPENAPI_PATH}"
             return _refusal(RefusedError("Invalid", said, error.status))
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text is not told
             if self._log.is_due((call, "broken"), self._ctx.clock.now()):
-                log.exception("the call %s broke", call)
+                log_fault(log, error, f"the call {call}")
             return _refusal(RefusedError("Unavailable", "the operator failed; try later", 500))
         else:
             return answer

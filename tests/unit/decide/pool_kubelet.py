@@ -1,0 +1,117 @@
+"""Deployments of pools, their pods, and the workers in these, which call the operator."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bec_operator.api.names import JOB_LABEL
+from bec_operator.worker_api.callers import find_caller
+from bec_operator.worker_api.refusals import RefusedError
+from bec_operator.worker_api.tokens import Identity
+from bec_ops.protocol import Done, Next, Register, Request
+from bec_ops.volume import Volume
+from tests.unit.decide.fake_api import NAMESPACE, Object, Objects, owner_uid
+from tests.unit.decide.world import GOOD_MARKER, NODES, World
+
+TASK_SECONDS = 2.0
+AGAIN = 1.0  # seconds until a worker calls again that was refused
+
+
+class PoolKubelet:
+    """Steps all pools. `operator` gives the one that is alive."""
+
+    def __init__(
+        self, objects: Objects, worlds: Mapping[str, World], operator: Callable[[], Any]
+    ) -> None:
+        self._objects = objects
+        self._worlds = worlds
+        self._operator = operator
+        self._workers: dict[str, asyncio.Task[None]] = {}  # by the UID of their pod
+        self._born = 0
+
+    def step(self) -> None:
+        """Make pods and take them away, as Deployments and deletions say."""
+        jobs = {job["metadata"]["uid"] for job in self._objects.all("jobs")}
+        owners = {d["metadata"]["uid"] for d in self._objects.all("deployments")}
+        for found in self._objects.all("deployments"):
+            if owner_uid(found) not in jobs:
+                self._objects.remove("deployments", found["metadata"]["name"])
+                continue
+            pods = [pod for pod in self._pods() if owner_uid(pod) == found["metadata"]["uid"]]
+            there = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+            for _ in range(found["spec"]["replicas"] - len(there)):
+                self._bear(found)
+            there.sort(key=_cost)
+            for pod in there[: max(len(there) - found["spec"]["replicas"], 0)]:
+                self._objects.mark_deleting(pod["metadata"]["name"])
+        for pod in self._pods():
+            if "deletionTimestamp" in pod["metadata"] or owner_uid(pod) not in owners:
+                self._end(pod)
+
+    def _pods(self) -> list[Object]:
+        return [pod for pod in self._objects.all("pods") if pod["metadata"].get("pool")]
+
+    def _bear(self, deployment: Object) -> None:
+        self._born += 1
+        template, meta = deployment["spec"]["template"], deployment["metadata"]
+        made = self._objects.create(
+            "pods",
+            {
+                "metadata": {
+                    **template["metadata"],
+                    "name": f"{meta['name']}-{self._born}",
+                    "pool": True,
+                    "ownerReferences": [{"uid": meta["uid"], "controller": True}],
+                },
+                "spec": {**template["spec"], "nodeName": NODES[0]},
+                "status": {
+                    "phase": "Running",
+                    "conditions": [{"type": "Ready", "status": "True"}],
+                    "containerStatuses": [{"name": "worker", "state": {"running": {}}}],
+                },
+            },
+        )
+        worker = asyncio.get_running_loop().create_task(self._work(made))
+        self._workers[made["metadata"]["uid"]] = worker
+
+    def _end(self, pod: Object) -> None:
+        self._workers.pop(pod["metadata"]["uid"]).cancel()
+        self._objects.remove("pods", pod["metadata"]["name"])
+
+    async def _work(self, pod: Object) -> None:
+        """Be the worker of a pod: register, ask, do, say so; begin anew if refused."""
+        meta = pod["metadata"]
+        world = self._worlds[meta["labels"][JOB_LABEL]]
+        while True:
+            try:
+                await self._work_on(meta, world)
+            except Exception:  # noqa: BLE001 - the server would say no, or that it broke
+                await asyncio.sleep(AGAIN)
+
+    async def _work_on(self, meta: Object, world: World) -> None:
+        me = Identity(NAMESPACE, meta["name"], meta["uid"])
+        registered = await self._call(me, Register(process=f"{self._born:032x}"))
+        while True:
+            given = await self._call(me, Next(session=registered.session, wait=20))
+            if given.task is None:
+                continue
+            await asyncio.sleep(TASK_SECONDS)
+            volume = Volume(given.task.w_id, given.task.i_id, given.task.i_version)
+            index = world.volumes.index(volume)
+            if not world.has_marker(index):
+                world.write_marker(index, GOOD_MARKER)
+            uid, attempt = given.task.task_uid, given.task.attempt
+            done = Done(session=registered.session, task_uid=uid, attempt=attempt)
+            await self._call(me, done)
+
+    async def _call(self, me: Identity, request: Request) -> Any:
+        await asyncio.sleep(0.01)
+        operator = self._operator()
+        if not operator.ready:
+            raise RefusedError("Unavailable", "the operator is not there")
+        return await operator.calls.answer(await find_caller(operator.ctx, me), request)
+
+
+def _cost(pod: Object) -> int:
+    annotations = pod["metadata"].get("annotations") or {}
+    return int(annotations.get("controller.kubernetes.io/pod-deletion-cost", 0))
