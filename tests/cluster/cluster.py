@@ -115,7 +115,16 @@ class Cluster:
 
     def environment(self) -> dict[str, str]:
         """Give the variables that clients of the cluster and of its S3 read."""
-        return {"KUBECONFIG": str(self.kubeconfig), **self.s3.environment()}
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECACHEDIR": self._kubectl_cache,
+            **self.s3.environment(),
+        }
+
+    @property
+    def _kubectl_cache(self) -> str:
+        """Where kubectl keeps what the API server serves; else that is below $HOME, or here."""
+        return str(self.site.home / "kubectl")
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002
         """Run kubectl as administrator; give what it prints, or raise with what it complains."""
@@ -142,6 +151,7 @@ class Cluster:
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
             "NO_PROXY": "*",
+            "KUBECACHEDIR": self._kubectl_cache,
             "HELM_CACHE_HOME": str(home / "cache"),
             "HELM_CONFIG_HOME": str(home / "config"),
             "HELM_DATA_HOME": str(home / "data"),

@@ -65,3 +65,13 @@ def test_it_stops_while_the_api_server_hangs(
         proxy.cut(after=60)
         operator.stop()
     operator.check_nothing_broke()
+
+
+def test_nothing_is_written_into_the_checkout(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a home, kubectl keeps what it knows of the API server where it is started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOME")
+    assert "volumetasks" in cluster.kubectl("api-resources", "--cached=false")
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,8 @@ POOL_SHARE = 0.1  # of it over one with a pool, whose workers wait for each; and
 BURST = 0.1  # seconds of them beforehand: a small job is all beginning and end; but
 LATEST = 1.0  # seconds after the last one is made all the same, if all jobs together allow it
 ALL_SHARE = 0.4  # of the time, at most, is spent in passes over all jobs together, or
-ALL_BURST = 0.2  # seconds of them beforehand
+ALL_BURST = 0.2  # seconds of them beforehand; and
+LONGEST_BREATH = 0.02  # seconds at most are left to others between two of them for their own sake
 
 
 @dataclass(slots=True)
@@ -40,9 +41,10 @@ class Budget:
     def spend(self, now: float, took: float) -> float:
         """Take in that a pass that has ended `now` took so many seconds.
 
-        Return the seconds to wait before the next one.
+        Return the seconds to wait before the next one: as many at least as it took, since what
+        else is to be done, such as the answer to a call, takes several turns of the loop.
         """
         earned = ALL_SHARE * max(now - self._at, 0.0)
         self.credit = min(self.credit + earned, ALL_BURST) - took
         self._at = now
-        return max(-self.credit / ALL_SHARE, 0.0)
+        return max(-self.credit / ALL_SHARE, min(took, LONGEST_BREATH))
