@@ -104,7 +104,7 @@ class Records(Generic[R]):
             self._laid_by[job][record.name] = record
 
     def take_up(self, job: Key, names: Iterable[str] | None = None) -> None:
-        """Look again at what was laid by of a Job: at all of it, or at the records of some names."""
+        """Look again at what of a Job was laid by: at all, or at the records of some names."""
         laid = self._laid_by.get(job)
         if not laid:
             return
