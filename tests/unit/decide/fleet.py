@@ -99,7 +99,7 @@ class Fleet:
         self.requests: list[tuple[float, str, str]] = []  # when, what, and the path
         self.told = _Told()
         self.pods_rest = False  # whether nothing becomes of pods
-        self.refuse: Callable[[str, str], None] = lambda method, plural: None  # may raise
+        self.refuse: Callable[[str, str], object] = lambda *_: None  # may raise
         self.loop.set_exception_handler(lambda _, what: self.told.lines.append(repr(what)))
         self._how = how
         for plan in plans:

@@ -103,8 +103,7 @@ class Process:
     @property
     def memory(self) -> Memory | None:
         """What it remembers of the job."""
-        work = self.reconciler._jobs.get((NAMESPACE, JOB))
-        return work.memory if work is not None else None
+        return self.reconciler.memory((NAMESPACE, JOB))
 
     def hear(self, plural: str, most: int) -> None:
         """Let a watch tell up to `most` of the changes that it has not told yet."""
@@ -136,10 +135,10 @@ class Process:
         elif change.plural == "volumetasks":
             cache.tasks.put(task_of(found))
 
-    def look(self) -> None:
-        """Make one pass over the job, and begin what it decides."""
+    def look(self, job: str = JOB) -> None:
+        """Make one pass over a job, and begin what it decides."""
         with self._loop.running():
-            key = (NAMESPACE, JOB)
+            key = (NAMESPACE, job)
             work = self.reconciler._fenced_work(self.ctx, key)
             if work is not None:
                 self.reconciler.look(self.ctx, key, work)

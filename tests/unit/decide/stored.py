@@ -15,6 +15,12 @@ from tests.unit.decide.objects import failures, uid
 from tests.unit.decide.world import World
 
 
+def ledger_of(found: Object) -> Ledger:
+    """Return the ledger that a ConfigMap holds."""
+    packed = base64.b64decode(found["binaryData"]["ledger"])
+    return Ledger.decode(found["data"]["manifest"], packed, int(found["data"]["total"]))
+
+
 class Stored:
     """Reads the world, and judges nothing."""
 
@@ -27,8 +33,7 @@ class Stored:
         found = found or self._world.objects.get("configmaps", ledger_name(self._world.name))
         if found is None or owner_uid(found) != self._world.job_uid:
             return None
-        packed = base64.b64decode(found["binaryData"]["ledger"])
-        return Ledger.decode(found["data"]["manifest"], packed, int(found["data"]["total"]))
+        return ledger_of(found)
 
     def total(self) -> int:
         """Return how many volumes the stored ledger has."""

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from bec_operator.api.job import JobPhase
 from bec_operator.decide.dependencies import find_cycle
-from bec_operator.decide.gates import Record
 from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import iso
 from bec_ops.volume import Volume
 from tests.unit.decide.farm import AWAY, Farm, spec
@@ -39,7 +37,7 @@ def test_each_volume_starts_right_after_its_own() -> None:
     farm.finish("ldv1", 1)
     farm.look("ocr")  # one pass, and no look at S3
     assert farm.tasks["ocr"].keys() == {1}
-    assert farm.sweeps == farm.loads == 0
+    assert farm.count("SweepGate") == farm.count("LoadEnded") == 0
 
 
 def test_what_waits_is_counted_and_said() -> None:
@@ -47,7 +45,7 @@ def test_what_waits_is_counted_and_said() -> None:
     farm.finish("ldv1", 0)
     farm.settle_down()
     counts = farm.jobs["ocr"].status.counts
-    assert (counts.waiting, counts.queued) == (2, 1)
+    assert (counts.waiting, counts.queued + counts.running) == (2, 1)
     assert farm.jobs["ocr"].status.phase is JobPhase.RUNNING
     said = ("Running", "0 of 3 volumes done; 2 volumes wait for ldv1")
     assert farm.says("ocr", "Ready") == said
@@ -98,11 +96,11 @@ def test_a_volume_that_is_not_in_the_list_waits_for_its_marker() -> None:
     farm.apply("ldv1", THREE[:1], spec())
     farm.apply("ocr", THREE, spec(LDV1))
     farm.settle_down()
-    swept = farm.sweeps
+    swept = farm.count("SweepGate")
     assert swept == 1
     farm.markers.add(("ldv1", THREE[2]))
     farm.settle_down()
-    assert (farm.sweeps, len(farm.tasks["ocr"])) == (swept, 0)
+    assert (farm.count("SweepGate"), len(farm.tasks["ocr"])) == (swept, 0)
     farm.settle_down(61.0)
     assert farm.tasks["ocr"].keys() == {2}
 
@@ -141,7 +139,7 @@ def test_unknown_opens_nothing_and_is_said() -> None:
     farm.markers.add(("ldv1", THREE[1]))
     farm.s3_away = True
     farm.settle_down(61.0)
-    assert farm.says("ocr") == (AWAY, "dependsOn ldv1: S3 does not answer")
+    assert farm.says("ocr") == (AWAY, "dependsOn ldv1: s3://b is out of order")
     assert not farm.tasks["ocr"]
     farm.s3_away = False
     farm.settle_down(61.0)
@@ -164,8 +162,8 @@ def test_ended_long_ago() -> None:
     for name in ("ocr", "layout"):
         farm.apply(name, THREE, spec({**LDV1, "onFailure": "Skip"}))
     farm.settle_down()
-    assert farm.loads == 1
-    assert farm.sweeps == 0
+    assert farm.count("LoadEnded") == 1
+    assert farm.count("SweepGate") == 0
     for name in ("ocr", "layout"):
         assert farm.tasks[name].keys() == {0, 2}
         for index in (0, 2):
@@ -187,7 +185,7 @@ def test_what_cannot_be_read_of_an_ended_job_opens_and_fails_nothing() -> None:
     farm.s3_away = True
     farm.look("ldv1")
     farm.look("ocr")
-    assert farm.says("ocr") == (AWAY, "S3 does not answer")
+    assert farm.says("ocr") == (AWAY, "s3://b is out of order")
     assert not farm.tasks["ocr"]
     farm.s3_away = False
     farm.settle_down(6.0)
@@ -204,7 +202,7 @@ def test_failed_for_good(on_failure: str, outcome: Outcome, done: str) -> None:
     farm.finish("ldv1", 1, well=False)
     farm.settle_down(6.0)
     assert farm.outcomes("ocr") == [W, outcome, W]
-    (line,) = farm.reports["ocr"]
+    (line,) = farm.reports("ocr")
     assert line["index"] == 1
     assert line["class"] == "DependencyFailed"
     assert line["attempts"] == []
@@ -247,8 +245,7 @@ def test_what_is_tried_again_has_not_failed() -> None:
     farm.edit("ldv1", spec(retryFailedAt=iso(farm.now)))
     farm.restart()
     farm.apply("ocr", THREE, spec({**LDV1, "onFailure": "Skip"}))
-    farm.memories["ldv1"] = Memory(farm.jobs["ldv1"])
-    farm.memories["ldv1"].note_ended(Record(THREE, farm.ledger("ldv1")))
+    farm.read_ended("ldv1")
     for _ in range(8):
         farm.look("ocr")
     assert farm.tasks["ocr"].keys() == {0, 2}
@@ -263,8 +260,7 @@ def test_what_is_done_again_opens_nothing_before() -> None:
     farm.edit("ldv1", spec(redoAt=iso(farm.now)))
     farm.restart()
     farm.apply("ocr", THREE, spec(LDV1))
-    farm.memories["ldv1"] = Memory(farm.jobs["ldv1"])
-    farm.memories["ldv1"].note_ended(Record(THREE, farm.ledger("ldv1")))
+    farm.read_ended("ldv1")
     for _ in range(8):
         farm.look("ocr")
     assert not farm.tasks["ocr"]
@@ -304,7 +300,7 @@ def test_fail_speaks_louder_than_skip() -> None:
     farm.finish("layout", 0, well=False)
     farm.settle_down(6.0)
     assert farm.outcomes("ocr") == [F, W, W]
-    assert "Job layout, on" in farm.reports["ocr"][0]["message"]
+    assert "Job layout, on" in farm.reports("ocr")[0]["message"]
 
 
 def test_a_diamond_waits_for_both_sides() -> None:

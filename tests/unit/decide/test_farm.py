@@ -36,7 +36,7 @@ def _forms(need: str) -> st.SearchStrategy[dict[str, Any]]:
     return ways.map(lambda way: {"job": need, "onFailure": way}) | artefacts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     plan=plans(),
     done_before=st.frozensets(
@@ -92,7 +92,7 @@ def _happen(farm: Farm, plan: Plan, torn: frozenset[tuple[str, Volume]], event: 
     elif event == 4:
         farm.restart()
     else:
-        farm.now += 61.0
+        farm.clock.time += 61.0
 
 
 def _check_end(farm: Farm, plan: Plan, torn: frozenset[tuple[str, Volume]], name: str) -> None:
@@ -104,7 +104,7 @@ def _check_end(farm: Farm, plan: Plan, torn: frozenset[tuple[str, Volume]], name
     assert job.status.counts.add_up
     assert job.status.counts.waiting == outcomes.count(Outcome.WAITING)
     assert job.status.terminal == (Outcome.WAITING not in outcomes)
-    told = {line["index"] for line in farm.reports[name]}
+    told = {line["index"] for line in farm.reports(name)}
     given_up = {Outcome.FAILED, Outcome.SKIPPED}
     assert told == {index for index, outcome in enumerate(outcomes) if outcome in given_up}
 

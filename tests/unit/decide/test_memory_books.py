@@ -5,6 +5,7 @@ from typing import Any
 
 from bec_operator.api.job import JobSpec
 from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
+from bec_operator.decide.actions import ReadMarker
 from bec_operator.decide.failures import Budget, FailureClass, is_final
 from bec_operator.decide.folding import KEPT, fold
 from bec_operator.decide.job import READS_AT_ONCE, _reads, may_launch
@@ -71,12 +72,16 @@ def test_what_a_worker_got_done_is_counted_once() -> None:
 # --- markers that nobody can read
 
 
+def _read(memory: Memory, now: float) -> list[int]:
+    """Return the volumes whose markers are read now."""
+    return [action.index for action in _reads(memory, now) if isinstance(action, ReadMarker)]
+
+
 def test_what_cannot_be_read_hides_nothing_behind_it() -> None:
     memory = _memory(1000)
     for index in range(READS_AT_ONCE):
         memory.unread[index] = Fact(NOW, "StorageForbidden", "x")
-    first = [action.index for action in _reads(memory, NOW + 1)]
-    assert first == list(range(READS_AT_ONCE, 2 * READS_AT_ONCE))
+    assert _read(memory, NOW + 1) == list(range(READS_AT_ONCE, 2 * READS_AT_ONCE))
 
 
 def test_all_markers_have_their_turn_though_none_can_be_read() -> None:
@@ -84,9 +89,9 @@ def test_all_markers_have_their_turn_though_none_can_be_read() -> None:
     now = NOW
     for _ in range(40):
         now += 6.0
-        for action in _reads(memory, now):
-            asked.add(action.index)
-            memory.unread[action.index] = Fact(now, "StorageForbidden", "x")
+        for index in _read(memory, now):
+            asked.add(index)
+            memory.unread[index] = Fact(now, "StorageForbidden", "x")
     assert asked == set(range(1000))
 
 
@@ -160,6 +165,7 @@ def test_names_of_old_pods_are_not_kept() -> None:
             break
     assert stage.guard.status().terminal
     assert most <= 6
+    assert memory is not None
     assert not memory._old_pods.any
 
 
