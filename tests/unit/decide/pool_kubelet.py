@@ -6,8 +6,8 @@ from typing import Any
 
 from bec_operator.api.names import JOB_LABEL
 from bec_operator.worker_api.callers import find_caller
+from bec_operator.worker_api.claims import Identity
 from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.tokens import Identity
 from bec_ops.protocol import Done, Next, Register, Request
 from bec_ops.volume import Volume
 from tests.unit.decide.fake_api import NAMESPACE, Object, Objects, owner_uid
