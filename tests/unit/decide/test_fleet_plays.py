@@ -8,8 +8,9 @@ import pytest
 from bec_operator.act import passes, reconciler
 from bec_operator.act.api_server import ApiError
 from bec_operator.decide.actions import Action
-from bec_operator.decide.job import Seen, decide
+from bec_operator.decide.job import decide
 from bec_operator.decide.pacing import ALL_SHARE
+from bec_operator.decide.scene import Seen
 from tests.unit.decide.books import left_in_memory
 from tests.unit.decide.fleet import Fleet
 from tests.unit.decide.injected import SECRET, Fault, injected

@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.observing import observe
 from tests.unit.decide.fake_api import NAMESPACE
 from tests.unit.decide.fleet import Fleet
 from tests.unit.decide.plan import Plan
@@ -49,7 +50,6 @@ def _kept(fleet: Fleet) -> list[dict[str, Any]]:
 
 def test_a_pass_looks_at_none_of_them() -> None:
     seen: list[int] = []
-    observe = Memory.observe
 
     def counted(memory: Memory, tasks: Any, *more: Any) -> None:
         seen.append(len(tasks))
@@ -63,7 +63,7 @@ def test_a_pass_looks_at_none_of_them() -> None:
         keep_succeeded=0,
         hopeless=frozenset(range(0, 60, 2)),
     )
-    with patch.object(Memory, "observe", counted), Fleet([plan]) as fleet:
+    with patch("bec_operator.act.passes.observe", counted), Fleet([plan]) as fleet:
         fleet.run_until(lambda: fleet.status("ocr").counts.failed >= 28, 300.0)
         # Those that run, and what has ended since the ledger was stored last.
         assert max(seen[-20:]) <= 16

@@ -6,9 +6,10 @@ from typing import Any
 from bec_operator.api.job import JobSpec
 from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
 from bec_operator.decide.actions import ReadMarker
+from bec_operator.decide.checks import may_launch
 from bec_operator.decide.failures import Budget, FailureClass, is_final
 from bec_operator.decide.folding import KEPT, fold
-from bec_operator.decide.job import READS_AT_ONCE, _reads, may_launch
+from bec_operator.decide.job import READS_AT_ONCE, _reads
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact, JobSeen, PodSeen, TaskSeen
@@ -159,14 +160,14 @@ def test_names_of_old_pods_are_not_kept() -> None:
         stage.let_pass([3.0] * 2)
         memory = the_operator(stage).memory
         assert memory is not None
-        most = max(most, len(memory._old_pods._alive) + len(memory._old_pods._over))
+        most = max(most, len(memory.old_pods._alive) + len(memory.old_pods._over))
         _go_on(stage, late=turn % 3 == 0)
         if stage.guard.status().terminal:
             break
     assert stage.guard.status().terminal
     assert most <= 6
     assert memory is not None
-    assert not memory._old_pods.any
+    assert not memory.old_pods.any
 
 
 def _go_on(stage: Stage, *, late: bool) -> None:

@@ -20,7 +20,7 @@ from bec_operator.act.manifest import ledger_object
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide import job, lost, running, status, task
+from bec_operator.decide import checks, job, lost, running, status, task
 from bec_operator.decide.actions import Action, Settle
 from bec_operator.decide.conditions import conditions
 from bec_operator.decide.failures import RULES, Budget, FailureClass, Rule, is_final
@@ -232,7 +232,7 @@ def _misconfigured_goes_on(patch: pytest.MonkeyPatch) -> None:
         memory.facts.worker = known
         return may
 
-    may_launch = job.may_launch
+    may_launch = checks.may_launch
     patch.setattr(job, "may_launch", wrong)
     patch.setattr("bec_operator.act.passes.may_launch", wrong)
 

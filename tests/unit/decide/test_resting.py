@@ -8,10 +8,12 @@ import pytest
 from bec_operator.api.job import JobSpec, SuspendMode, Timeouts
 from bec_operator.api.names import task_name
 from bec_operator.decide.actions import Action, ReadMarker, RecordTask, StopPod
-from bec_operator.decide.job import Seen, decide
+from bec_operator.decide.job import decide
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.observing import observe
 from bec_operator.decide.resting import REST
+from bec_operator.decide.scene import Seen
 from bec_operator.decide.seen import Fact, Facts, JobSeen, PodSeen, Report, TaskSeen, WorkerSeen
 from bec_operator.decide.window import Standings
 from bec_ops.volume import Volume
@@ -47,7 +49,7 @@ class Running:
     def look(self, now: float) -> list[type[Action]]:
         """Return what is to be done about the task."""
         pods = {self.pod.name: self.pod}
-        self.memory.observe([TASK], pods, now, lambda _: self.worker)
+        observe(self.memory, [TASK], pods, now, lambda _: self.worker)
         standings = Standings.of(self.memory, pods)
         kinds = {ReadMarker, RecordTask, StopPod}
         seen = Seen(self.memory, pods, now, standings=standings, turned_away=self.turned_away)

@@ -5,10 +5,12 @@ from dataclasses import replace
 from bec_operator.api.job import Condition, JobPhase, JobStatus
 from bec_operator.decide.actions import Action, TellFailures, TellIdle
 from bec_operator.decide.frontier import Look
-from bec_operator.decide.job import Seen, decide
+from bec_operator.decide.job import decide
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.notices import NoticeKind, news, notices
+from bec_operator.decide.observing import observe
+from bec_operator.decide.scene import Seen
 from bec_operator.decide.seen import Fact, Facts, JobSeen
 from bec_operator.decide.telling import Telling
 from bec_ops.volume import Volume
@@ -53,7 +55,7 @@ def _memory(*outcomes: Outcome) -> Memory:
 
 
 def _told(memory: Memory, now: float) -> list[Action]:
-    memory.observe([], {}, now)
+    observe(memory, [], {}, now)
     actions = decide(Seen(memory, {}, now))
     return [action for action in actions if isinstance(action, TellFailures | TellIdle)]
 
@@ -95,17 +97,17 @@ def test_a_volume_that_could_start_keeps_a_job_from_being_idle() -> None:
     memory = _memory(Outcome.SUCCEEDED, Outcome.WAITING)
     for look in (Look.STARTABLE, Look.UNCHECKED, Look.READING):
         memory.frontier[1] = look
-        memory.observe([], {}, NOW)
+        observe(memory, [], {}, NOW)
         assert memory.telling.idle_since is None
     memory.frontier[1] = Look.GATED
-    memory.observe([], {}, NOW)
+    observe(memory, [], {}, NOW)
     assert memory.telling.idle_since == NOW
 
 
 def test_a_stalled_job_is_not_idle() -> None:
     memory = _memory(Outcome.WAITING)
     memory.job = _job(JobPhase.RUNNING, _said("Stalled", "StorageUnavailable"))
-    memory.observe([], {}, NOW)
+    observe(memory, [], {}, NOW)
     assert memory.telling.idle_since is None
 
 

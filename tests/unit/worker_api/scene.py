@@ -11,6 +11,7 @@ from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, pod_name, task_name
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.observing import observe
 from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.settings import Settings
 from bec_operator.worker_api.claims import Identity
@@ -87,7 +88,7 @@ class Scene:
         template = OutputTemplate.parse(self.memory.output.prefix)
         prefixes = [template.prefix("ocr", volume) for volume in VOLUMES]
         self.memory.load(VOLUMES, prefixes, Ledger.fresh("digest", len(VOLUMES)), self.time)
-        self.memory.observe([TASK_SEEN], {POD.name: POD}, self.time)
+        observe(self.memory, [TASK_SEEN], {POD.name: POD}, self.time)
 
     def change_pod(self, **fields: Any) -> None:
         """Let the pod be seen in another state."""

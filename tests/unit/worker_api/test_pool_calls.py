@@ -10,6 +10,7 @@ from bec_operator.api.names import JOB_LABEL, POOL_LABEL
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.moments import iso
+from bec_operator.decide.observing import observe
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.worker_api.callers import find_caller
 from bec_operator.worker_api.calls import Calls
@@ -60,7 +61,7 @@ class Worker:
         attempt = Attempt(**{**begun, "start_time": iso(self.scene.time), **fields})
         task = replace(TASK_SEEN, version=20, phase=TaskPhase.RUNNING, attempts=(attempt,))
         self.scene.cache.tasks.put(task)
-        self.scene.memory.observe([task], {}, self.scene.time)
+        observe(self.scene.memory, [task], {}, self.scene.time)
 
 
 @pytest.fixture

@@ -13,12 +13,17 @@ from bec_operator.act.doing import Doer
 from bec_operator.act.pool_view import observe_pool, seats
 from bec_operator.act.work import Work
 from bec_operator.decide.actions import Action, CreatePod, CreateTask, LayBy, Settle, SettleUntried
+from bec_operator.decide.checks import CHECK_AGAIN_AFTER, may_launch
 from bec_operator.decide.conflicts import judge
 from bec_operator.decide.dependencies import depend_on, has_gates, judge_gates
-from bec_operator.decide.job import CHECK_AGAIN_AFTER, Seen, decide, has_ended, may_launch
+from bec_operator.decide.ended import has_ended
+from bec_operator.decide.job import decide
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.observing import observe
 from bec_operator.decide.pool import Pool
+from bec_operator.decide.scene import Seen
 from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.settling import settle, settle_untried
 from bec_operator.decide.shares import allowance
 from bec_operator.decide.window import Standings, demand
 from bec_operator.metrics import DECIDE_SECONDS, MARKER_KNOWN_SECONDS
@@ -46,7 +51,7 @@ def make_pass(ctx: Context, work: Work, neighbours: Neighbours, doer: Doer) -> b
         _take_up(ctx, work, key)
         tasks = list(ctx.cache.tasks.of_job(key).values())
         pods = {**ctx.cache.pods.of_job(key), **seats(ctx, memory, tasks, now)}
-        memory.observe(tasks, pods, now, ctx.cache.workers.get)
+        observe(memory, tasks, pods, now, ctx.cache.workers.get)
         memory.note_unreadable(ctx.cache.unreadable.of_job(key), now)
         _judge_conflict(memory, neighbours, now)
         _judge_gates(ctx, memory, neighbours, now)
@@ -85,9 +90,9 @@ def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
         reading = memory.readings.get(action.task.index)
         if action.failure is None and reading is not None and reading.written:
             MARKER_KNOWN_SECONDS.observe(max(now - reading.written, 0.0))
-        memory.settle(action.task, action.outcome, action.failure, now)
+        settle(memory, action.task, action.outcome, action.failure, now)
     elif isinstance(action, SettleUntried):
-        memory.settle_untried(action.index, action.outcome)
+        settle_untried(memory, action.index, action.outcome)
     elif isinstance(action, LayBy):
         memory.lay_by(action.task)
         ctx.cache.tasks.lay_by(action.task)

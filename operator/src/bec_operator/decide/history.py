@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Protocol
 
 from bec_operator.api.job import History
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
@@ -16,6 +15,7 @@ from bec_operator.decide.actions import (
 )
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.scene import Seen
 from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.task import LINGER, failure_status, success_status
 from bec_operator.decide.view import TaskView
@@ -25,29 +25,13 @@ LANES = 2  # such requests of a kind at once
 PHASES = {Outcome.SUCCEEDED: TaskPhase.SUCCEEDED, Outcome.FAILED: TaskPhase.FAILED}
 
 
-class Surroundings(Protocol):
-    """What bears on tasks that are over: their pods, the time, and how many are laid by."""
-
-    @property
-    def pods(self) -> Mapping[str, PodSeen]:
-        """The pods of the job, by name."""
-
-    @property
-    def now(self) -> float:
-        """The time, in epoch seconds."""
-
-    @property
-    def laid_by(self) -> Mapping[TaskPhase, int]:
-        """How many tasks are laid by."""
-
-
 def keep_history(
     tasks: Iterable[TaskSeen],
     outdated: Iterable[TaskSeen],
     view_of: Callable[[TaskSeen], TaskView],
     memory: Memory,
     history: History,
-    seen: Surroundings,
+    seen: Seen,
 ) -> Iterator[Action]:
     """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored.
 

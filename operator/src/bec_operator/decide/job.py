@@ -1,7 +1,6 @@
 """One pass over a job: from what is seen of it to all that should be done now."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, zip_longest
 
 from bec_operator.api.base import seconds
@@ -9,43 +8,38 @@ from bec_operator.api.job import JobSpec, JobStatus, SuspendMode
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.actions import (
     Action,
-    CheckStorage,
-    CheckTemplate,
-    CompareOutputs,
     CompileReport,
     CreateTask,
     GuardWorker,
-    LoadEnded,
-    LoadManifest,
     LookAtList,
     ReadMarker,
     SaveLedger,
     SettleUntried,
-    Sweep,
     SweepGate,
     TellFailures,
     TellIdle,
     WriteStatus,
 )
+from bec_operator.decide.checks import checks, is_due, may_launch
+from bec_operator.decide.ended import stays_ended, tidy
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
-from bec_operator.decide.growth import is_list_done, is_look_due
-from bec_operator.decide.history import PHASES, keep_history, remove_strays, tidy_history
+from bec_operator.decide.growth import is_look_due
+from bec_operator.decide.history import PHASES, keep_history, remove_strays
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.lost import release_pods
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.notes import Notes
-from bec_operator.decide.pool import Pool, Work
+from bec_operator.decide.pool import Work
 from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.resting import just_runs, seen_of
-from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted, with_busy
-from bec_operator.decide.seen import Fact, PodSeen, TaskSeen, Verdict
+from bec_operator.decide.scaling import hosts_for_work, scale, wanted, with_busy
+from bec_operator.decide.scene import Seen
+from bec_operator.decide.seen import TaskSeen, Verdict
 from bec_operator.decide.status import (
     is_hopeless,
     is_over,
     job_status,
-    stall_of_checks,
-    with_stall,
     worth_writing,
 )
 from bec_operator.decide.tally import Tally
@@ -54,8 +48,6 @@ from bec_operator.decide.telling import IDLE_AFTER
 from bec_operator.decide.view import Limits, TaskView
 from bec_operator.decide.window import Launches, Standings, hand_out, launches, work_of
 
-CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
-LAUNCH_AGAIN_AFTER = (1.0, 15.0)  # seconds after which a refused create is tried again, doubled
 READS_AT_ONCE = 64
 LOOKED_AT_ONCE = 512  # volumes of which it is asked whether their marker could be read
 ENDS_AT_ONCE = 1000  # of volumes that will never start: each is a line of the report
@@ -66,96 +58,20 @@ SAVE_AT = 500  # results
 SAVE_NOT_BEFORE = 1.0  # seconds since the last write of the ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What bears on one pass: the memory of the job, its pods by name, and the time."""
-
-    memory: Memory
-    pods: Mapping[str, PodSeen]
-    now: float
-    record_every: float = 60.0  # seconds between two heartbeats that are written on a pod
-    standings: Standings = field(default_factory=Standings)
-    allowed: int = 10_000  # pods that the job may have beside the other jobs
-    node_lost: float = 300.0  # seconds after which a node that is not Ready is lost
-    parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last
-    list_every: float = 60.0  # seconds between two looks at the list of volumes
-    pool: Pool = field(default_factory=Pool)
-    laid_by: Mapping[TaskPhase, int] = field(default_factory=dict)  # tasks kept as history
-    turned_away: float = 0.0  # when calls of workers were last not heard, for no fault of theirs
-
-
 def decide(seen: Seen) -> list[Action]:
     """Say all that should be done about a job now. Actions under way are left out by their keys."""
     memory = seen.memory
     if memory.job.deleting:
         return []
-    if memory.job.status.terminal and (memory.ledger is None or _stays_ended(memory)):
-        return list(_tidy(seen))
+    if memory.job.status.terminal and (memory.ledger is None or stays_ended(memory)):
+        return list(tidy(seen))
     actions: list[Action] = []
     if memory.job.spec is not None:
-        actions += _checks(memory, seen.now)
+        actions += checks(memory, seen.now)
         if memory.ledger is not None:
             actions += _work(seen, memory.job.spec)
     actions += _status(seen)
     return actions
-
-
-def _stays_ended(memory: Memory) -> bool:
-    """Whether a Job that has ended has nothing to do again, though its spec has changed since."""
-    ledger, job = memory.ledger, memory.job
-    assert ledger is not None
-    if job.status.observed_generation == job.generation or not ledger.saved or memory.added:
-        return False
-    return is_hopeless(memory) or ledger.count(Outcome.WAITING) == 0
-
-
-def has_ended(memory: Memory) -> bool:
-    """Whether a Job whose ledger is still loaded has ended, and says so: nothing is under way."""
-    ledger, job = memory.ledger, memory.job
-    if ledger is None or memory.busy or not job.status.terminal:
-        return False
-    return ledger.saved and job.status.observed_generation == job.generation
-
-
-def may_launch(memory: Memory, now: float) -> bool:
-    """Whether tasks and pods may be made: all is known to be well, and the job is not hopeless."""
-    facts = memory.facts
-    checks = (facts.storage, facts.manifest, facts.template, facts.conflict, facts.sweep)
-    if memory.ledger is None or memory.ledger.turned:
-        return False  # what is opened again is stored first
-    if not all(fact is not None and fact.good for fact in (*checks, facts.gates)):
-        return False
-    if facts.worker is not None or memory.job.spec is None or memory.job.spec.suspend:
-        return False
-    first, most = LAUNCH_AGAIN_AFTER
-    wait = min(first * 2.0 ** min(max(memory.refusals - 1, 0), 10), most)
-    if facts.launch is not None and now - facts.launch.at < wait:
-        return False
-    return not is_hopeless(memory)
-
-
-def _due(fact: Fact | None, now: float) -> bool:
-    return fact is None or (not fact.good and now - fact.at >= CHECK_AGAIN_AFTER)
-
-
-def _checks(memory: Memory, now: float) -> Iterator[Action]:
-    """What must be known before anything is launched, one after the other."""
-    facts = memory.facts
-    steps = (
-        (facts.storage, CheckStorage()),
-        (facts.manifest, LoadManifest()),
-        (facts.template, CheckTemplate()),
-        # judged beside the other jobs, before a sweep could go stale
-        (facts.conflict, CompareOutputs(memory.rivals) if memory.rivals else None),
-        (facts.sweep, Sweep()),
-    )
-    for fact, check in steps:
-        if check is not None and (_due(fact, now) or isinstance(check, CompareOutputs)):
-            yield check
-        if fact is None or not fact.good:
-            return
-    if memory.swept < len(memory.volumes):  # the list has grown: only what is new is swept
-        yield Sweep()
 
 
 def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
@@ -276,7 +192,7 @@ def _gates(memory: Memory, now: float) -> Iterator[Action]:
 
 def _may_read(memory: Memory, index: int, now: float) -> bool:
     """Whether a marker may be looked at: S3 has not failed to tell about it just now."""
-    return index not in memory.unread or _due(memory.unread[index], now)
+    return index not in memory.unread or is_due(memory.unread[index], now)
 
 
 def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen], TaskView]:
@@ -369,45 +285,6 @@ def _save_due(memory: Memory, active: int, now: float) -> bool:
         return False
     nothing_left = not active and not gated and memory.frontier.count(Look.UNCHECKED) == 0
     return memory.ledger.turned or since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left
-
-
-def _tidy(seen: Seen) -> Iterator[Action]:
-    """The job has ended and its ledger is put away: what is not history goes."""
-    memory, job = seen.memory, seen.memory.job
-    yield from dissolve(seen.pool)
-    if job.status.observed_generation != job.generation:
-        yield from _reconsider(seen)
-    wanted = memory.ended_wanted and memory.ended is None and memory.ledger is None
-    if wanted and _due(memory.unreadable, seen.now):
-        yield LoadEnded()
-    if job.spec is None:
-        return  # what may stay is not known
-    yield from tidy_history(memory.tasks.values(), job.spec.history, seen.pods)
-
-
-def _reconsider(seen: Seen) -> Iterator[Action]:
-    """The Job has ended, and its spec has changed since: it may want something done again."""
-    memory, job, now = seen.memory, seen.memory.job, seen.now
-    if job.spec is None:
-        yield from _tell_stall(memory, "InvalidSpec", job.problem, now)
-    elif memory.ledger is None:
-        yield from _checks(memory, now)
-        reason, message = stall_of_checks(memory)
-        if reason:
-            yield from _tell_stall(memory, reason, message, now)
-    elif not (is_hopeless(memory) or is_list_done(memory)):
-        if is_look_due(memory, now, seen.list_every):
-            yield LookAtList()
-    else:
-        told = with_stall(job.status, "", "", job.generation, now)
-        yield WriteStatus(told.model_copy(update={"observed_generation": job.generation}))
-
-
-def _tell_stall(memory: Memory, reason: str, message: str, now: float) -> Iterator[Action]:
-    """Have a Job that has ended say why nothing comes of what it asks for now."""
-    status = with_stall(memory.job.status, reason, message, memory.job.generation, now)
-    if status != memory.job.status:
-        yield WriteStatus(status)
 
 
 def _status(seen: Seen) -> Iterator[Action]:

@@ -1,17 +1,15 @@
 """What the operator remembers of a job between two looks. All of it can be lost at any instant."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
-from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
 from bec_operator.decide.conditions import find
 from bec_operator.decide.eta import Eta
-from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gates, Record
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
@@ -30,12 +28,10 @@ from bec_operator.decide.seen import (
     MarkerSeen,
     MarkerState,
     NodeSeen,
-    PodSeen,
     Rival,
     TaskSeen,
-    WorkerSeen,
 )
-from bec_operator.decide.telling import Telling, is_idle
+from bec_operator.decide.telling import Telling
 from bec_operator.decide.throughput import Throughput
 from bec_operator.decide.volume_list import joined
 from bec_ops.volume import Volume
@@ -93,10 +89,10 @@ class Memory:
     saved_at: float = 0.0
     written_at: float = 0.0  # when the Job's status was last written, and
     told_total: int = 0  # how many items were done then
-    _released: set[int] = field(default_factory=set)  # volumes whose task went before a sweep
-    _started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
-    _old_pods: OldPods = field(default_factory=OldPods)
-    _vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
+    released: set[int] = field(default_factory=set)  # volumes whose task went before a sweep
+    started: dict[str, int] = field(default_factory=dict)  # task uid → attempt whose pod was seen
+    old_pods: OldPods = field(default_factory=OldPods)
+    vetted: dict[str, int] = field(default_factory=dict)  # task uid → index, name checked
 
     def __post_init__(self) -> None:
         """Believe the Job that its workers fail: else each restart would try them all again."""
@@ -161,13 +157,13 @@ class Memory:
         for index in opened:
             self.frontier[index] = Look.UNCHECKED
             if self.swept < len(self.volumes):
-                self._released.add(index)
+                self.released.add(index)
             for notes in (self.readings, self.unread, self.failures):
                 notes.pop(index, None)
         if opened:
             self.breaker = Breaker()
             self.eta.begin(ledger.tried, now)
-            self._old_pods.reopen()
+            self.old_pods.reopen()
 
     def lengthen(self, added: Sequence[Volume], prefixes: Sequence[str], manifest: str) -> None:
         """Take in the longer manifest, whose SHA-256 is `manifest`: it is stored.
@@ -229,36 +225,6 @@ class Memory:
         """Take in what became of the volumes of this job, which has ended: others ask for it."""
         self.ended, self.unreadable = record, trouble
 
-    def observe(
-        self,
-        tasks: Sequence[TaskSeen],
-        pods: Mapping[str, PodSeen],
-        now: float,
-        worker_of: Callable[[str], WorkerSeen | None] = lambda _: None,
-    ) -> None:
-        """Take in the tasks and pods of the job as they are now.
-
-        `worker_of` says what the worker of the task of a UID has told.
-        """
-        if self.ledger is None:
-            self.tasks = {task.index: task for task in tasks if task.owner_uid == self.job.uid}
-            return
-        mine = {task.index: task for task in tasks if self._is_mine(task)}
-        for gone in self.tasks.keys() - mine.keys():
-            self._release(gone, self.tasks[gone])
-        self.strays = ()
-        if len(mine) < len(tasks):
-            ours = (task for task in tasks if task.owner_uid == self.job.uid)
-            self.strays = [task for task in ours if mine.get(task.index) is not task]
-        for index, task in mine.items():
-            self.frontier[index] = Look.ACTIVE
-            if self.ledger.outcome(index) is Outcome.WAITING:
-                self._note_pod(task, pods, now)
-                self._note_worker(task, worker_of(task.uid), now)
-        self.tasks = mine
-        self.blocked.update(self._old_pods.look(mine, pods, now))
-        self.telling.note_idle(is_idle(self.job.status, self.ledger, self.frontier, mine), now)
-
     def note_unreadable(self, said: str, now: float) -> None:
         """Take in what is to be said of objects of this job that cannot be read; empty: all can."""
         if not said:
@@ -273,28 +239,6 @@ class Memory:
         self.held = held
         self.eta.note(now, working=working)
 
-    def _is_mine(self, task: TaskSeen) -> bool:
-        """Whether the task is of this very Job, at the place of the manifest where it says."""
-        if self._vetted.get(task.uid) == task.index:
-            return True
-        if task.owner_uid != self.job.uid or task.index >= len(self.volumes):
-            return False
-        if task.name != task_name(self.job.name, self.volumes[task.index]):
-            return False
-        self._vetted[task.uid] = task.index
-        return True
-
-    def _release(self, index: int, task: TaskSeen) -> None:
-        """Take back a volume whose task is gone: whether it is done must be read anew."""
-        assert self.ledger is not None
-        waits = self.ledger.outcome(index) is Outcome.WAITING
-        self.frontier[index] = Look.UNCHECKED if waits else Look.SETTLED
-        if self.swept < len(self.volumes):
-            self._released.add(index)
-        if not waits:
-            self._old_pods.end(task.name)
-        self._forget_task(index, task)
-
     def lay_by(self, task: TaskSeen) -> None:
         """Keep nothing of a task that is over and stays as history, as long as it does not change.
 
@@ -302,44 +246,20 @@ class Memory:
         """
         del self.tasks[task.index]
         self.frontier[task.index] = Look.SETTLED
-        self._forget_task(task.index, task)
+        self.forget_task(task.index, task)
 
-    def _forget_task(self, index: int, task: TaskSeen) -> None:
+    def forget_task(self, index: int, task: TaskSeen) -> None:
         """Drop all that was noted of a task."""
         by_index: tuple[dict[int, Any], ...] = (self.readings, self.unread, self.blocked)
         for notes in by_index:
             notes.pop(index, None)
-        by_uid: tuple[dict[str, Any], ...] = (self._started, self._vetted, self.lost, self.notes)
+        by_uid: tuple[dict[str, Any], ...] = (self.started, self.vetted, self.lost, self.notes)
         for book in by_uid:
             book.pop(task.uid, None)
         self.throughput.forget(task.uid)
         self.resting.forget(task.uid)
         self.born.discard(task.uid)
         self.unsure.discard(task.uid)
-
-    def _note_pod(self, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
-        attempt, pod = task.attempt, pods.get(task.pod)
-        if pod is not None and pod.owner_uid == task.uid:
-            self._started[task.uid] = attempt
-            self.unsure.discard(task.uid)
-            self.blocked.pop(task.index, None)
-            self.lost.pop(task.uid, None)
-            if pod.stopped is not None:
-                self.notes_of(task).verdict = (attempt, pod.stopped)
-        elif self._started.get(task.uid) == attempt or task.recorded_begun is not None:
-            self.lost.setdefault(task.uid, now)
-        else:
-            self.lost.pop(task.uid, None)
-
-    def _note_worker(self, task: TaskSeen, worker: WorkerSeen | None, now: float) -> None:
-        if worker is None or worker.attempt != task.attempt:
-            return
-        notes = self.notes_of(task)
-        if notes.worker is not None and notes.worker.pod_uid != worker.pod_uid:
-            self.throughput.forget(task.uid)
-        notes.worker = worker
-        if worker.progress is not None:
-            self.throughput.note(task.uid, worker.progress, now)
 
     def notes_of(self, task: TaskSeen) -> Notes:
         """Return the notes on a task, to be added to."""
@@ -350,13 +270,13 @@ class Memory:
 
         It may have left a marker, even if it was gone before the task was made.
         """
-        name = task_name(self.job.name, self.volumes[index]) if self._old_pods.any else ""
+        name = task_name(self.job.name, self.volumes[index]) if self.old_pods.any else ""
         blocked = self.blocked.get(index)
-        return max(self._old_pods.alive_at(name), blocked.at if blocked is not None else 0.0)
+        return max(self.old_pods.alive_at(name), blocked.at if blocked is not None else 0.0)
 
     def note_begun(self, task: TaskSeen, attempt: int) -> None:
         """Take in that the pod of an attempt was made, even if it is gone before it is seen."""
-        self._started[task.uid] = attempt
+        self.started[task.uid] = attempt
         self.unsure.discard(task.uid)
         self.blocked.pop(task.index, None)
 
@@ -387,10 +307,10 @@ class Memory:
         One without cannot be done. A volume whose task went meanwhile may have got one since the
         list was made.
         """
-        self.frontier.clear(self.swept, until, candidates | self._released)
+        self.frontier.clear(self.swept, until, candidates | self.released)
         self.swept = until
         if until == len(self.volumes):
-            self._released.clear()
+            self.released.clear()
         self.facts.sweep = Fact(now)
 
     def note_reading_begun(self, index: int) -> None:
@@ -425,55 +345,6 @@ class Memory:
             self.frontier[index] = Look.UNCHECKED
         else:
             self.frontier[index] = Look.STARTABLE
-
-    def settle(
-        self, task: TaskSeen, outcome: Outcome, failure: FailureClass | None, now: float
-    ) -> None:
-        """Note what became of a task; a failure is a line of the report, too."""
-        assert self.ledger is not None
-        if self.ledger.outcome(task.index) is not Outcome.WAITING:
-            return
-        self.ledger.settle(task.index, outcome, failure or 0)
-        self.unread.pop(task.index, None)
-        self.blocked.pop(task.index, None)
-        self._old_pods.forget(task.name)
-        reading = self.readings.get(task.index)
-        if failure is None:
-            self.breaker.note_success()
-        self.pool.note_end(task, now)
-        if failure is None and reading is not None and (self.throughput.unit or reading.items):
-            self.throughput.note_done(task.uid, reading.items, now)
-        self.throughput.forget(task.uid)
-        if failure is not None:
-            message = task.failed[-1].message
-            self._note_failure(task.index, failure, message, task.name, task.attempts)
-
-    def settle_untried(self, index: int, outcome: Outcome) -> None:
-        """Note that a volume will never start, for the sake of a job that it depends on."""
-        assert self.ledger is not None
-        if self.frontier[index] is not Look.GATED:
-            return
-        self.ledger.settle(index, outcome, FailureClass.DEPENDENCY_FAILED)
-        self.frontier[index] = Look.SETTLED
-        names = " and ".join(f"Job {name}" for name in self.gates.blamed(index, outcome))
-        done = "skipped" if outcome is Outcome.SKIPPED else "failed"
-        self._note_failure(
-            index,
-            FailureClass.DEPENDENCY_FAILED,
-            f"{done} without an attempt: {names}, on which it depends, has failed for this volume",
-        )
-
-    def _note_failure(
-        self,
-        index: int,
-        failure: FailureClass,
-        message: str,
-        task: str = "",
-        attempts: Sequence[Attempt] = (),
-    ) -> None:
-        self.failures[index] = Line.of(
-            self.job.uid, index, self.volumes[index], failure.label, message, task, attempts
-        )
 
 
 _LASTING = {

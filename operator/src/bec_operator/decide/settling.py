@@ -1,0 +1,64 @@
+"""What became of volumes, noted in the ledger: it is safe once that is saved."""
+
+from collections.abc import Sequence
+
+from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.frontier import Look
+from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.report import Line
+from bec_operator.decide.seen import TaskSeen
+
+
+def settle(
+    memory: Memory, task: TaskSeen, outcome: Outcome, failure: FailureClass | None, now: float
+) -> None:
+    """Note what became of a task; a failure is a line of the report, too."""
+    assert memory.ledger is not None
+    if memory.ledger.outcome(task.index) is not Outcome.WAITING:
+        return
+    memory.ledger.settle(task.index, outcome, failure or 0)
+    memory.unread.pop(task.index, None)
+    memory.blocked.pop(task.index, None)
+    memory.old_pods.forget(task.name)
+    reading = memory.readings.get(task.index)
+    if failure is None:
+        memory.breaker.note_success()
+    memory.pool.note_end(task, now)
+    if failure is None and reading is not None and (memory.throughput.unit or reading.items):
+        memory.throughput.note_done(task.uid, reading.items, now)
+    memory.throughput.forget(task.uid)
+    if failure is not None:
+        message = task.failed[-1].message
+        _note_failure(memory, task.index, failure, message, task.name, task.attempts)
+
+
+def settle_untried(memory: Memory, index: int, outcome: Outcome) -> None:
+    """Note that a volume will never start, for the sake of a job that it depends on."""
+    assert memory.ledger is not None
+    if memory.frontier[index] is not Look.GATED:
+        return
+    memory.ledger.settle(index, outcome, FailureClass.DEPENDENCY_FAILED)
+    memory.frontier[index] = Look.SETTLED
+    names = " and ".join(f"Job {name}" for name in memory.gates.blamed(index, outcome))
+    done = "skipped" if outcome is Outcome.SKIPPED else "failed"
+    _note_failure(
+        memory,
+        index,
+        FailureClass.DEPENDENCY_FAILED,
+        f"{done} without an attempt: {names}, on which it depends, has failed for this volume",
+    )
+
+
+def _note_failure(
+    memory: Memory,
+    index: int,
+    failure: FailureClass,
+    message: str,
+    task: str = "",
+    attempts: Sequence[Attempt] = (),
+) -> None:
+    memory.failures[index] = Line.of(
+        memory.job.uid, index, memory.volumes[index], failure.label, message, task, attempts
+    )
