@@ -10,7 +10,7 @@ from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.scaling import dissolve
 from bec_operator.decide.scene import Seen
-from bec_operator.decide.status import is_hopeless, with_stall
+from bec_operator.decide.status import is_hopeless, stall_of_checks, with_stall
 
 
 def stays_ended(memory: Memory) -> bool:

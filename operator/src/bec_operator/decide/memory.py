@@ -37,6 +37,7 @@ from bec_operator.decide.volume_list import joined
 from bec_ops.volume import Volume
 
 FIRST_BURST = 8  # pods
+TRIED_AT_ONCE = 0.5  # seconds in which refusals are answers to one round of tries
 _UNREADABLE = ("Unreadable",)  # what is said under this key of objects that cannot be read
 MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
 
@@ -286,9 +287,13 @@ class Memory:
         self.burst = 1
 
     def note_launch_refused(self, fact: Fact) -> None:
-        """Take in that a task, a pod or a Deployment was not made: the next try waits longer."""
-        self.facts.launch = fact
-        self.refusals += 1
+        """Take in that a task, a pod or a Deployment was not made: the next try waits longer.
+
+        Those that were tried at once count as one try.
+        """
+        before, self.facts.launch = self.facts.launch, fact
+        if before is None or fact.at - before.at >= TRIED_AT_ONCE:
+            self.refusals += 1
 
     def note_launched(self) -> None:
         """Take in that one was made."""
