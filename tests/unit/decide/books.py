@@ -18,7 +18,7 @@ _OF_THE_JOB = {
     "pool.revision",
     "pool.decision",
     "throughput.unit",
-    "breaker.sentence",
+    "resting._terms",
 }
 
 

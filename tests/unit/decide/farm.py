@@ -109,6 +109,8 @@ class Farm:
         for kind in ("pods", "volumetasks", "configmaps"):
             for found in self.objects.selected(kind, f"{JOB_LABEL}={name}"):
                 self.objects.remove(kind, found["metadata"]["name"])
+        self.operator.hear_all()
+        self.operator.reconciler._fenced_work(self.operator.ctx, (NAMESPACE, name))
 
     # --- the operator
 

@@ -138,6 +138,7 @@ class BreakingStore(FakeStore):
 
     def __init__(self, touched: Callable[[str], None]) -> None:
         super().__init__()
+        self.listed: list[str] = []  # from where on folders were listed
         self._touched = touched
 
     def _check(self, bucket: str, key: str) -> None:
@@ -146,4 +147,5 @@ class BreakingStore(FakeStore):
 
     def list_folders(self, bucket: str, prefix: str, first: str = "") -> Iterator[str]:
         self._touched(f"{prefix}list")
+        self.listed.append(first)
         return super().list_folders(bucket, prefix, first)

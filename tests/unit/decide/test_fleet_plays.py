@@ -7,6 +7,7 @@ import pytest
 
 from bec_operator.act import passes, reconciler
 from bec_operator.act.api_server import ApiError
+from bec_operator.act.work import BACKOFF
 from bec_operator.decide.actions import Action
 from bec_operator.decide.job import decide
 from bec_operator.decide.pacing import ALL_SHARE
@@ -159,7 +160,7 @@ def test_what_a_quota_refuses_is_asked_for_ever_more_rarely(pool: int, plural: s
         assert fleet.asked("POST", plural) <= 9 + 12
         assert _ready(fleet, "ocr")[0] == "QuotaExceeded"
         full[0] = False
-        fleet.run_until(lambda: fleet.status("ocr").counts.running, 30.0)
+        fleet.run_until(lambda: fleet.status("ocr").counts.running, 1.2 * BACKOFF[1] + 15.0)
         fleet.run_until(lambda: _ready(fleet, "ocr")[0] != "QuotaExceeded", 5.0)
         fleet.run_until(lambda: fleet.has_ended("ocr"), 60.0)
 
@@ -176,6 +177,21 @@ def test_a_conflict_about_its_status_does_not_bury_a_job() -> None:
         fleet.refuse = refuse
         fleet.run_until(lambda: fleet.has_ended("ocr"), 60.0)
         assert left == [0]
+
+
+def test_a_list_that_grows_again_and_again_stops_nothing() -> None:
+    """What is new is swept alone, and what is startable starts meanwhile."""
+    plan = Plan(volumes=3, parallelism=2, source="configMap", keep_succeeded=0)
+    with Fleet([plan], list_every=1.0) as fleet:
+        world, listed = fleet.worlds["ocr"], fleet.store.listed
+        for number in range(4, 12):
+            fleet.run(2.0)
+            world.change_list(range(number))
+        assert fleet.status("ocr").counts.finished >= 5
+        fleet.run_until(lambda: fleet.has_ended("ocr"), 60.0)
+        assert fleet.status("ocr").counts.total == 11
+        assert len(listed) <= 10
+        assert listed[-1].endswith("W-I10")  # from there on, and not from the first
 
 
 WAITING = Plan(name="ner", volumes=4, depends_on=(("ocr", "Wait"),))

@@ -8,6 +8,7 @@ from unittest.mock import patch
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.observing import observe
+from tests.unit.decide.books import left_in_memory
 from tests.unit.decide.fake_api import NAMESPACE
 from tests.unit.decide.fleet import Fleet
 from tests.unit.decide.plan import Plan
@@ -46,6 +47,14 @@ def _laid_by(fleet: Fleet) -> dict[TaskPhase, int]:
 
 def _kept(fleet: Fleet) -> list[dict[str, Any]]:
     return fleet.worlds["ner"].all("volumetasks")
+
+
+def test_nothing_is_remembered_of_them() -> None:
+    with _waiting() as fleet:
+        left = left_in_memory(fleet.memory("ner"))
+        of_tasks = {"volumes", "prefixes", "ledger", "frontier", "gates", "listed", "report.rows"}
+        of_tasks |= {name for name in left if name.startswith(("gates", "breaker", "throughput"))}
+        assert left.keys() <= of_tasks
 
 
 def test_a_pass_looks_at_none_of_them() -> None:

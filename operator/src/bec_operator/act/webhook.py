@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from bec_operator.act.api_server import bec
 from bec_operator.act.clock import Clock
+from bec_operator.act.faults import log_fault
 from bec_operator.decide.notices import Notice
 from bec_operator.decide.seen import JobSeen
 from bec_operator.metrics import NOTIFICATIONS
@@ -93,8 +94,8 @@ class Webhook:
                 taken, notice = await self._queue.get()
                 try:
                     await self._deliver(session, notice, taken)
-                except Exception:
-                    log.exception("%s: broke", _sentence(notice))
+                except Exception as error:  # noqa: BLE001 - the other notices go on
+                    log_fault(log, error, f"the notification {_sentence(notice)}")
                 finally:
                     self._queue.task_done()
 
