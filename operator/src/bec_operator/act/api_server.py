@@ -24,7 +24,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 _TOKEN = "BearerToken"  # noqa: S105 - the name of a setting, not a secret
 _TIMEOUT = 30.0
 _MESSAGE_LIMIT = 4096  # characters of what it says that are kept
-_LONGEST_WAIT = 300.0  # seconds that it may have us wait
+_LONGEST_WAIT = 60.0  # seconds that it may have us wait; a watch that lies still for longer is dead
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")  # every name that Kubernetes gives fits
 Body = dict[str, Any]
 
