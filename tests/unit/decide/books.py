@@ -68,4 +68,4 @@ def left_in_process(cache: Cache, reconciler: Reconciler) -> dict[str, Any]:
 
 def _is_bounded(name: str, book: Any) -> bool:
     """Whether a book has its own bound, or does not grow: tombstones, and lanes."""
-    return isinstance(book, OrderedDict) or name == "_lanes"
+    return isinstance(book, OrderedDict) or name in {"_lanes", "_parts"}

@@ -9,6 +9,7 @@ from bec_operator.act.cache import Cache
 from bec_operator.act.clock import Clock
 from bec_operator.act.context import Context
 from bec_operator.act.doing import Doer
+from bec_operator.act.doings import Lane
 from bec_operator.act.pod_records import pod_of
 from bec_operator.act.reconciler import Reconciler
 from bec_operator.act.records import job_of, task_of
@@ -80,7 +81,8 @@ class Process:
         self._changes = changes
         self.reconciler = Reconciler()
         # How much at once is up to the test.
-        self.reconciler._doer = Doer(1000, self.reconciler.look_at)
+        doer = self.reconciler._doer = Doer(1000, self.reconciler.look_at)
+        doer._parts = dict.fromkeys(Lane, 1000)
         self.ctx = Context(
             api=_Api(answer),
             storage=Storage(store, 1),

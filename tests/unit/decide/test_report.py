@@ -7,7 +7,7 @@ import pytest
 
 from bec_operator.decide.failures import RULES, FailureClass
 from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.report import FailureReport, Line
+from bec_operator.decide.report import FailureReport, Line, table
 from bec_ops.volume import Volume
 
 VOLUMES = [Volume("W1", f"I{n}", "v1") for n in range(6)]
@@ -49,7 +49,7 @@ def _ledger(**outcomes: tuple[Outcome, int]) -> Ledger:
 
 
 def _rows(report: FailureReport, ledger: Ledger) -> list[dict[str, str]]:
-    return list(csv.DictReader(report.table(ledger, VOLUMES).splitlines()))
+    return list(csv.DictReader(table(report.rows, ledger, VOLUMES).decode().splitlines()))
 
 
 def test_a_row_says_all_that_is_known_of_a_failure() -> None:
@@ -127,9 +127,9 @@ def test_ids_are_no_formulas_either() -> None:
     report = FailureReport()
     ledger = Ledger.fresh("sha", 1)
     ledger.settle(0, Outcome.FAILED, TERMINAL)
-    told = report.table(ledger, [volume])
+    told = table(report.rows, ledger, [volume]).decode()
     report.note([_line(0, volume=volume)])
-    for text in (told, report.table(ledger, [volume])):
+    for text in (told, table(report.rows, ledger, [volume]).decode()):
         assert text.splitlines()[1].startswith("'=W,'@I,'-1,")
 
 

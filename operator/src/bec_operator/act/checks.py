@@ -8,6 +8,7 @@ from itertools import islice
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
 from bec_operator.act.faults import kind_and_place, log_fault
+from bec_operator.act.folders import Wanted
 from bec_operator.act.pod_spec import pool_revision, task_pod
 from bec_operator.api.names import task_name
 from bec_operator.api.template import faults_of_template
@@ -125,9 +126,9 @@ async def sweep(ctx: Context, memory: Memory) -> None:
         first = min((folder[:-1] for _, folder in wanted()), default=None)
         if first is None:
             return frozenset()
-        # Hashes take half the memory. Where two are alike, a marker is looked for in vain.
-        folders = set(map(hash, store.list_folders(bucket, common, first)))
-        return frozenset(index for index, folder in wanted() if hash(folder) in folders)
+        asked = Wanted(folder for _, folder in wanted())
+        found = asked.among(store.list_folders(bucket, common, first))
+        return frozenset(index for index, folder in wanted() if hash(folder) in found)
 
     try:
         candidates = await ctx.storage.call("list", look)

@@ -12,7 +12,7 @@ CUT = "bec.bdrc.io/cut"
 """Stands at the top of an object of which something was cut out."""
 
 _CUT = b'"\\u0000cut"'
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
 
 
 def read_json(data: bytes) -> Any:

@@ -10,7 +10,7 @@ import aiohttp
 from bec_operator.act.api_server import ApiError
 from bec_operator.act.cache import Key
 from bec_operator.act.context import Context
-from bec_operator.act.doings import DOINGS, Lane
+from bec_operator.act.doings import BY_PLACE, DOINGS, Lane
 from bec_operator.act.faults import kind_and_place, log_fault
 from bec_operator.act.refused import RefusedError
 from bec_operator.act.work import Work
@@ -34,12 +34,13 @@ class Doer:
         self.stopping = False
         self._changed = changed
         self._doing: set[asyncio.Task[None]] = set()
+        widths = {Lane.WRITE: writes_at_once, Lane.LIST: LISTS_AT_ONCE, Lane.GATE: LISTS_AT_ONCE,
+                  Lane.LOG: LOGS_AT_ONCE}  # fmt: skip
         self._lanes: dict[Lane, AbstractAsyncContextManager[None]] = {
-            Lane.WRITE: asyncio.Semaphore(writes_at_once),
-            Lane.LIST: asyncio.Semaphore(LISTS_AT_ONCE),
-            Lane.LOG: asyncio.Semaphore(LOGS_AT_ONCE),
             Lane.FREE: nullcontext(),
+            **{lane: asyncio.Semaphore(width) for lane, width in widths.items()},
         }
+        self._parts = {lane: max(width // 2, 1) for lane, width in widths.items()}
 
     def start(self, ctx: Context, work: Work, action: Action) -> None:
         """Begin an action."""
@@ -49,6 +50,12 @@ class Doer:
         doing = asyncio.create_task(self._do(ctx, work, action))
         self._doing.add(doing)
         doing.add_done_callback(self._doing.discard)
+
+    def _own_part(self, work: Work, lane: Lane) -> AbstractAsyncContextManager[None]:
+        """Return what keeps a job to half of a lane: where nothing answers it, others go on."""
+        if lane is Lane.FREE:
+            return nullcontext()
+        return work.parts.setdefault(lane, asyncio.Semaphore(self._parts[lane]))
 
     async def drain(self) -> None:
         """Wait for what is under way; what takes too long is broken off, as by a crash."""
@@ -61,10 +68,10 @@ class Doer:
 
     async def _do(self, ctx: Context, work: Work, action: Action) -> None:
         memory, name, outcome = work.memory, type(action).__name__, "ok"
-        do, lane = DOINGS[type(action)]
+        (do, lane), ledger = DOINGS[type(action)], work.memory.ledger
         try:
-            async with self._lanes[lane]:
-                if self.stopping:
+            async with self._own_part(work, lane), self._lanes[lane]:
+                if self.stopping or (memory.ledger is not ledger and isinstance(action, BY_PLACE)):
                     outcome = "dropped"
                     return
                 await do(ctx, memory, action)
@@ -82,9 +89,9 @@ class Doer:
             outcome = "broken"
             _note_fault(ctx, work, action, error)
         finally:
-            if isinstance(action, ReadMarker):
-                memory.note_reading_over(action.index)
             memory.busy.discard(action.key)
+            if isinstance(action, ReadMarker) and memory.ledger is ledger:
+                memory.note_reading_over(action.index)
             ACTIONS.labels(name, outcome).inc()
             self._changed((memory.job.namespace, memory.job.name))
 
@@ -103,7 +110,8 @@ def _note_fault(ctx: Context, work: Work, action: Action, error: Exception) -> N
     job, now, name = work.memory.job, ctx.clock.now(), type(action).__name__
     work.pause(action, now)
     log_fault(log, error, f"{job.namespace}/{job.name}: {name}")
-    JOB_FAULTS.labels(job.namespace, job.name).inc()
+    if ctx.cache.jobs.get(job.namespace, job.name) is not None:  # else it would be told for ever
+        JOB_FAULTS.labels(job.namespace, job.name).inc()
     said = f"{name} fails with {kind_and_place(error)}; it is tried again, ever more rarely"
     fact = Fact(now, INTERNAL_ERROR, said)
     work.memory.broken[action.key] = fact

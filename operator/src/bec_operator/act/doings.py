@@ -38,6 +38,7 @@ class Lane(Enum):
 
     WRITE = auto()  # requests to the API server alone
     LIST = auto()  # lists and reports, which take time and memory
+    GATE = auto()  # looks for the markers of other jobs
     LOG = auto()  # logs, from the kubelets to S3
     FREE = auto()  # has a bound of its own
 
@@ -49,7 +50,7 @@ DOINGS: dict[type[actions.Action], tuple[Doing, Lane]] = {
     actions.CheckTemplate: (lambda ctx, memory, _: check_template(ctx, memory), Lane.WRITE),
     actions.CompareOutputs: (compare_outputs, Lane.LIST),
     actions.Sweep: (lambda ctx, memory, _: sweep(ctx, memory), Lane.LIST),
-    actions.SweepGate: (sweep_gate, Lane.FREE),
+    actions.SweepGate: (sweep_gate, Lane.GATE),
     actions.LoadEnded: (lambda ctx, memory, _: load_ended(ctx, memory), Lane.LIST),
     actions.ReadMarker: (read_marker, Lane.FREE),
     actions.CreateTask: (create_task, Lane.WRITE),
@@ -77,3 +78,13 @@ DOINGS: dict[type[actions.Action], tuple[Doing, Lane]] = {
         Lane.WRITE,
     ),
 }
+BY_PLACE = (
+    actions.CheckTemplate,
+    actions.CreateTask,
+    actions.CreatePod,
+    actions.HandTask,
+    actions.MakePool,
+    actions.KeepLog,
+    actions.ReadMarker,
+)
+"""Those about a volume by its place in the manifest: under another ledger it may be another one."""

@@ -7,6 +7,7 @@ from itertools import islice
 
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
+from bec_operator.act.folders import Wanted
 from bec_operator.act.manifest import read_record
 from bec_operator.decide.actions import SweepGate
 from bec_operator.decide.gates import Place, Record
@@ -97,14 +98,14 @@ class _Look:
         job_id = self._place.job_id
         template = OutputTemplate.parse(self._place.prefix)
         common = template.common_folder(job_id)
-        # Hashes take half the memory. Where two are alike, a marker is looked for in vain.
-        folders = set(map(hash, store.list_folders(self._place.bucket, common)))
-        having = (
-            index
-            for index in (order if folders else order[:1])
-            if hash(template.volume_folder(job_id, self._volumes[index])) in folders
-        )
-        return list(islice(having, MARKERS_AT_MOST))
+
+        def folder_of(index: int) -> str:
+            return template.volume_folder(job_id, self._volumes[index])
+
+        asked = Wanted(map(folder_of, order))
+        found = asked.among(store.list_folders(self._place.bucket, common))
+        having = (index for index in order if hash(folder_of(index)) in found)
+        return list(islice(having, MARKERS_AT_MOST)) if found else []
 
     def proven(self, batch: Sequence[int], store: Store) -> list[int]:
         """Return those volumes whose marker stands, and is valid."""

@@ -34,7 +34,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     except ApiError as error:
         if error.code not in {404, 409}:
             raise
-        memory.forget()  # somebody else wrote it, or took it away: everything is read anew
+        memory.lose_ledger(ctx.clock.now())  # everything is read anew
         return
     if memory.ledger is ledger:
         memory.ledger_version = saved["metadata"]["resourceVersion"]

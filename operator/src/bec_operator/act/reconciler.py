@@ -7,6 +7,7 @@ looked at again ever more rarely, and as soon as it changes; all others go on.
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import replace
 
 from bec_operator.act.books import count_books
 from bec_operator.act.cache import Key
@@ -15,6 +16,7 @@ from bec_operator.act.doing import Doer
 from bec_operator.act.faults import kind_and_place, log_fault
 from bec_operator.act.passes import Neighbours, make_pass
 from bec_operator.act.work import Fault, Work
+from bec_operator.api.job import JobStatus
 from bec_operator.decide import pacing
 from bec_operator.decide.actions import WriteStatus
 from bec_operator.decide.dependencies import depend_on
@@ -101,12 +103,17 @@ class Reconciler:
             if (work.pauses or not work.memory.job.has_ended) and now - work.pacing.last >= TICK
         }
         due = self._dirty | unfinished | self._faults.keys()
-        for key in (
-            due - self._jobs.keys()
-        ):  # first all of them: their pods count beside all others'
+        due -= {key for key in self._faults if self._must_wait(ctx, key, now)}
+        # First all of them: their pods count beside all others'.
+        for key in due - self._jobs.keys():
             self._fenced_work(ctx, key)
         works = [(work.pacing.last, key) for key in due if (work := self._jobs.get(key))]
         return [key for last, key in sorted(works) if now >= self._jobs[key].pacing.next]
+
+    def _must_wait(self, ctx: Context, key: Key, now: float) -> bool:
+        """Whether a pass over a job has broken so lately that none is made now."""
+        job, fault = ctx.cache.jobs.get(*key), self._faults[key]
+        return job is not None and not fault.is_over(job, now, news=key in self._dirty)
 
     def _tick(self) -> None:
         """See to what bears on all jobs together."""
@@ -123,9 +130,7 @@ class Reconciler:
         work = self._fenced_work(ctx, key)
         if work is None:
             return 0.0
-        began, fault = ctx.clock.now(), self._faults.get(key)
-        if fault is not None and not fault.is_over(work.memory.job, began, news=key in self._dirty):
-            return 0.0
+        began = ctx.clock.now()
         self._dirty.discard(key)
         try:
             pools = self.look(ctx, key, work)
@@ -158,6 +163,7 @@ class Reconciler:
                 work = self._jobs[key] = Work(Memory(job), _demand_of_pods(ctx, key))
             work.memory.observe_job(job)
         except Exception as error:  # noqa: BLE001 - as above
+            self._dirty.discard(key)
             self._note_fault(ctx, key, work, error)
             return None
         return work
@@ -184,14 +190,16 @@ class Reconciler:
         )
         fault = self._faults.setdefault(key, Fault(said, job.generation))
         fault.note(said, job, now)
-        if work is None or self._doer is None:
+        if self._doer is None:
             return
+        if work is None:  # nothing can be remembered of it, but it can be told
+            work = Work(Memory(replace(job, spec=None, status=JobStatus())))
         status = with_stall(job.status, INTERNAL_ERROR, said, job.generation, now)
         telling = WriteStatus(status)
         if status != job.status and work.may_start(telling, now):
             self._doer.start(ctx, work, telling)
         elif fault.failures >= BEGIN_ANEW_AFTER and not work.memory.busy:
-            del self._jobs[key]
+            self._jobs.pop(key, None)
 
 
 def _demand_of_pods(ctx: Context, key: Key) -> Demand:

@@ -1,12 +1,13 @@
 """Compiles `report.csv` from the failure reports in S3 and the ledger."""
 
+import asyncio
 from functools import partial
 
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
 from bec_operator.act.failure_parts import read
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.report import FailureReport
+from bec_operator.decide.report import FailureReport, table
 from bec_ops.location import reports_prefix
 from bec_ops.store import Store, StoreError, TooLargeError
 
@@ -24,7 +25,8 @@ async def compile_report(ctx: Context, memory: Memory) -> None:
             report.note_older(await ctx.storage.call("report", look))
         report.note(memory.failures.values())
         changes, needed = ledger.changes, bool(ledger.unsuccessful())
-        body = report.table(ledger, memory.volumes).encode()
+        rows, ended, volumes = dict(report.rows), ledger.copy(), memory.volumes
+        body = await asyncio.to_thread(table, rows, ended, volumes)
         key = f"{folder}report.csv"
         await ctx.storage.call(
             "report", lambda store: _write(store, bucket, key, body, needed=needed)

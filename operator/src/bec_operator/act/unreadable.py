@@ -1,7 +1,7 @@
 """Objects that cannot be read: each concerns the Job that it belongs to, and nobody else."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,12 +39,20 @@ class Unreadable:
 
     def forget(self, job: Key, uid: str) -> None:
         """Take in that an object can be read, or is gone."""
-        found = self._found.get(job)
-        if found is None or found.pop(uid, None) is None:
-            return
-        if not found:
-            del self._found[job]
-        self._changed(job)
+        for key, found in list(self._found.items()) if self._found else ():
+            if found.pop(uid, None) is not None:  # it may have been another's before
+                if not found:
+                    del self._found[key]
+                self._changed(key)
+        del job
+
+    def keep(self, kind: str, namespace: str | None, uids: Set[str]) -> None:
+        """Take in which objects of a kind there are, in a namespace or (None) in all."""
+        for (where, job), found in list(self._found.items()):
+            if namespace in {None, where}:
+                for uid in [uid for uid, (what, _) in found.items() if what == kind]:
+                    if uid not in uids:
+                        self.forget((where, job), uid)
 
     @contextmanager
     def reading(self, kind: str, job: str, meta: Mapping[str, Any]) -> Iterator[None]:

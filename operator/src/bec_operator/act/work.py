@@ -1,5 +1,6 @@
 """What the reconciler keeps of one job: its memory, its demand, what is paused, what is broken."""
 
+import asyncio
 import random
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class Work:
     pacing: Pacing = field(default_factory=Pacing)
     pauses: dict[Hashable, Pause] = field(default_factory=dict)
     told: object = None  # what those that depend on it have last been told of
+    parts: dict[Hashable, asyncio.Semaphore] = field(default_factory=dict)  # of each lane
     laid_by: object = None  # what bears on the tasks that were laid by, as it was then
 
     def may_start(self, action: Action, now: float) -> bool:

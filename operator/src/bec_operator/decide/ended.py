@@ -57,6 +57,8 @@ def _reconsider(seen: Seen) -> Iterator[Action]:
     elif not (is_hopeless(memory) or is_list_done(memory)):
         if is_look_due(memory, now, seen.list_every):
             yield LookAtList()
+        if memory.listed is not None and memory.listed.unknown:
+            yield from _tell_stall(memory, "StorageUnavailable", memory.listed.problem, now)
     else:
         told = with_stall(job.status, "", "", job.generation, now)
         yield WriteStatus(told.model_copy(update={"observed_generation": job.generation}))

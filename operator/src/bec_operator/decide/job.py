@@ -168,7 +168,7 @@ def _keep(seen: Seen, *, may_read: bool) -> Iterator[Action]:
 def _reads(memory: Memory, now: float) -> Iterator[Action]:
     """Look whether volumes are done already, so many at once."""
     free = READS_AT_ONCE - memory.frontier.count(Look.READING)
-    if free <= 0:
+    if free <= 0 or now < memory.reads_at:
         return
     # From where the last look ended on: what cannot be read now must not hide what is behind it.
     start = memory.reads_from if memory.reads_from < memory.swept else 0
@@ -178,6 +178,8 @@ def _reads(memory: Memory, now: float) -> Iterator[Action]:
     swept = (index for index in dict.fromkeys(found) if index < memory.swept)
     chosen = list(islice((i for i in swept if _may_read(memory, i, now)), free))
     memory.reads_from = chosen[-1] + 1 if len(chosen) == free else 0
+    if not memory.reads_from:
+        memory.end_round(now)
     yield from map(ReadMarker, chosen)
 
 

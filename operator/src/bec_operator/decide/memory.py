@@ -37,6 +37,9 @@ from bec_operator.decide.volume_list import joined
 from bec_ops.volume import Volume
 
 FIRST_BURST = 8  # pods
+MOST_UNREAD = 1000  # volumes without a task of which it is kept why their marker is unknown
+READ_AGAIN, READ_AT_LAST = 2.5, 60.0  # seconds between rounds in which S3 tells of no marker
+LOST_AGAIN = 60.0  # seconds
 TRIED_AT_ONCE = 0.5  # seconds in which refusals are answers to one round of tries
 _UNREADABLE = ("Unreadable",)  # what is said under this key of objects that cannot be read
 MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
@@ -84,9 +87,15 @@ class Memory:
     waits_since: float | None = None  # when an older job was first waited for that was not read yet
     swept: int = 0  # volumes, from the first on, whose output folders were listed
     strays: Sequence[TaskSeen] = ()  # tasks of ours at another place of the manifest than they say
+    lost_at: float = 0.0  # when somebody else wrote the ledger last, and
+    losses: int = 0  # how often within a short time
     refusals: int = 0  # creates in a row that were refused
     held: int = 0  # slots that were taken at the last look
     reads_from: int = 0  # where the next look at markers begins
+    reads_at: float = 0.0  # before which none is made: S3 has told of none in a whole round
+    rounds_lost: int = 0  # such rounds, one after the other
+    told: int = 0  # markers of which S3 has told in this round, and
+    untold: int = 0  # those of which it has not
     saved_at: float = 0.0
     written_at: float = 0.0  # when the Job's status was last written, and
     told_total: int = 0  # how many items were done then
@@ -206,6 +215,19 @@ class Memory:
         self.facts.manifest = self.facts.conflict = self.facts.sweep = None
         self.pool.seats = Seats()
 
+    def lose_ledger(self, now: float) -> None:
+        """Drop the ledger that somebody else wrote, or took away; if that goes on, wait longer."""
+        self.losses = self.losses + 1 if now - self.lost_at < LOST_AGAIN else 0
+        self.lost_at = now
+        self.forget()
+        if self.losses:
+            said = (
+                "somebody else writes the ledger, a ConfigMap, again and again: another operator, "
+                "or a controller that marks objects; nothing is lost, but all is read anew"
+            )
+            wait = min(2.0**self.losses, LOST_AGAIN)
+            self.facts.manifest = Fact(now + wait, "LedgerChanged", said)
+
     def end(self) -> None:
         """Drop all that is of no use any more: the Job has ended, and says so."""
         self.forget()
@@ -323,6 +345,18 @@ class Memory:
         if self.ledger is not None and self.frontier[index] is Look.UNCHECKED:
             self.frontier[index] = Look.READING
 
+    def end_round(self, now: float) -> None:
+        """Take in that all markers were looked at that are to be read.
+
+        If S3 has told of none of them, the next round comes later, each time twice as late.
+        """
+        if self.told:
+            self.rounds_lost = 0
+        elif self.untold:
+            self.rounds_lost += 1
+            self.reads_at = now + min(READ_AGAIN * 2.0 ** min(self.rounds_lost, 10), READ_AT_LAST)
+        self.told = self.untold = 0
+
     def note_reading_over(self, index: int) -> None:
         """Take in that nobody looks at a marker any more, whatever came of it."""
         if self.ledger is not None and self.frontier[index] is Look.READING:
@@ -335,11 +369,15 @@ class Memory:
         """
         if self.ledger is None:
             return
+        active = self.frontier[index] is Look.ACTIVE
         if trouble is None:
             self.unread.pop(index, None)
-        else:
+        elif active or len(self.unread) < MOST_UNREAD:
             self.unread[index] = trouble
-        if self.frontier[index] is Look.ACTIVE:
+        if not active:
+            self.told += trouble is None
+            self.untold += trouble is not None
+        if active:
             self.readings[index] = reading
         elif self.frontier[index] is Look.SETTLED:
             return
@@ -365,6 +403,8 @@ _LASTING = {
     "busy",
     "broken",
     "refusals",
+    "lost_at",
+    "losses",
     "saved_at",
     "ledger_version",
     "written_at",

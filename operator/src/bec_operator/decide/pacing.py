@@ -6,9 +6,10 @@ EVERY = 0.02  # seconds between two passes over one job, at least
 SHARE = 0.02  # of the time, at most, is spent in passes over one job in the long run, or
 POOL_SHARE = 0.1  # of it over one with a pool, whose workers wait for each; and
 BURST = 0.1  # seconds of them beforehand: a small job is all beginning and end; but
-LATEST = 1.0  # seconds after the last one is made all the same, if all jobs together allow it
+LATEST = 5.0  # seconds after the last one is made all the same, if all jobs together allow it
 ALL_SHARE = 0.4  # of the time, at most, is spent in passes over all jobs together, or
 ALL_BURST = 0.2  # seconds of them beforehand; and
+LONGEST_WAIT = 1.0  # seconds, for which they wait at most; and
 LONGEST_BREATH = 0.02  # seconds at most are left to others between two of them for their own sake
 
 
@@ -47,4 +48,5 @@ class Budget:
         earned = ALL_SHARE * max(now - self._at, 0.0)
         self.credit = min(self.credit + earned, ALL_BURST) - took
         self._at = now
-        return max(-self.credit / ALL_SHARE, min(took, LONGEST_BREATH))
+        wait = min(-self.credit / ALL_SHARE, LONGEST_WAIT)  # one long pass is not all jobs' fault
+        return max(wait, min(took, LONGEST_BREATH))

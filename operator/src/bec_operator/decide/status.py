@@ -1,6 +1,7 @@
 """The status of a Job: counts, phase, conditions, time left. Derived anew from all that is seen."""
 
 from bec_operator.api.job import Counts, JobPhase, JobSpec, JobStatus
+from bec_operator.decide.actions import RecordTask
 from bec_operator.decide.conditions import conditions
 from bec_operator.decide.growth import is_list_done, is_list_quiet, tell_of_list
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
@@ -65,6 +66,8 @@ def is_over(memory: Memory, tally: Tally) -> bool:
     ledger = memory.ledger
     if ledger is None or memory.job.spec is None or not ledger.saved:
         return False
+    if memory.under_way(RecordTask):
+        return False  # what became of a task that stays as history is not told yet
     if is_hopeless(memory):
         return not tally.running and is_list_quiet(memory)
     return ledger.count(Outcome.WAITING) == 0 and is_list_done(memory)

@@ -102,6 +102,7 @@ class Watch:
             found.version = version
             self._sign()
         kind.take_in_all(self._ctx, self._namespace, found)
+        self._ctx.cache.unreadable.keep(self.plural, self._namespace, found.uids)
         self._version = found.version
 
     async def run(self) -> None:
