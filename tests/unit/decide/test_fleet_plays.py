@@ -10,8 +10,10 @@ from bec_operator.act.api_server import ApiError
 from bec_operator.act.work import BACKOFF
 from bec_operator.decide.actions import Action
 from bec_operator.decide.job import decide
+from bec_operator.decide.memory import Memory
 from bec_operator.decide.pacing import ALL_SHARE
 from bec_operator.decide.scene import Seen
+from bec_operator.decide.seen import JobSeen
 from tests.unit.decide.books import left_in_memory
 from tests.unit.decide.fleet import Fleet
 from tests.unit.decide.injected import SECRET, Fault, injected
@@ -248,3 +250,23 @@ def test_an_ended_job_whose_wish_is_nothing_new_stops_saying_so() -> None:
         fleet.store.trouble = None
         fleet.run_until(lambda: fleet.stall("ocr") == ("", ""), 30.0)
         assert fleet.has_ended("ocr")
+
+
+def test_a_job_of_which_nothing_can_be_remembered_says_so_and_costs_little() -> None:
+    """The fence has no gate: what raises before the first pass is told, and waits as well."""
+    made: list[str] = []
+
+    def memory(job: JobSeen) -> Memory:
+        if job.name == "ocr" and job.spec is not None:
+            made.append(job.name)
+            raise KeyError(SECRET)
+        return Memory(job)
+
+    with patch.object(reconciler, "Memory", memory), Fleet([Plan(), Plan(name="ner")]) as fleet:
+        fleet.run_until(lambda: fleet.has_ended("ner"), 60.0)
+        fleet.run(120.0)
+        reason, message = fleet.stall("ocr")
+        assert reason == "InternalError"
+        assert "KeyError" in message
+        assert SECRET not in message
+        assert len(made) < 30

@@ -11,8 +11,8 @@ from bec_operator.decide.failures import Budget, FailureClass, is_final
 from bec_operator.decide.folding import KEPT, fold
 from bec_operator.decide.job import READS_AT_ONCE, _reads
 from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import Fact, JobSeen, PodSeen, TaskSeen
+from bec_operator.decide.memory import MOST_UNREAD, Memory
+from bec_operator.decide.seen import Fact, JobSeen, MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.window import Standings
 from bec_ops.protocol import Progress
 from bec_ops.volume import Volume
@@ -71,6 +71,49 @@ def test_what_a_worker_got_done_is_counted_once() -> None:
 
 
 # --- markers that nobody can read
+
+
+def test_markers_of_which_s3_tells_nothing_are_asked_for_ever_more_rarely() -> None:
+    """A policy on the keys: 20,000 markers were asked for 800 times a second, without end."""
+    memory, now, asked = _memory(3000), NOW, 0
+    while now < NOW + 3600.0:
+        actions = [action for action in _reads(memory, now) if isinstance(action, ReadMarker)]
+        for action in actions:
+            memory.note_reading_begun(action.index)
+            unknown = MarkerSeen(MarkerState.UNKNOWN, now)
+            memory.note_reading(action.index, unknown, Fact(now, "StorageForbidden", "no"))
+        asked += len(actions)
+        now += 0.5
+    assert len(memory.unread) == MOST_UNREAD
+    assert 20 * 3000 < asked < 70 * 3000  # a round a minute, not one every 24 seconds
+
+
+def test_a_marker_that_is_told_brings_the_next_round_at_once() -> None:
+    memory = _memory(3)
+    for state, trouble in ((MarkerState.UNKNOWN, Fact(NOW, "x", "y")), (MarkerState.ABSENT, None)):
+        list(_reads(memory, NOW))
+        memory.note_reading(0, MarkerSeen(state, NOW), trouble)
+    memory.end_round(NOW)
+    assert memory.rounds_lost == 0
+
+
+# --- a ledger that somebody else writes
+
+
+def test_a_ledger_that_is_written_by_others_again_and_again_is_read_ever_more_rarely() -> None:
+    memory = _memory(2)
+    memory.lose_ledger(NOW)
+    assert memory.facts.manifest is None  # once is no matter
+    waits: list[float] = []
+    for number in range(1, 8):
+        memory.lose_ledger(NOW + number)
+        fact = memory.facts.manifest
+        assert fact is not None
+        assert fact.reason == "LedgerChanged"
+        waits.append(fact.at - NOW - number)
+    assert waits == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    memory.lose_ledger(NOW + 200.0)
+    assert memory.facts.manifest is None
 
 
 def _read(memory: Memory, now: float) -> list[int]:

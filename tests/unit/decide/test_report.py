@@ -146,3 +146,17 @@ def test_it_is_compiled_once_a_minute_and_at_the_end() -> None:
     report.compiled = ledger.changes
     ledger.settle(1, Outcome.WAITING)  # it is tried again
     assert not report.is_current(ledger)
+
+
+def test_volumes_without_an_attempt_share_what_is_said_of_them() -> None:
+    """A job that depends on one that has failed may have hundreds of thousands of these."""
+    report, why = FailureReport(), "skipped without an attempt: Job ldv1 has failed"
+    report.note(
+        Line.of("uid", index, VOLUMES[index], "DependencyFailed", why, "", ()) for index in (0, 1)
+    )
+    assert report.rows[0] is report.rows[1]
+    ended = (Outcome.SKIPPED, FailureClass.DEPENDENCY_FAILED)
+    first, second = _rows(report, _ledger(i0=ended, i1=ended))
+    assert [first["message"], second["message"]] == [why, why]
+    assert [first["i_id"], second["i_id"]] == ["I0", "I1"]
+    assert (first["attempts"], first["outcome"]) == ("0", "skipped")

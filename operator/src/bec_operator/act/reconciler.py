@@ -23,6 +23,7 @@ from bec_operator.decide.dependencies import depend_on
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pacing import Budget
 from bec_operator.decide.reasons import INTERNAL_ERROR
+from bec_operator.decide.seen import JobSeen
 from bec_operator.decide.shares import Demand
 from bec_operator.decide.status import with_stall
 from bec_operator.metrics import (
@@ -192,14 +193,24 @@ class Reconciler:
         fault.note(said, job, now)
         if self._doer is None:
             return
-        if work is None:  # nothing can be remembered of it, but it can be told
-            work = Work(Memory(replace(job, spec=None, status=JobStatus())))
+        work = work or _bare_work(job)
+        if work is None:
+            return
         status = with_stall(job.status, INTERNAL_ERROR, said, job.generation, now)
         telling = WriteStatus(status)
         if status != job.status and work.may_start(telling, now):
             self._doer.start(ctx, work, telling)
         elif fault.failures >= BEGIN_ANEW_AFTER and not work.memory.busy:
             self._jobs.pop(key, None)
+
+
+def _bare_work(job: JobSeen) -> Work | None:
+    """Return the work on a job of which nothing can be remembered: it can be told so."""
+    try:
+        return Work(Memory(replace(job, spec=None, status=JobStatus())))
+    except Exception as error:  # noqa: BLE001 - then nobody can help it
+        log_fault(log, error, f"{job.namespace}/{job.name}: what is to be told")
+        return None
 
 
 def _demand_of_pods(ctx: Context, key: Key) -> Demand:

@@ -171,14 +171,15 @@ def _reads(memory: Memory, now: float) -> Iterator[Action]:
     if free <= 0 or now < memory.reads_at:
         return
     # From where the last look ended on: what cannot be read now must not hide what is behind it.
-    start = memory.reads_from if memory.reads_from < memory.swept else 0
-    found = memory.frontier.first(Look.UNCHECKED, LOOKED_AT_ONCE, start)
-    if start and len(found) < LOOKED_AT_ONCE:
-        found += memory.frontier.first(Look.UNCHECKED, LOOKED_AT_ONCE - len(found))
-    swept = (index for index in dict.fromkeys(found) if index < memory.swept)
+    found = memory.frontier.first(Look.UNCHECKED, LOOKED_AT_ONCE, memory.reads_from)
+    swept = [index for index in found if index < memory.swept]
     chosen = list(islice((i for i in swept if _may_read(memory, i, now)), free))
-    memory.reads_from = chosen[-1] + 1 if len(chosen) == free else 0
-    if not memory.reads_from:
+    if len(chosen) == free:
+        memory.reads_from = chosen[-1] + 1
+    elif len(found) == LOOKED_AT_ONCE and len(swept) == len(found):
+        memory.reads_from = found[-1] + 1
+    else:
+        memory.reads_from = 0
         memory.end_round(now)
     yield from map(ReadMarker, chosen)
 
