@@ -1,5 +1,6 @@
 """Tasks that are over and stay as history cost nothing, until something happens to them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ FAILED = [0, 2, 4]
 
 
 @contextmanager
-def _waiting() -> Iterator[Fleet]:
+def _waiting(keep_succeeded: int = 0) -> Iterator[Fleet]:
     """Play a Job of which three volumes have failed, and the last one waits for good."""
     plans = [
         Plan(name="scan", volumes=7, keep_succeeded=0),
@@ -27,7 +28,7 @@ def _waiting() -> Iterator[Fleet]:
             volumes=8,
             limit=1,
             keep_failed=10,
-            keep_succeeded=0,
+            keep_succeeded=keep_succeeded,
             hopeless=frozenset(FAILED),
             depends_on=(("scan", "Wait"),),
         ),
@@ -35,7 +36,8 @@ def _waiting() -> Iterator[Fleet]:
     with Fleet(plans) as fleet:
         fleet.run_until(lambda: fleet.status("ner").counts.finished == 7, 120.0)
         fleet.run(20.0)
-        assert _laid_by(fleet) == {TaskPhase.FAILED: 3}
+        kept = {TaskPhase.FAILED: 3, TaskPhase.SUCCEEDED: keep_succeeded}
+        assert _laid_by(fleet) == {phase: number for phase, number in kept.items() if number}
         yield fleet
 
 
@@ -89,6 +91,19 @@ def test_one_that_somebody_changes_is_looked_at_again() -> None:
         fleet.run(20.0)
         assert {task["status"]["phase"] for task in _kept(fleet)} == {"Failed"}
         assert _laid_by(fleet) == {TaskPhase.FAILED: 3}
+
+
+def test_a_success_that_somebody_changes_says_again_what_it_is() -> None:
+    with _waiting(keep_succeeded=2) as fleet:
+        world, kept = fleet.worlds["ner"], _kept(fleet)
+        name = next(t["metadata"]["name"] for t in kept if t["status"]["phase"] == "Succeeded")
+        world.patch_status("volumetasks", name, {"phase": "Failed", "message": "not so"})
+        fleet.run(20.0)
+        assert Counter(task["status"]["phase"] for task in _kept(fleet)) == {
+            "Failed": 3,
+            "Succeeded": 2,
+        }
+        assert _laid_by(fleet) == {TaskPhase.FAILED: 3, TaskPhase.SUCCEEDED: 2}
 
 
 def test_one_that_somebody_deletes_is_gone() -> None:

@@ -269,7 +269,10 @@ class Memory:
         """
         del self.tasks[task.index]
         self.frontier[task.index] = Look.SETTLED
+        reading = self.readings.get(task.index)
         self.forget_task(task.index, task)
+        if reading is not None and reading.state is MarkerState.VALID:
+            self.readings[task.index] = reading  # what it has to say, should somebody change it
 
     def forget_task(self, index: int, task: TaskSeen) -> None:
         """Drop all that was noted of a task."""
