@@ -37,22 +37,21 @@ class Unreadable:
         """Whether any object of a kind cannot be read."""
         return any(kind == what for found in self._found.values() for what, _ in found.values())
 
-    def forget(self, job: Key, uid: str) -> None:
+    def forget(self, uid: str) -> None:
         """Take in that an object can be read, or is gone."""
         for key, found in list(self._found.items()) if self._found else ():
             if found.pop(uid, None) is not None:  # it may have been another's before
                 if not found:
                     del self._found[key]
                 self._changed(key)
-        del job
 
     def keep(self, kind: str, namespace: str | None, uids: Set[str]) -> None:
         """Take in which objects of a kind there are, in a namespace or (None) in all."""
-        for (where, job), found in list(self._found.items()):
+        for (where, _), found in list(self._found.items()):
             if namespace in {None, where}:
                 for uid in [uid for uid, (what, _) in found.items() if what == kind]:
                     if uid not in uids:
-                        self.forget((where, job), uid)
+                        self.forget(uid)
 
     @contextmanager
     def reading(self, kind: str, job: str, meta: Mapping[str, Any]) -> Iterator[None]:
@@ -70,4 +69,4 @@ class Unreadable:
             found[uid] = (kind, f"{where} cannot be read: {kind_and_place(error)}")
             self._changed(key)
         else:
-            self.forget(key, uid)
+            self.forget(uid)

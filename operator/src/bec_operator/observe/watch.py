@@ -150,11 +150,8 @@ class Watch:
                 with self._kind.reading(self._ctx, item):
                     self._kind.take_in(self._ctx, item)
             if kind == "DELETED":  # as it is now, it may say why
-                self._forget(item, meta["namespace"], meta["name"], meta["uid"])
-
-    def _forget(self, item: Body, namespace: str, name: str, uid: str) -> None:
-        self._kind.forget(self._ctx, namespace, name, uid)
-        self._ctx.cache.unreadable.forget((namespace, self._kind.job_of(item)), uid)
+                self._kind.forget(self._ctx, meta["namespace"], meta["name"], meta["uid"])
+                self._ctx.cache.unreadable.forget(meta["uid"])
 
     async def _lines(self) -> AsyncIterator[bytes]:
         """Watch once, and give each event as it comes."""
