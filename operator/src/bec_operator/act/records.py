@@ -65,7 +65,8 @@ def _job_status(raw: Object) -> JobStatus:
 
 def _sentence(detail: Any) -> str:
     where = ".".join(str(part) for part in detail["loc"])
-    return f"spec.{where}: {detail['msg']}" if where else str(detail["msg"])
+    said = str(detail["msg"]).removeprefix("Value error, ")
+    return f"spec.{where}: {said}" if where else said
 
 
 def task_of(raw: Object) -> TaskSeen:
