@@ -15,8 +15,9 @@ from bec_operator.act.faults import kind_and_place, log_fault
 from bec_operator.act.refused import RefusedError
 from bec_operator.act.work import Work
 from bec_operator.decide.actions import Action, ReadMarker
+from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.reasons import INTERNAL_ERROR
-from bec_operator.decide.seen import Fact
+from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState
 from bec_operator.metrics import ACTIONS, JOB_FAULTS
 from bec_ops.store import StoreError
 
@@ -47,7 +48,8 @@ class Doer:
         work.memory.busy.add(action.key)
         if isinstance(action, ReadMarker):
             work.memory.note_reading_begun(action.index)
-        doing = asyncio.create_task(self._do(ctx, work, action))
+        # As it is now: by the time that it is done, the ledger may be another one.
+        doing = asyncio.create_task(self._do(ctx, work, action, work.memory.ledger))
         self._doing.add(doing)
         doing.add_done_callback(self._doing.discard)
 
@@ -66,9 +68,9 @@ class Doer:
             doing.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _do(self, ctx: Context, work: Work, action: Action) -> None:
+    async def _do(self, ctx: Context, work: Work, action: Action, ledger: Ledger | None) -> None:
         memory, name, outcome = work.memory, type(action).__name__, "ok"
-        (do, lane), ledger = DOINGS[type(action)], work.memory.ledger
+        do, lane = DOINGS[type(action)]
         try:
             async with self._own_part(work, lane), self._lanes[lane]:
                 if self.stopping or (memory.ledger is not ledger and isinstance(action, BY_PLACE)):
@@ -87,7 +89,9 @@ class Doer:
             _note_failure(ctx, work, action, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this job alone
             outcome = "broken"
-            _note_fault(ctx, work, action, error)
+            fact = _note_fault(ctx, work, action, error)
+            if isinstance(action, ReadMarker) and memory.ledger is ledger:
+                memory.note_reading(action.index, MarkerSeen(MarkerState.UNKNOWN, fact.at), fact)
         finally:
             memory.busy.discard(action.key)
             if isinstance(action, ReadMarker) and memory.ledger is ledger:
@@ -105,8 +109,8 @@ def _note_failure(ctx: Context, work: Work, action: Action, error: Exception) ->
     )  # fmt: skip
 
 
-def _note_fault(ctx: Context, work: Work, action: Action, error: Exception) -> None:
-    """Have the Job say that something is done for it in vain, for a fault of ours."""
+def _note_fault(ctx: Context, work: Work, action: Action, error: Exception) -> Fact:
+    """Have the Job say that something is done for it in vain, for a fault of ours; return that."""
     job, now, name = work.memory.job, ctx.clock.now(), type(action).__name__
     work.pause(action, now)
     log_fault(log, error, f"{job.namespace}/{job.name}: {name}")
@@ -115,5 +119,4 @@ def _note_fault(ctx: Context, work: Work, action: Action, error: Exception) -> N
     said = f"{name} fails with {kind_and_place(error)}; it is tried again, ever more rarely"
     fact = Fact(now, INTERNAL_ERROR, said)
     work.memory.broken[action.key] = fact
-    if isinstance(action, ReadMarker):
-        work.memory.unread[action.index] = fact
+    return fact

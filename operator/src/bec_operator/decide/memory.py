@@ -94,8 +94,8 @@ class Memory:
     reads_from: int = 0  # where the next look at markers begins
     reads_at: float = 0.0  # before which none is made: S3 has told of none in a whole round
     rounds_lost: int = 0  # such rounds, one after the other
-    told: int = 0  # markers of which S3 has told in this round, and
-    untold: int = 0  # those of which it has not
+    reads_good: int = 0  # markers of which S3 has told in this round, and
+    reads_bad: int = 0  # those of which it has not
     saved_at: float = 0.0
     written_at: float = 0.0  # when the Job's status was last written, and
     told_total: int = 0  # how many items were done then
@@ -353,12 +353,12 @@ class Memory:
 
         If S3 has told of none of them, the next round comes later, each time twice as late.
         """
-        if self.told:
+        if self.reads_good:
             self.rounds_lost = 0
-        elif self.untold:
+        elif self.reads_bad:
             self.rounds_lost += 1
             self.reads_at = now + min(READ_AGAIN * 2.0 ** min(self.rounds_lost, 10), READ_AT_LAST)
-        self.told = self.untold = 0
+        self.reads_good = self.reads_bad = 0
 
     def note_reading_over(self, index: int) -> None:
         """Take in that nobody looks at a marker any more, whatever came of it."""
@@ -378,8 +378,8 @@ class Memory:
         elif active or len(self.unread) < MOST_UNREAD:
             self.unread[index] = trouble
         if not active:
-            self.told += trouble is None
-            self.untold += trouble is not None
+            self.reads_good += trouble is None
+            self.reads_bad += trouble is not None
         if active:
             self.readings[index] = reading
         elif self.frontier[index] is Look.SETTLED:
