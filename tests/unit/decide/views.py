@@ -10,7 +10,19 @@ from bec_operator.decide.view import Limits, TaskView
 def task_view(task: TaskSeen, **seen: Any) -> TaskView:
     """Return a view of a task of this process, about which nothing is known but what is given."""
     nothing = dict.fromkeys(
-        ("parted", "reading", "blocked", "lost", "said", "verdict", "log", "told", "stop", "host")
+        (
+            "parted",
+            "reading",
+            "blocked",
+            "lost",
+            "said",
+            "verdict",
+            "log",
+            "heard",
+            "told",
+            "stop",
+            "host",
+        )
     )
     return TaskView(
         **{
