@@ -39,6 +39,7 @@ def task_view(task: TaskSeen, **seen: Any) -> TaskView:
             "generation": 1,
             "record_every": 60.0,
             "locate": str,
+            "marker_shows": 30.0,
             "now": 0.0,
             **seen,
         }

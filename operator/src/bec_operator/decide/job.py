@@ -231,6 +231,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             generation=memory.job.generation,
             record_every=seen.record_every,
             locate=memory.output_uri,
+            marker_shows=seen.marker_shows,
             now=seen.now,
             turned_away=seen.turned_away,
         )

@@ -26,8 +26,7 @@ from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.view import TaskView
 
 TRY_NAME_AFTER = 3.0  # seconds between two tries for a name that somebody else has
-MARKER_PATIENCE = 30.0  # seconds in which a store may not yet show what was just written to it
-LOOK_AGAIN_AFTER = 5.0  # seconds between two looks meanwhile
+LOOK_AGAIN_AFTER = 5.0  # seconds between two looks for a marker that may yet show
 LINGER = 30.0  # seconds that a worker may take to end after its marker was seen
 _NO_MARKER = {MarkerState.ABSENT, MarkerState.INVALID}
 
@@ -117,7 +116,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
     assert view.reading is not None
     verdict = view.verdict or (pod.stopped if pod is not None else None) or view.superseded
     ending = Ending(pod, view.reading, view.worker, verdict, view.gone)
-    if says_done(ending) and view.now < since + MARKER_PATIENCE:
+    if says_done(ending) and view.now < since + view.marker_shows:
         if view.now - view.reading.asked >= LOOK_AGAIN_AFTER:
             yield ReadMarker(view.task.index)
         return

@@ -60,6 +60,7 @@ class TaskView:
     its start. `probed` is when a heartbeat was last written on a pod of it, `record_every` the
     seconds between two. `generation` is the Job's.
     `redone` (epoch seconds) is since when everything is done again.
+    `marker_shows` is how many seconds S3 may take to show a marker that was written.
     `locate` gives the output URI of the volume at an index. `turned_away` is when calls of workers
     were last not heard, for no fault of theirs.
     """
@@ -87,6 +88,7 @@ class TaskView:
     generation: int
     record_every: float
     locate: Callable[[int], str]
+    marker_shows: float
     now: float
     turned_away: float = 0.0
 
