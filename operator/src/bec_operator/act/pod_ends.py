@@ -8,11 +8,11 @@ from bec_operator.decide.seen import Cut
 Object = dict[str, Any]
 _NODE_LOST = "NodeLost"
 _LOST_BY = {"DeletionByTaintManager", "DeletionByPodGC"}  # who ends pods of lost nodes
-_TAKEN = {"Evicted", "Preempting", _NODE_LOST, "Shutdown", "Terminated"}
-# Of a limit of the pod's own, as the kubelet says it; it gives both kinds the reason Evicted.
+# Of a limit of the pod's own, as the kubelet says it; it gives it the reason Evicted as well.
 _OWN_LIMIT = ("exceeds the total limit", "exceeds the limit", "local ephemeral storage limit")
-# Of a node under pressure that takes no pod, which has the reason Evicted as well.
-_NOT_TAKEN = ("Pod was rejected", "The node had condition")
+# With these a kubelet takes away what it has taken: an end before any container began is one, too.
+_TAKEN = {"Evicted", "Preempting", _NODE_LOST, "Shutdown", "Terminated"}
+_NOT_TAKEN = ("Pod was rejected", "The node had condition")  # and with these words it takes none
 # How a container is said to have ended whose end nobody saw: its node was started again.
 _UNSEEN = {("Unknown", 255), ("ContainerStatusUnknown", 137)}
 
@@ -25,29 +25,40 @@ def condition(status: Object, kind: str) -> Object | None:
 
 def cut_of(status: Object) -> Cut | None:
     """Return how the kubelet has ended a pod, where that is no disruption."""
-    if status.get("phase") != "Failed" or _disruption(status) is not None:
-        return None
     reason, said = status.get("reason", ""), status.get("message", "")
+    if status.get("phase") != "Failed" or not reason or disruption(status) is not None:
+        return None
     if reason == "DeadlineExceeded":
         return Cut.DEADLINE
     if reason == "Evicted" and any(words in said for words in _OWN_LIMIT):
         return Cut.STORAGE
     taken = reason in _TAKEN and not said.startswith(_NOT_TAKEN)
-    return Cut.REFUSED if reason and not taken and not _has_begun(status) else None
+    return None if taken or _has_begun(status) else Cut.REFUSED
 
 
 def is_disrupted(status: Object) -> bool:
-    """Whether a pod was taken away for somebody else's sake."""
-    if _disruption(status) is not None:
+    """Whether a pod was taken away for somebody else's sake.
+
+    Why the kubelet has ended a pod as a whole stands in its status, whatever it calls it: it also
+    refuses pods that it has run before, as it is started again.
+    """
+    if disruption(status) is not None:
         return True
-    return status.get("reason") in _TAKEN and cut_of(status) is None
+    return bool(status.get("phase") == "Failed" and status.get("reason") and not cut_of(status))
+
+
+def words_of(status: Object) -> tuple[str, str]:
+    """Return reason and message for the end of a whole pod; empty if nothing ended it as one."""
+    target = disruption(status) or {}
+    reason = status.get("reason") or target.get("reason") or ""
+    return str(reason), str(status.get("message") or target.get("message") or "")
 
 
 def node_lost(status: Object) -> str:
     """Return why Kubernetes has ended a pod for its node; empty if it has not."""
     if status.get("reason") == _NODE_LOST:
         return str(status.get("message") or _NODE_LOST)
-    target = _disruption(status)
+    target = disruption(status)
     if target is None or target.get("reason") not in _LOST_BY:
         return ""
     return str(target.get("message") or target["reason"])
@@ -82,6 +93,7 @@ def _has_begun(status: Object) -> bool:
     return any("waiting" not in (c.get("state") or {"waiting": {}}) for c in containers)
 
 
-def _disruption(status: Object) -> Object | None:
+def disruption(status: Object) -> Object | None:
+    """Return the condition that says that a pod is taken away; None if it is not."""
     target = condition(status, "DisruptionTarget")
     return target if target is not None and target["status"] == "True" else None

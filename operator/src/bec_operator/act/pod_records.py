@@ -17,6 +17,7 @@ from bec_operator.act.pod_ends import (
     is_disrupted,
     is_unseen,
     node_lost,
+    words_of,
     worker_state,
 )
 from bec_operator.act.records import owner_of
@@ -53,6 +54,7 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
     """Return the record of a pod; moments that we saw before are kept."""
     meta, status = raw["metadata"], raw.get("status") or {}
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    reason, said = words_of(status)
     pod = PodSeen(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -71,8 +73,8 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         disrupted=is_disrupted(status),
         node_lost=node_lost(status),
         cut=cut_of(status),
-        reason=status.get("reason", ""),
-        message=status.get("message", "")[:MESSAGE_LIMIT],
+        reason=reason,
+        message=said[:MESSAGE_LIMIT],
         unschedulable=_unschedulable(status),
         gated=_gated(raw),
         start_time=status.get("startTime"),
@@ -209,24 +211,20 @@ def _with_end(pod: PodSeen, status: Object, now: float) -> PodSeen:
 
 def _ended(pod: PodSeen, ended: Object, now: float) -> PodSeen:
     """Take in how a container has ended; why the whole pod has, if it was ended, is worth more."""
-    message = ended.get("message") or pod.message
+    message = ended.get("message") or ""
     told = _told(message)
-    whole = pod.disrupted or pod.cut is not None
+    whole = pod.message if pod.disrupted or pod.cut is not None else ""
     return replace(
         pod,
         told=class_of(told.failure) if told is not None else None,
-        disrupted=pod.disrupted or is_unseen(ended),
+        disrupted=pod.disrupted or (is_unseen(ended) and not pod.deleting),
         worker_ended=True,
         seen_ended=now,
         exit_code=ended.get("exitCode"),
-        reason=pod.reason if whole else ended.get("reason", ""),
-        message=pod.message if pod.cut else _words(message, told)[-MESSAGE_LIMIT:],
+        reason=pod.reason if pod.disrupted or pod.cut else ended.get("reason", ""),
+        message=whole or (message if told is None else told.message)[-MESSAGE_LIMIT:],
         end_time=ended.get("finishedAt"),
     )
-
-
-def _words(message: str, told: TerminationMessage | None) -> str:
-    return message if told is None else told.message
 
 
 def _with_trouble(pod: PodSeen, status: Object, now: float) -> PodSeen:

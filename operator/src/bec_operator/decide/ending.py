@@ -1,5 +1,6 @@
 """How an attempt ended that left no valid marker: its failure class, and a sentence."""
 
+import re
 from dataclasses import dataclass
 
 from bec_operator.decide.failures import CLAIMS, EXIT_CLASSES, FailureClass, failure_of_start
@@ -15,6 +16,8 @@ from bec_operator.decide.seen import (
 from bec_ops.exit_codes import ExitCode
 
 CANNOT_RUN = {"StartError", "ContainerCannotRun"}  # the runtime's words: no such file, say
+# All that runc prints of a command that is no program: it is the container's own log.
+_NOT_A_PROGRAM = re.compile(r"exec \S+: exec format error")
 _UNSEEN = {"Unknown", "ContainerStatusUnknown"}  # nobody saw the end of the container
 _CUTS = {
     Cut.REFUSED: (FailureClass.NODE_REFUSED, "its node did not take the pod"),
@@ -66,6 +69,8 @@ def _of_exit(pod: PodSeen, exit_code: int, reading: MarkerSeen) -> tuple[Failure
         own = failure is FailureClass.CONTAINER_CONFIG
         what = "its command cannot be run" if own else "its node could not start it"
         return failure, _sentence(what, pod.message)
+    if _NOT_A_PROGRAM.fullmatch(pod.message.strip()):
+        return FailureClass.CONTAINER_CONFIG, f"its command cannot be run: {pod.message.strip()}"
     if exit_code == ExitCode.DONE:
         return FailureClass.MARKER_MISSING, f"exit 0, but {_no_marker(reading)}"
     failure = EXIT_CLASSES.get(exit_code) or pod.told or FailureClass.RETRYABLE
@@ -111,10 +116,11 @@ def _of_report(report: Report, reading: MarkerSeen) -> tuple[FailureClass, str]:
 def _of_taken_away(pod: PodSeen) -> tuple[FailureClass, str]:
     if pod.node_lost:
         return FailureClass.NODE_LOST, f"the node {pod.node} is lost: {pod.node_lost}"
-    if pod.reason in _UNSEEN:
-        said = f"the node {pod.node} went down under it".replace("  ", " ")
+    if pod.reason in _UNSEEN and pod.disrupted:
+        said = f"the node {pod.node} went down under it"
         return FailureClass.DISRUPTED, _sentence(said, pod.message)
-    why = pod.reason or ("deleted" if pod.deleting else "its status does not say why")
+    why = pod.reason if pod.disrupted else ""
+    why = why or ("deleted" if pod.deleting else "its status does not say why")
     return FailureClass.DISRUPTED, _sentence(f"the pod was taken away: {why}", pod.message)
 
 
