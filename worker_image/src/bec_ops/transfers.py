@@ -16,6 +16,7 @@ What it raises gives the transfer up.
 
 _AT_ONCE = 10  # requests, each of a part at most
 _LOOK = 0.25  # seconds
+_CLEAN_UP = 5.0  # seconds in which S3 is told to forget the parts of what is given up
 
 
 def ignore(moved: int) -> None:
@@ -49,6 +50,7 @@ class Transfers:
                 watch(seen.take())
         except BaseException:
             future.cancel()
+            seen.done.wait(_CLEAN_UP)
             raise
         future.result()
         watch(seen.take())
