@@ -59,7 +59,9 @@ class Attempt:
         self.task, self.surroundings, self.stop = task, surroundings, stop
         self._open_store = open_store or cache(Store)
         self.meter = meter or Meter()
-        self.output = Output(place or open_place(task.output_uri, self._open_store), task)
+        self.output = Output(
+            place or open_place(task.output_uri, self._open_store), task, self._see_moving
+        )
         self._pooled = channel is not None
         self.link = Link.open(surroundings, task, self.meter, stop, channel)
         self._log = log
@@ -71,6 +73,12 @@ class Attempt:
         self._begun = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._oom_kills = oom_kills()
+
+    def _see_moving(self, moved: int) -> None:
+        """Take what is uploaded for a sign of activity, and heed a stop meanwhile."""
+        if moved > 0:
+            self.meter.note_activity()
+        self.stop.check()
 
     def begin(self) -> None:
         """Begin to give signs of life."""

@@ -26,6 +26,7 @@ from bec_ops.store_errors import (
     no_bucket,
     status,
 )
+from bec_ops.transfers import Transfers, Watch, ignore
 from bec_ops.volume import Volume
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Store:
             region_name=region or os.environ.get("AWS_REGION") or None,
             config=config,
         )
+        self._transfers = Transfers(self._client)
 
     def get(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> bytes | None:
         """Return an object's content, or None if S3 says that there is no such key.
@@ -176,11 +178,12 @@ class Store:
         key: str,
         path: Path,
         content_type: str = "application/octet-stream",
+        watch: Watch = ignore,
     ) -> None:
         """Write an object from a file of any size, in parts where it is big."""
-        extra = {"ContentType": content_type}
-        with path.open("rb") as file, answering(bucket, key):
-            self._client.upload_fileobj(file, bucket, key, ExtraArgs=extra)
+        path.open("rb").close()  # what keeps it from being read is no trouble of S3
+        with answering(bucket, key):
+            self._transfers.upload(bucket, key, path, {"ContentType": content_type}, watch)
 
     def check_bucket(self, bucket: str) -> None:
         """Raise StoreError if the bucket does not exist or cannot be reached."""
