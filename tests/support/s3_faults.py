@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.cluster import S3
 from tests.support.proxy import ReverseProxy
 
-_CODES = {403: "AccessDenied", 503: "SlowDown"}
+_CODES = {403: "AccessDenied", 404: "NoSuchKey", 503: "SlowDown"}
 
 
 @dataclass(frozen=True)
