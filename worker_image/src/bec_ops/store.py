@@ -4,10 +4,11 @@
 rights and a missing bucket included, raises StoreError.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from botocore.exceptions import ClientError
 
@@ -64,6 +65,16 @@ class Store:
         self._settings = settings or StoreSettings.from_environment()
         self._client = make_client(endpoint_url, region, connections, patience)
         self._seen: set[str] = set()  # buckets that are there
+
+    @classmethod
+    def of_worker(cls, stopping: Callable[[], bool]) -> Self:
+        """Make a store for a worker, whose work is lost where an S3 that is busy is given up.
+
+        It is as patient as `BEC_S3_PATIENCE` says, until it is `stopping`. Raises
+        MisconfiguredError where the environment is wrong.
+        """
+        settings = StoreSettings.from_environment()
+        return cls(settings=settings, patience=Patience(settings.patience, stopping))
 
     def get(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> bytes | None:
         """Return an object's content, or None if S3 says that there is no such key.
