@@ -59,7 +59,9 @@ class Attempt:
         self.task, self.surroundings, self.stop = task, surroundings, stop
         self._open_store = open_store or cache(partial(Store.of_worker, lambda: stop.requested))
         self.meter = meter or Meter()
-        self.output = Output(place or open_place(task.output_uri, self._open_store), task)
+        self.output = Output(
+            place or open_place(task.output_uri, self._open_store), task, self._see_moving
+        )
         self._pooled = channel is not None
         self.link = Link.open(surroundings, task, self.meter, stop, channel)
         self._log = log
@@ -71,6 +73,12 @@ class Attempt:
         self._begun = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._oom_kills = oom_kills()
+
+    def _see_moving(self, moved: int) -> None:
+        """Take what is uploaded for a sign of activity, and heed a stop meanwhile."""
+        if moved > 0:
+            self.meter.note_activity()
+        self.stop.check()
 
     def begin(self) -> None:
         """Begin to give signs of life."""
@@ -149,11 +157,13 @@ class Attempt:
     def _judge(self, error: BaseException) -> Failure:
         """See the kernel's hand in what nobody understands; tell what no retry can help."""
         failure, of_store = Failure.of(error), _of_store(error)
+        if failure.failure != "Retryable":
+            return failure
         if of_store is not None and of_store.reason == "KeyRefused":
             return Failure("Terminal", failure.message)
-        if of_store is not None and self.stop.requested and failure.failure == "Retryable":
+        if of_store is not None and self.stop.requested:
             return Failure("Interrupted", f"{self.stop.reason}, while {failure.message}")
-        if failure.failure == "Retryable" and oom_kills() > self._oom_kills:
+        if oom_kills() > self._oom_kills:
             return Failure("OutOfMemory", f"a process was killed for its memory; {failure.message}")
         return failure
 

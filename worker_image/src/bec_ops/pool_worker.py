@@ -10,6 +10,7 @@ from bec_ops.attempt import Attempt
 from bec_ops.environment import Surroundings
 from bec_ops.link import open_channel
 from bec_ops.operator_client import RefusedError, UnreachableError
+from bec_ops.orphans import Orphans
 from bec_ops.output_log import OutputLog
 from bec_ops.stopping import Stop
 from bec_ops.store import Store
@@ -33,6 +34,7 @@ class PoolWorker:
         self._channel = open_channel(surroundings)
         self._open_store = cache(partial(Store.of_worker, self._is_stopping))
         self._attempt: Attempt | None = None
+        self._orphans = Orphans()
         stop.on_request(self._leave)
 
     def register(self) -> None:
@@ -44,6 +46,7 @@ class PoolWorker:
 
     def next_task(self) -> Task | None:
         """Wait for the next task, however long; None once the worker is to go."""
+        self._orphans.look()
         while not self._stop.requested:
             found: list[Task] = []
             ask = threading.Thread(target=self._ask, args=(found.append,), daemon=True)

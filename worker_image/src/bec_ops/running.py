@@ -1,9 +1,11 @@
 """The process of a worker that is given its tasks: from the environment to the exit code."""
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from bec_ops.attempt import Attempt, stopped_at_once, tell
 from bec_ops.environment import Surroundings
@@ -94,6 +96,16 @@ def _run(
     finally:
         attempt.close()
     return ExitCode.DONE
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process; one that was told to stop does not wait for what S3 never answers."""
+    if code == ExitCode.INTERRUPTED:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def show_traceback(error: BaseException) -> None:

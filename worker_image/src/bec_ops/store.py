@@ -28,6 +28,7 @@ from bec_ops.store_errors import (
 from bec_ops.store_keys import folders_above, has_long_part, short_folder
 from bec_ops.store_reading import READ_AT_MOST, Content, ObjectInfo, Stream, chunks_of
 from bec_ops.store_settings import StoreSettings
+from bec_ops.transfers import Transfers, Watch, ignore
 from bec_ops.volume import Volume
 
 __all__ = [
@@ -64,6 +65,7 @@ class Store:
     ) -> None:
         self._settings = settings or StoreSettings.from_environment()
         self._client = make_client(endpoint_url, region, connections, patience)
+        self._transfers = Transfers(self._client)
         self._seen: set[str] = set()  # buckets that are there
 
     @classmethod
@@ -145,11 +147,13 @@ class Store:
         key: str,
         path: Path,
         content_type: str = "application/octet-stream",
+        watch: Watch = ignore,
     ) -> None:
         """Write an object from a file of any size, in parts where it is big."""
+        path.open("rb").close()  # what keeps it from being read is no trouble of S3
         extra = {"ContentType": content_type, **self._settings.writing()}
-        with path.open("rb") as file, self._asking(bucket, key, writing=True):
-            self._client.upload_fileobj(file, bucket, key, ExtraArgs=extra)
+        with self._asking(bucket, key, writing=True):
+            self._transfers.upload(bucket, key, path, extra, watch)
 
     def check_bucket(self, bucket: str, prefix: str = "") -> None:
         """Raise StoreError if the bucket does not exist, or may not be listed under the prefix.
