@@ -29,6 +29,7 @@ class FailureClass(IntEnum):
     NODE_REFUSED = 18
     RUNTIME_TROUBLE = 19
     STORAGE_EXCEEDED = 20
+    OUTPUT_IMPOSSIBLE = 25
 
     @property
     def label(self) -> str:
@@ -104,6 +105,9 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.STORAGE_EXCEEDED: Rule(
         of_node=False, meaning="it wrote more to disk than its own limits allow"
+    ),
+    FailureClass.OUTPUT_IMPOSSIBLE: Rule(
+        final=True, of_node=False, meaning="the store cannot hold its output"
     ),
 }
 

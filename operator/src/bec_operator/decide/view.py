@@ -9,7 +9,15 @@ from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
 from bec_operator.decide.failures import Budget, FailureClass
 from bec_operator.decide.pool import Host
-from bec_operator.decide.seen import Fact, MarkerSeen, PodSeen, TaskSeen, Verdict, WorkerSeen
+from bec_operator.decide.seen import (
+    Fact,
+    MarkerSeen,
+    MarkerState,
+    PodSeen,
+    TaskSeen,
+    Verdict,
+    WorkerSeen,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,13 @@ class TaskView:
         """The pod of that attempt; one of this name that is another task's is none."""
         pod = self.pods.get(self.task.pod)
         return pod if pod is not None and pod.owner_uid == self.task.uid else None
+
+    @property
+    def impossible(self) -> Verdict | None:
+        """Why no attempt can succeed: the store can hold no marker of this volume."""
+        if self.reading is None or self.reading.state is not MarkerState.IMPOSSIBLE:
+            return None
+        return Verdict(FailureClass.OUTPUT_IMPOSSIBLE, self.reading.message)
 
     @property
     def superseded(self) -> Verdict | None:
