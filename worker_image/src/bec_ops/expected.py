@@ -3,21 +3,20 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import Protocol
 
 from bec_ops.location import LOG_FOLDER
 from bec_ops.marker import MARKER_NAME
 from bec_ops.patterns import unmatched
 
-LISTED_AT_MOST = 100_000
-"""Objects of one output that are looked through: a hundred requests."""
+LOOKED_AT_MOST = 200_000
+"""Folders and names in the paths of one output that are looked through: 200 requests at most."""
 
 AGES_AT_MOST = 1000
 """Artefacts of one output that turn out to be too old, each with a request."""
 
 _TOLD = 5  # patterns, and names, that are told
-_CHARACTERS = 60  # of each
+_CHARACTERS = 64  # of each
 
 
 class Listing(Protocol):
@@ -35,7 +34,7 @@ class Found:
     """What a look showed: the patterns that nothing matches, and `examples` of what is there.
 
     `outdated` are artefacts that match but are from before the job was to be done again. Where
-    `cut` is set, there is more than was looked at.
+    `cut` is set, there is more than the `seen` ones that were looked at.
     """
 
     missing: list[str]
@@ -54,7 +53,7 @@ class Found:
         """Say what is missing, and what is there instead; bounded, whatever the names are."""
         missing = f"nothing there matches {_told(self.missing, len(self.missing))}"
         there = f"there is {_told(self.examples, self.seen)}" if self.seen else "it is empty"
-        cut = f"; only {LISTED_AT_MOST} objects were looked at" if self.cut else ""
+        cut = "; there are too many to look at all" if self.cut else ""
         old = f"; {self.outdated} that would do are from before redoAt" if self.outdated else ""
         return f"{missing}, which spec.output.expect demands; {there}{cut}{old}"
 
@@ -69,11 +68,12 @@ def look(listing: Listing, patterns: Sequence[str], redo_at: datetime | None = N
 
     Whoever wrote it, and when, but not before `redo_at`.
     """
-    found = Found(list(patterns))
+    found, parts = Found(list(patterns)), 0
     if not patterns:
         return found
-    for number, name in enumerate(islice(listing.names(), LISTED_AT_MOST + 1)):
-        if number == LISTED_AT_MOST:
+    for name in listing.names():
+        parts += 1 + name.count("/")
+        if parts > LOOKED_AT_MOST:
             found.cut = True
             break
         if not is_artefact(name):
@@ -99,6 +99,7 @@ def _is_older(listing: Listing, name: str, moment: datetime, found: Found) -> bo
 
 def _told(names: Sequence[str], count: int) -> str:
     """Return a few of the names, and how many more there are."""
-    told = [name if len(name) <= _CHARACTERS else f"{name[:_CHARACTERS]}…" for name in names]
-    more = count - len(told[:_TOLD])
-    return ", ".join(map(repr, told[:_TOLD])) + (f" and {more} more" if more else "")
+    told = [repr(name) for name in names[:_TOLD]]
+    short = [name if len(name) <= _CHARACTERS else f"{name[:_CHARACTERS]}…" for name in told]
+    more = count - len(short)
+    return ", ".join(short) + (f" and {more} more" if more else "")

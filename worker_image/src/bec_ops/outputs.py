@@ -100,8 +100,9 @@ class FolderPlace:
 
     def names(self) -> Iterator[str]:
         """Yield the names of all files."""
-        for path, _, files in os.walk(self._folder):
-            for file in files:
+        for path, folders, files in os.walk(self._folder):
+            folders.sort()
+            for file in sorted(files):
                 yield (Path(path) / file).relative_to(self._folder).as_posix()
 
     def written(self, name: str) -> datetime | None:

@@ -14,6 +14,8 @@ from bec_ops.marker import MARKER_NAME
 
 MAX_PATTERNS = 16
 MAX_PATTERN_CHARACTERS = 256
+MAX_PATTERN_PARTS = 8
+"""Folders and the name; with the other bounds, so that no pattern takes long."""
 PATTERN_EXAMPLE = "write *.txt, or pages/*.txt"
 
 _ANY_FOLDERS = "**"
@@ -38,7 +40,13 @@ def _check(pattern: str) -> None:
             f"the pattern {_short(pattern)} has {len(pattern)} characters: "
             f"at most {MAX_PATTERN_CHARACTERS} are allowed"
         )
-    if any(part in {"", ".", ".."} for part in pattern.split("/")):
+    parts = pattern.split("/")
+    if len(parts) > MAX_PATTERN_PARTS:
+        raise ValueError(
+            f"the pattern {_short(pattern)} has {len(parts)} parts: "
+            f"at most {MAX_PATTERN_PARTS} are allowed; ** is any number of folders"
+        )
+    if any(part in {"", ".", ".."} for part in parts):
         raise ValueError(
             f"the pattern {_short(pattern)} is no path under the output, which begins and ends "
             f"without '/' and has no '//', '.' or '..': {PATTERN_EXAMPLE}"
@@ -56,7 +64,10 @@ def _check(pattern: str) -> None:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether an artefact of this name is one that the pattern is about; in linear time."""
+    """Whether an artefact of this name is one that the pattern is about.
+
+    No pattern takes long: `fnmatch` goes back over nothing, and neither does what is done here.
+    """
     folders = pattern.split("/")
     if len(folders) == 1:
         return fnmatchcase(name.rpartition("/")[2], pattern)

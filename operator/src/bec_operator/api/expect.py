@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 from bec_operator.api.base import rule, validations
 from bec_ops.patterns import (
     MAX_PATTERN_CHARACTERS,
+    MAX_PATTERN_PARTS,
     MAX_PATTERNS,
     PATTERN_EXAMPLE,
     check_patterns,
@@ -23,6 +24,10 @@ _Pattern = Annotated[
                 "self.split('/').all(part, !(part in ['', '.', '..']))",
                 "a pattern is a path under the output: it begins and ends without '/' and has no "
                 f"'//', '.' or '..'; {PATTERN_EXAMPLE}",
+            ),
+            rule(
+                f"self.split('/').size() <= {MAX_PATTERN_PARTS}",
+                f"a pattern has at most {MAX_PATTERN_PARTS} parts; ** is any number of folders",
             ),
             rule(
                 "self != 'success.json' && !self.startsWith('_logs/')",
