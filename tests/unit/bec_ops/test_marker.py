@@ -116,7 +116,8 @@ def test_what_was_written_and_found_is_kept_and_what_cannot_be_is_passed_over() 
     assert json.loads(marker.dump()).items() >= counts.items()
     assert marker.meets(["v.json"])
     assert not marker.meets(["v.json", "*.png"])
-    for wrong in (-1, "many", {"*.txt": 1}, [[]], None):
+    wrongs: list[object] = [-1, "many", {"*.txt": 1}, [[]], None]
+    for wrong in wrongs:
         marker = parse(SEED | dict.fromkeys(counts, wrong))
         assert (marker.nb_artefacts, marker.artefact_bytes, marker.expect_met) == (None,) * 3
 
