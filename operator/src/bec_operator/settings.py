@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         description="Seconds after which a node that is not Ready, and on which a pod does not "
         "end, is lost: the pod is deleted by force",
     )
+    marker_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="Seconds that S3 may take to show the marker of a worker that says that it is "
+        "done: only then is it missing",
+    )
     webhook_url: AnyHttpUrl | None = Field(
         default=None, description="Where notifications go; unset: nobody is notified"
     )

@@ -154,6 +154,7 @@ def _worker_template(
             **_CONTAINER_SECURITY,
             **(container.get("securityContext") or {}),
         }
+        container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     container = next(c for c in spec["containers"] if c["name"] == WORKER_CONTAINER)
     fit(spec, container, failed, memory.job.spec.retry.out_of_memory)
     environment = _environment({**_of_job(memory, settings), **values})
@@ -276,4 +277,3 @@ def _set_up_worker(container: Object, environment: list[Object], secret: str | N
         sources = container.get("envFrom") or []
         container["envFrom"] = [*sources, {"secretRef": {"name": secret}}]
     container["volumeMounts"] = [*(container.get("volumeMounts") or []), *_MOUNTS]
-    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
