@@ -17,11 +17,11 @@ class Objects:
 
     def __init__(self, *names: str, **ages: float) -> None:
         self._ages = dict.fromkeys(names, 0.0) | ages
-        self.listed = self.asked = 0
+        self.shown = self.asked = 0
 
-    def names(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         for name in self._ages:
-            self.listed += 1
+            self.shown += 1
             yield name
 
     def written(self, name: str) -> datetime | None:
@@ -32,13 +32,13 @@ class Objects:
 def test_it_stops_when_all_is_found() -> None:
     objects = Objects("1.txt", "2.txt", "volume.json", "z")
     assert not look(objects, ["*.txt", "volume.json"]).missing
-    assert (objects.listed, objects.asked) == (3, 0)
+    assert (objects.shown, objects.asked) == (3, 0)
 
 
 def test_nothing_is_asked_where_nothing_is_expected() -> None:
     objects = Objects("1.txt")
     assert not look(objects, []).missing
-    assert objects.listed == 0
+    assert objects.shown == 0
 
 
 def test_neither_the_marker_nor_logs_are_artefacts() -> None:
@@ -73,7 +73,7 @@ def test_the_look_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     objects = Objects(*(f"a/{n}" for n in range(8)))
     found = look(objects, ["*.txt"])
     assert found.cut
-    assert objects.listed == 6
+    assert objects.shown == 6
     assert "too many to look at all" in found.sentence()
     monkeypatch.setattr(expected, "AGES_AT_MOST", 2)
     objects = Objects(**{f"{n}.txt": -1 for n in range(8)})

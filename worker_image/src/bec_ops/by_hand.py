@@ -109,25 +109,25 @@ class Seen:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self.noted: list[str] = []
+        self.names: list[str] = []
 
     def put(self, name: str, body: bytes, content_type: str) -> None:
         """Write an object."""
         self._place.put(name, body, content_type)
-        self.noted.append(name)
+        self.names.append(name)
 
     def upload(self, name: str, file: Path, content_type: str) -> None:
         """Write an object from a file."""
         self._place.upload(name, file, content_type)
-        self.noted.append(name)
+        self.names.append(name)
 
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return an object, or None if there is none."""
         return self._place.fetch(name, limit)
 
-    def names(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         """Yield the names of all objects."""
-        return self._place.names()
+        return self._place.listed()
 
     def written(self, name: str) -> datetime | None:
         """Return when an object was last written; None if there is none."""
@@ -191,7 +191,7 @@ def _meter(bar: Progress) -> Meter:
 def _show(console: Console, task: Task, seen: Seen, attempt: Attempt) -> None:
     marker = attempt.output.marker()
     assert marker is not None
-    for name in seen.noted:
+    for name in seen.names:
         console.print(f"[green]wrote[/] {escape(task.output_uri + name)}")
     details: dict[str, Any] = json.loads(marker.dump())
     console.print_json(data=details)

@@ -22,7 +22,7 @@ _CHARACTERS = 64  # of each
 class Listing(Protocol):
     """What is there under one prefix; what fails raises StoreError or OSError."""
 
-    def names(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         """Yield the names of all objects."""
 
     def written(self, name: str) -> datetime | None:
@@ -71,7 +71,7 @@ def look(listing: Listing, patterns: Sequence[str], redo_at: datetime | None = N
     found, parts = Found(list(patterns)), 0
     if not patterns:
         return found
-    for name in listing.names():
+    for name in listing.listed():
         parts += 1 + name.count("/")
         if parts > LOOKED_AT_MOST:
             found.cut = True

@@ -33,7 +33,7 @@ class Place(Protocol):
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return an object, or None if there is none; TooLargeError for more than `limit` bytes."""
 
-    def names(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         """Yield the names of all objects."""
 
     def written(self, name: str) -> datetime | None:
@@ -58,7 +58,7 @@ class S3Place:
         """Return an object, or None if S3 says that there is none."""
         return self._store.fetch(self._bucket, self._prefix + name, limit)
 
-    def names(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         """Yield the names of all objects, in S3's order."""
         for key in self._store.list_keys(self._bucket, self._prefix):
             yield key.removeprefix(self._prefix)
@@ -98,7 +98,7 @@ class FolderPlace:
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         return Content(path.read_bytes(), written)
 
-    def names(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         """Yield the names of all files."""
         for path, folders, files in os.walk(self._folder):
             folders.sort()
