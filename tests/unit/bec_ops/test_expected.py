@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,11 @@ def test_what_is_missing_is_named_with_what_is_there_instead() -> None:
         "nothing there matches '*.txt', 'v.json', which spec.output.expect demands; there is "
         "'a.log', '0.png', '1.png', '2.png', '3.png' and 5 more"
     )
+
+
+def test_the_sentence_of_the_docs_is_the_one() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs/volumes-and-outputs.md"
+    assert f": {look(Objects('out.log'), ['*.txt']).sentence()}\n" in page.read_text("utf-8")
 
 
 def test_what_is_older_than_redo_at_does_not_count() -> None:

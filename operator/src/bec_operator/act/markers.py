@@ -60,4 +60,5 @@ def _contents(marker: Marker) -> str:
         return ""
     if not marker.nb_artefacts:
         return "no artefact was written"
-    return f"{marker.nb_artefacts} artefacts, {marker.artefact_bytes or 0} bytes"
+    artefacts = "1 artefact" if marker.nb_artefacts == 1 else f"{marker.nb_artefacts} artefacts"
+    return f"{artefacts}, {marker.artefact_bytes or 0} bytes"
