@@ -23,7 +23,7 @@ slowly() { write "$1" 1000; sleep "$2"; head -c 3000 /dev/urandom >> "$OUT/$1"; 
 again() { for n in $(seq 10); do write "$1" 5000; sleep 0.03; done; finish "$1"; }
 export -f note finish write make slowly again
 """
-_SPICE = [" ", "'", '"', "\\", "\n", "\t", "%", "%2F", "+", "?", "#", "&", "<", "*", "~", "ཀ", "é"]
+_SPICE = [" ", "'", '"', "\n", "\t", "%", "%2F", "+", "?", "#", "&", "<", "*", "~", "ཀ", "é"]
 _SPICE += ["e\u0301", "😀", ":", "=", ";", "$HOME", "..", "-", "\x01", "\x7f", "\u2028"]
 _CODES = [1, 2, 64, 65, 75, 78, 99, 126, 130, 137, 143, 255]
 _SIGNALS = ["TERM", "KILL", "SEGV", "INT", "HUP", "PIPE", "USR1"]
@@ -248,6 +248,10 @@ def _not_for_it(maker: _Maker) -> None:
     maker.unsound(maker.random.choice(["echo {} > success.json", "make _logs/attempt-1.log 10"]))
 
 
+def _backslash(maker: _Maker) -> None:
+    maker.unsound(r"make 'a\b' 10")
+
+
 def _not_text(maker: _Maker) -> None:
     maker.unsound(r"make $'caf\xe9' 10")
 
@@ -257,13 +261,22 @@ def _too_long(maker: _Maker) -> None:
 
 
 def _removed(maker: _Maker) -> None:
-    maker.unsound('rm -rf -- "$OUT"')
+    maker.unsound('rm -rf -- "$OUT"; touch "$OUT"')
 
 
 _SOUND = [_file, _file, _file, _many, _deep, _gone, _late, _slow, _rewritten, _renamed, _piped]
 _SOUND += [_link, _link_out, _sparse, _stopped, _noise, _deaf, _helper]
 _UNSOUND = [_daemon, _deaf_daemon, _frozen, _too_late, _mode_of_folder, _mode_of_file, _mode_of_all]
-_UNSOUND += [_dangling, _folder_link, _special, _not_for_it, _not_text, _too_long, _removed]
+_UNSOUND += [
+    _dangling,
+    _folder_link,
+    _special,
+    _not_for_it,
+    _backslash,
+    _not_text,
+    _too_long,
+    _removed,
+]
 
 
 def script_of(seed: int) -> Script:
