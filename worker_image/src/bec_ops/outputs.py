@@ -272,6 +272,8 @@ def check_name(name: str) -> None:
     parts = PurePosixPath(name).parts
     if not name or name != "/".join(parts) or name.startswith("/") or ".." in parts:
         raise ValueError(f"{name!r} is no name of an artefact: write 'page-1.txt' or 'text/1.txt'")
+    if "\\" in name:
+        raise ValueError(f"{name!r}: some stores take a backslash for a slash; write another name")
     if name == MARKER_NAME:
         raise ValueError(
             f"{MARKER_NAME} is written for you, last of all; give your keys to task.details()"
