@@ -131,7 +131,7 @@ async def test_a_list_has_a_limit_of_volumes_wherever_it_is() -> None:
     ],
 )
 async def test_inline_volumes_are_judged_as_those_of_a_list(ids: dict[str, str], said: str) -> None:
-    """`whitfin/s3-concat#3`: what nobody sees; and each volume once, as the API server takes any."""
+    """`whitfin/s3-concat#3`: what nobody sees; and each volume once: the API server takes any."""
     good = {"wId": "W0", "iId": "I1"}
     source = _source(items=[good, {"wId": "W1", "iId": "I1", **ids}])
     with pytest.raises(SourceError, match=rf"^spec.volumes.{said}") as raised:
