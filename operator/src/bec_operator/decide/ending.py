@@ -28,6 +28,8 @@ class Ending:
 def classify(ending: Ending) -> tuple[FailureClass, str]:
     """Return class and sentence for an attempt."""
     pod = ending.pod
+    if ending.reading.state is MarkerState.IMPOSSIBLE:
+        return FailureClass.OUTPUT_IMPOSSIBLE, ending.reading.message
     if ending.verdict is not None:
         return ending.verdict.failure, ending.verdict.message
     if pod is None:

@@ -26,6 +26,7 @@ class FailureClass(IntEnum):
     START_TIMEOUT = 15
     STOPPED = 16
     DEPENDENCY_FAILED = 17
+    OUTPUT_IMPOSSIBLE = 25
 
     @property
     def label(self) -> str:
@@ -93,6 +94,9 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.DEPENDENCY_FAILED: Rule(
         final=True, meaning="a job that it depends on has failed for this volume"
+    ),
+    FailureClass.OUTPUT_IMPOSSIBLE: Rule(
+        final=True, of_node=False, meaning="the store cannot hold its output"
     ),
 }
 

@@ -182,6 +182,8 @@ class MarkerState(Enum):
     ABSENT = auto()
     INVALID = auto()  # it stands, but says nothing that counts
     UNKNOWN = auto()  # S3 could not tell
+    ARCHIVED = auto()  # it stands, and cannot be read until somebody restores it
+    IMPOSSIBLE = auto()  # the store can hold no such object: there never will be one
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from bec_operator.decide.view import TaskView
 
 TRY_NAME_AFTER = 3.0  # seconds between two tries for a name that somebody else has
 LINGER = 30.0  # seconds that a worker may take to end after its marker was seen
+_UNTOLD = {MarkerState.UNKNOWN, MarkerState.ARCHIVED}
 _NO_MARKER = {MarkerState.ABSENT, MarkerState.INVALID}
 
 
@@ -39,6 +40,8 @@ def decide_task(view: TaskView) -> Iterator[Action]:
         yield Settle(task, Outcome.FAILED, task.failures[-1])
     elif task.deleting:
         return
+    elif pod is None and view.reading is not None and view.reading.state is MarkerState.IMPOSSIBLE:
+        yield from _conclude(view, None, view.reading.asked)
     elif pod is None and view.lost is not None:
         yield from _conclude(view, None, view.lost)
     elif pod is None:
@@ -84,11 +87,7 @@ def is_blocked(blocked: Fact | None, now: float) -> bool:
 
 def _may_ask(view: TaskView, since: float) -> bool:
     """Whether a look at the marker is due: none since `since` that could tell."""
-    return (
-        view.reading is None
-        or view.reading.asked < since
-        or (view.reading.state is MarkerState.UNKNOWN)
-    )
+    return view.reading is None or view.reading.asked < since or (view.reading.state in _UNTOLD)
 
 
 def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
