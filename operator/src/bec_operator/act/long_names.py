@@ -13,8 +13,7 @@ from bec_operator.decide.volume_list import Prefixes
 from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError
 from bec_ops.marker import MARKER_NAME
 from bec_ops.store import StoreError, TooLargeError
-
-_LONGEST_PART = 255
+from bec_ops.store_keys import LONGEST_PART
 
 
 async def check_names(ctx: Context, memory: Memory, prefixes: Prefixes, among: str) -> None:
@@ -23,7 +22,7 @@ async def check_names(ctx: Context, memory: Memory, prefixes: Prefixes, among: s
     `among` says which volumes these are. Raises SourceError where this store refuses it, and
     StoreError where S3 does not tell.
     """
-    long = await asyncio.to_thread(prefixes.long_parts, _LONGEST_PART)
+    long = await asyncio.to_thread(prefixes.long_parts, LONGEST_PART)
     if long is None:
         return
     bucket, key = memory.output.bucket, prefixes[long.longest] + MARKER_NAME
@@ -31,9 +30,11 @@ async def check_names(ctx: Context, memory: Memory, prefixes: Prefixes, among: s
         with suppress(TooLargeError):  # it is there: a good answer
             await ctx.storage.call("get", lambda store: store.get(bucket, key, limit=0))
     except StoreError as error:
-        if str(error.reason) != "KeyRefused":
+        if not error.of_one_key:
             raise
-        more = f", the longest of {long.volumes:,} that have more than {_LONGEST_PART}"
+        if error.reason != "KeyRefused":
+            return  # it may be there, and cannot be read now
+        more = f", the longest of {long.volumes:,} that have more than {LONGEST_PART}"
         raise SourceError(
             INVALID_MANIFEST,
             f"volume {prefixes.volumes[long.longest]}, number {long.longest + 1:,} of {among}: its "

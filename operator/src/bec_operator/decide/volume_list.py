@@ -11,6 +11,7 @@ from itertools import chain, islice
 from typing import TypeVar, overload
 
 from bec_ops.location import OutputTemplate
+from bec_ops.store_keys import longest_part
 from bec_ops.volume import Volume
 
 # Control characters stand in no id: `check_volume` refuses them.
@@ -134,7 +135,7 @@ class Prefixes(Sequence[str]):
         for index, row in enumerate(VolumeList.of(self.volumes).rows()):
             if 3 * len(row) > room:
                 prefix = self.template.known_prefix(self.job_id, _volume(row.decode()))
-                size = max(len(part.encode()) for part in prefix.split("/"))
+                size = len(longest_part(prefix).encode())
                 count += size > limit
                 if size > most:
                     longest, most = index, size
