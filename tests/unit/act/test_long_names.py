@@ -1,6 +1,6 @@
 """Names that a store does not take: asked once for a list, and told with the volume."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -30,18 +30,30 @@ LONGER = Volume("W3", LETTERS * 60)
 
 
 class FileStore(FakeStore):
-    """Keeps keys as files, as versitygw, MinIO and S3Proxy do; `asked` is for which markers."""
+    """Keeps keys as files, as versitygw, MinIO and S3Proxy do; `asked` is for which markers.
 
-    def __init__(self) -> None:
+    As a file system it looks at one name after the other, so that it says of a key in a folder
+    that is not there only that it is not there. Others are `strict`.
+    """
+
+    def __init__(self, refusal: Reason = "KeyRefused", *, strict: bool = False) -> None:
         super().__init__()
         self.asked: list[str] = []
-        self.refusal = "KeyRefused"
+        self.refusal = refusal
+        self.strict = strict
+        self.forbidden = False  # what is right in the bucket
 
     def fetch(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> Content | None:
         self.asked += [key] if key.endswith(MARKER_NAME) else []
-        if any(len(part) > 255 for part in key.split("/")):
-            reason = cast("Reason", self.refusal)
-            raise StoreError(reason, f"s3://{bucket}/{key}: 400 KeyTooLongError")
+        if self.forbidden and key.count("/") == 1:
+            raise StoreError("Forbidden", f"s3://{bucket}/{key} is forbidden")
+        folder = ""
+        for part in key.split("/"):
+            if len(part) > 255:
+                raise StoreError(self.refusal, f"s3://{bucket}/{key}: 400 KeyTooLongError")
+            folder += f"{part}/"
+            if not (self.strict or any(each.startswith(folder) for each in self.objects)):
+                break
         return super().fetch(bucket, key, limit)
 
 
@@ -80,14 +92,15 @@ def said_of(memory: Memory) -> tuple[str, str]:
     return fact.reason, fact.message
 
 
-async def test_a_list_with_a_name_that_the_store_does_not_take_is_refused() -> None:
-    stage = Stage(FileStore())
+@pytest.mark.parametrize("strict", [True, False])
+async def test_a_list_with_a_name_that_the_store_does_not_take_is_refused(strict: bool) -> None:
+    stage = Stage(FileStore(strict=strict))
     memory = await stage.load(SHORT, LONG, LONGER)
     reason, message = said_of(memory)
     assert reason == "InvalidManifest"
     for words in (
         f"volume {LONGER}, number 3 of the list: ",
-        "has 543 bytes, the longest of 2 that have more than 255, and s3://bucket/artefacts/ocr/W3-",
+        "has 543 bytes, the longest of 2 that have more than 255, and s3://bucket/",
         "400 KeyTooLongError",
     ):
         assert words in message
@@ -96,14 +109,15 @@ async def test_a_list_with_a_name_that_the_store_does_not_take_is_refused() -> N
     assert not stage.store.objects, "nothing is written of a list that is not taken"
 
 
-async def test_the_store_is_asked_once_and_for_the_longest() -> None:
+async def test_the_store_is_asked_about_the_longest_alone() -> None:
     stage = Stage(FakeStore())
     memory = await stage.load(SHORT, LONGER, LONG)
     assert said_of(memory)[0] == ""
-    assert memory.ledger is not None
-    assert [key for key in stage.store.read if key.endswith(MARKER_NAME)] == [
-        f"{memory.prefixes[1]}{MARKER_NAME}"
-    ]
+    prefix = memory.prefixes[1]
+    assert {key for key in stage.store.read if key.endswith(MARKER_NAME)} == {
+        f"{prefix}{MARKER_NAME}",
+        f"{prefix.removeprefix('artefacts/ocr/')}{MARKER_NAME}",
+    }
 
 
 async def test_a_marker_that_is_there_is_a_good_answer() -> None:
@@ -113,32 +127,33 @@ async def test_a_marker_that_is_there_is_a_good_answer() -> None:
     assert (await stage.load(LONG)).ledger is not None
 
 
+async def test_an_operator_that_may_read_nothing_else_takes_the_list() -> None:
+    store = FileStore()
+    store.forbidden = True
+    assert (await Stage(store).load(LONG)).ledger is not None
+    assert len(store.asked) == 2
+
+
 async def test_the_store_is_not_asked_where_all_names_are_short() -> None:
     store = FileStore()
     edge = Volume("W4", LETTERS * 28)
     assert (await Stage(store).load(SHORT, edge)).ledger is not None
-    assert store.asked == []
-    parted = "a/{job_id}/{w_id}/{i_id}-{i_version}/"
+    parted = {"bucket": "bucket", "prefix": "a/{job_id}/{w_id}/{i_id}-{i_version}/"}
     both = Volume(LETTERS * 25, LETTERS * 25)
-    output = {"bucket": "bucket", "prefix": parted}
-    assert (await Stage(store).load(both, output=output)).ledger is not None
+    assert (await Stage(store).load(both, output=parted)).ledger is not None
     assert store.asked == []
 
 
 async def test_a_store_that_does_not_tell_is_no_fault_of_the_list() -> None:
-    store = FileStore()
-    store.refusal = "Unavailable"
-    memory = await Stage(store).load(LONG)
+    memory = await Stage(FileStore("Unavailable")).load(LONG)
     assert memory.facts.manifest is None
     assert memory.facts.storage is not None
     assert memory.facts.storage.reason == "StorageUnavailable"
 
 
 @pytest.mark.parametrize(("refusal", "unknown"), [("KeyRefused", False), ("Unavailable", True)])
-async def test_a_list_does_not_grow_by_such_a_name(refusal: str, unknown: bool) -> None:
-    store = FileStore()
-    store.refusal = refusal
-    stage = Stage(store)
+async def test_a_list_does_not_grow_by_such_a_name(refusal: Reason, unknown: bool) -> None:
+    stage = Stage(FileStore(refusal))
     memory = stage.memory(SHORT, LONG)
     memory.volumes, memory.ledger = VolumeList.of([SHORT]), Ledger.fresh("0", 1)
     await look_at_list(stage.ctx, memory)

@@ -27,6 +27,9 @@ _CALLED = {
 _SPELT = {column.replace("_", ""): column for column in COLUMNS}
 _MEANT = {called: column for column, all_called in _CALLED.items() for called in all_called}
 
+_COLUMN_NAMES = {"w_id", "i_id", "i_version"}
+_AS_IN_JSON = {"wId", "iId", "iVersion"}
+
 # Words of headings: a line of nothing else names columns, and no volume.
 _WORDS = {
     *("wid", "w", "iid", "i", "id", "ids", "iversion", "version", "versions", "ver", "rev"),
@@ -49,6 +52,8 @@ def named_columns(fields: list[str]) -> tuple[str, ...] | None:
 
     They may be called as in JSON Lines. Raises ValueError for a header that cannot be used.
     """
+    if not any("id" in field.lower() for field in fields) and any(map(has_digit, fields)):
+        return None  # as nearly all
     names = tuple(map(_column, fields))
     if {"w_id", "i_id"} <= set(names):
         for name in names:
@@ -67,7 +72,7 @@ def has_digit(text: str) -> bool:
 
 def names_a_column(field: str) -> bool:
     """Whether a text is the name of a column, and so not an id."""
-    return _column(field) in {"w_id", "i_id", "i_version"}
+    return field.lower() in _COLUMN_NAMES or field in _AS_IN_JSON
 
 
 def short(text: str) -> str:
