@@ -4,10 +4,11 @@
 rights and a missing bucket included, raises StoreError.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from botocore.exceptions import ClientError
 
@@ -27,6 +28,7 @@ from bec_ops.store_errors import (
 from bec_ops.store_keys import folders_above, has_long_part, short_folder
 from bec_ops.store_reading import READ_AT_MOST, Content, ObjectInfo, Stream, chunks_of
 from bec_ops.store_settings import StoreSettings
+from bec_ops.transfers import Transfers, Watch, ignore
 from bec_ops.volume import Volume
 
 __all__ = [
@@ -63,7 +65,18 @@ class Store:
     ) -> None:
         self._settings = settings or StoreSettings.from_environment()
         self._client = make_client(endpoint_url, region, connections, patience)
+        self._transfers = Transfers(self._client)
         self._seen: set[str] = set()  # buckets that are there
+
+    @classmethod
+    def of_worker(cls, stopping: Callable[[], bool]) -> Self:
+        """Make a store for a worker, whose work is lost where an S3 that is busy is given up.
+
+        It is as patient as `BEC_S3_PATIENCE` says, until it is `stopping`. Raises
+        MisconfiguredError where the environment is wrong.
+        """
+        settings = StoreSettings.from_environment()
+        return cls(settings=settings, patience=Patience(settings.patience, stopping))
 
     def get(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> bytes | None:
         """Return an object's content, or None if S3 says that there is no such key.
@@ -134,11 +147,13 @@ class Store:
         key: str,
         path: Path,
         content_type: str = "application/octet-stream",
+        watch: Watch = ignore,
     ) -> None:
         """Write an object from a file of any size, in parts where it is big."""
+        path.open("rb").close()  # what keeps it from being read is no trouble of S3
         extra = {"ContentType": content_type, **self._settings.writing()}
-        with path.open("rb") as file, self._asking(bucket, key, writing=True):
-            self._client.upload_fileobj(file, bucket, key, ExtraArgs=extra)
+        with self._asking(bucket, key, writing=True):
+            self._transfers.upload(bucket, key, path, extra, watch)
 
     def check_bucket(self, bucket: str, prefix: str = "") -> None:
         """Raise StoreError if the bucket does not exist, or may not be listed under the prefix.

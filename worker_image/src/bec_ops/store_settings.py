@@ -18,7 +18,8 @@ class StoreSettings(BaseModel):
     """What a bucket's owner demands of each request; nothing, unless it is set.
 
     Workers find it in the environment under the aliases. `kms_key_id` is of use with `aws:kms`
-    alone: without it S3 takes the bucket's key, or its own.
+    alone: without it S3 takes the bucket's key, or its own. `patience` is for how many seconds a
+    worker tries again what S3 does not answer, or is too busy to.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -29,6 +30,7 @@ class StoreSettings(BaseModel):
         alias="BEC_S3_EXPECTED_BUCKET_OWNER", default="", pattern=ACCOUNT
     )
     requester_pays: bool = Field(alias="BEC_S3_REQUESTER_PAYS", default=False)
+    patience: float = Field(alias="BEC_S3_PATIENCE", default=300.0, ge=0)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -47,9 +49,10 @@ class StoreSettings(BaseModel):
         return self
 
     def environment(self) -> dict[str, str | None]:
-        """Return the variables that tell workers the same; None for what is not set."""
-        told = self.model_dump(by_alias=True)
-        return {name: _text(value) if value else None for name, value in told.items()}
+        """Return the variables that tell workers the same; None for what is as it is anyway."""
+        told = self.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+        names = (field.alias or name for name, field in type(self).model_fields.items())
+        return {name: _text(told[name]) if name in told else None for name in names}
 
     def asking(self) -> dict[str, Any]:
         """Return the arguments that every request of boto3 gets."""

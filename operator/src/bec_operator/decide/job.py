@@ -222,6 +222,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             said=notes.worker if notes.worker and notes.worker.attempt == attempt else None,
             verdict=notes.verdict[1] if notes.verdict and notes.verdict[0] == attempt else None,
             log=notes.log[1] if notes.log and notes.log[0] == attempt else None,
+            heard=notes.heard[1] if notes.heard and notes.heard[0] == attempt else None,
             probed=notes.probed,
             told=notes.told,
             may_launch=task.uid in next_up.pods or task.uid in next_up.hosts,
@@ -233,6 +234,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             generation=memory.job.generation,
             record_every=seen.record_every,
             locate=memory.output_uri,
+            marker_shows=seen.marker_shows,
             now=seen.now,
             turned_away=seen.turned_away,
         )

@@ -203,9 +203,11 @@ def _running(memory: Memory, tally: Tally, counts: Counts) -> tuple[str, str]:
     launch = memory.facts.launch
     if launch is not None:
         return launch.reason, launch.message
-    if tally.quota:
-        return "QuotaExceeded", tally.quota
-    return "Running", _progress(memory.ledger, counts) + _waiting(memory)
+    progress = _progress(memory.ledger, counts) + _waiting(memory)
+    reason, waits = tally.held_up
+    if reason:
+        return reason, waits
+    return "Running", "; ".join(filter(None, (progress, waits)))
 
 
 def _suspended(tally: Tally, progress: str) -> str:
