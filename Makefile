@@ -7,8 +7,9 @@ UV := .venv/bin/uv
 PYTEST := $(PY) -m pytest
 CODE := operator/src worker_image/src tests examples
 MINUTES := 10
+STORES :=
 
-.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory soak verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory soak stores verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -63,6 +64,9 @@ bench-memory: setup ## the operator's memory beside that of another checkout: ma
 
 soak: setup ## 50 Jobs that are meddled with, and an operator that is killed: MINUTES=10
 	$(PY) -m tests.scale.soak --minutes $(MINUTES)
+
+stores: setup ## the store and sweep suite on other S3 servers as well: make stores STORES="minio moto"
+	$(PY) -m tests.stores $(STORES)
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds
