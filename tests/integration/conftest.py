@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from mypy_boto3_s3 import S3Client
 
+from bec_ops.store import Store
 from tests import stores
 from tests.cluster import S3, Cluster, Parts
 from tests.stores import choosing
@@ -90,6 +91,14 @@ def bucket(client: S3Client) -> Iterator[str]:
     client.create_bucket(Bucket=name)
     yield name
     remove_bucket(client, name)
+
+
+@pytest.fixture
+def store(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The client that operator and workers use, set up as theirs is."""
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    return Store()
 
 
 @pytest.fixture

@@ -31,4 +31,4 @@ def running(server: StoreServer) -> Iterator[S3]:
             process.wait_ready()
             yield s3
         finally:
-            process.stop()
+            process.kill()  # nothing of it is to be kept

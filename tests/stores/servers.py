@@ -24,6 +24,9 @@ class Trait(StrEnum):
     """What a server may lack, as it is told in the table of results."""
 
     SIGNATURES = "it checks no signature"
+    OBJECT_LOCK = "it has no Object Lock"
+    LONG_NAMES = "it keeps a key in files, whose names have 255 bytes at most"
+    FOLDER_AND_OBJECT = "an object and a folder cannot have the same name"
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,13 @@ def _moto(command: Command, place: Place) -> Spec:
 
 
 def _versitygw(command: Command, place: Place) -> Spec:
-    listen = f"--port=127.0.0.1:{place.port}"
+    versions = place.home / "versions"  # without a place for them it locks a key for good
+    versions.mkdir()
+    of_gateway = (f"--port=127.0.0.1:{place.port}", "--health=/health", "--quiet")
+    of_backend = ("posix", f"--versioning-dir={versions}", str(place.data))
     return Spec(
         name="versitygw",
-        argv=(*command, listen, "--health=/health", "--quiet", "posix", str(place.data)),
+        argv=(*command, *of_gateway, *of_backend),
         environment={
             "ROOT_ACCESS_KEY": place.s3.access_key,
             "ROOT_SECRET_KEY": place.s3.secret_key,
@@ -126,13 +132,14 @@ def _of_maven(name: str, version: str) -> tuple[str, str, Callable[[], Command]]
     return name, version, partial(programs.s3proxy, version)
 
 
+_FILES = frozenset({Trait.LONG_NAMES, Trait.FOLDER_AND_OBJECT})
 _ALL = (
     StoreServer("seaweedfs", "4.48", lambda: (str(packaged("weed")),), spec=None),
-    StoreServer("moto", "5.2.5", programs.moto, _moto, lacks=frozenset({Trait.SIGNATURES})),
-    StoreServer(*_module("versitygw"), _versitygw),
-    StoreServer(*_module("minio"), _minio),
-    StoreServer(*_of_maven("s3proxy", "4.1.0"), _s3proxy),
-    StoreServer(*_of_maven("s3proxy3", "3.3.0"), _s3proxy),
+    StoreServer("moto", "5.2.5", programs.moto, _moto, frozenset({Trait.SIGNATURES})),
+    StoreServer(*_module("versitygw"), _versitygw, _FILES),
+    StoreServer(*_module("minio"), _minio, frozenset({Trait.LONG_NAMES})),
+    StoreServer(*_of_maven("s3proxy", "4.1.0"), _s3proxy, _FILES | {Trait.OBJECT_LOCK}),
+    StoreServer(*_of_maven("s3proxy3", "3.3.0"), _s3proxy, _FILES | {Trait.OBJECT_LOCK}),
 )
 SERVERS = {server.name: server for server in _ALL}
 
