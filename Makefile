@@ -7,9 +7,10 @@ UV := .venv/bin/uv
 PYTEST := $(PY) -m pytest
 CODE := operator/src worker_image/src tests examples
 MINUTES := 10
+SEEDS := 500
 STORES :=
 
-.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory soak stores verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads campaign-exec soak stores verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -61,6 +62,12 @@ bench-jobs: setup ## 50 Jobs of 20,000 volumes at once, and ten of 200,000 that 
 
 bench-memory: setup ## the operator's memory beside that of another checkout: make bench-memory AGAINST=../then
 	$(PY) -m tests.scale.two_builds --against $(AGAINST)
+
+bench-uploads: setup ## a worker's memory and speed in uploads beside those of another checkout: AGAINST=../then
+	$(PY) -m tests.scale.uploads --against $(AGAINST)
+
+campaign-exec: setup ## random scripts through bec-worker exec against a real S3: SEEDS=500
+	$(PY) -m tests.campaign --seeds $(SEEDS)
 
 soak: setup ## 50 Jobs that are meddled with, and an operator that is killed: MINUTES=10
 	$(PY) -m tests.scale.soak --minutes $(MINUTES)

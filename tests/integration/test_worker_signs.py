@@ -199,7 +199,7 @@ def test_a_worker_that_is_set_up_wrongly_stalls_the_job(
 
 def test_an_interruption_costs_no_attempt(space: Space, workers: Workers) -> None:
     word = '{"class": "Interrupted", "message": "told to stop at 12/480 pages"}'
-    workers.behaviour = in_turn(fail(143, word), fail(143), succeed)
+    workers.behaviour = in_turn(fail(143, word), fail(143, word), succeed)
     live = space.submit(job("told", space.bucket, numbered(1), retry={"limit": 1}))
     live.wait_complete()
     assert failures(space) == ["Interrupted", "Interrupted"]

@@ -35,6 +35,7 @@ class Operator:
             "worker_port": self.worker_port,
             "health_port": self.health_port,
             "metrics_port": self.metrics_port,
+            "marker_seconds": 2,  # our S3 shows at once what was written
             **settings,
         }
         self._environment = {

@@ -21,10 +21,12 @@ class WorkerRun:
     """One attempt at a volume, with what it needs in `folder`, and its output there too.
 
     `environment` replaces what would be set otherwise; an empty value leaves a variable out.
+    `under` is a command that runs the worker, as its last arguments say.
     """
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    under: tuple[str, ...] = ()
 
     @property
     def output(self) -> Path:
@@ -41,7 +43,7 @@ class WorkerRun:
     def start(self, *command: str) -> subprocess.Popen[str]:
         self.folder.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
-            command,
+            (*self.under, *command),
             env=self._all_variables(),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ from bec_ops.errors import (
     Failure,
     Interrupted,
     MisconfiguredError,
+    ProgramError,
     RetryableError,
     TerminalError,
 )
@@ -23,6 +24,7 @@ from bec_ops.task import TaskError
         (TerminalError("no pages"), "Terminal", "no pages", 65),
         (TerminalError(), "Terminal", "TerminalError", 65),
         (MisconfiguredError("no such model"), "Misconfigured", "no such model", 78),
+        (ProgramError("x ended with 64", 64), "Retryable", "x ended with 64", 64),
         (MemoryError(), "OutOfMemory", "Python has no memory left", 137),
         (Interrupted("got SIGTERM"), "Interrupted", "got SIGTERM", 143),
         (TaskError("BEC_W_ID is not set"), "Misconfigured", "BEC_W_ID is not set", 78),
@@ -49,6 +51,11 @@ def test_an_interruption_is_not_caught_by_accident_and_ends_with_143() -> None:
     assert not isinstance(error, Exception)
     assert isinstance(error, SystemExit)
     assert (error.code, str(error)) == (143, "told to")
+
+
+def test_the_exit_code_of_another_program_is_no_word_of_ours() -> None:
+    told = Failure.of(ProgramError("x ended with exit code 78", 78)).termination_message()
+    assert told == "x ended with exit code 78"
 
 
 def test_of_a_long_message_the_end_is_told() -> None:

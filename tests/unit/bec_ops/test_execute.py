@@ -10,12 +10,7 @@ import pytest
 
 from bec_ops.attempt import Attempt
 from bec_ops.environment import Surroundings
-from bec_ops.errors import (
-    Interrupted,
-    MisconfiguredError,
-    RetryableError,
-    TerminalError,
-)
+from bec_ops.errors import MisconfiguredError, ProgramError, RetryableError, TerminalError
 from bec_ops.execute import Program
 from bec_ops.meter import Meter
 from bec_ops.protocol import Progress
@@ -68,16 +63,15 @@ def test_what_it_writes_is_uploaded(attempt: Attempt, tmp_path: Path) -> None:
     [
         ("exit 65", TerminalError, "bash ended with exit code 65"),
         ("exit 75", RetryableError, "bash ended with exit code 75"),
-        ("exit 78", MisconfiguredError, "bash ended with exit code 78"),
-        ("exit 64", MisconfiguredError, "bash ended with exit code 64"),
-        ("exit 143", Interrupted, "bash ended with exit code 143"),
+        ("exit 78", ProgramError, "bash ended with exit code 78, which says that it is set up wro"),
+        ("exit 64", ProgramError, "bash ended with exit code 64, which says that it is set up wro"),
+        ("exit 143", RetryableError, "bash ended with exit code 143"),
+        ("exit 130", RetryableError, "bash ended with exit code 130"),
         ("exit 1", RetryableError, "bash ended with exit code 1"),
         ("exit 137", RetryableError, "bash ended with exit code 137"),
         ("kill -SEGV $$", RetryableError, "bash was ended by SIGSEGV"),
         ("kill -KILL $$", RetryableError, "bash was ended by SIGKILL"),
-        ("touch $BEC_OUTPUT_DIR/success.json", MisconfiguredError, "success.json"),
-        ("ln -s /tmp $BEC_OUTPUT_DIR/a", MisconfiguredError, "neither a file nor a folder"),
-        ("mkfifo $BEC_OUTPUT_DIR/a", MisconfiguredError, "neither a file nor a folder"),
+        ("kill -TERM $$", RetryableError, "bash was ended by SIGTERM"),
     ],
 )
 def test_failures(
@@ -115,7 +109,7 @@ def test_an_upload_that_fails_fails_the_volume(attempt: Attempt, tmp_path: Path)
 def test_progress_of_its_lines_and_of_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bec_ops.execute._LOOK_EVERY", 0.02)
+    monkeypatch.setattr("bec_ops.progress_lines._LOOK_EVERY", 0.02)
     seen: list[str] = []
     attempt = new_attempt(tmp_path, on_change=lambda progress: seen.append(str(progress)))
     script = """
@@ -131,6 +125,37 @@ def test_progress_of_its_lines_and_of_its_file(
     runner.join(PATIENCE)
     assert sorted(seen) == ["1/3 pages", "2/3 pages", "9/9 lines"]
     assert attempt.meter.activity > len(seen)  # noise is a sign of life as well
+
+
+@pytest.mark.parametrize(
+    ("printed", "seen"),
+    [
+        (r"bec-progress 1/3 pages\rbec-progress 2/3 pages\rbec-progress 3/3 pages", "3/3 pages"),
+        (r"noise\r\nbec-progress 2/3 pages\r\n", "2/3 pages"),
+        (r"\rbec-progress 7", "7 pages"),
+    ],
+)
+@pytest.mark.parametrize("where", ["/dev/stdout", "/dev/stderr", "$BEC_PROGRESS_FILE"])
+def test_lines_end_as_a_bar_at_a_terminal_ends_them(
+    attempt: Attempt, where: str, printed: str, seen: str
+) -> None:
+    """`argo-workflows#7671`, `kubeflow/pipelines#9593`."""
+    bash(f"printf '{printed}' > {where}").work(attempt)
+    assert str(attempt.meter.progress) == seen
+
+
+@pytest.mark.parametrize(
+    "what", ["mkdir $BEC_PROGRESS_FILE", "mkfifo $BEC_PROGRESS_FILE", "ln -s x $BEC_PROGRESS_FILE"]
+)
+def test_a_progress_file_that_is_none_does_no_harm(attempt: Attempt, what: str) -> None:
+    bash(f"{what}; echo 1 > $BEC_OUTPUT_DIR/1").work(attempt)
+    assert attempt.meter.progress is None
+
+
+def test_of_a_long_progress_file_the_end_is_read(attempt: Attempt) -> None:
+    script = "head -c 300M /dev/zero > $BEC_PROGRESS_FILE; "
+    bash(script + "printf '\nbec-progress 1/2\n' >> $BEC_PROGRESS_FILE").work(attempt)
+    assert str(attempt.meter.progress) == "1/2 pages"
 
 
 def started(attempt: Attempt, program: Program) -> tuple[threading.Thread, list[BaseException]]:
@@ -186,12 +211,16 @@ def test_who_does_not_listen_is_killed_after_the_grace(
     until(lambda: not lives(child_of(attempt)), "the child's child is gone")
 
 
+@pytest.mark.parametrize("end", ["exit 0", "exit 1"])
 def test_what_it_leaves_behind_is_ended_with_it(
-    attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    bash(GROUP).work(attempt)
-    until(lambda: not lives(child_of(attempt)), "the child's child is gone")
+    message = r"left processes behind .* sleep \(\d+\)" if end == "exit 0" else "exit code 1"
+    with pytest.raises(RetryableError, match=message):
+        bash(GROUP + end, grace=0.2).work(attempt)
+    assert not lives(child_of(attempt))
+    assert not (tmp_path / "out").exists()
 
 
 def test_as_a_command_in_a_pod(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from bec_ops.errors import MisconfiguredError, RetryableError
 from bec_ops.outputs import FolderPlace, Output
 from bec_ops.task import Task
+from bec_ops.transfers import Watch
 
 
 def task_in(folder: Path) -> Task:
@@ -29,6 +30,10 @@ class Kinds(FolderPlace):
             raise OSError(f"no {name}")
         self.kinds[name] = content_type
         super().put(name, body, content_type)
+
+    def upload(self, name: str, file: Path, content_type: str, watch: Watch) -> None:
+        self.kinds[name] = content_type
+        super().upload(name, file, content_type, watch)
 
 
 def test_what_is_written_is_there_with_its_type(tmp_path: Path) -> None:

@@ -62,15 +62,19 @@ TASK_PATCHES: list[dict[str, Any]] = [
 ]
 MARKERS = [GOOD_MARKER, GOOD_MARKER, None, GOOD_MARKER[:20]]
 OWN_WORDS = '{"class": "OutOfMemory", "message": "the cgroup says so"}'
+SET_UP_WRONGLY = '{"class": "Misconfigured", "message": "no model"}'
+TOLD_TO_STOP = '{"class": "Interrupted", "message": "got SIGTERM"}'
 ENDS: list[tuple[int, str, str]] = [
     (0, "Completed", ""),
     (0, "Completed", ""),
     (1, "Error", "so it ended"),
     (65, "Error", "so it ended"),
     (78, "Error", "so it ended"),
+    (78, "Error", SET_UP_WRONGLY),
     (137, "OOMKilled", "so it ended"),
     (137, "Error", OWN_WORDS),
     (143, "Error", ""),
+    (143, "Error", TOLD_TO_STOP),
 ]
 TROUBLES: list[Reason | None] = [None, None, "Unavailable", "Forbidden"]
 OUTCOMES = st.sampled_from(["answer"] * 10 + ["out", "lost"])

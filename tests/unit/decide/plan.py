@@ -52,6 +52,7 @@ class Plan:
         pod = {**(GREEDY if self.greedy else {}), "containers": containers}
         names = ("start", "heartbeat", "progress", "task")
         timeouts = {name: f"{span}s" for name, span in zip(names, self.timeouts, strict=True)}
+        timeouts["node"] = timeouts["start"]
         return {
             "worker": {"template": {"spec": pod}},
             "timeouts": timeouts,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.unit.decide.calling import done, failed, heartbeat
+from tests.unit.decide.deeds import SET_UP_WRONGLY
 from tests.unit.decide.plan import SHORT, Plan
 from tests.unit.decide.plays import (
     latest_pod,
@@ -102,12 +103,34 @@ def _works_unseen(stage: Stage) -> None:
 def s3_forbids_the_look_after_the_end(stage: Stage) -> None:
     life = until_it_runs(stage)
     stage.write(0, GOOD_MARKER)
-    stage.world.end_worker(life, 0)
+    stage.world.end_worker(life, 1)
     look = under_way(stage, the_operator(stage), "ReadMarker")
     stage.world.store.trouble = "Forbidden"
     stage.step(the_operator(stage), look, "answer")
     stage.world.store.trouble = None
     stage.let_pass([1.0] * 8)
+    stage.let_pass([10.0] * 4)
+
+
+@scenario(limit=1)
+def store_shows_the_marker_late(stage: Stage) -> None:
+    """data-fair/data-fair#402, treeverse/dvc#3341: some answer 404 for a while after a PUT."""
+    life = until_it_runs(stage)
+    stage.world.end_worker(life, 0)
+    stage.let_pass([5.0] * 5)
+    stage.write(0, GOOD_MARKER)
+    stage.let_pass([1.0] * 8)
+    assert stage.guard.status().counts.succeeded == 1
+
+
+@scenario(limit=9, volumes=3, parallelism=3)
+def three_volumes_end_with_an_exit_code_of_set_up_wrongly(stage: Stage) -> None:
+    for number in range(3):
+        assert not stage.guard.misconfigured
+        stage.world.end_worker(until_it_runs(stage, number), 78)
+        stage.let_pass([1.0] * (2 if number < 2 else 6))
+    assert stage.guard.misconfigured
+    stage.world.correct_job()
 
 
 @scenario()
@@ -294,7 +317,7 @@ def _silent_for_long(stage: Stage) -> Life:
 
 @scenario(volumes=3, limit=1)
 def worker_is_misconfigured(stage: Stage) -> None:
-    stage.world.end_worker(until_it_runs(stage), 78)
+    stage.world.end_worker(until_it_runs(stage), 78, message=SET_UP_WRONGLY)
     stage.let_pass([1.0] * 6)
     stage.come_to_rest()
     stage.world.correct_job()
@@ -302,7 +325,7 @@ def worker_is_misconfigured(stage: Stage) -> None:
 
 @scenario(volumes=2, parallelism=1)
 def misconfigured_and_operator_restarts(stage: Stage) -> None:
-    stage.world.end_worker(until_it_runs(stage), 78)
+    stage.world.end_worker(until_it_runs(stage), 78, message=SET_UP_WRONGLY)
     stage.let_pass([1.0] * 6)
     assert stage.guard.misconfigured
     restart(stage)
@@ -373,7 +396,7 @@ def somebody_writes_that_a_task_has_failed(stage: Stage) -> None:
 
 @scenario(volumes=2, parallelism=1)
 def correction_is_not_heard_of(stage: Stage) -> None:
-    stage.world.end_worker(until_it_runs(stage), 78)
+    stage.world.end_worker(until_it_runs(stage), 78, message=SET_UP_WRONGLY)
     stage.let_pass([1.0] * 6)
     operator = the_operator(stage)
     stage.world.correct_job()

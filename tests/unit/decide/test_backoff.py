@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bec_operator.api.job import Backoff
-from bec_operator.decide.backoff import JITTER, delay
+from bec_operator.decide.backoff import JITTER, delay, disruptions_in_a_row
 from bec_operator.decide.failures import RULES, FailureClass
 
 RETRYABLE, DISRUPTED = FailureClass.RETRYABLE, FailureClass.DISRUPTED
@@ -23,6 +23,10 @@ BACKOFF = Backoff(initial="10s", max="1m")
         ([RETRYABLE] * 99, 60),
         ([RETRYABLE, DISRUPTED], 0),  # somebody else's doing: at once
         ([DISRUPTED] * 5 + [RETRYABLE], 10),
+        ([RETRYABLE] * 3 + [DISRUPTED] * 2, 10),  # but not for ever
+        ([DISRUPTED, FailureClass.INTERRUPTED, FailureClass.NODE_LOST], 20),
+        ([DISRUPTED] * 9, 60),
+        ([DISRUPTED, RETRYABLE, DISRUPTED], 0),
     ],
 )
 def test_it_doubles_up_to_a_maximum(failures: list[FailureClass], seconds: float) -> None:
@@ -41,4 +45,5 @@ def test_it_is_the_same_each_time_and_never_too_long(
     waits = delay(BACKOFF, failures, seed)
     assert waits == delay(BACKOFF, failures, seed)
     assert 0 <= waits <= 60 * (1 + JITTER)
-    assert (waits == 0) == RULES[failures[-1]].at_once
+    rule = RULES[failures[-1]]
+    assert (waits == 0) == (rule.at_once or (rule.spared and disruptions_in_a_row(failures) == 1))

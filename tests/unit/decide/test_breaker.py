@@ -55,3 +55,22 @@ def test_probes_come_ever_more_rarely() -> None:
 def test_a_clock_that_is_set_back_does_not_stop_the_probes() -> None:
     breaker = _after(*[(n, TERMINAL) for n in range(5)])
     assert breaker.may_probe(3.0, 10.0, 60.0)
+
+
+def test_volumes_that_are_disrupted_again_and_again_trip_it_and_a_lost_node_does_not() -> None:
+    breaker = Breaker()
+    for index in range(9):
+        breaker.note_failure(index, FailureClass.DISRUPTED, "evicted", 100.0)
+    assert not breaker.tripped
+    for index in range(5):
+        breaker.note_failure(index, FailureClass.DISRUPTED, "evicted", 100.0, repeated=True)
+    assert breaker.tripped
+
+
+def test_an_exit_code_is_believed_once_three_volumes_have_it_and_none_was_done() -> None:
+    breaker = Breaker()
+    assert not any(breaker.note_claim(index) for index in (0, 0, 0, 1))
+    assert breaker.note_claim(2)
+    breaker = Breaker()
+    breaker.note_success()
+    assert not any(breaker.note_claim(index) for index in range(9))

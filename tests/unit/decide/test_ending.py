@@ -35,9 +35,24 @@ def _pod(**seen: Any) -> PodSeen:
             FailureClass.CONTAINER_CONFIG,
             "its command cannot be run: no such file",
         ),
-        ({"exit_code": 64}, FailureClass.MISCONFIGURED, "exit 64"),
-        ({"exit_code": 78, "message": "no model"}, FailureClass.MISCONFIGURED, "no model"),
-        ({"exit_code": 143}, FailureClass.INTERRUPTED, "exit 143"),
+        (
+            {"exit_code": 128, "reason": "StartError", "message": "no space left on device"},
+            FailureClass.RUNTIME_TROUBLE,
+            "its node could not start it: no space left on device",
+        ),
+        ({"exit_code": 64}, FailureClass.RETRYABLE, "exit 64"),
+        ({"exit_code": 78, "message": "no model"}, FailureClass.RETRYABLE, "exit 78: no model"),
+        (
+            {"exit_code": 78, "told": FailureClass.MISCONFIGURED, "message": "no model"},
+            FailureClass.MISCONFIGURED,
+            "no model",
+        ),
+        ({"exit_code": 143}, FailureClass.RETRYABLE, "exit 143"),
+        (
+            {"exit_code": 143, "told": FailureClass.INTERRUPTED, "message": "got SIGTERM"},
+            FailureClass.INTERRUPTED,
+            "got SIGTERM",
+        ),
         (
             {"exit_code": 137, "told": FailureClass.OUT_OF_MEMORY, "message": "the child is dead"},
             FailureClass.OUT_OF_MEMORY,
@@ -57,7 +72,7 @@ def _pod(**seen: Any) -> PodSeen:
             FailureClass.NODE_LOST,
             "the node n1 is lost: node no longer exists",
         ),
-        ({"exit_code": None}, FailureClass.DISRUPTED, "lost its node"),
+        ({"exit_code": None}, FailureClass.DISRUPTED, "its status does not say why"),
     ],
 )
 def test_classes(seen: dict[str, Any], failure: FailureClass, said: str) -> None:

@@ -309,7 +309,7 @@ def test_what_passes_by_itself_is_no_fault_of_the_template() -> None:
     away = "Internal error occurred: failed calling webhook: context deadline exceeded"
     deployment = DeploymentSeen("ns", "ocr-x", "d", 1, "ocr", "uid", 3, away)
     tally = Tally.of(_memory(), {}, Standings(), Pool("ocr-x", {"ocr-x": deployment}))
-    assert (tally.trouble, tally.quota) == (("", ""), "")
+    assert (tally.trouble, tally.held_up) == (("", ""), ("", ""))
 
 
 def test_time_left_is_at_the_rate_since_it_was_opened_again() -> None:

@@ -10,7 +10,19 @@ from bec_operator.decide.view import Limits, TaskView
 def task_view(task: TaskSeen, **seen: Any) -> TaskView:
     """Return a view of a task of this process, about which nothing is known but what is given."""
     nothing = dict.fromkeys(
-        ("parted", "reading", "blocked", "lost", "said", "verdict", "log", "told", "stop", "host")
+        (
+            "parted",
+            "reading",
+            "blocked",
+            "lost",
+            "said",
+            "verdict",
+            "log",
+            "heard",
+            "told",
+            "stop",
+            "host",
+        )
     )
     return TaskView(
         **{
@@ -27,6 +39,7 @@ def task_view(task: TaskSeen, **seen: Any) -> TaskView:
             "generation": 1,
             "record_every": 60.0,
             "locate": str,
+            "marker_shows": 30.0,
             "now": 0.0,
             **seen,
         }

@@ -398,8 +398,6 @@ def _failure(exit_code: int, reason: str, message: str) -> FailureClass:
     by_code = {
         0: FailureClass.MARKER_MISSING,
         65: FailureClass.TERMINAL,
-        78: FailureClass.MISCONFIGURED,
-        143: FailureClass.INTERRUPTED,
     }
     if exit_code not in by_code and message.startswith("{"):
         return class_of(TerminationMessage.model_validate_json(message).failure)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from bec_ops.output_log import OutputLog
 from bec_ops.outputs import Output, Place, open_place
 from bec_ops.spool import Spool
 from bec_ops.stopping import Stop
-from bec_ops.store import Store
+from bec_ops.store import Store, StoreError
 from bec_ops.task import Task
 
 LISTED_ERRORS = 100
@@ -57,9 +57,11 @@ class Attempt:
         open_store: Callable[[], Store] | None = None,
     ) -> None:
         self.task, self.surroundings, self.stop = task, surroundings, stop
-        self._open_store = open_store or cache(Store)
+        self._open_store = open_store or cache(partial(Store.of_worker, lambda: stop.requested))
         self.meter = meter or Meter()
-        self.output = Output(place or open_place(task.output_uri, self._open_store), task)
+        self.output = Output(
+            place or open_place(task.output_uri, self._open_store), task, self._see_moving
+        )
         self._pooled = channel is not None
         self.link = Link.open(surroundings, task, self.meter, stop, channel)
         self._log = log
@@ -71,6 +73,12 @@ class Attempt:
         self._begun = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._oom_kills = oom_kills()
+
+    def _see_moving(self, moved: int) -> None:
+        """Take what is uploaded for a sign of activity, and heed a stop meanwhile."""
+        if moved > 0:
+            self.meter.note_activity()
+        self.stop.check()
 
     def begin(self) -> None:
         """Begin to give signs of life."""
@@ -137,7 +145,7 @@ class Attempt:
 
         All of it takes at most ten seconds: after a SIGTERM there are not many more.
         """
-        failure = self._judge(Failure.of(error))
+        failure = self._judge(error)
         tell(failure, last_words=not self._pooled)
         log = threading.Thread(target=self.keep_log, daemon=True)
         log.start()
@@ -146,9 +154,16 @@ class Attempt:
         log.join(max(deadline - time.monotonic(), 0))
         return failure
 
-    def _judge(self, failure: Failure) -> Failure:
-        """See the kernel's hand in what nobody understands."""
-        if failure.failure == "Retryable" and oom_kills() > self._oom_kills:
+    def _judge(self, error: BaseException) -> Failure:
+        """See the kernel's hand in what nobody understands; tell what no retry can help."""
+        failure, of_store = Failure.of(error), _of_store(error)
+        if failure.failure != "Retryable":
+            return failure
+        if of_store is not None and of_store.reason == "KeyRefused":
+            return Failure("Terminal", failure.message)
+        if of_store is not None and self.stop.requested:
+            return Failure("Interrupted", f"{self.stop.reason}, while {failure.message}")
+        if oom_kills() > self._oom_kills:
             return Failure("OutOfMemory", f"a process was killed for its memory; {failure.message}")
         return failure
 
@@ -178,6 +193,14 @@ class Attempt:
             _logger.warning("the log cannot be stored: %s", error)
             if self.link is not None:
                 self.link.send_log(tail)
+
+
+def _of_store(error: BaseException) -> StoreError | None:
+    """Return what S3 has to do with an error, if it has."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, StoreError):
+        cause = cause.__cause__
+    return cause
 
 
 def tell(failure: Failure, *, last_words: bool = True) -> Failure:

@@ -28,6 +28,7 @@ from bec_ops.running import Prepare, show_traceback
 from bec_ops.stopping import Stop, signals_stop
 from bec_ops.store import READ_AT_MOST, Content
 from bec_ops.task import FILE_SCHEME, Task, worker_id
+from bec_ops.transfers import Watch
 from bec_ops.volume import Volume, check_id, check_volume
 
 JOB_ID = "by-hand"
@@ -109,9 +110,9 @@ class Seen:
         self._place.put(name, body, content_type)
         self.names.append(name)
 
-    def upload(self, name: str, file: Path, content_type: str) -> None:
+    def upload(self, name: str, file: Path, content_type: str, watch: Watch) -> None:
         """Write an object from a file."""
-        self._place.upload(name, file, content_type)
+        self._place.upload(name, file, content_type, watch)
         self.names.append(name)
 
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:

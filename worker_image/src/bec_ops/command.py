@@ -11,7 +11,7 @@ from bec_ops.by_hand import JOB_ID, Wish, run_by_hand
 from bec_ops.execute import GRACE, Program
 from bec_ops.exit_codes import ExitCode
 from bec_ops.loading import load
-from bec_ops.running import Prepare, Work, run_tasks
+from bec_ops.running import Prepare, Work, end_process, run_tasks
 from bec_ops.task import Assignment
 from bec_ops.volume import Volume
 
@@ -33,7 +33,7 @@ _Grace = Annotated[
 @app.command()
 def run(handlers: _Handlers) -> None:
     """Do the pod's task with the handlers of a file or module: bec-worker run worker.py."""
-    sys.exit(run_tasks(_prepare_handlers(handlers)))
+    end_process(run_tasks(_prepare_handlers(handlers)))
 
 
 @app.command("exec")
@@ -47,7 +47,7 @@ def execute(context: typer.Context, grace: _Grace = GRACE) -> None:
     program = _program(context, grace)
     if program is None:
         raise typer.BadParameter("no program: write bec-worker exec -- PROGRAM ARGUMENTS")
-    sys.exit(run_tasks(_prepare_program(program)))
+    end_process(run_tasks(_prepare_program(program)))
 
 
 @app.command("run-volume")

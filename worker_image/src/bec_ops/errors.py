@@ -28,6 +28,8 @@ class WorkerError(Exception):
     """A failure that says itself what is to become of the task."""
 
     failure: ClassVar[ReportedClass] = "Retryable"
+    passed_on: int | None = None
+    """The exit code of another program, where that is to speak for itself."""
 
 
 class RetryableError(WorkerError):
@@ -44,6 +46,18 @@ class MisconfiguredError(WorkerError):
     """No volume of this job can succeed until somebody changes the job or the image."""
 
     failure = "Misconfigured"
+
+
+class ProgramError(RetryableError):
+    """A program that is not ours says by its exit code that the job is set up wrongly.
+
+    That is passed on as it is, and not as a word of ours: many tools end with such codes for
+    reasons of their own. The operator believes it when several volumes say so.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.passed_on = code
 
 
 class Interrupted(SystemExit):
@@ -66,6 +80,7 @@ class Failure:
 
     failure: ReportedClass
     message: str
+    passed_on: int | None = None
 
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
@@ -73,7 +88,7 @@ class Failure:
         said = str(error)
         match error:
             case WorkerError():
-                return cls(error.failure, said or type(error).__name__)
+                return cls(error.failure, said or type(error).__name__, error.passed_on)
             case TaskError():
                 return cls("Misconfigured", said)
             case Interrupted():
@@ -99,7 +114,7 @@ class Failure:
     @property
     def exit_code(self) -> int:
         """What the process is to end with."""
-        return EXIT_CODES[self.failure]
+        return EXIT_CODES[self.failure] if self.passed_on is None else self.passed_on
 
     @property
     def short_message(self) -> str:
@@ -110,7 +125,9 @@ class Failure:
         return "…" + message[1 - MESSAGE_CHARACTERS :]
 
     def termination_message(self) -> str:
-        """Return what the kubelet is to pass on."""
+        """Return what the kubelet is to pass on: where the exit code says it, a mere sentence."""
+        if self.passed_on is not None:
+            return self.short_message
         told = TerminationMessage(failure=self.failure, message=self.short_message)
         return told.model_dump_json(by_alias=True)
 

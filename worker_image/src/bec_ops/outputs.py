@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import IO, Protocol
 
 from bec_ops.errors import MisconfiguredError, RetryableError
 from bec_ops.location import LOG_FOLDER
 from bec_ops.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
+from bec_ops.snapshot import unchanged
 from bec_ops.store import READ_AT_MOST, Content, Store, TooLargeError
 from bec_ops.task import FILE_SCHEME, Task
+from bec_ops.transfers import Watch, ignore
+
+_CHUNK = 1024 * 1024
 
 
 class Place(Protocol):
@@ -21,7 +25,7 @@ class Place(Protocol):
     def put(self, name: str, body: bytes, content_type: str) -> None:
         """Write an object."""
 
-    def upload(self, name: str, file: Path, content_type: str) -> None:
+    def upload(self, name: str, file: Path, content_type: str, watch: Watch) -> None:
         """Write an object from a file."""
 
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
@@ -38,9 +42,9 @@ class S3Place:
         """Write an object in one request."""
         self._store.put(self._bucket, self._prefix + name, body, content_type)
 
-    def upload(self, name: str, file: Path, content_type: str) -> None:
+    def upload(self, name: str, file: Path, content_type: str, watch: Watch) -> None:
         """Write an object of any size."""
-        self._store.upload(self._bucket, self._prefix + name, file, content_type)
+        self._store.upload(self._bucket, self._prefix + name, file, content_type, watch)
 
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return an object, or None if S3 says that there is none."""
@@ -56,15 +60,24 @@ class FolderPlace:
     def put(self, name: str, body: bytes, content_type: str) -> None:
         """Write a file."""
         del content_type
+        with self._aside(name) as draft:
+            draft.write(body)
+
+    def upload(self, name: str, file: Path, content_type: str, watch: Watch) -> None:
+        """Copy a file."""
+        del content_type
+        with file.open("rb") as source, self._aside(name) as draft:
+            while data := source.read(_CHUNK):
+                watch(draft.write(data))
+
+    @contextmanager
+    def _aside(self, name: str) -> Iterator[IO[bytes]]:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.draft")
-        draft.write_bytes(body)
+        with draft.open("wb") as file:
+            yield file
         draft.replace(path)
-
-    def upload(self, name: str, file: Path, content_type: str) -> None:
-        """Copy a file."""
-        self.put(name, file.read_bytes(), content_type)
 
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return a file's content, or None if there is none."""
@@ -81,10 +94,11 @@ class Output:
     """What one task writes, from any thread, and last of all its marker.
 
     A write that failed and was not made good fails the task, even if nobody looked at the error.
+    `watch` sees files move, and may give them up.
     """
 
-    def __init__(self, place: Place, task: Task) -> None:
-        self._place, self._task = place, task
+    def __init__(self, place: Place, task: Task, watch: Watch = ignore) -> None:
+        self._place, self._task, self._watch = place, task, watch
         self._changed = threading.Condition()
         self._under_way = 0
         self._failed: dict[str, Exception] = {}
@@ -97,9 +111,14 @@ class Output:
         self._write(name, lambda: self._place.put(name, body, kind))
 
     def upload(self, name: str, file: Path, content_type: str = "") -> None:
-        """Write an artefact from a file."""
+        """Write an artefact from a file; raises RetryableError if it changes meanwhile."""
         kind = content_type or _kind(name)
-        self._write(name, lambda: self._place.upload(name, file, kind))
+
+        def upload() -> None:
+            with unchanged(file):
+                self._place.upload(name, file, kind, self._watch)
+
+        self._write(name, upload)
 
     def seal(self) -> None:
         """Wait for the artefacts that are being written, and let no further ones begin.

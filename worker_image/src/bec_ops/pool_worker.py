@@ -4,12 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 from bec_ops.attempt import Attempt
 from bec_ops.environment import Surroundings
 from bec_ops.link import open_channel
 from bec_ops.operator_client import RefusedError, UnreachableError
+from bec_ops.orphans import Orphans
 from bec_ops.output_log import OutputLog
 from bec_ops.stopping import Stop
 from bec_ops.store import Store
@@ -31,8 +32,9 @@ class PoolWorker:
     def __init__(self, surroundings: Surroundings, stop: Stop, log: OutputLog | None) -> None:
         self._surroundings, self._stop, self._log = surroundings, stop, log
         self._channel = open_channel(surroundings)
-        self._open_store = cache(Store)
+        self._open_store = cache(partial(Store.of_worker, self._is_stopping))
         self._attempt: Attempt | None = None
+        self._orphans = Orphans()
         stop.on_request(self._leave)
 
     def register(self) -> None:
@@ -44,6 +46,7 @@ class PoolWorker:
 
     def next_task(self) -> Task | None:
         """Wait for the next task, however long; None once the worker is to go."""
+        self._orphans.look()
         while not self._stop.requested:
             found: list[Task] = []
             ask = threading.Thread(target=self._ask, args=(found.append,), daemon=True)
@@ -70,6 +73,10 @@ class PoolWorker:
         if self._stop.requested:
             self._leave()
         return self._attempt
+
+    def _is_stopping(self) -> bool:
+        """Whether the task under way is given up: told to go, a worker may finish it."""
+        return self._attempt is not None and self._attempt.stop.requested
 
     def _leave(self) -> None:
         """Have the operator asked what is to become of the attempt under way."""

@@ -1,9 +1,11 @@
 """The process of a worker that is given its tasks: from the environment to the exit code."""
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from bec_ops.attempt import Attempt, stopped_at_once, tell
 from bec_ops.environment import Surroundings
@@ -12,7 +14,7 @@ from bec_ops.exit_codes import ExitCode
 from bec_ops.output_log import OutputLog, output_kept
 from bec_ops.pool_worker import PoolWorker
 from bec_ops.stopping import Stop, signals_stop
-from bec_ops.store import StoreError
+from bec_ops.store import StoreError, StoreSettings
 from bec_ops.task import Assignment, Task, TaskError
 
 Work = Callable[[Attempt], None]
@@ -31,6 +33,7 @@ def run_tasks(prepare: Prepare) -> int:
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         surroundings = Surroundings.from_environment()
+        StoreSettings.from_environment()  # nobody would tell well what is wrong with them later
         kind = Assignment if surroundings.pool else Task
         assignment = kind.from_environment()
     except (WorkerError, TaskError) as error:
@@ -93,6 +96,16 @@ def _run(
     finally:
         attempt.close()
     return ExitCode.DONE
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process; one that was told to stop does not wait for what S3 never answers."""
+    if code == ExitCode.INTERRUPTED:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def show_traceback(error: BaseException) -> None:

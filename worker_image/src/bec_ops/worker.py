@@ -14,7 +14,6 @@ A model is loaded once a process by a function of its own under `functools.cache
 """
 
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 from bec_ops.attempt import Attempt
 from bec_ops.errors import MisconfiguredError
 from bec_ops.faults import explain
-from bec_ops.running import Prepare, Work, run_tasks
+from bec_ops.running import Prepare, Work, end_process, run_tasks
 from bec_ops.running_task import RunningTask
 from bec_ops.task import Assignment
 
@@ -110,7 +109,7 @@ def run() -> int:
 
 def main() -> None:
     """Do the tasks of this worker, and end the process."""
-    sys.exit(run())
+    end_process(run())
 
 
 def _check_signature(handler: Handler) -> None:

@@ -6,7 +6,7 @@ import aiohttp
 
 from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.context import Context
-from bec_operator.act.pod_records import worker_state
+from bec_operator.act.pod_ends import worker_state
 from bec_operator.api.names import WORKER_CONTAINER
 from bec_operator.decide.actions import KeepLog
 from bec_operator.decide.memory import Memory
@@ -80,7 +80,7 @@ async def _read_own(ctx: Context, pod: PodSeen) -> bytes:
 
 async def _tail(ctx: Context, pod: PodSeen, *, previous: bool) -> bytes:
     path = core(pod.namespace, "pods", pod.real_name, "log")
-    query = {"container": WORKER_CONTAINER, "tailLines": str(_LINES)}
+    query = {"container": pod.ended_in or WORKER_CONTAINER, "tailLines": str(_LINES)}
     return await ctx.api.tail(path, {**query, "previous": "true"} if previous else query, LOG_BYTES)
 
 

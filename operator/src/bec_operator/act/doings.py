@@ -11,6 +11,7 @@ from bec_operator.act.context import Context
 from bec_operator.act.gates import load_ended, sweep_gate
 from bec_operator.act.growth import look_at_list
 from bec_operator.act.job_status import write_status
+from bec_operator.act.kubelet import ask_kubelet
 from bec_operator.act.ledger import save_ledger
 from bec_operator.act.manifest import load_manifest
 from bec_operator.act.markers import read_marker
@@ -65,6 +66,7 @@ DOINGS: dict[type[actions.Action], tuple[Doing, Lane]] = {
     actions.RecordHeartbeat: (record_heartbeat, Lane.WRITE),
     actions.StopPod: (stop_pod, Lane.WRITE),
     actions.CheckNode: (check_node, Lane.WRITE),
+    actions.AskKubelet: (ask_kubelet, Lane.WRITE),
     actions.KeepLog: (keep_log, Lane.LOG),
     actions.SaveLedger: (lambda ctx, memory, _: save_ledger(ctx, memory), Lane.FREE),
     actions.CompileReport: (lambda ctx, memory, _: compile_report(ctx, memory), Lane.LIST),

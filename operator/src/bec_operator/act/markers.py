@@ -7,7 +7,15 @@ from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import redo_time
 from bec_operator.decide.seen import MarkerSeen, MarkerState
 from bec_ops.marker import InvalidMarker, Marker
-from bec_ops.store import StoreError
+from bec_ops.store import Reason, StoreError
+
+# What may be a matter of this one key, and is no reason to stop.
+_OF_ONE_KEY: dict[Reason, MarkerState] = {
+    "Forbidden": MarkerState.UNKNOWN,
+    "KeyUnanswered": MarkerState.UNKNOWN,
+    "Archived": MarkerState.ARCHIVED,
+    "KeyRefused": MarkerState.IMPOSSIBLE,
+}
 
 
 async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
@@ -25,10 +33,12 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     except InvalidMarker as error:
         seen = MarkerSeen(MarkerState.INVALID, asked, str(error))
     except StoreError as error:
-        trouble = storage_fact(error, asked)
-        if error.reason != "Forbidden":  # which may be a matter of this one key
+        state = _OF_ONE_KEY.get(error.reason)
+        seen = MarkerSeen(state or MarkerState.UNKNOWN, asked, str(error))
+        if state is not MarkerState.IMPOSSIBLE:
+            trouble = storage_fact(error, asked)
+        if state is None:
             memory.facts.storage = trouble
-        seen = MarkerSeen(MarkerState.UNKNOWN, asked, str(error))
     else:
         seen = _seen(marker, asked)
     if memory.redone != redone:  # what counts has changed meanwhile: it must be asked again

@@ -122,6 +122,7 @@ def _seen(
         now,
         record_every=2 * ctx.settings.heartbeat_seconds,
         node_lost=ctx.settings.node_lost_seconds,
+        marker_shows=ctx.settings.marker_seconds,
         parted=ctx.cache.parted,
         list_every=ctx.settings.list_every,
         standings=standings,

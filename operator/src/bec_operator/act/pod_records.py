@@ -10,6 +10,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bec_operator.act.pod_ends import (
+    condition,
+    cut_of,
+    failed_init,
+    is_disrupted,
+    is_unseen,
+    node_lost,
+    words_of,
+    worker_state,
+)
 from bec_operator.act.records import owner_of
 from bec_operator.api.names import (
     DRAINING_ANNOTATION,
@@ -22,7 +32,7 @@ from bec_operator.api.names import (
     TASK_LABEL,
     WORKER_CONTAINER,
 )
-from bec_operator.decide.failures import START_TROUBLES, class_of
+from bec_operator.decide.failures import class_of, failure_of_waiting
 from bec_operator.decide.moments import epoch, lenient
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import PodSeen, Verdict
@@ -36,8 +46,7 @@ DO_NOT_EVICT = {
 }
 MESSAGE_LIMIT = 1024
 _UNSCHEDULABLE = ("False", "Unschedulable")
-_NODE_LOST = "NodeLost"
-_LOST_BY = {"DeletionByTaintManager", "DeletionByPodGC"}  # who ends pods of lost nodes
+_GATED = ("False", "SchedulingGated")
 _GENERATION = re.compile(r"[0-9]{1,18}")
 
 
@@ -45,6 +54,7 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
     """Return the record of a pod; moments that we saw before are kept."""
     meta, status = raw["metadata"], raw.get("status") or {}
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    reason, said = words_of(status)
     pod = PodSeen(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -60,17 +70,21 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         deleting="deletionTimestamp" in meta,
         grace=meta.get("deletionGracePeriodSeconds") or 0,
         grace_ends=_grace_ends(meta, labels),
-        disrupted=_is_disrupted(status),
-        node_lost=_node_lost(status),
-        reason=status.get("reason", ""),
-        message=status.get("message", "")[:MESSAGE_LIMIT],
+        disrupted=is_disrupted(status),
+        node_lost=node_lost(status),
+        cut=cut_of(status),
+        reason=reason,
+        message=said[:MESSAGE_LIMIT],
         unschedulable=_unschedulable(status),
+        gated=_gated(raw),
         start_time=status.get("startTime"),
         seen_first=now,
+        seen_free=now,
+        seen_placed=now if raw.get("spec", {}).get("nodeName") else None,
         called_since=_called_since(status),
         stopped=_stopped(status),
     )
-    pod = _with_worker(pod, worker_state(status), now)
+    pod = _with_end(pod, status, now)
     if pod.seen_running is None:
         pod = _with_trouble(pod, status, now)
     if not pod.alive and not pod.worker_ended:
@@ -80,6 +94,8 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
     return replace(
         pod,
         seen_first=before.seen_first,
+        seen_free=now if before.gated else before.seen_free,
+        seen_placed=before.seen_placed or pod.seen_placed,
         seen_troubled=before.seen_troubled or pod.seen_troubled,
         seen_running=before.seen_running or pod.seen_running,
         seen_ended=before.seen_ended or pod.seen_ended,
@@ -93,11 +109,8 @@ def pool_pod_of(raw: Object, before: PoolPod | None, now: float) -> PoolPod:
     pod = pod_of(raw, before.pod if before is not None else None, now)
     containers = status.get("containerStatuses") or []
     worker: Object = next((c for c in containers if c["name"] == WORKER_CONTAINER), {})
-    last = (worker.get("lastState") or {}).get("terminated")
-    ended = pod if pod.worker_ended else None
-    if ended is None and last is not None:
-        ended = _with_worker(pod, {"terminated": last}, now)
-    ready = _condition(status, "Ready")
+    ended = pod if pod.worker_ended else _last_end(pod, status, worker, now)
+    ready = condition(status, "Ready")
     return PoolPod(
         pod=pod,
         pool=labels[POOL_LABEL],
@@ -106,8 +119,24 @@ def pool_pod_of(raw: Object, before: PoolPod | None, now: float) -> PoolPod:
         guarded=all(annotations.get(name) == value for name, value in DO_NOT_EVICT.items()),
         runs="running" in (worker.get("state") or {}),
         ended=ended,
-        restarts=worker.get("restartCount", 0),
+        restarts=worker.get("restartCount", 0) + _restarts_before(status),
     )
+
+
+def _last_end(pod: PodSeen, status: Object, worker: Object, now: float) -> PodSeen | None:
+    """Return a pod as it was when a process in it last ended that has been started anew."""
+    if (last := (worker.get("lastState") or {}).get("terminated")) is not None:
+        return _ended(pod, last, now)
+    for container in status.get("initContainerStatuses") or []:
+        last = (container.get("lastState") or {}).get("terminated")
+        if last is not None and last.get("exitCode") != 0:
+            return replace(_ended(pod, last, now), ended_in=container["name"])
+    return None
+
+
+def _restarts_before(status: Object) -> int:
+    """Return how often the containers were started again that come before the worker."""
+    return sum(c.get("restartCount", 0) for c in status.get("initContainerStatuses") or [])
 
 
 def is_of_task(raw: Object) -> bool:
@@ -139,72 +168,63 @@ def _generation(annotation: str) -> str:
     return annotation if _GENERATION.fullmatch(annotation) else ""
 
 
-def _is_disrupted(status: Object) -> bool:
-    evicted = status.get("reason") in {"Evicted", "Preempting", _NODE_LOST, "Shutdown"}
-    return evicted or _disruption(status) is not None
-
-
-def _node_lost(status: Object) -> str:
-    """Return why Kubernetes has ended a pod for its node; empty if it has not."""
-    if status.get("reason") == _NODE_LOST:
-        return str(status.get("message") or _NODE_LOST)
-    target = _disruption(status)
-    if target is None or target.get("reason") not in _LOST_BY:
-        return ""
-    return str(target.get("message") or target["reason"])
-
-
-def _disruption(status: Object) -> Object | None:
-    condition = _condition(status, "DisruptionTarget")
-    return condition if condition is not None and condition["status"] == "True" else None
-
-
-def _condition(status: Object, kind: str) -> Object | None:
-    conditions = status.get("conditions") or []
-    return next((c for c in conditions if c["type"] == kind), None)
-
-
 def _unschedulable(status: Object) -> str:
-    condition = _condition(status, "PodScheduled")
-    if condition is None or (condition["status"], condition.get("reason")) != _UNSCHEDULABLE:
+    placing = condition(status, "PodScheduled")
+    if placing is None or (placing["status"], placing.get("reason")) != _UNSCHEDULABLE:
         return ""
-    return str(condition.get("message", ""))[:MESSAGE_LIMIT] or "no node takes it"
+    return str(placing.get("message", ""))[:MESSAGE_LIMIT] or "no node takes it"
+
+
+def _gated(raw: Object) -> str:
+    """Return the names of the gates that keep a pod from being scheduled; empty if none do."""
+    placing = condition(raw.get("status") or {}, "PodScheduled")
+    gates = raw.get("spec", {}).get("schedulingGates") or []
+    said = placing is not None and (placing["status"], placing.get("reason")) == _GATED
+    names = ", ".join(str(gate.get("name", "")) for gate in gates)
+    return names[:MESSAGE_LIMIT] or ("a scheduling gate" if said else "")
 
 
 def _called_since(status: Object) -> float | None:
-    condition = _condition(status, HEARTBEAT_CONDITION)
-    return lenient(condition.get("lastTransitionTime")) or None if condition is not None else None
+    calls = condition(status, HEARTBEAT_CONDITION)
+    return lenient(calls.get("lastTransitionTime")) or None if calls is not None else None
 
 
 def _stopped(status: Object) -> Verdict | None:
-    condition = _condition(status, STOPPED_CONDITION)
-    if condition is None:
+    stop = condition(status, STOPPED_CONDITION)
+    if stop is None:
         return None
-    return Verdict(class_of(condition.get("reason", "")), condition.get("message", ""))
+    return Verdict(class_of(stop.get("reason", "")), stop.get("message", ""))
 
 
-def worker_state(status: Object) -> Object:
-    """Return the state of container `worker` in a pod's status; empty if it says nothing."""
-    containers = status.get("containerStatuses") or []
-    return next((c.get("state") or {} for c in containers if c["name"] == WORKER_CONTAINER), {})
+def _with_end(pod: PodSeen, status: Object, now: float) -> PodSeen:
+    """Take in the state of container `worker`: a sidecar does not hold up its end.
 
-
-def _with_worker(pod: PodSeen, state: Object, now: float) -> PodSeen:
-    """Take in the state of container `worker`: a sidecar does not hold up its end."""
+    Where an init container has failed, the worker never begins, and that is the end.
+    """
+    state = worker_state(status)
     if (ended := state.get("terminated")) is not None:
-        message = ended.get("message") or pod.message
-        told = _told(message)
-        return replace(
-            pod,
-            told=class_of(told.failure) if told is not None else None,
-            worker_ended=True,
-            seen_ended=now,
-            exit_code=ended.get("exitCode"),
-            reason=ended.get("reason", "") if not pod.disrupted else pod.reason,
-            message=(message if told is None else told.message)[-MESSAGE_LIMIT:],
-            end_time=ended.get("finishedAt"),
-        )
+        return _ended(pod, ended, now)
+    if (failed := failed_init(status)) is not None:
+        return replace(_ended(pod, failed[1], now), ended_in=failed[0])
     return replace(pod, seen_running=now) if "running" in state else pod
+
+
+def _ended(pod: PodSeen, ended: Object, now: float) -> PodSeen:
+    """Take in how a container has ended; why the whole pod has, if it was ended, is worth more."""
+    message = ended.get("message") or ""
+    told = _told(message)
+    whole = pod.message if pod.disrupted or pod.cut is not None else ""
+    return replace(
+        pod,
+        told=class_of(told.failure) if told is not None else None,
+        disrupted=pod.disrupted or (is_unseen(ended) and not pod.deleting),
+        worker_ended=True,
+        seen_ended=now,
+        exit_code=ended.get("exitCode"),
+        reason=pod.reason if pod.disrupted or pod.cut else ended.get("reason", ""),
+        message=whole or (message if told is None else told.message)[-MESSAGE_LIMIT:],
+        end_time=ended.get("finishedAt"),
+    )
 
 
 def _with_trouble(pod: PodSeen, status: Object, now: float) -> PodSeen:
@@ -213,9 +233,8 @@ def _with_trouble(pod: PodSeen, status: Object, now: float) -> PodSeen:
     containers = [container for kind in kinds for container in status.get(kind) or []]
     waiting = [(container.get("state") or {}).get("waiting") or {} for container in containers]
     for state in waiting:
-        reason = state.get("reason", "")
-        if reason in START_TROUBLES:
-            message = state.get("message", "")[:MESSAGE_LIMIT]
+        reason, message = state.get("reason", ""), state.get("message", "")[:MESSAGE_LIMIT]
+        if failure_of_waiting(reason, message) is not None:
             return replace(pod, waiting=reason, waiting_message=message, seen_troubled=now)
     return pod
 

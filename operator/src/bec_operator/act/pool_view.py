@@ -8,7 +8,7 @@ from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.pool import Pool, hosts_of, misconfigured
-from bec_operator.decide.refusals import STORAGE_FORBIDDEN
+from bec_operator.decide.refusals import OF_ONE_KEY
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 from bec_operator.metrics import POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
 
@@ -100,7 +100,7 @@ def _is_sure(memory: Memory) -> bool:
     """
     facts = memory.facts
     checks = (facts.storage, facts.manifest, facts.sweep)
-    told = all(fact.reason == STORAGE_FORBIDDEN for fact in memory.unread.values())
+    told = all(unread.fact.reason in OF_ONE_KEY for unread in memory.unread.values())
     return told and all(fact is not None and fact.good for fact in checks)
 
 

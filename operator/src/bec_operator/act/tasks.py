@@ -22,8 +22,9 @@ from bec_operator.api.names import (
 )
 from bec_operator.api.volume_task import VolumeTaskSpec, VolumeTaskStatus
 from bec_operator.decide.actions import CreateTask, DeleteTasks, RecordTask
-from bec_operator.decide.memory import MISCONFIGURED, Memory
+from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import Fact, TaskSeen
+from bec_operator.decide.settling import note_failed_attempt, note_misconfigured
 from bec_operator.decide.view import Told
 
 log = logging.getLogger(__name__)
@@ -130,14 +131,13 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
     task = action.task
     if action.gone and await find_pod(ctx, task, action.status.attempt):
         return  # another operator has made it again: it is in the cache now
-    if action.stalls and memory.facts.worker is None:
-        said = f"{action.status.message} ({task.name}); correct spec.worker, and the job goes on"
-        memory.facts.worker = Fact(ctx.clock.now(), MISCONFIGURED, said)
+    if action.stalls:
+        note_misconfigured(memory, task, action.status.message, ctx.clock.now())
     if not await write_task(ctx, task, action.status):
         return
     now = ctx.clock.now()
     if action.failed is not None:
-        memory.breaker.note_failure(task.index, action.failed, action.status.message, now)
+        note_failed_attempt(memory, action, action.failed, now)
     if action.share is not None:
         memory.notes_of(task).told = Told(now, action.share)
     if action.gone:  # made again in the meantime: it has to go before there is another

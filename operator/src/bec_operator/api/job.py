@@ -227,7 +227,10 @@ class Retry(Resource):
 class Timeouts(Resource):
     """How long an attempt may take. Those of heartbeat and progress begin with its first call."""
 
-    start: Duration = Field(default="10m", description="Until the worker runs: StartTimeout")
+    node: Duration = Field(default="1h", description="Until its pod has a node: Unschedulable")
+    start: Duration = Field(
+        default="10m", description="Until the worker runs, since its pod has a node: StartTimeout"
+    )
     heartbeat: Duration = Field(default="5m", description="Without a sign of life: Silent")
     progress: Duration = Field(default="30m", description="Without any progress: Stuck")
     task: Duration = Field(default="6h", description="Since the worker runs: TooLong")

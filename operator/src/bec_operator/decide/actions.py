@@ -168,8 +168,9 @@ class RecordTask(Action):
 
     `gone`: it says that a pod is gone, which is worth a look of its own before it is written.
     `stalls`: what it says of the worker holds for the whole job as it is now.
-    `failed` is how an attempt has failed that it is the first to tell of. `share` is how much of
-    the work is done, where the status tells the progress.
+    `failed` is how an attempt has failed that it is the first to tell of; `claims` that its exit
+    code alone says that the job is set up wrongly. `share` is how much of the work is done, where
+    the status tells the progress.
     """
 
     task: TaskSeen
@@ -177,6 +178,7 @@ class RecordTask(Action):
     gone: bool = False
     stalls: bool = False
     failed: FailureClass | None = None
+    claims: bool = False
     share: float | None = None
 
     def _about(self) -> tuple[Hashable, ...]:
@@ -308,6 +310,18 @@ class KeepLog(Action):
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.task.uid,)
+
+
+@dataclass(frozen=True, slots=True)
+class AskKubelet(Action):
+    """See what the kubelet says in Events of a pod that takes long to start."""
+
+    task: TaskSeen
+    attempt: int
+    pod: PodSeen
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.pod.uid,)
 
 
 @dataclass(frozen=True, slots=True)

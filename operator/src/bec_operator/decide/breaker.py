@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bec_operator.decide.failures import RULES, FailureClass
 
 IN_A_ROW = 5  # volumes
+CLAIMS_BELIEVED = 3  # volumes whose exit code alone says that the job is set up wrongly
 
 TRIPPED = "RepeatedFailures"  # the reason of the stall
 
@@ -22,10 +23,25 @@ class Breaker:
     tripped: bool = False
     _probes: int = 0
     _probed: float = 0.0
+    _claimed: set[int] = field(default_factory=set)  # volumes that call the job set up wrongly
+    _well: bool = False  # a volume was done
 
-    def note_failure(self, index: int, failure: FailureClass, message: str, now: float) -> None:
-        """Take in that an attempt at the volume at `index` failed."""
-        if RULES[failure].at_once:
+    def note_failure(
+        self,
+        index: int,
+        failure: FailureClass,
+        message: str,
+        now: float,
+        *,
+        repeated: bool = False,
+    ) -> None:
+        """Take in that an attempt at the volume at `index` failed.
+
+        One disruption is no sign of anything: a node may go with many pods on it. A volume that is
+        disrupted again and again is (`repeated`).
+        """
+        rule = RULES[failure]
+        if rule.at_once or (rule.spared and not repeated):
             return  # somebody else's doing
         if failure is not self.failure:
             self.volumes.clear()
@@ -34,6 +50,14 @@ class Breaker:
         if len(self.volumes) >= IN_A_ROW and not self.tripped:
             self.trip(now)
 
+    def note_claim(self, index: int) -> bool:
+        """Take in that a volume's exit code says that the job is set up wrongly; whether it is.
+
+        Several volumes have to say so, and none may have been done.
+        """
+        self._claimed.add(index)
+        return len(self._claimed) >= CLAIMS_BELIEVED and not self._well
+
     def trip(self, now: float) -> None:
         """Stop launching."""
         self.tripped, self._probes, self._probed = True, 0, now
@@ -41,7 +65,9 @@ class Breaker:
     def note_success(self) -> None:
         """Take in that a volume was done: all is well."""
         self.volumes.clear()
+        self._claimed.clear()
         self.failure, self.message, self.tripped = None, "", False
+        self._well = True
 
     def note_probe(self, now: float) -> None:
         """Take in that a task was launched: while tripped it is the probe."""

@@ -1,12 +1,29 @@
 """How an attempt ended that left no valid marker: its failure class, and a sentence."""
 
+import re
 from dataclasses import dataclass
 
-from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
-from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Report, Verdict, WorkerSeen
+from bec_operator.decide.failures import CLAIMS, EXIT_CLASSES, FailureClass, failure_of_start
+from bec_operator.decide.seen import (
+    Cut,
+    MarkerSeen,
+    MarkerState,
+    PodSeen,
+    Report,
+    Verdict,
+    WorkerSeen,
+)
 from bec_ops.exit_codes import ExitCode
 
 CANNOT_RUN = {"StartError", "ContainerCannotRun"}  # the runtime's words: no such file, say
+# All that runc prints of a command that is no program: it is the container's own log.
+_NOT_A_PROGRAM = re.compile(r"exec \S+: exec format error")
+_UNSEEN = {"Unknown", "ContainerStatusUnknown"}  # nobody saw the end of the container
+_CUTS = {
+    Cut.REFUSED: (FailureClass.NODE_REFUSED, "its node did not take the pod"),
+    Cut.STORAGE: (FailureClass.STORAGE_EXCEEDED, "ended for what it wrote to disk"),
+    Cut.DEADLINE: (FailureClass.TOO_LONG, "activeDeadlineSeconds of worker.template is over"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +51,13 @@ def classify(ending: Ending) -> tuple[FailureClass, str]:
         return _of_gone(ending.worker, ending.gone)
     if pod.report is not None:
         return _of_report(pod.report, ending.reading)
+    if pod.cut is not None:
+        failure, said = _CUTS[pod.cut]
+        return failure, _sentence(said, ": ".join(filter(None, (pod.reason, pod.message))))
     if pod.disrupted or pod.deleting or pod.exit_code is None:
         return _of_taken_away(pod)
-    return _of_exit(pod, pod.exit_code, ending.reading)
+    failure, said = _of_exit(pod, pod.exit_code, ending.reading)
+    return failure, f"init container {pod.ended_in}: {said}" if pod.ended_in else said
 
 
 def _of_exit(pod: PodSeen, exit_code: int, reading: MarkerSeen) -> tuple[FailureClass, str]:
@@ -44,12 +65,39 @@ def _of_exit(pod: PodSeen, exit_code: int, reading: MarkerSeen) -> tuple[Failure
     if pod.reason == "OOMKilled":
         return FailureClass.OUT_OF_MEMORY, _sentence("killed for its memory", pod.message)
     if pod.reason in CANNOT_RUN:
-        return FailureClass.CONTAINER_CONFIG, _sentence("its command cannot be run", pod.message)
+        failure = failure_of_start(pod.message)
+        own = failure is FailureClass.CONTAINER_CONFIG
+        what = "its command cannot be run" if own else "its node could not start it"
+        return failure, _sentence(what, pod.message)
+    if _NOT_A_PROGRAM.fullmatch(pod.message.strip()):
+        return FailureClass.CONTAINER_CONFIG, f"its command cannot be run: {pod.message.strip()}"
     if exit_code == ExitCode.DONE:
         return FailureClass.MARKER_MISSING, f"exit 0, but {_no_marker(reading)}"
     failure = EXIT_CLASSES.get(exit_code) or pod.told or FailureClass.RETRYABLE
-    said = pod.message if pod.told else _sentence(f"exit {exit_code}", pod.message)
-    return failure, said
+    return failure, pod.message if pod.told else _sentence(f"exit {exit_code}", pod.message)
+
+
+def says_done(ending: Ending) -> bool:
+    """Whether the worker says that it has done its work, though S3 shows no marker.
+
+    Not every store shows at once what was written to it, and some of them stand behind a cache.
+    """
+    if ending.verdict is not None or ending.reading.state is not MarkerState.ABSENT:
+        return False
+    report = ending.pod.report if ending.pod is not None else None
+    if report is None and ending.worker is not None:
+        report = ending.worker.report
+    if report is not None:
+        return report.failure is None
+    return ending.pod is not None and ending.pod.exit_code == ExitCode.DONE
+
+
+def claims_misconfigured(pod: PodSeen | None, failure: FailureClass) -> bool:
+    """Whether an attempt of this class ended with an exit code that calls the job set up wrongly.
+
+    Nothing but the code says so: it may be one of a tool of the program's own.
+    """
+    return pod is not None and failure is FailureClass.RETRYABLE and pod.exit_code in CLAIMS
 
 
 def _no_marker(reading: MarkerSeen) -> str:
@@ -68,7 +116,11 @@ def _of_report(report: Report, reading: MarkerSeen) -> tuple[FailureClass, str]:
 def _of_taken_away(pod: PodSeen) -> tuple[FailureClass, str]:
     if pod.node_lost:
         return FailureClass.NODE_LOST, f"the node {pod.node} is lost: {pod.node_lost}"
-    why = pod.reason or ("deleted" if pod.deleting else "lost its node")
+    if pod.reason in _UNSEEN and pod.disrupted:
+        said = f"the node {pod.node} went down under it"
+        return FailureClass.DISRUPTED, _sentence(said, pod.message)
+    why = pod.reason if pod.disrupted else ""
+    why = why or ("deleted" if pod.deleting else "its status does not say why")
     return FailureClass.DISRUPTED, _sentence(f"the pod was taken away: {why}", pod.message)
 
 

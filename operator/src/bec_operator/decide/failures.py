@@ -26,6 +26,10 @@ class FailureClass(IntEnum):
     START_TIMEOUT = 15
     STOPPED = 16
     DEPENDENCY_FAILED = 17
+    NODE_REFUSED = 18
+    RUNTIME_TROUBLE = 19
+    STORAGE_EXCEEDED = 20
+    OUTPUT_IMPOSSIBLE = 25
 
     @property
     def label(self) -> str:
@@ -41,6 +45,7 @@ class Rule:
     free: bool = False  # takes nothing from retry.limit
     capped: bool = False  # and yet does not happen for ever
     at_once: bool = False  # the next attempt does not wait for retry.backoff
+    spared: bool = False  # the first of a row does not either, and is no sign of a fault
     timed_out: bool = False  # retry.onTimeout says whether there is a next one
     of_node: bool = True  # the node may be why: the next attempt rather goes elsewhere
     meaning: str = ""
@@ -56,10 +61,10 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.OUT_OF_MEMORY: Rule(meaning="the container was killed for its memory"),
     FailureClass.DISRUPTED: Rule(
-        free=True, capped=True, at_once=True, meaning="the pod was taken away"
+        free=True, capped=True, spared=True, meaning="the pod was taken away"
     ),
     FailureClass.INTERRUPTED: Rule(
-        free=True, capped=True, at_once=True, meaning="the worker was told to stop, and stopped"
+        free=True, capped=True, spared=True, meaning="the worker was told to stop, and stopped"
     ),
     FailureClass.SILENT: Rule(timed_out=True, meaning="no sign of life for timeouts.heartbeat"),
     FailureClass.STUCK: Rule(
@@ -73,14 +78,14 @@ RULES: dict[FailureClass, Rule] = {
         meaning="the worker says that the job is set up wrongly: nothing is launched",
     ),
     FailureClass.NODE_LOST: Rule(
-        free=True, capped=True, at_once=True, meaning="the node of the pod is gone, or silent"
+        free=True, capped=True, spared=True, meaning="the node of the pod is gone, or silent"
     ),
-    FailureClass.IMAGE_PULL: Rule(final=True, meaning="the image could not be had for 5 minutes"),
+    FailureClass.IMAGE_PULL: Rule(free=True, meaning="the image could not be had for 5 minutes"),
     FailureClass.CONTAINER_CONFIG: Rule(
         final=True, of_node=False, meaning="the container could not be made for 5 minutes"
     ),
     FailureClass.UNSCHEDULABLE: Rule(
-        free=True, meaning="no node had room for the pod for timeouts.start"
+        free=True, meaning="no node had room for the pod for timeouts.node"
     ),
     FailureClass.START_TIMEOUT: Rule(
         timed_out=True, meaning="the worker did not start within timeouts.start"
@@ -94,16 +99,30 @@ RULES: dict[FailureClass, Rule] = {
     FailureClass.DEPENDENCY_FAILED: Rule(
         final=True, meaning="a job that it depends on has failed for this volume"
     ),
+    FailureClass.NODE_REFUSED: Rule(free=True, meaning="the node did not take the pod"),
+    FailureClass.RUNTIME_TROUBLE: Rule(
+        meaning="the container runtime of the node could not make or start the container"
+    ),
+    FailureClass.STORAGE_EXCEEDED: Rule(
+        of_node=False, meaning="it wrote more to disk than its own limits allow"
+    ),
+    FailureClass.OUTPUT_IMPOSSIBLE: Rule(
+        final=True, of_node=False, meaning="the store cannot hold its output"
+    ),
 }
 
 EXIT_CLASSES: dict[int, FailureClass] = {
-    ExitCode.USAGE: FailureClass.MISCONFIGURED,
     ExitCode.TERMINAL: FailureClass.TERMINAL,
     ExitCode.RETRYABLE: FailureClass.RETRYABLE,
-    ExitCode.MISCONFIGURED: FailureClass.MISCONFIGURED,
-    ExitCode.INTERRUPTED: FailureClass.INTERRUPTED,
 }
 """What an exit code says, whatever the worker has told besides."""
+
+CLAIMS = {int(ExitCode.USAGE), int(ExitCode.MISCONFIGURED)}
+"""Exit codes that say that the job is set up wrongly.
+
+Any tool may end with one and mean something else, so they are believed where the worker tells it
+besides, or where several volumes end so.
+"""
 
 START_TROUBLES: dict[str, FailureClass] = {
     **dict.fromkeys(
@@ -118,12 +137,46 @@ START_TROUBLES: dict[str, FailureClass] = {
         ),
         FailureClass.IMAGE_PULL,
     ),
+    "CreateContainerConfigError": FailureClass.CONTAINER_CONFIG,
     **dict.fromkeys(
-        ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
-        FailureClass.CONTAINER_CONFIG,
+        ("CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError"),
+        FailureClass.RUNTIME_TROUBLE,
     ),
 }
 """What a container that waits for its start is waiting for, as the kubelet calls it."""
+
+_OF_TEMPLATE = (
+    "no such file",
+    "executable file not found",
+    "permission denied",
+    "exec format error",
+    "no command specified",
+    "not a directory",
+)
+_OF_NODE = ("no space left", "/run/containerd", "/var/lib/containerd", "/var/lib/kubelet")
+
+
+def failure_of_start(said: str) -> FailureClass:
+    """Return whose fault it is that a container cannot be started, by what the runtime says.
+
+    Only what names the command as the cause is the template's: all else may be a node that is
+    full, or a runtime that is in trouble.
+    """
+    words = said.lower()
+    if any(cause in words for cause in _OF_TEMPLATE) and not any(p in words for p in _OF_NODE):
+        return FailureClass.CONTAINER_CONFIG
+    return FailureClass.RUNTIME_TROUBLE
+
+
+def failure_of_waiting(reason: str, said: str) -> FailureClass | None:
+    """Return what it is if a container goes on waiting for `reason`; None for what is no trouble.
+
+    The reason is the kubelet's, and so is what is said of it.
+    """
+    failure = START_TROUBLES.get(reason)
+    return failure_of_start(said) if failure is FailureClass.RUNTIME_TROUBLE else failure
+
+
 MAX_DISRUPTIONS = 20
 
 

@@ -20,7 +20,7 @@ from bec_operator.decide.actions import (
     TellIdle,
     WriteStatus,
 )
-from bec_operator.decide.checks import checks, is_due, may_launch
+from bec_operator.decide.checks import checks, may_launch
 from bec_operator.decide.ended import stays_ended, tidy
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
@@ -167,6 +167,8 @@ def _keep(seen: Seen, *, may_read: bool) -> Iterator[Action]:
 
 def _reads(memory: Memory, now: float) -> Iterator[Action]:
     """Look whether volumes are done already, so many at once."""
+    if memory.archived.ends(now):
+        memory.look_at_archived()
     free = READS_AT_ONCE - memory.frontier.count(Look.READING)
     if free <= 0 or now < memory.reads_at:
         return
@@ -187,6 +189,7 @@ def _reads(memory: Memory, now: float) -> Iterator[Action]:
 def _gates(memory: Memory, now: float) -> Iterator[Action]:
     """Look for the markers of others, and settle what waits for what will never come."""
     for number, gate in enumerate(memory.gates):
+        gate.let_go(now)
         if gate.place is not None and now >= gate.sweep_at and gate.seeks(memory.frontier):
             yield SweepGate(number, gate.place)
     for index, outcome in memory.gates.ends(memory.frontier, ENDS_AT_ONCE):
@@ -195,7 +198,7 @@ def _gates(memory: Memory, now: float) -> Iterator[Action]:
 
 def _may_read(memory: Memory, index: int, now: float) -> bool:
     """Whether a marker may be looked at: S3 has not failed to tell about it just now."""
-    return index not in memory.unread or is_due(memory.unread[index], now)
+    return index not in memory.unread or memory.unread[index].is_due(now)
 
 
 def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen], TaskView]:
@@ -219,6 +222,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             said=notes.worker if notes.worker and notes.worker.attempt == attempt else None,
             verdict=notes.verdict[1] if notes.verdict and notes.verdict[0] == attempt else None,
             log=notes.log[1] if notes.log and notes.log[0] == attempt else None,
+            heard=notes.heard[1] if notes.heard and notes.heard[0] == attempt else None,
             probed=notes.probed,
             told=notes.told,
             may_launch=task.uid in next_up.pods or task.uid in next_up.hosts,
@@ -230,6 +234,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             generation=memory.job.generation,
             record_every=seen.record_every,
             locate=memory.output_uri,
+            marker_shows=seen.marker_shows,
             now=seen.now,
             turned_away=seen.turned_away,
         )

@@ -10,6 +10,7 @@ from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
 from bec_operator.decide.conditions import find
 from bec_operator.decide.eta import Eta
+from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gates, Record
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
@@ -33,6 +34,7 @@ from bec_operator.decide.seen import (
 )
 from bec_operator.decide.telling import Telling
 from bec_operator.decide.throughput import Throughput
+from bec_operator.decide.untold import PutOff, Unread
 from bec_operator.decide.volume_list import joined
 from bec_ops.volume import Volume
 
@@ -63,7 +65,8 @@ class Memory:
     ended_wanted: bool = False  # whether any do
     unreadable: Fact | None = None  # why it cannot be read
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
-    unread: dict[int, Fact] = field(default_factory=dict)  # markers that S3 did not tell about
+    unread: dict[int, Unread] = field(default_factory=dict)  # markers that S3 did not tell about
+    archived: PutOff = field(default_factory=PutOff)  # volumes whose marker has to be restored
     failures: dict[int, Line] = field(default_factory=dict)  # not yet reported
     report: FailureReport = field(default_factory=FailureReport)
     telling: Telling = field(default_factory=Telling)
@@ -125,6 +128,7 @@ class Memory:
         if job.generation != self.job.generation:
             self.facts.template = self.facts.worker = None
             self.breaker = Breaker()
+            self.look_at_archived()
             if self.ledger is None:
                 self.facts.manifest = None
         self.job = job
@@ -360,6 +364,11 @@ class Memory:
             self.reads_at = now + min(READ_AGAIN * 2.0 ** min(self.rounds_lost, 10), READ_AT_LAST)
         self.reads_good = self.reads_bad = 0
 
+    def look_at_archived(self) -> None:
+        """Have markers that could not be read looked at again: they may be restored."""
+        self.archived.number = self.frontier.count(Look.ARCHIVED)
+        self.frontier.turn(Look.ARCHIVED, Look.UNCHECKED)
+
     def note_reading_over(self, index: int) -> None:
         """Take in that nobody looks at a marker any more, whatever came of it."""
         if self.ledger is not None and self.frontier[index] is Look.READING:
@@ -372,25 +381,46 @@ class Memory:
         """
         if self.ledger is None:
             return
-        active = self.frontier[index] is Look.ACTIVE
-        if trouble is None:
-            self.unread.pop(index, None)
-        elif active or len(self.unread) < MOST_UNREAD:
-            self.unread[index] = trouble
-        if not active:
-            self.reads_good += trouble is None
-            self.reads_bad += trouble is not None
+        active, state = self.frontier[index] is Look.ACTIVE, reading.state
+        put_off = state is MarkerState.ARCHIVED and not active
+        self._note_trouble(index, None if put_off else trouble, active=active)
         if active:
             self.readings[index] = reading
         elif self.frontier[index] is Look.SETTLED:
             return
-        elif reading.state is MarkerState.VALID:
+        elif state is MarkerState.VALID:
             self.ledger.settle(index, Outcome.SUCCEEDED, ALREADY_DONE)
             self.frontier[index] = Look.SETTLED
-        elif reading.state is MarkerState.UNKNOWN:
+        elif state is MarkerState.IMPOSSIBLE:
+            self._give_up(index, reading.message)
+        elif put_off and trouble is not None:
+            self.archived.note(trouble, reading.asked)
+            self.frontier[index] = Look.ARCHIVED
+        elif state is MarkerState.UNKNOWN:
             self.frontier[index] = Look.UNCHECKED
         else:
             self.frontier[index] = Look.STARTABLE
+
+    def _note_trouble(self, index: int, trouble: Fact | None, *, active: bool) -> None:
+        """Take in why S3 did not tell of a marker; None if it did."""
+        if trouble is None:
+            self.unread.pop(index, None)
+        elif active or len(self.unread) < MOST_UNREAD:
+            known = self.unread.get(index)
+            self.unread[index] = known.again(trouble) if known is not None else Unread(trouble)
+        if not active:
+            self.reads_good += trouble is None
+            self.reads_bad += trouble is not None
+
+    def _give_up(self, index: int, message: str) -> None:
+        """Take in that the store can hold no output of a volume: it has failed, without a task."""
+        assert self.ledger is not None
+        failure = FailureClass.OUTPUT_IMPOSSIBLE
+        self.ledger.settle(index, Outcome.FAILED, failure)
+        self.frontier[index] = Look.SETTLED
+        self.failures[index] = Line.of(
+            self.job.uid, index, self.volumes[index], failure.label, message, "", ()
+        )
 
 
 _LASTING = {

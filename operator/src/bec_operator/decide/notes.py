@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bec_operator.decide.seen import Verdict, WorkerSeen
+from bec_operator.decide.seen import Fact, Verdict, WorkerSeen
 from bec_operator.decide.view import Told
 
 
@@ -13,5 +13,6 @@ class Notes:
     worker: WorkerSeen | None = None
     verdict: tuple[int, Verdict] | None = None  # why we have ended it
     log: tuple[int, str] | None = None  # where its log is, or why it is lost
+    heard: tuple[int, Fact] | None = None  # what the kubelet says of its start, if anything
     probed: float = 0.0  # when a heartbeat was last written on the pod
     told: Told | None = None  # what the VolumeTask says of its progress

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from bec_operator.decide.failures import EXIT_CLASSES, FailureClass
+from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.moments import lenient
 from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
 from bec_operator.decide.seats import Seats
@@ -186,7 +186,7 @@ def misconfigured(pool: Pool) -> str:
         ended = host.pod.ended
         if ended is None or host.pod.pool != pool.revision or ended.exit_code is None:
             continue
-        failure = EXIT_CLASSES.get(ended.exit_code) or ended.told
+        failure = ended.told
         fresh = host.worker is None or not host.worker.given
         if failure is FailureClass.MISCONFIGURED and fresh:
             return f"{ended.message or f'exit {ended.exit_code}'} ({host.pod.name})"

@@ -48,7 +48,7 @@ class Resting:
 
 def seen_of(task: TaskSeen, pod: PodSeen, reading: MarkerSeen | None, notes: Notes) -> _Seen:
     """Return all that bears on a task that runs, beside the time."""
-    return task, pod, reading, notes.worker, notes.verdict, notes.probed, notes.told
+    return task, pod, reading, notes.worker, notes.verdict, notes.heard, notes.probed, notes.told
 
 
 def just_runs(task: TaskSeen, pod: PodSeen | None) -> bool:

@@ -7,7 +7,7 @@ from bec_operator.decide.actions import Action, ReadMarker, RecordHeartbeat, Sto
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.moments import duration
 from bec_operator.decide.seen import PodSeen, Verdict
-from bec_operator.decide.starting import overdue_start
+from bec_operator.decide.starting import ask_kubelet, overdue_start
 from bec_operator.decide.view import TaskView
 
 STOP_SECONDS = 30  # that a worker of a pool gets which we stop; else as long as a task may take
@@ -25,6 +25,7 @@ def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
             yield StopPod(pod, verdict)
             return
     if pod.seen_running is None:
+        yield from ask_kubelet(view, pod)
         return
     worker = view.worker
     if worker is not None and worker.called > view.probed and _is_probe_due(view, pod):

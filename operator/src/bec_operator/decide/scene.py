@@ -21,6 +21,7 @@ class Seen:
     standings: Standings = field(default_factory=Standings)
     allowed: int = 10_000  # pods that the job may have beside the other jobs
     node_lost: float = 300.0  # seconds after which a node that is not Ready is lost
+    marker_shows: float = 30.0  # seconds that S3 may take to show a marker that was written
     parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last
     list_every: float = 60.0  # seconds between two looks at the list of volumes
     pool: Pool = field(default_factory=Pool)

@@ -13,6 +13,14 @@ from bec_ops.protocol import Progress
 MAX_REPEATS = 40  # attempts that were folded into one, as far as anything follows from their number
 
 
+class Cut(Enum):
+    """How a kubelet ended a pod as a whole, where that is nobody's disruption."""
+
+    REFUSED = auto()  # its node did not take it
+    STORAGE = auto()  # it had more on disk than its own limits allow
+    DEADLINE = auto()  # it was active for longer than its activeDeadlineSeconds
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Why the operator ends an attempt."""
@@ -41,7 +49,9 @@ class PodSeen:
     grace_ends: float | None = None  # until when that is; of a pool's, when it began
     disrupted: bool = False  # evicted, preempted, or its node is going
     node_lost: str = ""  # why Kubernetes has ended it, if that was for its node
+    cut: Cut | None = None  # how its kubelet has ended it, if it has
     worker_ended: bool = False  # container `worker` has terminated, or the whole pod has
+    ended_in: str = ""  # the init container whose end this is: the worker has not begun
     exit_code: int | None = None
     reason: str = ""  # of the worker's end, such as OOMKilled
     message: str = ""  # of the worker's end
@@ -51,9 +61,12 @@ class PodSeen:
     waiting: str = ""  # why a container cannot start, such as ImagePullBackOff
     waiting_message: str = ""
     unschedulable: str = ""  # why no node takes it
+    gated: str = ""  # what has to let it be scheduled at all
     start_time: str | None = None  # as the API server has them
     end_time: str | None = None
     seen_first: float = 0.0  # when we first saw it
+    seen_free: float = 0.0  # when we first saw that nothing keeps it from being scheduled
+    seen_placed: float | None = None  # when we first saw it on a node
     seen_troubled: float | None = None  # when we first saw that a container cannot start
     seen_running: float | None = None  # when we first saw the worker run
     seen_ended: float | None = None  # when we first saw its end
@@ -182,6 +195,8 @@ class MarkerState(Enum):
     ABSENT = auto()
     INVALID = auto()  # it stands, but says nothing that counts
     UNKNOWN = auto()  # S3 could not tell
+    ARCHIVED = auto()  # it stands, and cannot be read until somebody restores it
+    IMPOSSIBLE = auto()  # the store can hold no such object: there never will be one
 
 
 @dataclass(frozen=True, slots=True)

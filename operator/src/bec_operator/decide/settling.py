@@ -1,14 +1,17 @@
-"""What became of volumes, noted in the ledger: it is safe once that is saved."""
+"""What became of volumes and of attempts at them. In the ledger it is safe once that is saved."""
 
 from collections.abc import Sequence
 
 from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.actions import RecordTask
+from bec_operator.decide.backoff import disruptions_in_a_row
+from bec_operator.decide.breaker import CLAIMS_BELIEVED
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.memory import Memory
+from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.report import Line
-from bec_operator.decide.seen import TaskSeen
+from bec_operator.decide.seen import Fact, TaskSeen
 
 
 def settle(
@@ -32,6 +35,24 @@ def settle(
     if failure is not None:
         message = task.failed[-1].message
         _note_failure(memory, task.index, failure, message, task.name, task.attempts)
+
+
+def note_failed_attempt(
+    memory: Memory, action: RecordTask, failure: FailureClass, now: float
+) -> None:
+    """Take in that an attempt failed, as is now on record: it may be a sign of something worse."""
+    task, said = action.task, action.status.message
+    repeated = disruptions_in_a_row([*task.failures, failure]) > 1
+    memory.breaker.note_failure(task.index, failure, said, now, repeated=repeated)
+    if action.claims and memory.breaker.note_claim(task.index):
+        note_misconfigured(memory, task, f"{CLAIMS_BELIEVED} volumes say so: {said}", now)
+
+
+def note_misconfigured(memory: Memory, task: TaskSeen, said: str, now: float) -> None:
+    """Take in that the job is set up wrongly: nothing is launched until it is changed."""
+    if memory.facts.worker is None:
+        message = f"{said} ({task.name}); correct spec.worker, and the job goes on"
+        memory.facts.worker = Fact(now, MISCONFIGURED, message)
 
 
 def settle_untried(memory: Memory, index: int, outcome: Outcome) -> None:

@@ -1,35 +1,60 @@
 """Before the worker runs: whether its pod takes too long to start, and what is said of it."""
 
-from bec_operator.decide.failures import START_TROUBLES, FailureClass
+from collections.abc import Iterator
+
+from bec_operator.decide.actions import Action, AskKubelet
+from bec_operator.decide.failures import FailureClass, failure_of_waiting
 from bec_operator.decide.moments import duration
 from bec_operator.decide.seen import PodSeen, Verdict
 from bec_operator.decide.view import TaskView
 
 TROUBLE_GRACE = 300.0  # seconds for an image or a container's configuration to come right
+ASK_AFTER = 0.5  # of timeouts.start, before the kubelet's Events are looked at
+ASK_AGAIN = 60.0  # seconds between two looks
 
 
 def overdue_start(view: TaskView, pod: PodSeen) -> Verdict | None:
     """Return why a pod whose worker does not run is to be given up, if it is.
 
     Measured by our own clock from when this process first saw it: after a restart it begins anew.
+    What keeps a pod from being scheduled, such as a queue, may take as long as it likes.
     """
+    if pod.gated:
+        return None
+    if not pod.node:
+        return _without_node(view, pod)
     limit, now = view.limits.start, view.now
     grace = min(TROUBLE_GRACE, limit)
-    failure = START_TROUBLES.get(pod.waiting)
+    failure = failure_of_waiting(pod.waiting, pod.waiting_message)
     if failure is not None and pod.seen_troubled is not None:
         if now - pod.seen_troubled < grace:
             return None
         return Verdict(failure, f"not within {duration(grace)}: {trouble(pod)}")
-    if now - pod.seen_first < limit:
+    if now - _placed(pod) < limit or view.heard is None:
         return None
-    if pod.unschedulable and not pod.node:
-        return Verdict(
-            FailureClass.UNSCHEDULABLE,
-            f"no node within {duration(limit)} (timeouts.start): {pod.unschedulable}",
-        )
-    return Verdict(
-        FailureClass.START_TIMEOUT, f"the worker did not run in {duration(limit)} (timeouts.start)"
-    )
+    said = f"the worker did not run in {duration(limit)} (timeouts.start)"
+    return Verdict(FailureClass.START_TIMEOUT, ": ".join(filter(None, (said, view.heard.message))))
+
+
+def _without_node(view: TaskView, pod: PodSeen) -> Verdict | None:
+    limit = view.limits.node
+    if view.now - pod.seen_free < limit:
+        return None
+    why = pod.unschedulable or "the scheduler does not say why"
+    message = f"no node within {duration(limit)} (timeouts.node): {why}"
+    return Verdict(FailureClass.UNSCHEDULABLE, message)
+
+
+def ask_kubelet(view: TaskView, pod: PodSeen) -> Iterator[Action]:
+    """Look what the kubelet says of a pod that takes long to start, such as of a missing Secret."""
+    if not pod.node or pod.waiting or view.now - _placed(pod) < ASK_AFTER * view.limits.start:
+        return
+    if view.heard is None or view.now - view.heard.at >= ASK_AGAIN:
+        yield AskKubelet(view.task, view.attempt, pod)
+
+
+def _placed(pod: PodSeen) -> float:
+    return pod.seen_placed if pod.seen_placed is not None else pod.seen_first
 
 
 def trouble(pod: PodSeen) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bec_operator.api.pool import PoolStatus
 from bec_operator.decide.breaker import TRIPPED
-from bec_operator.decide.failures import START_TROUBLES
+from bec_operator.decide.failures import FailureClass, failure_of_waiting
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool import NO_POOL, Pool, crashing
 from bec_operator.decide.refusals import is_final, is_over_quota
@@ -16,7 +16,10 @@ from bec_operator.decide.window import Standings
 _ADVICE = {
     "ImagePull": "correct the image or the pull secret in worker.template",
     "ContainerConfig": "correct worker.template, or make what it names",
+    "RuntimeTrouble": "see to the container runtime of the node",
 }
+_OUTSIDE = {FailureClass.UNSCHEDULABLE, FailureClass.NODE_REFUSED, FailureClass.IMAGE_PULL}
+"""Failures that cost a volume nothing and go on until somebody sees to what is outside of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Tally:
     retrying: int = 0
     share: float = 0.0  # of volumes that run: what is done of them
     trouble: tuple[str, str] = ("", "")  # reason and sentence
-    quota: str = ""  # what a full ResourceQuota says to the workers of the pool
+    held_up: tuple[str, str] = ("", "")  # what is waited for; no reason where something runs
     pool: PoolStatus | None = None
 
     @property
@@ -55,7 +58,7 @@ class Tally:
             share=sum(_share(memory, task) for task in standings.running),
             trouble=_trouble(memory, [pod for pod in current if pod is not None])
             or _pool_trouble(memory, pool, refused),
-            quota=refused if is_over_quota(refused) else "",
+            held_up=_held_up(standings, current, refused),
             pool=_pool_status(memory, pool),
         )
 
@@ -96,13 +99,10 @@ def _refused(pool: Pool) -> str:
 def _trouble(memory: Memory, pods: list[PodSeen]) -> tuple[str, str] | None:
     if memory.breaker.tripped:
         return TRIPPED, memory.breaker.sentence()
-    stuck = [pod for pod in pods if pod.waiting and pod.seen_running is None]
+    starting = [pod for pod in pods if pod.seen_running is None and not pod.worker_ended]
+    stuck = [pod for pod in starting if pod.waiting]
     if stuck:
-        first, label = stuck[0], START_TROUBLES[stuck[0].waiting].label
-        return label, (
-            f"{len(stuck)} pod(s) cannot start ({first.name}: {trouble(first)}); {_ADVICE[label]}, "
-            "the pods keep trying"
-        )
+        return _stuck(stuck)
     if memory.blocked:
         first_blocked = memory.blocked[min(memory.blocked)]
         return first_blocked.reason, first_blocked.message
@@ -111,9 +111,52 @@ def _trouble(memory: Memory, pods: list[PodSeen]) -> tuple[str, str] | None:
         first = homeless[0]
         return "Unschedulable", (
             f"no node takes any of {len(homeless)} pod(s) ({first.name}: {first.unschedulable}); "
-            "they wait for timeouts.start, and are tried again later"
+            "they wait for timeouts.node, and are tried again later"
         )
+    return _heard(memory, starting)
+
+
+def _stuck(pods: list[PodSeen]) -> tuple[str, str]:
+    """Say that containers of pods cannot be made."""
+    first = pods[0]
+    failure = failure_of_waiting(first.waiting, first.waiting_message)
+    label = (failure or FailureClass.CONTAINER_CONFIG).label
+    return label, (
+        f"{len(pods)} pod(s) cannot start ({first.name}: {trouble(first)}); {_ADVICE[label]}, "
+        "the pods keep trying"
+    )
+
+
+def _heard(memory: Memory, starting: list[PodSeen]) -> tuple[str, str] | None:
+    """Say what kubelets say of pods that take long to start."""
+    names = {pod.name for pod in starting}
+    for task in memory.tasks.values():
+        notes = memory.notes.get(task.uid)
+        if task.pod not in names or notes is None or notes.heard is None:
+            continue
+        number, heard = notes.heard
+        if number == task.attempt and not heard.good:
+            return heard.reason, f"a pod takes long to start ({task.pod}: {heard.message})"
     return None
+
+
+def _held_up(standings: Standings, pods: list[PodSeen | None], refused: str) -> tuple[str, str]:
+    """Say what pods wait for: a quota, a queue, or something outside that ended earlier ones."""
+    if is_over_quota(refused):
+        return "QuotaExceeded", refused
+    runs = any(pod is not None and pod.seen_running is not None for pod in pods)
+    gated = [pod for pod in pods if pod is not None and pod.gated and not pod.node]
+    if gated:
+        return "" if runs else "SchedulingGated", (
+            f"{len(gated)} pod(s) wait for their scheduling gates to be lifted: {gated[0].gated}"
+        )
+    waiting = [task for task in standings.retrying if task.failures[-1] in _OUTSIDE]
+    if not waiting:
+        return "", ""
+    last = max(waiting, key=lambda task: task.next_attempt)
+    return "" if runs else last.failures[-1].label, (
+        f"{len(waiting)} volume(s) wait for another attempt: {last.failed[-1].message}"
+    )
 
 
 def _pool_trouble(memory: Memory, pool: Pool, refused: str) -> tuple[str, str]:

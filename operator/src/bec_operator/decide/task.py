@@ -16,7 +16,7 @@ from bec_operator.decide.actions import (
     Settle,
 )
 from bec_operator.decide.backoff import delay
-from bec_operator.decide.ending import Ending, classify
+from bec_operator.decide.ending import Ending, claims_misconfigured, classify, says_done
 from bec_operator.decide.failures import FailureClass, is_final
 from bec_operator.decide.folding import fold
 from bec_operator.decide.ledger import Outcome
@@ -26,7 +26,9 @@ from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.view import TaskView
 
 TRY_NAME_AFTER = 3.0  # seconds between two tries for a name that somebody else has
+LOOK_AGAIN_AFTER = 5.0  # seconds between two looks for a marker that may yet show
 LINGER = 30.0  # seconds that a worker may take to end after its marker was seen
+_UNTOLD = {MarkerState.UNKNOWN, MarkerState.ARCHIVED}
 _NO_MARKER = {MarkerState.ABSENT, MarkerState.INVALID}
 
 
@@ -39,6 +41,8 @@ def decide_task(view: TaskView) -> Iterator[Action]:
         yield Settle(task, Outcome.FAILED, task.failures[-1])
     elif task.deleting:
         return
+    elif pod is None and view.impossible:
+        yield from _conclude(view, None, since=0.0)
     elif pod is None and view.lost is not None:
         yield from _conclude(view, None, view.lost)
     elif pod is None:
@@ -84,11 +88,7 @@ def is_blocked(blocked: Fact | None, now: float) -> bool:
 
 def _may_ask(view: TaskView, since: float) -> bool:
     """Whether a look at the marker is due: none since `since` that could tell."""
-    return (
-        view.reading is None
-        or view.reading.asked < since
-        or (view.reading.state is MarkerState.UNKNOWN)
-    )
+    return view.reading is None or view.reading.asked < since or (view.reading.state in _UNTOLD)
 
 
 def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
@@ -112,12 +112,18 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
     if _may_ask(view, since):
         yield ReadMarker(view.task.index)
         return
+    assert view.reading is not None
+    stopped = pod.stopped if pod is not None else None
+    verdict = view.impossible or view.verdict or stopped or view.superseded
+    ending = Ending(pod, view.reading, view.worker, verdict, view.gone)
+    if says_done(ending) and view.now < since + view.marker_shows:
+        if view.now - view.reading.asked >= LOOK_AGAIN_AFTER:
+            yield ReadMarker(view.task.index)
+        return
     if view.log is None:
         yield KeepLog(view.task, view.attempt, pod)
         return
-    assert view.reading is not None
-    verdict = view.verdict or (pod.stopped if pod is not None else None) or view.superseded
-    failure, message = classify(Ending(pod, view.reading, view.worker, verdict, view.gone))
+    failure, message = classify(ending)
     last = pod or view.gone
     ended = _attempt(view.attempt, last, view.task).model_copy(
         update={
@@ -147,6 +153,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         ),
         failed=failure,
         gone=pod is None,
+        claims=claims_misconfigured(pod, failure),
         stalls=failure is FailureClass.MISCONFIGURED
         and (last is None or last.generation == str(view.generation)),
     )

@@ -9,7 +9,15 @@ from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
 from bec_operator.decide.failures import Budget, FailureClass
 from bec_operator.decide.pool import Host
-from bec_operator.decide.seen import Fact, MarkerSeen, PodSeen, TaskSeen, Verdict, WorkerSeen
+from bec_operator.decide.seen import (
+    Fact,
+    MarkerSeen,
+    MarkerState,
+    PodSeen,
+    TaskSeen,
+    Verdict,
+    WorkerSeen,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +25,7 @@ class Limits:
     """What a job allows a task: its budget, and the seconds of each time-out of an attempt."""
 
     budget: Budget
+    node: float
     start: float
     heartbeat: float
     progress: float
@@ -26,7 +35,13 @@ class Limits:
     @lru_cache
     def of(cls, timeouts: Timeouts, retry: Retry) -> Self:
         """Return the limits that a job's spec gives."""
-        times = (timeouts.start, timeouts.heartbeat, timeouts.progress, timeouts.task)
+        times = (
+            timeouts.node,
+            timeouts.start,
+            timeouts.heartbeat,
+            timeouts.progress,
+            timeouts.task,
+        )
         budget = Budget(retry.limit, timeouts_final=retry.on_timeout is OnTimeout.FAIL)
         return cls(budget, *map(seconds, times))
 
@@ -49,9 +64,11 @@ class TaskView:
     else who might write its marker was last seen, `may_launch` whether its pod may be made now,
     or it be handed to `host`, a worker of the pool,
     `stop` why no attempt may run, if so. `said` and `verdict` are of its attempt, `log` is what
-    became of the log of it, None while nobody has looked. `probed` is when a heartbeat was last
-    written on a pod of it, `record_every` the seconds between two. `generation` is the Job's.
+    became of the log of it, None while nobody has looked, as is `heard`: what the kubelet says of
+    its start. `probed` is when a heartbeat was last written on a pod of it, `record_every` the
+    seconds between two. `generation` is the Job's.
     `redone` (epoch seconds) is since when everything is done again.
+    `marker_shows` is how many seconds S3 may take to show a marker that was written.
     `locate` gives the output URI of the volume at an index. `turned_away` is when calls of workers
     were last not heard, for no fault of theirs.
     """
@@ -67,6 +84,7 @@ class TaskView:
     said: WorkerSeen | None
     verdict: Verdict | None
     log: str | None
+    heard: Fact | None
     probed: float
     told: Told | None
     may_launch: bool
@@ -78,6 +96,7 @@ class TaskView:
     generation: int
     record_every: float
     locate: Callable[[int], str]
+    marker_shows: float
     now: float
     turned_away: float = 0.0
 
@@ -91,6 +110,13 @@ class TaskView:
         """The pod of that attempt; one of this name that is another task's is none."""
         pod = self.pods.get(self.task.pod)
         return pod if pod is not None and pod.owner_uid == self.task.uid else None
+
+    @property
+    def impossible(self) -> Verdict | None:
+        """Why no attempt can succeed: the store can hold no marker of this volume."""
+        if self.reading is None or self.reading.state is not MarkerState.IMPOSSIBLE:
+            return None
+        return Verdict(FailureClass.OUTPUT_IMPOSSIBLE, self.reading.message)
 
     @property
     def superseded(self) -> Verdict | None:

@@ -1,0 +1,46 @@
+"""What kubelets say of pods that take long to start: it stands in Events alone."""
+
+import logging
+from typing import Any
+
+from bec_operator.act.api_server import ApiError, core
+from bec_operator.act.context import Context
+from bec_operator.act.pod_records import MESSAGE_LIMIT
+from bec_operator.decide.actions import AskKubelet
+from bec_operator.decide.memory import Memory
+from bec_operator.decide.seen import Fact
+
+log = logging.getLogger(__name__)
+
+_EVENTS = 50  # of one pod that are looked at: the kubelet counts those that repeat
+
+
+async def ask_kubelet(ctx: Context, memory: Memory, action: AskKubelet) -> None:
+    """See why a pod does not start. Where Events may not be read, nothing more is said of it."""
+    pod, now = action.pod, ctx.clock.now()
+    query = {"fieldSelector": f"involvedObject.uid={pod.uid}", "limit": str(_EVENTS)}
+    try:
+        found = await ctx.api.request("GET", core(pod.namespace, "events"), query=query)
+    except ApiError as error:
+        if error.code >= 500 or error.code == 429:
+            raise
+        if all(notes.heard is None for notes in memory.notes.values()):
+            log.warning("%s: Events of pods cannot be read: %s", pod.namespace, error)
+        heard = Fact(now)
+    else:
+        heard = _last_warning(found.get("items") or [], now)
+    memory.notes_of(action.task).heard = (action.attempt, heard)
+
+
+def _last_warning(events: list[dict[str, Any]], now: float) -> Fact:
+    """Return the last warning, its reason before its words; a good fact if there is none."""
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    if not warnings:
+        return Fact(now)
+    last = max(warnings, key=_moment)
+    reason = str(last.get("reason") or "Warning")
+    return Fact(now, reason, f"{reason}: {last.get('message') or ''}"[:MESSAGE_LIMIT])
+
+
+def _moment(event: dict[str, Any]) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
