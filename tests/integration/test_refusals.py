@@ -59,14 +59,6 @@ REFUSED: dict[str, tuple[Body, str]] = {
         "give exactly one source of volumes: items, manifest or configMap",
     ),
     "empty list": (job("a", BUCKET, []), "spec.volumes.items in body should have at least 1 items"),
-    "duplicate volume": (
-        job("a", BUCKET, [*ONE, *numbered(3)]),
-        'Duplicate value: {"iId":"I0","iVersion":"v1","wId":"W1"}',
-    ),
-    "duplicate volume without a version": (
-        job("a", BUCKET, {"items": [{"wId": "W", "iId": "I"}, {"wId": "W", "iId": "I"}]}),
-        "Duplicate value",
-    ),
     "1,001 volumes": (
         job("a", BUCKET, numbered(1001)),
         "put a longer list into S3 and name it in volumes.manifest.uri",

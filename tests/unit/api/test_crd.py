@@ -1,5 +1,6 @@
 """The CRDs that are checked in are those that the models make."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,27 @@ def test_no_reference_and_no_union_is_left() -> None:
     text = yaml.safe_dump(crds())
     for word in ("$ref", "$defs", "anyOf", "title:"):
         assert word not in text
+
+
+def test_the_api_server_adds_nothing_within_arrays() -> None:
+    """`external-secrets/external-secrets#6887`: an array is compared with its file as a whole.
+
+    Argo CD said OutOfSync for ever.
+    """
+    for crd in crds():
+        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        assert list(defaults(schema)), "there are some"
+        assert not list(defaults(schema, within=True))
+
+
+def defaults(schema: dict[str, Any], path: str = "", *, within: bool = False) -> Iterator[str]:
+    """Yield the places that have a default; with `within` those in arrays alone."""
+    if "default" in schema and not within:
+        yield path
+    for name, child in schema.get("properties", {}).items():
+        yield from defaults(child, f"{path}.{name}", within=within)
+    if "items" in schema:
+        yield from defaults(schema["items"], f"{path}[]")
 
 
 def test_defaults_are_the_same_in_model_and_crd() -> None:

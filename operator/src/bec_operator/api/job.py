@@ -84,13 +84,11 @@ class VolumeSource(Resource):
         )
     )
 
+    # Neither a map nor a set. As the key of a map an absent version would need a default: the API
+    # server would write it into the list, and tools that compare the Job with its file would always
+    # differ. And server-side apply has no sets of maps. The operator sees what stands there twice.
     items: list[VolumeId] | None = Field(
-        default=None,
-        min_length=1,
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["wId", "iId", "iVersion"],
-        },
+        default=None, min_length=1, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     manifest: ManifestSource | None = None
     config_map: ConfigMapSource | None = None
