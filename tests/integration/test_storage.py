@@ -14,6 +14,8 @@ from tests.support.space import Space
 from tests.support.waiting import until
 from tests.support.workers import Workers
 
+pytestmark = pytest.mark.stores
+
 REASONS = {403: "StorageForbidden", 503: "StorageUnavailable"}
 
 

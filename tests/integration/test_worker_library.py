@@ -15,6 +15,8 @@ from tests.support.s3_faults import S3Faults
 from tests.support.space import keys_of
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
+pytestmark = pytest.mark.stores
+
 VOLUME = Volume("W1", "I1", "v1")
 PREFIX = "artefacts/ocr/W1-I1-v1/"
 HANDLER = """
