@@ -36,6 +36,23 @@ _BY_MODES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")  
 _TO_A_FILE = ("sh", "-c", 'exec "$@" > "$0" 2>&1')
 _COMMAND = ("exec", f"--grace={GRACE:g}", "--", "bash", "-c", 'exec bash "$CAMPAIGN/$BEC_I_ID.sh"')
 
+_WORDS = (
+    "left processes behind",
+    "cannot be listed",
+    "cannot be read",
+    "cannot be looked at",
+    "leads nowhere",
+    "neither a file nor a folder",
+    "into its output folder",
+    "is not UTF-8",
+    "has a backslash",
+    "ended with exit code",
+    "was ended by",
+    "got SIGTERM",
+    "changed",
+    "StoreError",
+)
+
 console = Console(highlight=False)
 
 
@@ -149,11 +166,7 @@ class Campaign:
 
 def _kind(message: str) -> str:
     """Sort a message by the words that are the same for all of its kind."""
-    known = ("left processes behind", "cannot be listed", "cannot be read", "cannot be looked at")
-    known += ("leads nowhere", "neither a file nor a folder", "into its output folder")
-    known += ("is not UTF-8", "ended with exit code", "was ended by", "got SIGTERM", "changed")
-    known += ("StoreError",)
-    return next((words for words in known if words in message), message[:60] or "done")
+    return next((words for words in _WORDS if words in message), message[:60] or "done")
 
 
 def main(
