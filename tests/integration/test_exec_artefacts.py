@@ -21,7 +21,7 @@ from tests.support.waiting import until
 from tests.support.worker_runs import Ended, WorkerRun, wait_done, wait_ended
 
 PREFIX = "artefacts/ocr/W1-I1-v1/"
-OURS = {MARKER_NAME, log_key("", 1)}
+OURS = {MARKER_NAME, log_key("", 1, "task-uid")}
 _BY_MODES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
 
 MakeRun = Callable[..., WorkerRun]

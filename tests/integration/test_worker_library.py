@@ -57,19 +57,20 @@ def environment(s3: S3, bucket: str) -> dict[str, str]:
         "BEC_OUTPUT_URI": f"s3://{bucket}/{PREFIX}",
         "BEC_OUTPUT_TEMPLATE": f"s3://{bucket}/artefacts/{{job_id}}/{{w_id}}-{{i_id}}-{{i_version}}/",
         "AWS_DEFAULT_REGION": s3.region,  # which boto3 itself wants
+        "BEC_S3_PATIENCE": "2",
     }
 
 
 def test_a_handler(s3: S3, client: S3Client, bucket: str, tmp_path: Path) -> None:
     run = WorkerRun(tmp_path, environment(s3, bucket))
     wait_done(run.start_script(HANDLER))
-    names = ("0.txt", "1.txt", "2.txt", "_logs/attempt-1.log", "success.json")
+    names = ("0.txt", "1.txt", "2.txt", "_logs/attempt-1-task-uid.log", "success.json")
     assert keys_of(client, bucket) == [PREFIX + name for name in names]
     page = client.get_object(Bucket=bucket, Key=PREFIX + "0.txt")
     assert page["Body"].read().decode() == "བོད"
     assert page["ContentType"] == "text/plain; charset=utf-8"
-    log = client.get_object(Bucket=bucket, Key=PREFIX + "_logs/attempt-1.log")["Body"].read()
-    assert log == b"the last words\n"
+    log = client.get_object(Bucket=bucket, Key=PREFIX + names[3])
+    assert log["Body"].read() == b"the last words\n"
     marker = json.loads(
         client.get_object(Bucket=bucket, Key=PREFIX + "success.json")["Body"].read()
     )
@@ -103,7 +104,7 @@ def test_an_artefact_that_is_refused(
     faults.refuse(403, "PutObject", "1.txt")
     assert wait_ended(run.start_script(HANDLER)).code == 75
     assert "forbids access" in run.told["message"]
-    assert keys_of(client, bucket) == [PREFIX + "0.txt", PREFIX + "_logs/attempt-1.log"]
+    assert keys_of(client, bucket) == [PREFIX + "0.txt", PREFIX + "_logs/attempt-1-task-uid.log"]
 
 
 def test_a_log_that_is_refused_costs_nothing(

@@ -107,7 +107,7 @@ def test_each_log_is_of_its_task_alone(run: WorkerRun, operator: FakeOperator) -
     operator.wait(lambda: len(operator.bodies("done")) == 2, "two are done")
     process.terminate()
     wait_done(process)
-    logs = [(run.folder / i / "_logs/attempt-1.log").read_text() for i in ("one", "two")]
+    logs = [(run.folder / i / f"_logs/attempt-1-uid-{i}.log").read_text() for i in ("one", "two")]
     assert logs == ["at one\n", "at two\n"]
 
 

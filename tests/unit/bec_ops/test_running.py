@@ -52,7 +52,7 @@ def test_artefacts_log_and_marker(run: WorkerRun) -> None:
     assert marker
     assert marker["worker_id"] == "pod-1/uid-1"
     assert marker["volume"] == {"w_id": "W1", "i_id": "I1", "i_version": "v1"}
-    assert marker["log"] == "_logs/attempt-1.log"
+    assert marker["log"] == "_logs/attempt-1-task-uid.log"
     assert (marker["total_images"], marker["unit"], marker["nb_errors"]) == (3, "pages", 0)
     assert ended.out == "out\nof a child\n"
     assert ended.err == "raw\n"

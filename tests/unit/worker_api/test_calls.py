@@ -29,7 +29,7 @@ from tests.unit.worker_api.scene import IDENTITY, POD, TASK_SEEN, Scene
 
 PROCESS = "0" * 32
 T = TypeVar("T")
-LOG = "bucket/artefacts/ocr/W1-I0-v1/_logs/attempt-1.log"
+LOG = "bucket/artefacts/ocr/W1-I0-v1/_logs/attempt-1-uid-task.log"
 
 
 async def soon(awaited: Awaitable[T]) -> T:

@@ -197,7 +197,7 @@ class Attempt:
         if self.task.expect:
             details["expect_met"] = self.task.expect
         if self._log is not None:
-            details["log"] = log_key("", self.task.attempt)
+            details["log"] = log_key("", self.task.attempt, self.task.task_uid)
         if (progress := self.meter.progress) is not None:
             details |= {"total_images": progress.done, "unit": progress.unit}
         return details
@@ -208,7 +208,7 @@ class Attempt:
             return
         tail = self._log.tail()
         try:
-            self.output.put_log(log_key("", self.task.attempt), tail)
+            self.output.put_log(log_key("", self.task.attempt, self.task.task_uid), tail)
         except Exception as error:  # noqa: BLE001 - of whatever kind: the task matters more
             _logger.warning("the log cannot be stored: %s", error)
             if self.link is not None:

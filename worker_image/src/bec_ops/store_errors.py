@@ -172,13 +172,16 @@ def no_bucket(bucket: str) -> StoreError:
     return StoreError("BucketNotFound", f"the bucket s3://{bucket} does not exist")
 
 
-def no_such_place(error: ClientError, bucket: str, key: str) -> StoreError:
-    """Return what is said of a key that the store cannot hold."""
-    return StoreError(
-        "KeyRefused",
-        f"this store can hold no object s3://{bucket}/{key} ({said(error)}): {sizes(key)}; have "
-        "shorter ids or a shorter output.prefix, and no object of a folder's name",
-    )
+def no_such_place(
+    error: ClientError, bucket: str, key: str, in_the_way: str | None = None
+) -> StoreError:
+    """Return what is said of a key that the store cannot hold; an object may be in its way."""
+    if in_the_way is None:
+        why = f"{sizes(key)}; have shorter ids, or another output.prefix"
+    else:
+        why = f"s3://{bucket}/{in_the_way} is an object, where a folder would be; take it away"
+    told = f"this store can hold no object s3://{bucket}/{key} ({said(error)}): {why}"
+    return StoreError("KeyRefused", told)
 
 
 def no_answer_for_key(error: ClientError, bucket: str, key: str) -> StoreError:

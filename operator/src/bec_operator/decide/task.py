@@ -24,10 +24,12 @@ from bec_operator.decide.moments import iso, precise
 from bec_operator.decide.running import accompany, is_record_due, share_done
 from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.view import TaskView
+from bec_ops.location import may_be_log_of
 
 TRY_NAME_AFTER = 3.0  # seconds between two tries for a name that somebody else has
 LOOK_AGAIN_AFTER = 5.0  # seconds between two looks for a marker that may yet show
 LINGER = 30.0  # seconds that a worker may take to end after its marker was seen
+_OTHERS_LOG = "none: another attempt has written the marker"
 _UNTOLD = {MarkerState.UNKNOWN, MarkerState.ARCHIVED}
 _NO_MARKER = {MarkerState.ABSENT, MarkerState.INVALID}
 
@@ -192,8 +194,9 @@ def success_status(view: TaskView) -> VolumeTaskStatus:
     """Return the status of a task that succeeded and stays to be looked at."""
     ended = _attempt(view.attempt, view.pod or view.gone, view.task)
     output = view.locate(view.task.index)
-    if view.reading is not None and view.reading.log:
-        ended = ended.model_copy(update={"log": output + view.reading.log})
+    if view.reading is not None and (log := view.reading.log):
+        own = may_be_log_of(log, view.attempt, view.task.uid)
+        ended = ended.model_copy(update={"log": output + log if own else _OTHERS_LOG})
     if view.pod is not None:
         ended = ended.model_copy(
             update={"end_time": view.pod.end_time, "exit_code": view.pod.exit_code}
