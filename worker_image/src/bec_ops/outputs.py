@@ -110,13 +110,20 @@ class Output:
         kind = content_type or _kind(name)
         self._write(name, lambda: self._place.put(name, body, kind))
 
-    def upload(self, name: str, file: Path, content_type: str = "") -> None:
-        """Write an artefact from a file; raises RetryableError if it changes meanwhile."""
+    def upload(self, name: str, file: Path, content_type: str = "", watch: Watch = ignore) -> None:
+        """Write an artefact from a file; raises RetryableError if it changes meanwhile.
+
+        `watch` sees this one move, and may give it up.
+        """
         kind = content_type or _kind(name)
+
+        def watched(moved: int) -> None:
+            self._watch(moved)
+            watch(moved)
 
         def upload() -> None:
             with unchanged(file):
-                self._place.upload(name, file, kind, self._watch)
+                self._place.upload(name, file, kind, watched)
 
         self._write(name, upload)
 
