@@ -9,13 +9,17 @@ import json
 import os
 import random
 import signal
+import subprocess
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 from rich.console import Console
@@ -24,7 +28,7 @@ from tests.campaign.judge import MARKER, faults, journal, stored
 from tests.campaign.scripts import GRACE, Script, script_of
 from tests.cluster import S3, Cluster, Parts
 from tests.cluster.images import CHECKOUT
-from tests.support.fake_operator import FakeOperator
+from tests.support.fake_operator import Answer, Call, FakeOperator, refusal
 from tests.support.space import s3_client
 from tests.support.waiting import until
 from tests.support.worker_runs import WorkerRun
@@ -68,6 +72,29 @@ class Figures:
     words: Counter[str] = field(default_factory=Counter)
 
 
+class OwnOperator(FakeOperator):
+    """One that answers nobody else: a worker that another run has left may find its port."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(heartbeat_seconds=0.5)
+        self._token = token
+
+    def take(self, call: Call) -> Answer:
+        if call.token != self._token:
+            return refusal(401, "Unauthenticated")
+        return super().take(call)
+
+
+@contextmanager
+def killed(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+    """Leave no worker behind, whatever comes."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 class Campaign:
     """Runs scripts, and judges them."""
 
@@ -75,6 +102,7 @@ class Campaign:
         self._s3, self._folder = s3, folder
         self._client = s3_client(s3)
         self._client.create_bucket(Bucket=BUCKET)
+        (folder / "token").write_text(uuid4().hex)
         self.figures = Figures()
 
     def batch(self, seeds: range) -> None:
@@ -92,32 +120,36 @@ class Campaign:
     def _run_pooled(self, scripts: list[Script]) -> None:
         if not scripts:
             return
-        with FakeOperator(heartbeat_seconds=0.5) as operator:
+        token = self._folder / "token"
+        with OwnOperator(token.read_text()) as operator:
             operator.answers["next"] = [(200, {"task": self._task(script)}) for script in scripts]
-            process = self._worker(
-                scripts[0], {"BEC_POOL": "true", "BEC_OPERATOR_URL": operator.url}
-            ).start_command(*_COMMAND)
+            more = {
+                "BEC_POOL": "true",
+                "BEC_OPERATOR_URL": operator.url,
+                "BEC_TOKEN_FILE": str(token),
+            }
+            with killed(self._worker(scripts[0], more).start_command(*_COMMAND)) as process:
 
-            def ended() -> int:
-                assert process.poll() is None, process.communicate()
-                return len(operator.bodies("done")) + len(operator.bodies("failed"))
+                def ended() -> int:
+                    assert process.poll() is None, f"the worker ended with {process.returncode}"
+                    return len(operator.bodies("done")) + len(operator.bodies("failed"))
 
-            until(lambda: ended() >= len(scripts), "all have ended", timeout=3 * _MINUTE)
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=_MINUTE)
+                until(lambda: ended() >= len(scripts), "all have ended", timeout=3 * _MINUTE)
+                process.send_signal(signal.SIGTERM)
+                process.wait(_MINUTE)
             messages = {body["task_uid"]: body["message"] for body in operator.bodies("failed")}
         for script in scripts:
             self._judge(script, messages.get(f"uid-{script.seed}", ""))
 
     def _run_alone(self, script: Script) -> None:
         run = self._worker(script, self._environment(script))
-        process = run.start_command(*_COMMAND)
         pick = random.Random(-script.seed)
         stop = pick.random() < 0.6
-        if stop:
-            time.sleep(pick.uniform(0.5, 6))
-            process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=5 * _MINUTE)
+        with killed(run.start_command(*_COMMAND)) as process:
+            if stop:
+                time.sleep(pick.uniform(0.5, 6))
+                process.send_signal(signal.SIGTERM)
+            process.wait(3 * _MINUTE)
         file = run.folder / "termination-log"
         self._judge(script, file.read_text() if file.exists() else "", stopped=stop)
 

@@ -2,6 +2,7 @@
 
 import gzip
 
+from bec_ops.location import escape
 from bec_ops.marker import MARKER_NAME
 from bec_ops.volume import Volume
 from tests.e2e.site import Site, worker_pod
@@ -79,7 +80,7 @@ def exec_pod(script: str, **container: object) -> Body:
 
 
 def prefix(site: Site, name: str) -> str:
-    return f"artefacts/{site.namespace}/W1-{name}/"
+    return f"artefacts/{escape(site.namespace)}/W1-{name}/"
 
 
 def artefact(site: Site, name: str) -> bytes:

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,10 @@ from bec_ops.errors import (
     TerminalError,
 )
 from bec_ops.execute import Program
+from bec_ops.family import Family
 from bec_ops.meter import Meter
 from bec_ops.outputs import FolderPlace
+from bec_ops.processes import Process
 from bec_ops.protocol import Progress
 from bec_ops.stopping import Stop
 from bec_ops.task import Task
@@ -245,6 +249,20 @@ def test_where_no_processes_are_listed_the_group_is_known(
     assert (tmp_path / "out/late.txt").exists()
     with pytest.raises(RetryableError, match=r"left processes behind .*: its process group"):
         bash("sleep 1000 & exit 0", grace=0.2).work(attempt)
+
+
+def test_a_child_whose_parent_ends_while_they_are_listed_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Numbers begin anew: a child may be listed before its parent."""
+    family = Family(lambda: subprocess.Popen(["true"], process_group=0))
+    family.wait()
+    parent = Process(7777, 1, "parent", os.getpid(), 7777, dead=True)
+    child = Process(11, 2, "child", parent.pid, 11, dead=False)
+    lists = iter([[child, parent], [replace(child, parent=os.getpid())]])
+    monkeypatch.setattr("bec_ops.family.processes", lambda: next(lists))
+    monkeypatch.setattr("bec_ops.family.forget", lambda process: process.dead)
+    assert [process.pid for process in family.left()] == [child.pid]
 
 
 class Meddler(FolderPlace):

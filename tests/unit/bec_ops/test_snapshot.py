@@ -111,6 +111,11 @@ def test_a_file_that_changes_is_the_cause_of_what_else_fails(tmp_path: Path) -> 
         raise OSError("a fault of its own")
 
 
+def test_only_files_are_uploaded(tmp_path: Path) -> None:
+    with pytest.raises(RetryableError, match="is a folder: only files"), unchanged(tmp_path):
+        raise AssertionError
+
+
 def test_two_looks_at_a_folder(tmp_path: Path) -> None:
     for name in "abc":
         put(tmp_path / name)

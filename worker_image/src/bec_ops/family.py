@@ -47,7 +47,13 @@ class Family:
         """Return what still lives, once the command itself has ended; the dead are forgotten."""
         if not are_listed():
             return self._left_of_group()
-        return [process for process in self._seen() if not self._gone(process)]
+        while True:
+            seen = list(self._seen())
+            living = [process for process in seen if not self._gone(process)]
+            # A list is not of one moment: whose parent has died since may have been read before it
+            # became ours. Of the dead each is there until it is waited for, which is done here.
+            if living or not any(process.parent == os.getpid() for process in seen):
+                return living
 
     def wait_for_left(self, seconds: float, check: Callable[[], None]) -> list[Process]:
         """Wait until nothing is left, and return what is after so many seconds.

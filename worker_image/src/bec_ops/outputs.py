@@ -150,14 +150,21 @@ class Output:
 
         self._write(name, put)
 
-    def upload(self, name: str, file: Path, content_type: str = "") -> None:
-        """Write an artefact from a file; raises RetryableError if it changes meanwhile."""
+    def upload(self, name: str, file: Path, content_type: str = "", watch: Watch = ignore) -> None:
+        """Write an artefact from a file; raises RetryableError if it changes meanwhile.
+
+        `watch` sees this one move, and may give it up.
+        """
         kind = content_type or _kind(name)
+
+        def watched(moved: int) -> None:
+            self._watch(moved)
+            watch(moved)
 
         def upload() -> int:
             size = file.stat().st_size
             with unchanged(file):
-                self._place.upload(name, file, kind, self._watch)
+                self._place.upload(name, file, kind, watched)
             return size
 
         self._write(name, upload)
