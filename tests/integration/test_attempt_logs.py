@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bec_operator.act.api_server import bec, core
-from bec_operator.api.names import ledger_name
 from bec_ops.location import LOG_FOLDER, log_key
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import fail, hang
@@ -30,7 +28,7 @@ def fail_with_log(space: Space, workers: Workers, live: LiveJob, text: bytes) ->
     (run,) = workers.running(1)
     task = run.pod.task
     space.put(log_key(task.prefix, task.attempt, task.task_uid), text)
-    workers.release(fail(65, "torn"))
+    workers.play(run, fail(65, "torn"))
     live.wait_counts(failed=1)
     return run
 
@@ -39,7 +37,7 @@ def fail_without(workers: Workers, live: LiveJob) -> Run:
     """Have the one worker killed before it can say or store anything; return its run."""
     (run,) = workers.running(1)
     assert run.pod.task.attempt == 1
-    workers.release(fail(137))
+    workers.play(run, fail(137))
     live.wait_counts(failed=1)
     return run
 
@@ -79,9 +77,6 @@ def test_a_job_that_is_made_anew(space: Space, workers: Workers) -> None:
     first = fail_with_log(space, workers, live, b"run A\n")
     live.wait_complete()
     live.delete()
-    for task in space.tasks():  # nobody here collects what belonged to it
-        space.kube.delete(bec(space.namespace, "volumetasks", task["metadata"]["name"]))
-    space.kube.delete(core(space.namespace, "configmaps", ledger_name("ocr")))
 
     live = space.submit(job("ocr", space.bucket, numbered(1), **once))
     second = fail_without(workers, live)
