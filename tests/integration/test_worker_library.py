@@ -17,6 +17,8 @@ from tests.support.space import keys_of
 from tests.support.waiting import until
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
+pytestmark = pytest.mark.stores
+
 VOLUME = Volume("W1", "I1", "v1")
 PREFIX = "artefacts/ocr/W1-I1-v1/"
 HANDLER = """

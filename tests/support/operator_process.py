@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.cluster import S3
+from tests.support.ports import free_ports
 from tests.support.waiting import until
 
 _TAIL = 40  # lines of the log that go into a failure
@@ -29,7 +29,7 @@ class Operator:
 
     def __init__(self, kubeconfig: Path, s3: S3, log: Path, **settings: object) -> None:
         self.log = log
-        self.worker_port, self.health_port, self.metrics_port = _free_ports(3)
+        self.worker_port, self.health_port, self.metrics_port = free_ports(3)
         own = {
             "log_format": "plain",
             "worker_port": self.worker_port,
@@ -166,18 +166,6 @@ def _sources(checkout: Path) -> str:
     for folder in folders:
         assert folder.is_dir(), f"{folder} is missing: name a checkout of this repository"
     return os.pathsep.join(map(str, folders))
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listened on just now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def _status(url: str) -> int:

@@ -275,7 +275,8 @@ def test_settings_know_every_variable_and_port() -> None:
 
 def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
-    assert schema["properties"].pop("global")  # Helm's own
+    for name in ("global", "enabled"):  # of Helm, and of charts above this one
+        assert schema["properties"].pop(name)
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(schema["properties"]) == set(values)
     for name, part in schema["properties"].items():
@@ -284,6 +285,31 @@ def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
     log = schema["properties"]["log"]["properties"]
     for name in ("level", "format"):
         assert log[name]["enum"] == list(get_args(Settings.model_fields[f"log_{name}"].annotation))
+
+
+@pytest.mark.parametrize(("enabled", "alias"), [("true", ""), ("true", "bec"), ("false", "")])
+def test_it_can_be_part_of_another_chart(tmp_path: Path, enabled: str, alias: str) -> None:
+    """`cert-manager/cert-manager#7334`: a schema that refused the value of a condition."""
+    part = {"name": "bec-operator", "version": "0.*", "repository": f"file://{CHART}"}
+    name = alias or part["name"]
+    needs = [{**part, "condition": f"{name}.enabled"} | ({"alias": alias} if alias else {})]
+    chart = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": needs}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    packed = helm("dependency", "update", str(tmp_path))
+    assert packed.returncode == 0, packed.stderr
+
+    values = (
+        f"{name}.{IMAGE}",
+        f"{name}.enabled={enabled}",
+        "global.registry=registry.example.org",
+    )
+    settings = [part for value in values for part in ("--set", value)]
+    done = helm("template", "platform", str(tmp_path), *settings)
+    assert done.returncode == 0, done.stderr
+    kinds = {each["kind"] for each in yaml.safe_load_all(done.stdout) if each}
+    assert ({"Deployment", "CustomResourceDefinition"} <= kinds) is (enabled == "true")
+    wrong = helm("template", "platform", str(tmp_path), *settings, "--set", f"{name}.replicas=2")
+    assert ("'replicas' not allowed" in wrong.stderr) is (enabled == "true")
 
 
 def test_a_large_number_is_written_out() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from bec_operator.act.pod_spec import task_pod
+from bec_operator.act.pod_spec import pool_deployment, task_pod
 from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.gates import Gates, Place
@@ -13,7 +13,7 @@ from bec_operator.settings import Settings
 from bec_ops.environment import Surroundings
 from bec_ops.location import OutputTemplate
 from bec_ops.store_settings import StoreSettings
-from bec_ops.task import Task
+from bec_ops.task import Assignment, Task
 from bec_ops.volume import Volume
 
 VOLUME = Volume("W1", "I/1", "v-2")
@@ -56,6 +56,16 @@ def test_the_worker_finds_its_task_in_its_environment() -> None:
     assert (task.volume, task.attempt, task.job_id) == (VOLUME, 2, "ocr")
     assert task.output_uri == "s3://bec/artefacts/ocr/W1-I%2F1-v%2D2/"
     assert task.parameters == {"model": "བོད $(HOME)"}
+
+
+def test_the_worker_learns_what_is_expected_of_its_output() -> None:
+    memory = _memory(SIMPLE, expect=["*.txt", "$(HOME)/*"])
+    for plain in (
+        _plain(task_pod(memory, 0, "task", "task-uid", 2, SETTINGS)),
+        _plain(pool_deployment(memory, SETTINGS)["spec"]["template"]),
+    ):
+        assert Assignment.from_environment(plain).expect == ("*.txt", "$(HOME)/*")
+    assert "BEC_EXPECT" not in _plain(_pod(SIMPLE))
 
 
 def test_the_worker_learns_where_its_dependencies_write() -> None:

@@ -111,6 +111,7 @@ async def test_the_task_is_given_once(worker: Worker) -> None:
         handler="ocr",
         output_uri="s3://bucket/artefacts/ocr/W1-I0-v1/",
         parameters={"model": "bod"},
+        expect=("*.txt",),
         worker_id=f"{POD.name}/{POD.uid}",
     )
     assert await worker.next() == Assigned(over=True)

@@ -128,6 +128,11 @@ def _name(path: str, folder: Path) -> str:
             f"the program has written {_shown(name)} into its output folder: {LOG_FOLDER} is the "
             "place of the attempts' logs; let it choose another folder"
         )
+    if "\\" in name:
+        raise RetryableError(
+            f"the name of {_shown(name)} in the output folder has a backslash, which some stores "
+            "take for a slash: let the program choose another one"
+        )
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -85,7 +85,7 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         stopped=_stopped(status),
     )
     pod = _with_end(pod, status, now)
-    if pod.seen_running is None:
+    if pod.seen_running is None and pod.alive:
         pod = _with_trouble(pod, status, now)
     if not pod.alive and not pod.worker_ended:
         pod = replace(pod, worker_ended=True, seen_ended=now)

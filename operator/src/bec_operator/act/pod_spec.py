@@ -234,6 +234,7 @@ def _of_job(memory: Memory, settings: Settings) -> dict[str, str | None]:
         "BEC_HANDLER": worker.handler,
         "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
         "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
+        "BEC_EXPECT": json.dumps(output.expect, ensure_ascii=False) if output.expect else None,
         "BEC_DEPENDENCIES": _dependencies(memory),
         "BEC_OPERATOR_URL": settings.worker_url,
         "BEC_TOKEN_FILE": f"{_TOKEN_FOLDER}/token",

@@ -205,7 +205,7 @@ class MarkerSeen:
 
     state: MarkerState
     asked: float
-    message: str = ""
+    message: str = ""  # what it holds, or why it is not valid or not known
     items: int = 0  # that were worked on, if it is valid and says so
     log: str = ""  # key of the log under the prefix, if it is valid and says so
     written: float = 0.0  # when it was, by the worker's clock, if it is valid and says so

@@ -179,5 +179,6 @@ def _pool_trouble(memory: Memory, pool: Pool, refused: str) -> tuple[str, str]:
 def _last_words(ended: PodSeen | None) -> str:
     if ended is None:
         return ""
+    where = f"init container {ended.ended_in}" if ended.ended_in else ""
     how = ended.reason if ended.reason not in {"", "Error"} else f"exit {ended.exit_code}"
-    return ": ".join(filter(None, (how, ended.message.strip())))
+    return ": ".join(filter(None, (where, how, ended.message.strip())))

@@ -206,6 +206,7 @@ def success_status(view: TaskView) -> VolumeTaskStatus:
         attempt=view.attempt,
         node=ended.node,
         progress="100%",
+        message=view.reading.message if view.reading is not None else "",
         output=output,
         finished_at=precise(view.now),
         attempts=[*view.task.failed, ended],
