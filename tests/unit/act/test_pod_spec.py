@@ -12,6 +12,7 @@ from bec_operator.decide.seen import JobSeen
 from bec_operator.settings import Settings
 from bec_ops.environment import Surroundings
 from bec_ops.location import OutputTemplate
+from bec_ops.store_settings import StoreSettings
 from bec_ops.task import Assignment, Task
 from bec_ops.volume import Volume
 
@@ -156,3 +157,31 @@ def test_credentials_come_from_the_secret_that_the_job_names() -> None:
         {"secretRef": {"name": "bec-s3"}}
     ]
     assert "envFrom" not in _worker(_pod(SIMPLE))
+
+
+def test_workers_are_told_what_buckets_demand() -> None:
+    """awslabs/mountpoint-s3#534, gomods/athens#2165: as the operator is."""
+    settings = SETTINGS.model_copy(
+        update={
+            "s3_server_side_encryption": "aws:kms",
+            "s3_kms_key_id": "key-1",
+            "s3_expected_bucket_owner": "111122223333",
+            "s3_requester_pays": True,
+            "s3_patience_seconds": 60.0,
+        }
+    )
+    pod = task_pod(_memory(SIMPLE), 0, "task", "task-uid", 2, settings)
+    assert StoreSettings.from_environment(_plain(pod)) == settings.store
+    assert not [name for name in _plain(_pod(SIMPLE)) if name.startswith("BEC_S3_")]
+
+
+def test_workers_find_the_cas_of_the_store() -> None:
+    settings = SETTINGS.model_copy(update={"s3_ca_config_map": "cas", "s3_ca_key": "bundle.pem"})
+    pod = task_pod(_memory(SIMPLE), 0, "task", "task-uid", 2, settings)
+    file = _plain(pod)["AWS_CA_BUNDLE"]
+    [mount] = [each for each in _worker(pod)["volumeMounts"] if each["name"] == "bec-s3-ca"]
+    [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "bec-s3-ca"]
+    [item] = volume["configMap"]["items"]
+    assert file == f"{mount['mountPath']}/{item['path']}"
+    assert (volume["configMap"]["name"], item["key"]) == ("cas", "bundle.pem")
+    assert "AWS_CA_BUNDLE" not in _plain(_pod(SIMPLE))
