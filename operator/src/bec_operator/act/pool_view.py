@@ -59,6 +59,7 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
         sure=_is_sure(memory) and (known or not wanted),
     )
     memory.pool.observe(pool.hosts, now)
+    memory.calling.observe(pool, ctx.settings.worker_url, ctx.cache.workers.turned_away, now)
     said = misconfigured(pool)
     if said and memory.facts.worker is None:
         message = f"{said}; correct spec.worker, and the job goes on"

@@ -33,7 +33,13 @@ from bec_operator.decide.notes import Notes
 from bec_operator.decide.pool import Work
 from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.resting import just_runs, seen_of
-from bec_operator.decide.scaling import hosts_for_work, scale, wanted, with_busy
+from bec_operator.decide.scaling import (
+    hosts_for_work,
+    replace_hosts,
+    scale,
+    wanted,
+    with_busy,
+)
 from bec_operator.decide.scene import Seen
 from bec_operator.decide.seen import TaskSeen, Verdict
 from bec_operator.decide.status import (
@@ -143,8 +149,10 @@ def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
         work.without(len(handed)),
         launch=launch,
         more_may_come=_more_may_come(memory, seen.standings),
+        most=memory.calling.most,
     )
-    return list(scale(spec, pool, memory.pool, aim, seen.now)), next_up
+    mute = replace_hosts(pool, memory.calling.mute)
+    return [*mute, *scale(spec, pool, memory.pool, aim, seen.now)], next_up
 
 
 def _more_may_come(memory: Memory, standings: Standings) -> bool:
