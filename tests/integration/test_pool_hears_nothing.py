@@ -54,11 +54,11 @@ def test_nobody_calls_and_the_nodes_are_let_go(cluster: Cluster, tmp_path: Path)
             assert DEAD in said
             assert "3 worker(s)" in said
             until(pool.is_at_zero, "no node is held", 60)
-            assert live.get()["status"]["pool"]["workers"] == 0
+            assert live.read()["status"]["pool"]["workers"] == 0
             operator.kill()
             operator.start()
             until(lambda: len(pool.staying()) == 1, "one tries, no more", 60)
-            assert is_true(live.get(), "Stalled")
+            assert is_true(live.read(), "Stalled")
         with (
             Operator(rights, cluster.s3, log) as operator,
             PoolFleet(cluster, lambda: operator.worker_url),
