@@ -54,7 +54,7 @@ def test_nobody_calls_and_the_nodes_are_let_go(cluster: Cluster, tmp_path: Path)
             assert DEAD in said
             assert "3 worker(s)" in said
             until(pool.is_at_zero, "no node is held", 60)
-            assert live.read()["status"]["pool"]["workers"] == 0
+            live.wait(lambda found: not found["status"]["pool"].get("workers"), "it says so")
             operator.kill()
             operator.start()
             until(lambda: len(pool.staying()) == 1, "one tries, no more", 60)

@@ -1,6 +1,6 @@
 """Puts together what is seen of a job's pool, for one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bec_operator.act.context import Context
 from bec_operator.decide.actions import CreateTask, HandTask
@@ -10,7 +10,7 @@ from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.pool import Pool, hosts_of, misconfigured
 from bec_operator.decide.refusals import STORAGE_FORBIDDEN
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
-from bec_operator.metrics import POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
+from bec_operator.metrics import HOSTS_AVOIDED, POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
 
 
 def seats(
@@ -72,6 +72,17 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     return pool
 
 
+def observe_hosts(memory: Memory, pods: Mapping[str, PodSeen], pool: Pool, now: float) -> None:
+    """Note where the job runs, and tell how many workers and nodes are at fault."""
+    spec, hosts = memory.job.spec, memory.hosts
+    if memory.ledger is None or spec is None:
+        return
+    more = spec.pool is not None and spec.pool.max_workers > 1
+    hosts.observe(memory.tasks.values(), pods, pool, now, more_workers=more)
+    for kind, number in hosts.numbers(now).items():
+        HOSTS_AVOIDED.labels(memory.job.namespace, memory.job.name, kind).set(number)
+
+
 def _unsettled(memory: Memory, tasks: Sequence[TaskSeen]) -> list[TaskSeen]:
     ledger = memory.ledger
     if ledger is None:
@@ -87,11 +98,16 @@ def _unsettled(memory: Memory, tasks: Sequence[TaskSeen]) -> list[TaskSeen]:
 
 
 def _at_work(ctx: Context, task: TaskSeen) -> str:
-    """Return the UID of the pod whose worker has the task, and has not said how it ended."""
+    """Return the UID of the pod whose worker has the task, and has not said that it is done.
+
+    One that has failed it gets no other before that is on record: it might fail them all at once.
+    """
     attempt, told = task.recorded_begun, ctx.cache.workers.get(task.uid)
     if attempt is None or not attempt.session:
         return ""
-    return "" if told is not None and told.has_ended(attempt.number) else attempt.pod_uid
+    if told is None or told.report is None or not told.has_ended(attempt.number):
+        return attempt.pod_uid
+    return "" if told.report.failure is None else attempt.pod_uid
 
 
 def _is_sure(memory: Memory) -> bool:

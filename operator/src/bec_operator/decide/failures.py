@@ -26,6 +26,7 @@ class FailureClass(IntEnum):
     START_TIMEOUT = 15
     STOPPED = 16
     DEPENDENCY_FAILED = 17
+    BAD_HOST = 24
 
     @property
     def label(self) -> str:
@@ -93,6 +94,12 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.DEPENDENCY_FAILED: Rule(
         final=True, meaning="a job that it depends on has failed for this volume"
+    ),
+    FailureClass.BAD_HOST: Rule(
+        free=True,
+        capped=True,
+        at_once=True,
+        meaning="its worker or node is, or may be, at fault: another one tries it",
     ),
 }
 

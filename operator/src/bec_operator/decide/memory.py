@@ -13,6 +13,7 @@ from bec_operator.decide.conditions import find
 from bec_operator.decide.eta import Eta
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gates, Record
+from bec_operator.decide.hosts import Hosts
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.old_pods import OldPods
@@ -79,6 +80,7 @@ class Memory:
     breaker: Breaker = field(default_factory=Breaker)
     pool: PoolNotes = field(default_factory=PoolNotes)
     calling: Calling = field(default_factory=Calling)
+    hosts: Hosts = field(default_factory=Hosts)
     resting: Resting = field(default_factory=Resting)
     burst: int = FIRST_BURST  # pods that may be under way at once; grows as that goes well
     unsure: set[str] = field(default_factory=set)  # uids of tasks whose pod may have been made
@@ -202,7 +204,7 @@ class Memory:
     @property
     def template_basis(self) -> object:
         """What the template that workers get depends on, beside the settings."""
-        return self.job.generation, self.gates.places
+        return self.job.generation, self.gates.places, self.hosts.of_pool
 
     @property
     def output(self) -> Output:

@@ -178,6 +178,7 @@ def hosts_for_work(pool: Pool, memory: Memory, spec: JobSpec, now: float) -> lis
     """
     enough = spec.pool.tasks_per_worker if spec.pool is not None else 0
     leaving = memory.under_way(MarkWorker) | memory.under_way(DeletePod)
+    leaving |= memory.hosts.withheld(tripped=memory.breaker.tripped)
     leaving |= {host.pod.uid for host in pool.hosts if _is_stopped(host, memory)}
     leaving |= {key[1] for key in memory.busy if key[0] == GuardWorker.__name__ and not key[2]}
     found = [
