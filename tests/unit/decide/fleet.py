@@ -209,9 +209,13 @@ class Fleet:
             await asyncio.sleep(KUBELET_SECONDS)
             if self.pods_rest:
                 continue
-            for world in self.worlds.values():
-                let_pods_go_on(world)
+            self.step_pods()
             self.pools.step()
+
+    def step_pods(self) -> None:
+        """Let every pod of every Job go on."""
+        for world in self.worlds.values():
+            let_pods_go_on(world)
 
     def _touched(self, key: str) -> None:
         for fault in self.faults:

@@ -42,6 +42,7 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     if not wanted and not deployments:
         if memory.pool.started:
             memory.pool.observe((), now)  # the last of its pods are of no interest any more
+            memory.calling.observe(Pool(), None, 0.0, now)
         return Pool()
     unsettled = _unsettled(memory, tasks)
     busy = {uid for task in unsettled if (uid := _at_work(ctx, task))}

@@ -32,6 +32,7 @@ from bec_operator.metrics import (
     PASS_SECONDS,
     POOL_QUEUE,
     POOL_SECONDS,
+    HOSTS_AVOIDED,
     POOL_WORKERS,
 )
 
@@ -173,7 +174,7 @@ class Reconciler:
         self._dirty.discard(key)
         self._faults.pop(key, None)
         if self._jobs.pop(key, None) is not None:
-            for gauge in (JOB_VOLUMES, POOL_WORKERS, POOL_SECONDS, POOL_QUEUE):
+            for gauge in (JOB_VOLUMES, HOSTS_AVOIDED, POOL_WORKERS, POOL_SECONDS, POOL_QUEUE):
                 gauge.remove_by_labels({"namespace": key[0], "job": key[1]})
             for counter in (PASS_SECONDS, JOB_FAULTS):
                 counter.remove_by_labels({"namespace": key[0], "job": key[1]})

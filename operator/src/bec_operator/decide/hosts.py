@@ -54,6 +54,7 @@ class Hosts:
     of_pool: tuple[str, ...] = ()
     more_workers: bool = False
     ran_on: frozenset[str] = frozenset()
+    said: str = ""  # which nodes are avoided
     _terms: dict[str, Term] = field(default_factory=dict)
     _replaced: dict[str, tuple[int, float]] = field(default_factory=dict)  # node → how often, when
     _told: set[str] = field(default_factory=set)  # uids of bad workers that have gone
@@ -106,6 +107,7 @@ class Hosts:
         kept = self.of_pool if pool.hosts else ()
         wanted = [*kept, *(node for node in self.shunned(now) if node not in kept)]
         self.of_pool = tuple(wanted[-MOST_AVOIDED:])
+        self.said = self._sentence(now)
 
     def _learn(self, tasks: Iterable[TaskSeen], now: float) -> None:
         """Derive from what is on record who was at fault before a restart."""
@@ -197,12 +199,12 @@ class Hosts:
 
     # --- what people are told
 
-    def sentence(self, now: float) -> str:
+    def _sentence(self, now: float) -> str:
         """Name the nodes that are avoided; empty if none is."""
         bad = self.nodes.bad()
         named = [_of_node(node, bad[node]) for node in self.shunned(now) if node in bad][:3]
         rest = len(self.shunned(now)) - len(named)
-        more = f" and {rest} more" if named and rest else ""
+        more = f" and {rest} more" if rest > 0 else ""
         return f"avoids {', '.join(named)}{more}" if named else ""
 
     def numbers(self, now: float) -> dict[str, int]:

@@ -190,7 +190,10 @@ def _running(memory: Memory, tally: Tally, counts: Counts) -> tuple[str, str]:
         return launch.reason, launch.message
     if tally.quota:
         return "QuotaExceeded", tally.quota
-    return "Running", _progress(memory.ledger, counts) + _waiting(memory)
+    avoided = memory.hosts.said
+    return "Running", "; ".join(
+        filter(None, (_progress(memory.ledger, counts) + _waiting(memory), avoided))
+    )
 
 
 def _suspended(tally: Tally, progress: str) -> str:
