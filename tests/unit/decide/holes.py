@@ -45,6 +45,8 @@ class Holes(Fleet):
         self.bad_nodes: set[str] = set()
         self.bad_workers: dict[str, int] = {}  # pod's UID → after so many volumes
         self.hopeless = plan.hopeless
+        self.prefers = ""  # where workers go whenever they may
+        self.pools_made: set[str] = set()
         self.rng = random.Random(seed)
         self.fails = self.runs = 0
         self.seconds = 2.0
@@ -69,7 +71,10 @@ class Holes(Fleet):
     def node_of_worker(self, _: int, spec: Object) -> str:
         """Return where the next worker goes: to the emptiest node that it may go to."""
         used = [pod["spec"].get("nodeName") for pod in self.objects.all("pods")]
-        return min(self._allowed(spec), key=lambda node: (used.count(node), node))
+        self.pools_made |= {found["metadata"]["name"] for found in self.objects.all("deployments")}
+        full = {node: used.count(node) >= self.room for node in self.nodes}
+        rank = {n: (full[n], n != self.prefers, used.count(n), n) for n in self.nodes}
+        return min(self._allowed(spec), key=rank.__getitem__)
 
     def _allowed(self, spec: Object) -> list[str]:
         affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}

@@ -28,7 +28,7 @@ class PoolKubelet:
         self._worlds = worlds
         self._operator = operator
         self._workers: dict[str, asyncio.Task[None]] = {}  # by the UID of their pod
-        self._born = 0
+        self.born = 0
         # How a volume ends on a node: the UID of the pod, the node, how many the process has had
         # before, and the volume's index; None: well.
         self.fails: Callable[[str, str, int, int], str | None] = lambda *_: None
@@ -58,20 +58,20 @@ class PoolKubelet:
         return [pod for pod in self._objects.all("pods") if pod["metadata"].get("pool")]
 
     def _bear(self, deployment: Object) -> None:
-        self._born += 1
+        self.born += 1
         template, meta = deployment["spec"]["template"], deployment["metadata"]
         made = self._objects.create(
             "pods",
             {
                 "metadata": {
                     **template["metadata"],
-                    "name": f"{meta['name']}-{self._born}",
+                    "name": f"{meta['name']}-{self.born}",
                     "pool": True,
                     "ownerReferences": [{"uid": meta["uid"], "controller": True}],
                 },
                 "spec": {
                     **template["spec"],
-                    "nodeName": self.node_of(self._born, template["spec"]),
+                    "nodeName": self.node_of(self.born, template["spec"]),
                 },
                 "status": {
                     "phase": "Running",
@@ -99,7 +99,7 @@ class PoolKubelet:
 
     async def _work_on(self, meta: Object, node: str, world: World) -> None:
         me = Identity(NAMESPACE, meta["name"], meta["uid"])
-        registered = await self._call(me, Register(process=f"{self._born:032x}"))
+        registered = await self._call(me, Register(process=f"{self.born:032x}"))
         done = -1
         while True:
             given = await self._call(me, Next(session=registered.session, wait=20))

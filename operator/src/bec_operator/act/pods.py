@@ -81,7 +81,7 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     fitted = task_pod(*what, task.failed)
     never = hosts.shunned(now)
     never += [node for node in must_move(task.failed) if node not in never]
-    shun_nodes(fitted["spec"], hosts.disliked(), never if hosts.ran_on - {*never} else [])
+    shun_nodes(fitted["spec"], hosts.disliked(now), never if hosts.ran_on - {*never} else [])
     try:
         return await ctx.api.request("POST", path, fitted)
     except ApiError as error:

@@ -79,7 +79,8 @@ def observe_hosts(memory: Memory, pods: Mapping[str, PodSeen], pool: Pool, now: 
     if memory.ledger is None or spec is None:
         return
     more = spec.pool is not None and spec.pool.max_workers > 1
-    hosts.observe(memory.tasks.values(), pods, pool, now, more_workers=more)
+    tripped = memory.breaker.tripped
+    hosts.observe(memory.tasks.values(), pods, pool, now, more_workers=more, tripped=tripped)
     for kind, number in hosts.numbers(now).items():
         HOSTS_AVOIDED.labels(memory.job.namespace, memory.job.name, kind).set(number)
 

@@ -16,6 +16,7 @@ from bec_operator.decide.standing import Standing, Standings
 UNSURE_FOR = 30.0  # seconds in which others may show whose fault it is, before a worker is replaced
 REPLACED_AGAIN = (15.0, 300.0)  # seconds until the next one on the same node is, doubled
 FORGIVEN_AFTER = 3600.0  # seconds after which it begins with the first again
+SUSPECTED = 60.0  # seconds for which no pod goes to a node that may be at fault
 AVOIDED = (600.0, 7200.0)  # seconds for which no pod goes to a node at fault, doubled
 MOST_AVOIDED = 20  # nodes of a pool's pods
 
@@ -34,11 +35,23 @@ BLAMED = frozenset(
 
 @dataclass(slots=True)
 class Term:
-    """For how long a node is avoided, which was so `times` times, and when one pod last tried."""
+    """For how long a node is avoided, `hold` seconds, and when one pod last tried it.
+
+    `times` is how often it was since it was at fault for `sure`.
+    """
 
     until: float = 0.0
+    hold: float = 0.0
+    sure: bool = False
     times: int = 0
     tried: float = 0.0
+
+    def begin(self, now: float, *, sure: bool) -> None:
+        """Avoid it from now on, each time for longer, or, if it is not sure, for a short time."""
+        first, most = AVOIDED
+        self.hold = min(first * 2.0 ** min(self.times, 10), most) if sure else SUSPECTED
+        self.times += sure
+        self.until, self.sure = now + self.hold, sure
 
 
 @dataclass(slots=True)
@@ -92,8 +105,12 @@ class Hosts:
         now: float,
         *,
         more_workers: bool,
+        tripped: bool = False,
     ) -> None:
-        """Take in the tasks, pods and workers as they are."""
+        """Take in the tasks, pods and workers as they are.
+
+        While the Job is `tripped`, a node is at fault only if that is sure: all may fail alike.
+        """
         if not self._learned:
             self._learned = True
             self._learn(tasks, now)
@@ -103,9 +120,10 @@ class Hosts:
         self.ran_on = frozenset(there)
         self._note_replaced(pool, now)
         self.workers.keep({host.pod.uid for host in pool.hosts})
-        self._set_terms(now)
+        self._set_terms(now, tripped=tripped)
         kept = self.of_pool if pool.hosts else ()
-        wanted = [*kept, *(node for node in self.shunned(now) if node not in kept)]
+        sure = [node for node in self.shunned(now) if self._terms[node].sure]
+        wanted = [*kept, *(node for node in sure if node not in kept)]
         self.of_pool = tuple(wanted[-MOST_AVOIDED:])
         self.said = self._sentence(now)
 
@@ -163,22 +181,24 @@ class Hosts:
 
     # --- nodes
 
-    def _set_terms(self, now: float) -> None:
+    def _set_terms(self, now: float, *, tripped: bool) -> None:
         """Avoid for a time each node that fails what others do, as long as there are others."""
-        bad = self.nodes.bad()
+        bad = {n: seen for n, seen in self.nodes.bad().items() if seen.sure or not tripped}
         for node in self._terms.keys() - bad.keys():
             del self._terms[node]
         well = any(seen.proven for node, seen in self.nodes.hosts.items() if node not in bad)
-        first, most = AVOIDED
+        others = bool(self.ran_on - bad.keys())
         for node, seen in bad.items():
             term = self._terms.setdefault(node, Term())
-            if seen.sure and well and now >= term.until and seen.failed_at >= term.until:
-                term.until = now + min(first * 2.0 ** min(term.times, 10), most)
-                term.times += 1
+            sure = seen.sure and well
+            again = now >= term.until and seen.failed_at >= term.until
+            if (again and (sure or others)) or (sure and not term.sure):
+                term.begin(now, sure=sure)
 
-    def disliked(self) -> list[str]:
-        """Return the nodes to which a pod should rather not go."""
-        return [*self._terms]
+    def disliked(self, now: float) -> list[str]:
+        """Return the nodes to which a pod should rather not go that is made now."""
+        shunned = self.shunned(now)
+        return [node for node, term in self._terms.items() if not term.hold or node in shunned]
 
     def shunned(self, now: float) -> list[str]:
         """Return the nodes to which a pod must not go that is made now.
@@ -188,13 +208,13 @@ class Hosts:
         return [
             node
             for node, term in self._terms.items()
-            if term.times and (now < term.until or now - term.tried < AVOIDED[0])
+            if term.hold and (now < term.until or now - term.tried < term.hold)
         ]
 
     def note_launch(self, now: float) -> None:
         """Take in that a pod was made: if it may try a node, no other one does for a while."""
         for term in self._terms.values():
-            if term.times and now >= term.until and now - term.tried >= AVOIDED[0]:
+            if term.hold and now >= term.until and now - term.tried >= term.hold:
                 term.tried = now
 
     # --- what people are told
@@ -214,7 +234,8 @@ class Hosts:
 
 def _of_node(node: str, seen: Standing) -> str:
     failed = len({deed.index for deed in seen.recent if not deed.well})
-    return f"node {node} ({failed} of its last volumes failed, others do them elsewhere)"
+    outdone = f", {seen.outdone} of them were done elsewhere" if seen.outdone else ""
+    return f"node {node} ({failed} of its last volumes failed{outdone})"
 
 
 def hosts_of(attempts: Collection[Attempt]) -> tuple[set[str], set[str]]:
