@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from bec_operator.act.cache import Cache
 from bec_operator.act.context import Context
@@ -110,7 +110,7 @@ class Fleet:
         self.start()
         self.keeper = self.loop.create_task(self._keep_pods())
 
-    def __enter__(self) -> "Fleet":
+    def __enter__(self) -> Self:
         _LOG.addHandler(self.told)
         return self
 

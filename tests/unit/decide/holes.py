@@ -21,14 +21,12 @@ _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 @dataclass
 class Outcome:
-    """What a run has cost. `lost` are the attempts that failed, `wasted` those of them that a host
-    that is well would have done."""
+    """What a run has cost. `lost` are the attempts that failed."""
 
     done: int = 0
     failed: list[int] = field(default_factory=list)
     attempts: int = 0
     lost: int = 0
-    pods: int = 0
     seconds: float = 0.0
     said: list[str] = field(default_factory=list)
 

@@ -1,5 +1,6 @@
 """Workers of a pool that run and never call: kubeflow/spark-operator#1075."""
 
+import itertools
 from dataclasses import replace
 
 from bec_operator.decide.actions import DeletePod, MarkWorker
@@ -28,7 +29,7 @@ def look(calling: Calling, now: float, *hosts: Host, turned_away: float = 0.0) -
     return seen
 
 
-def aim(calling: Calling, seen: Pool, now: float) -> int:
+def aim(calling: Calling, seen: Pool) -> int:
     notes = PoolNotes(lowered=0.0)
     return wanted(SPEC, seen, notes, Work(5, 50), launch=True, most=calling.most).workers
 
@@ -38,13 +39,13 @@ def test_nobody_calls_so_the_pool_goes_to_zero_and_says_why() -> None:
     calling, both = Calling(), (host("a"), host("b"))
     look(calling, NOW, *both)
     seen = look(calling, NOW + CALLS_WITHIN - 1, *both)
-    assert (calling.tripped, calling.most, aim(calling, seen, NOW)) == (False, None, 5)
+    assert (calling.tripped, calling.most, aim(calling, seen)) == (False, None, 5)
     seen = look(calling, NOW + CALLS_WITHIN, *both)
     assert calling.tripped
     assert CALLS_WITHIN + 10 < 180, "three minutes, with a pass and a write"
     assert URL in calling.said
     assert calling.said.startswith("2 worker(s) of the pool ran for 2m,")
-    assert aim(calling, seen, NOW) == 0
+    assert aim(calling, seen) == 0
     known = PoolNotes(lowered=0.0, began=NOW - 100)
     nobody = wanted(SPEC, seen, known, Work(5, 50), launch=True, most=calling.most)
     marked = list(scale(SPEC, seen, known, nobody, NOW + CALLS_WITHIN))
@@ -64,7 +65,7 @@ def test_one_tries_again_ever_more_rarely() -> None:
         look(calling, now, *hosts)
         if before != 1 and calling.most == 1:
             tries.append(now)
-    waits = [after - before for before, after in zip(tries, tries[1:], strict=False)]
+    waits = [after - before for before, after in itertools.pairwise(tries)]
     assert waits == sorted(waits)
     assert waits[0] >= TRY_AGAIN[0] + CALLS_WITHIN
     assert 15 < len(tries) < 40, "of a day"
@@ -77,7 +78,7 @@ def test_a_worker_that_calls_heals_it() -> None:
     assert calling.tripped
     seen = look(calling, NOW + 210, host("a", calls=NOW + 205))
     assert (calling.tripped, calling.said, calling.most) == (False, "", None)
-    assert aim(calling, seen, NOW + 210) == 5
+    assert aim(calling, seen) == 5
 
 
 def test_who_loads_first_and_calls_then_is_waited_for_longer() -> None:
@@ -147,7 +148,7 @@ def test_a_restart_believes_the_job_and_tries_with_one() -> None:
     calling = memory.calling
     seen = look(calling, NOW, host("a"), host("b"))
     assert calling.tripped
-    assert aim(calling, seen, NOW) == 1
+    assert aim(calling, seen) == 1
     memory.observe_job(replace(memory.job, generation=2))
     assert not memory.calling.tripped, "its spec has changed"
 

@@ -27,12 +27,12 @@ from bec_operator.decide.seen import JobSeen
 from bec_operator.decide.shares import Demand
 from bec_operator.decide.status import with_stall
 from bec_operator.metrics import (
+    HOSTS_AVOIDED,
     JOB_FAULTS,
     JOB_VOLUMES,
     PASS_SECONDS,
     POOL_QUEUE,
     POOL_SECONDS,
-    HOSTS_AVOIDED,
     POOL_WORKERS,
 )
 

@@ -1,4 +1,4 @@
-"""Which workers and nodes of a Job are at fault: they get nothing more, and are replaced or avoided.
+"""Which workers and nodes of a Job are at fault: they get nothing more, are replaced or avoided.
 
 All of it is lost with the process, but for what attempts say that were not counted. Then a host
 that is broken costs a few attempts more until it is known again, and no volume.
