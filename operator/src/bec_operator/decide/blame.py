@@ -71,8 +71,8 @@ def must_move(task: TaskSeen) -> bool:
 
 
 def _may_excuse(attempts: Sequence[Attempt]) -> bool:
-    excuses = sum(class_of(a.failure) is FailureClass.BAD_HOST for a in attempts)
-    return excuses < MOST_EXCUSED
+    excused = (a for a in attempts if class_of(a.failure) is FailureClass.BAD_HOST)
+    return sum(1 + attempt.repeats for attempt in excused) < MOST_EXCUSED
 
 
 def _only_host(attempts: Sequence[Attempt], hosts: Hosts) -> str:

@@ -97,7 +97,6 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.BAD_HOST: Rule(
         free=True,
-        capped=True,
         at_once=True,
         meaning="its worker or node is, or may be, at fault: another one tries it",
     ),
