@@ -11,7 +11,6 @@ from bec_operator.api.job import JobPhase, JobStatus
 from bec_operator.api.names import ledger_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
 from bec_operator.decide.failures import RULES, FailureClass, class_of, is_final
-from bec_operator.decide.hosts import BLAMED
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.moments import epoch
 from tests.unit.decide.fake_api import NAMESPACE, Object, address
@@ -28,6 +27,14 @@ from tests.unit.decide.process import Process
 from tests.unit.decide.stored import Stored
 from tests.unit.decide.world import Life, World
 
+BAD_HOST = "BadHost"  # what an attempt is called that does not count, whatever it was before
+BLAMED = {
+    FailureClass.RETRYABLE,
+    FailureClass.SILENT,
+    FailureClass.STUCK,
+    FailureClass.TOO_LONG,
+    FailureClass.START_TIMEOUT,
+}
 FOREIGN_TOTAL = 99  # what a foreign hand writes as the number of volumes
 
 
@@ -247,7 +254,7 @@ class Guard(Stored):
             for life in lives
             if life.verdict and (life.uid in there or (self.alone and life.uid in self._aware))
         }
-        if failure is FailureClass.BAD_HOST:
+        if failure.label == BAD_HOST:
             true = {life.failure or life.verdict for life in lives}
             assert true & BLAMED, f"rule 3: {true} is no fault of a host"
         elif verdicts:
@@ -393,7 +400,7 @@ def _is_continued(old: list[FailureClass], new: list[FailureClass]) -> bool:
         return False
     excused = {was for was, now in zip(old, new, strict=False) if was is not now}
     renamed = [now for was, now in zip(old, new, strict=False) if was is not now]
-    return excused <= BLAMED and all(now is FailureClass.BAD_HOST for now in renamed)
+    return excused <= BLAMED and all(now.label == BAD_HOST for now in renamed)
 
 
 def _honoured(ledger: Object | None) -> float:

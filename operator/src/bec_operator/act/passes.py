@@ -113,7 +113,13 @@ def _done_in(ctx: Context, task: TaskSeen) -> Attempt:
     last = pod if pod is not None and pod.owner_uid == task.uid else parted
     if last is None or last.name != task.pod:
         return Attempt(number=task.attempt, pod=task.pod)
-    return Attempt(number=task.attempt, pod=last.name, pod_uid=last.uid, node=last.node)
+    return Attempt(
+        number=task.attempt,
+        pod=last.name,
+        pod_uid=last.uid,
+        node=last.node,
+        start_time=last.start_time,
+    )
 
 
 def _seen(

@@ -20,7 +20,7 @@ def judged(attempts: Sequence[Attempt], index: int, budget: Budget, hosts: Hosts
 
     The last one is the one that has just ended.
     """
-    found = excused(attempts, index, hosts)
+    found = excused(attempts, index, hosts, ended=True)
     last = found[-1]
     failure = class_of(last.failure)
     if failure in BLAMED and not RULES[failure].final and is_final(failures_of(found), budget):
@@ -30,14 +30,17 @@ def judged(attempts: Sequence[Attempt], index: int, budget: Budget, hosts: Hosts
     return found
 
 
-def excused(attempts: Sequence[Attempt], index: int, hosts: Hosts) -> list[Attempt]:
-    """Return the attempts with those renamed whose host is at fault for sure."""
+def excused(attempts: Sequence[Attempt], index: int, hosts: Hosts, *, ended: bool) -> list[Attempt]:
+    """Return the attempts with those renamed whose host is at fault for sure.
+
+    `ended`: the last one has just ended, and is not yet held against its host.
+    """
     found = list(attempts)
     for place, attempt in enumerate(found):
-        failure, ended = class_of(attempt.failure), place == len(found) - 1
+        failure, fresh = class_of(attempt.failure), ended and place == len(found) - 1
         if failure not in BLAMED or RULES[failure].free or not _may_excuse(found):
             continue
-        said = _at_fault(attempt, index, hosts, ended=ended)
+        said = _at_fault(attempt, index, hosts, fresh=fresh)
         if said:
             found[place] = _renamed(attempt, said)
     return found
@@ -52,7 +55,7 @@ def excuses(
     for task in tasks:
         if task.phase is not TaskPhase.RETRYING or task.recorded_begun or task.pod in pods:
             continue
-        attempts = excused(task.attempts, task.index, hosts)
+        attempts = excused(task.attempts, task.index, hosts, ended=False)
         if attempts != list(task.attempts):
             status = VolumeTaskStatus(
                 phase=TaskPhase.RETRYING,
@@ -89,20 +92,20 @@ def _only_host(attempts: Sequence[Attempt], hosts: Hosts) -> str:
     return ""
 
 
-def _at_fault(attempt: Attempt, index: int, hosts: Hosts, *, ended: bool) -> str:
+def _at_fault(attempt: Attempt, index: int, hosts: Hosts, *, fresh: bool) -> str:
     """Say which host is at fault for an attempt; empty if none is for sure."""
     worker = hosts.workers.hosts.get(attempt.pod_uid) if attempt.session else None
-    if worker is not None and _is_at_fault(worker, index, ended=ended):
+    if worker is not None and _is_at_fault(worker, index, fresh=fresh):
         return f"worker {worker.name} failed {_others(worker)}"
     node = hosts.nodes.hosts.get(attempt.node)
-    if node is not None and _is_at_fault(node, index, ended=ended):
+    if node is not None and _is_at_fault(node, index, fresh=fresh):
         return f"node {node.name} failed {_others(node)}"
     return ""
 
 
-def _is_at_fault(host: Standing, index: int, *, ended: bool) -> bool:
+def _is_at_fault(host: Standing, index: int, *, fresh: bool) -> bool:
     failed = any(deed.index == index and not deed.well for deed in host.recent)
-    return host.sure and (ended or failed)
+    return host.sure and (fresh or failed)
 
 
 def _others(host: Standing) -> str:

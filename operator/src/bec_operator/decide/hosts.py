@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.failures import RULES, FailureClass, class_of
+from bec_operator.decide.moments import lenient
 from bec_operator.decide.pool import Pool
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.standing import Standing, Standings
@@ -87,8 +88,9 @@ class Hosts:
     def note_success(self, index: int, done: Attempt, now: float) -> None:
         """Take in where a volume was done; what is not known of that is empty."""
         worker = done.pod_uid if done.session else ""
-        self.workers.note_success(worker, done.pod, index, now)
-        self.nodes.note_success(done.node, done.node, index, now)
+        began = lenient(done.start_time)
+        self.workers.note_success(worker, done.pod, index, now, began)
+        self.nodes.note_success(done.node, done.node, index, now, began)
 
     def acquit(self, index: int, now: float) -> None:
         """Blame nobody for a volume that has failed for good."""

@@ -6,7 +6,7 @@ elsewhere, and by how often others fail.
 """
 
 import math
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 RECENT = 10  # volumes of a host that are remembered
@@ -74,7 +74,7 @@ class Standings:
     hosts: dict[str, Standing] = field(default_factory=dict)
     _failed: dict[int, set[str]] = field(default_factory=dict)  # volume → hosts that hold its deed
     _faulty: set[int] = field(default_factory=set)  # volumes that fail wherever they go
-    _well: int = 0  # of all recent deeds
+    _well: int = 0  # of the recent deeds of all that are not at fault for sure
     _all: int = 0
 
     def note_failure(self, host: str, name: str, index: int, by: str, now: float) -> None:
@@ -91,8 +91,13 @@ class Standings:
             self._add(host, Deed(index, well=False, by=by, credible=proven))
             self._judge(host, now)
 
-    def note_success(self, host: str, name: str, index: int, now: float) -> None:
-        """Take in that a volume was done on a host: where it had failed, it was the host."""
+    def note_success(
+        self, host: str, name: str, index: int, now: float, began: float = 0.0
+    ) -> None:
+        """Take in that a volume was done on a host: where it had failed, it was the host.
+
+        One that does a volume that it `began` after it was found to be at fault is well again.
+        """
         self._faulty.discard(index)
         failed = self._failed.get(index, set()) - {host}
         for other in failed:
@@ -100,7 +105,10 @@ class Standings:
                 if deed.index == index and not deed.well:
                     deed.outdone = True
         if host:
-            self._of(host, name).proven = True
+            seen = self._of(host, name)
+            seen.proven = True
+            if seen.bad_since is not None and began > seen.bad_since:
+                self._forgive(host)
             self._add(host, Deed(index, well=True))
         for touched in (*failed, *([host] if host else ())):
             self._judge(touched, now)
@@ -108,11 +116,9 @@ class Standings:
     def acquit(self, index: int, now: float) -> None:
         """Hold nothing against anybody that comes of this volume: it fails wherever it goes."""
         self._faulty.discard(index)
-        for host in self._failed.pop(index, ()):
+        for host in [*self._failed.get(index, ())]:
             seen = self.hosts[host]
-            kept = [deed for deed in seen.recent if deed.well or deed.index != index]
-            self._all -= len(seen.recent) - len(kept)
-            seen.recent = kept
+            self._drop(host, [d for d in seen.recent if d.index == index and not d.well])
             self._judge(host, now)
 
     def keep(self, there: Set[str]) -> None:
@@ -135,29 +141,38 @@ class Standings:
         return known
 
     def _forget(self, host: str) -> None:
-        for deed in self.hosts.pop(host).recent:
-            self._drop(host, deed)
+        self._drop(host, self.hosts[host].recent)
+        del self.hosts[host]
+
+    def _forgive(self, host: str) -> None:
+        self._drop(host, [deed for deed in self.hosts[host].recent if not deed.well])
 
     def _add(self, host: str, deed: Deed) -> None:
         seen = self.hosts[host]
-        self._well += deed.well
-        self._all += 1
+        seen.recent.append(deed)
+        self._count(seen, [deed], 1)
         if not deed.well:
             self._failed.setdefault(deed.index, set()).add(host)
-        seen.recent.append(deed)
         if len(seen.recent) > RECENT:
-            first = seen.recent.pop(0)
-            again = any(d.index == first.index and not d.well for d in seen.recent)
-            self._drop(host, first, held=again)
+            self._drop(host, seen.recent[:1])
 
-    def _drop(self, host: str, deed: Deed, *, held: bool = False) -> None:
-        self._well -= deed.well
-        self._all -= 1
-        holders = self._failed.get(deed.index)
-        if not deed.well and not held and holders is not None:
+    def _drop(self, host: str, deeds: Sequence[Deed]) -> None:
+        """Forget some of what a host has done."""
+        seen = self.hosts[host]
+        self._count(seen, deeds, -1)
+        seen.recent = [deed for deed in seen.recent if not any(deed is each for each in deeds)]
+        held = {deed.index for deed in seen.recent if not deed.well}
+        for index in {deed.index for deed in deeds if not deed.well} - held:
+            holders = self._failed.get(index, set())
             holders.discard(host)
             if not holders:
-                del self._failed[deed.index]
+                self._failed.pop(index, None)
+
+    def _count(self, seen: Standing, deeds: Sequence[Deed], sign: int) -> None:
+        """Keep the sums by which hosts are judged: those at fault for sure are no measure."""
+        if not seen.sure:
+            self._all += sign * len(deeds)
+            self._well += sign * sum(deed.well for deed in deeds)
 
     def _judge(self, host: str, now: float) -> None:
         """Say whether a host is at fault: it fails more than one like the others would."""
@@ -166,17 +181,17 @@ class Standings:
         workers = {deed.by for deed in streak.values()}
         in_a_row = len(streak) >= most and len(workers) >= self.workers
         often = seen.outdone > max(most, LAPSES - 1)
-        if not (in_a_row or often):
-            seen.bad_since, seen.sure = None, False
-            return
-        if seen.bad_since is None:
-            seen.bad_since = now
-        seen.sure = seen.sure or often or any(deed.outdone for deed in streak.values())
+        bad, was = in_a_row or often, seen.bad_since
+        sure = bad and (seen.sure or often or any(d.outdone for d in streak.values()))
+        seen.bad_since = (now if was is None else was) if bad else None
+        self._count(seen, seen.recent, -1)
+        seen.sure = sure
+        self._count(seen, seen.recent, 1)
 
     def _allowed(self, seen: Standing) -> float:
         """Return how many volumes in a row are no chance, by how often the other hosts fail."""
-        well = sum(deed.well for deed in seen.recent)
-        others = self._all - len(seen.recent)
-        failed = others - (self._well - well)
+        mine = [] if seen.sure else seen.recent
+        others = self._all - len(mine)
+        failed = others - (self._well - sum(deed.well for deed in mine))
         share = failed / (others + 1)
         return IN_A_ROW if share <= SELDOM else math.ceil(math.log(BY_CHANCE) / math.log(share))
