@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bec_operator.api.pool import PoolStatus
 from bec_operator.decide.breaker import TRIPPED
+from bec_operator.decide.calling import CANNOT_CALL
 from bec_operator.decide.failures import FailureClass, failure_of_waiting
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool import NO_POOL, Pool, crashing
@@ -166,6 +167,8 @@ def _pool_trouble(memory: Memory, pool: Pool, refused: str) -> tuple[str, str]:
             f"the workers of the pool are refused: {refused}; correct worker.template, or what "
             "refuses them"
         )
+    if memory.calling.tripped:
+        return CANNOT_CALL, memory.calling.said
     crashed = crashing(pool, memory.pool)
     if crashed:
         first = crashed[0].pod

@@ -16,13 +16,14 @@ from bec_operator.decide.actions import (
     Settle,
 )
 from bec_operator.decide.backoff import delay
+from bec_operator.decide.blame import judged
 from bec_operator.decide.ending import Ending, claims_misconfigured, classify, says_done
-from bec_operator.decide.failures import FailureClass, is_final
+from bec_operator.decide.failures import FailureClass, class_of, is_final
 from bec_operator.decide.folding import fold
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.moments import iso, precise
 from bec_operator.decide.running import accompany, is_record_due, share_done
-from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen, failures_of
 from bec_operator.decide.view import TaskView
 from bec_ops.location import may_be_log_of
 
@@ -136,8 +137,11 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
             "log": view.log,
         }
     )
-    attempts = fold([*view.task.failed, ended])
-    failures = [*view.task.failures, failure]
+    attempts = fold(
+        judged([*view.task.failed, ended], view.task.index, view.limits.budget, view.hosts)
+    )
+    failures, failure = failures_of(attempts), class_of(attempts[-1].failure)
+    message = attempts[-1].message
     final = is_final(failures, view.limits.budget)
     pause = delay(view.backoff, failures, view.task.uid)
     yield RecordTask(
