@@ -3,6 +3,9 @@
 Where a finding comes from, and on which servers, stands in docs/volumes-and-outputs.md.
 """
 
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,8 +14,9 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
+from bec_ops.errors import MisconfiguredError
 from bec_ops.marker import MARKER_NAME
-from bec_ops.store import Store, StoreError
+from bec_ops.store import Patience, Store, StoreError, StoreSettings
 from bec_ops.volume import Volume
 from tests.cluster import S3
 from tests.integration.test_store import ASKING, MARKER, VOLUME, WRITING, ways
@@ -95,7 +99,8 @@ def test_what_is_below_an_object_is_its_fault(
     """F6: S3Proxy says 500 to all below `p/vol` if there is an object of that name."""
     store.put(bucket, "p/vol", b"")
     faults.refuse(500, key="/p/vol/")
-    assert reason_of(lambda: way(store, bucket, f"p/vol/{MARKER_NAME}")) == "KeyRefused"
+    words = f"s3://{bucket}/p/vol is an object"
+    assert reason_of(lambda: way(store, bucket, f"p/vol/{MARKER_NAME}"), words) == "KeyRefused"
 
 
 @pytest.mark.parametrize("name", READING)
@@ -202,3 +207,172 @@ def test_a_bucket_is_asked_for_once(store: Store, faults: S3Faults, bucket: str)
     for number in range(5):
         assert store.get(bucket, f"p/{number}") is None
     assert faults.requests["ListObjectsV2"] == before + 1
+
+
+# --- what buckets demand
+
+
+LOCKED = Said(
+    "InvalidRequest",
+    "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object "
+    "Lock parameters",
+)
+
+
+def has_no_checksum(request: Request) -> bool:
+    return "Content-MD5" not in request.headers
+
+
+@pytest.mark.parametrize("size", [10, 9 * 1024 * 1024], ids=["in one", "in parts"])
+def test_a_bucket_with_object_lock_gets_checksums(
+    store: Store, faults: S3Faults, bucket: str, tmp_path: Path, size: int
+) -> None:
+    """s3tools/s3cmd#1177, minio/minio#16480: it says once that it wants them, and has them then."""
+    refused: list[str] = []
+
+    def is_refused(request: Request) -> bool:
+        without = has_no_checksum(request)
+        refused.extend([request.path] if without and request.method == "PUT" else [])
+        return without
+
+    file, body = tmp_path / "file", bytes(range(250)) * (size // 250) + b"end"
+    file.write_bytes(body)
+    faults.refuse(400, "PutObject", said=LOCKED, where=is_refused)
+    store.upload(bucket, "a/file", file)
+    store.put(bucket, "a/one", b"one")
+    assert len(refused) <= 10  # the parts that were under way at once
+    seen = len(refused)
+    store.put(bucket, "a/two", b"two")
+    store.upload(bucket, "a/again", file)
+    assert len(refused) == seen
+    assert store.get(bucket, "a/file") == store.get(bucket, "a/again") == body
+    assert (store.get(bucket, "a/one"), store.get(bucket, "a/two")) == (b"one", b"two")
+
+
+def test_a_checksum_that_is_wrong_is_not_sent_for_ever(
+    store: Store, faults: S3Faults, bucket: str
+) -> None:
+    faults.refuse(400, "PutObject", said=Said("InvalidDigest", "The Content-MD5 is not valid"))
+    before = faults.requests["PutObject"]
+    assert reason_of(lambda: store.put(bucket, "a", b"x"), "InvalidDigest") == "Unavailable"
+    assert faults.requests["PutObject"] == before + 2
+
+
+DEMANDED = {
+    "x-amz-server-side-encryption": "aws:kms",
+    "x-amz-server-side-encryption-aws-kms-key-id": "key-1",
+}
+OF_ALL = {"x-amz-expected-bucket-owner": "111122223333", "x-amz-request-payer": "requester"}
+
+
+@pytest.mark.parametrize("size", [10, 9 * 1024 * 1024], ids=["in one", "in parts"])
+def test_what_a_bucket_demands_is_sent_with_each_request(
+    faults: S3Faults, bucket: str, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """awslabs/mountpoint-s3#534, gomods/athens#2165: policies that refuse writes without."""
+    for name, value in {
+        "BEC_S3_SERVER_SIDE_ENCRYPTION": "aws:kms",
+        "BEC_S3_KMS_KEY_ID": "key-1",
+        "BEC_S3_EXPECTED_BUCKET_OWNER": "111122223333",
+        "BEC_S3_REQUESTER_PAYS": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    missing: list[str] = []
+    kept: list[str] = []
+
+    def note(request: Request) -> bool:
+        of_part = "uploadId" in request.query
+        begins = request.method in {"PUT", "POST"} and not of_part
+        wanted = OF_ALL | (DEMANDED if begins else {})
+        kept.extend(name for name in DEMANDED if begins and name in request.headers)
+        missing.extend(
+            f"{request.method} {request.path_qs}: {name}"
+            for name, value in wanted.items()
+            if request.headers.get(name) != value
+        )
+        return begins  # our store has no KMS: what it is told is what matters
+
+    faults.refuse(403, where=note)
+    file = tmp_path / "file"
+    file.write_bytes(bytes(size))
+    store = Store()
+    for act in (
+        lambda: store.put(bucket, "a", b"x"),
+        lambda: store.upload(bucket, "b", file),
+    ):
+        assert reason_of(act) == "Forbidden"
+    assert store.get(bucket, "c") is None
+    assert store.head(bucket, "c") is None
+    assert list(store.list_keys(bucket, "d/")) == list(store.list_folders(bucket, "d/")) == []
+    assert missing == []
+    assert len(kept) == 2 * len(DEMANDED)
+
+
+# --- patience
+
+
+def busy_at_first(faults: S3Faults, status: int) -> Counter[str]:
+    """Have each request refused four times, which is more than boto3 itself tries."""
+    tries = Counter[str]()
+
+    def is_busy(request: Request) -> bool:
+        tries[request.path_qs] += 1
+        return tries[request.path_qs] <= 4
+
+    faults.refuse(status, "PutObject", where=is_busy)
+    return tries
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_worker_waits_for_a_store_that_is_busy(
+    faults: S3Faults, bucket: str, status: int
+) -> None:
+    tries = busy_at_first(faults, status)
+    store = Store(patience=Patience(60))
+    store.put(bucket, "a", b"x")
+    assert store.get(bucket, "a") == b"x"
+    assert list(tries.values()) == [5]
+
+
+def test_each_part_of_an_upload_is_as_patient(
+    faults: S3Faults, bucket: str, tmp_path: Path
+) -> None:
+    tries, file = busy_at_first(faults, 503), tmp_path / "file"
+    file.write_bytes(bytes(9 * 1024 * 1024))
+    store = Store(patience=Patience(60))
+    store.upload(bucket, "b", file)
+    assert store.get(bucket, "b") == file.read_bytes()
+    assert len(tries) >= 2
+    assert set(tries.values()) == {5}
+
+
+def test_patience_has_an_end(faults: S3Faults, bucket: str) -> None:
+    faults.refuse(503)
+    store = Store(patience=Patience(3))
+    begun = time.monotonic()
+    assert reason_of(lambda: store.put(bucket, "a", b"x")) == "Unavailable"
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("name", ["put", "upload"])
+def test_who_is_to_stop_waits_no_longer(faults: S3Faults, bucket: str, name: str) -> None:
+    stop = threading.Event()
+    store = Store(patience=Patience(600, stop.is_set))
+    faults.refuse(503)
+    threading.Timer(2.0, stop.set).start()
+    begun = time.monotonic()
+    assert reason_of(partial(KEYED[name], store, bucket, "a")) == "Unavailable"
+    assert 1.5 < time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("BEC_S3_SERVER_SIDE_ENCRYPTION", "none", "AES256"),
+        ("BEC_S3_EXPECTED_BUCKET_OWNER", "me", "BEC_S3_EXPECTED_BUCKET_OWNER"),
+        ("BEC_S3_KMS_KEY_ID", "key-1", "aws:kms"),
+    ],
+)
+def test_settings_that_are_wrong_are_named(name: str, value: str, words: str) -> None:
+    with pytest.raises(MisconfiguredError, match=words):
+        StoreSettings.from_environment({name: value})

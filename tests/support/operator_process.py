@@ -49,7 +49,7 @@ class Operator:
     def of_checkout(self, checkout: Path | None) -> Self:
         """Let it run the code of another checkout from its next start on; None: that of ours."""
         if checkout is not None:
-            self._environment["PYTHONPATH"] = _sources(checkout)
+            self._environment["PYTHONPATH"] = sources(checkout)
         return self
 
     def start(self) -> None:
@@ -160,7 +160,7 @@ def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(secretive)}
 
 
-def _sources(checkout: Path) -> str:
+def sources(checkout: Path) -> str:
     """Return the path by which Python finds the operator of a checkout before any other."""
     folders = [checkout.resolve() / part / "src" for part in ("operator", "worker_image")]
     for folder in folders:

@@ -11,7 +11,7 @@ from tests.cluster import S3
 from tests.support.proxy import ReverseProxy
 
 Request = web.BaseRequest
-_CODES = {403: "AccessDenied", 503: "SlowDown"}
+_CODES = {403: "AccessDenied", 404: "NoSuchKey", 503: "SlowDown"}
 
 
 def _any(request: Request) -> bool:

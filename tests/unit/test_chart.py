@@ -197,6 +197,50 @@ def test_credentials_come_from_a_secret_or_an_identity() -> None:
     assert annotations == {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/bec"}
 
 
+def test_what_a_bucket_demands_is_a_setting_of_the_operator() -> None:
+    """awslabs/mountpoint-s3#534, gomods/athens#2165."""
+    values = {
+        "serverSideEncryption": "aws:kms",
+        "kmsKeyId": "key-1",
+        "expectedBucketOwner": "111122223333",
+        "requesterPays": "true",
+        "patienceSeconds": "60",
+    }
+    settings = tuple(f"s3.{name}={value}" for name, value in values.items())
+    names = {
+        "BEC_OPERATOR_S3_SERVER_SIDE_ENCRYPTION": "aws:kms",
+        "BEC_OPERATOR_S3_KMS_KEY_ID": "key-1",
+        "BEC_OPERATOR_S3_REQUESTER_PAYS": "true",
+        "BEC_OPERATOR_S3_PATIENCE_SECONDS": "60",
+    }
+    owner = template(IMAGE, *settings)
+    assert "expectedBucketOwner" in owner.stderr, "a number is no text: it may begin with 0"
+    file = (*settings[:2], *settings[3:])
+    assert {name: environment(*file)[name]["value"] for name in names} == names
+    done = template(IMAGE, "s3.serverSideEncryption=none")
+    assert "serverSideEncryption" in done.stderr
+
+
+def test_the_cas_of_the_store_are_mounted() -> None:
+    assert not [name for name in environment() if name.startswith("BEC_OPERATOR_S3_CA")]
+    values = ("s3.caBundle.configMap=cas", "s3.caBundle.key=bundle.pem")
+    variables = environment(*values)
+    assert variables["BEC_OPERATOR_S3_CA_CONFIG_MAP"]["value"] == "cas"
+    assert variables["BEC_OPERATOR_S3_CA_KEY"]["value"] == "bundle.pem"
+    [mount] = [each for each in container(*values)["volumeMounts"] if each["name"] == "s3-ca"]
+    [volume] = [
+        each
+        for each in deployment(*values)["template"]["spec"]["volumes"]
+        if each["name"] == "s3-ca"
+    ]
+    assert mount["readOnly"] is True
+    assert variables["AWS_CA_BUNDLE"]["value"] == f"{mount['mountPath']}/ca.crt"
+    assert volume["configMap"] == {
+        "name": "cas",
+        "items": [{"key": "bundle.pem", "path": "ca.crt"}],
+    }
+
+
 def test_notifications_are_signed_with_a_secret() -> None:
     assert not [name for name in environment() if "WEBHOOK" in name]
     webhook = "notifications.webhook"

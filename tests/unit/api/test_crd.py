@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from bec_operator.api.crd import crds
 from bec_operator.api.job import JobSpec
@@ -57,6 +58,15 @@ def test_defaults_are_the_same_in_model_and_crd() -> None:
     wire = spec.wire()
     for name in ("parallelism", "retry", "maxFailed", "history"):
         assert fields["properties"][name]["default"] == wire[name]
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [(["/a"], "no path under the output"), (["*", "*"], "twice"), (["*"] * 17, "at most 16")],
+)
+def test_what_is_expected_is_checked(expect: list[str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        JobSpec.model_validate({**SPEC, "output": {"bucket": "b", "expect": expect}})
 
 
 @pytest.mark.parametrize(

@@ -127,13 +127,31 @@ class Attempt:
     def succeed(self, *, keep_marker: bool = False) -> None:
         """Write the log, then the marker, then say so; raises what keeps the marker away.
 
-        With `keep_marker` one that stands already is good enough.
+        With `keep_marker` one that stands already is good enough, and artefacts may have been
+        written by other means, so that nobody knows how many there are.
         """
         self.output.seal()
+        kept = keep_marker and self.output.marker() is not None
+        if not kept:
+            self.output.check_expected()
+        details = self._own_details() | self._details
+        if not keep_marker:
+            details |= self._contents()
         self.keep_log()
-        if not keep_marker or self.output.marker() is None:
-            self.output.put_marker(self.task.marker(**(self._own_details() | self._details)))
+        if not kept:
+            self.output.put_marker(self.task.marker(**details))
         self.finished(None)
+
+    def _contents(self) -> dict[str, Any]:
+        """Return how much was written; a success without anything is told to people."""
+        sizes = self.output.sizes
+        if not sizes:
+            _logger.warning(
+                "%s is done, and no artefact was written; a program writes to the folder "
+                "BEC_OUTPUT_DIR, a handler with task.write; spec.output.expect can demand some",
+                self.task.volume,
+            )
+        return {"nb_artefacts": len(sizes), "artefact_bytes": sum(sizes.values())}
 
     def finished(self, failure: Failure | None) -> None:
         """Tell the operator of the end, if it knows of the attempt."""
@@ -176,8 +194,10 @@ class Attempt:
             "nb_errors": self._error_count,
             "errors": self._errors,
         }
+        if self.task.expect:
+            details["expect_met"] = self.task.expect
         if self._log is not None:
-            details["log"] = log_key("", self.task.attempt)
+            details["log"] = log_key("", self.task.attempt, self.task.task_uid)
         if (progress := self.meter.progress) is not None:
             details |= {"total_images": progress.done, "unit": progress.unit}
         return details
@@ -188,7 +208,7 @@ class Attempt:
             return
         tail = self._log.tail()
         try:
-            self.output.put_log(log_key("", self.task.attempt), tail)
+            self.output.put_log(log_key("", self.task.attempt, self.task.task_uid), tail)
         except Exception as error:  # noqa: BLE001 - of whatever kind: the task matters more
             _logger.warning("the log cannot be stored: %s", error)
             if self.link is not None:

@@ -14,18 +14,15 @@ from botocore.exceptions import ClientError
 
 from bec_ops import store_listing
 from bec_ops.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
+from bec_ops.store_asking import Asking
 from bec_ops.store_client import Patience, make_client
 from bec_ops.store_errors import (
     Reason,
     StoreError,
     TooLargeError,
     answering,
-    may_be_of_key,
-    no_answer_for_key,
-    no_such_place,
     status,
 )
-from bec_ops.store_keys import folders_above, has_long_part, short_folder
 from bec_ops.store_reading import READ_AT_MOST, Content, ObjectInfo, Stream, chunks_of
 from bec_ops.store_settings import StoreSettings
 from bec_ops.transfers import Transfers, Watch, ignore
@@ -66,7 +63,7 @@ class Store:
         self._settings = settings or StoreSettings.from_environment()
         self._client = make_client(endpoint_url, region, connections, patience)
         self._transfers = Transfers(self._client)
-        self._seen: set[str] = set()  # buckets that are there
+        self._asking = Asking(self._client, self._settings)
 
     @classmethod
     def of_worker(cls, stopping: Callable[[], bool]) -> Self:
@@ -99,13 +96,13 @@ class Store:
 
         Who does not read it to its end has not had it sent either.
         """
-        with self._asking(bucket, key):
+        with self._asking.about(bucket, key):
             try:
                 found = self._client.get_object(Bucket=bucket, Key=key, **self._settings.asking())
             except self._client.exceptions.NoSuchKey:
                 found = None
         if found is None:
-            self._see(bucket, key)
+            self._asking.see(bucket, key)
             yield None
             return
         size, body = found.get("ContentLength"), found["Body"]
@@ -118,14 +115,14 @@ class Store:
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """Return what S3 knows of an object, or None if S3 says that there is no such key."""
-        with self._asking(bucket, key):
+        with self._asking.about(bucket, key):
             try:
                 found = self._client.head_object(Bucket=bucket, Key=key, **self._settings.asking())
             except ClientError as error:
                 if status(error) != 404:
                     raise
                 # A HEAD has no body that could tell a missing key from a missing bucket.
-                self.check_bucket(bucket, key)
+                self._asking.check_bucket(bucket, key)
                 return None
         return ObjectInfo(
             etag=found["ETag"].strip('"'),
@@ -138,7 +135,7 @@ class Store:
     ) -> None:
         """Write an object in one request."""
         extra = {"ContentType": content_type, **self._settings.writing()}
-        with self._asking(bucket, key, writing=True):
+        with self._asking.about(bucket, key, writing=True):
             self._client.put_object(Bucket=bucket, Key=key, Body=body, **extra)
 
     def upload(
@@ -152,7 +149,7 @@ class Store:
         """Write an object from a file of any size, in parts where it is big."""
         path.open("rb").close()  # what keeps it from being read is no trouble of S3
         extra = {"ContentType": content_type, **self._settings.writing()}
-        with self._asking(bucket, key, writing=True):
+        with self._asking.about(bucket, key, writing=True):
             self._transfers.upload(bucket, key, path, extra, watch)
 
     def check_bucket(self, bucket: str, prefix: str = "") -> None:
@@ -160,15 +157,7 @@ class Store:
 
         A HEAD would say less: neither why not, nor in which region the bucket is.
         """
-        with answering(bucket, prefix):
-            self._client.list_objects_v2(
-                Bucket=bucket,
-                Prefix=prefix,
-                MaxKeys=1,
-                EncodingType="url",  # whatever the key that is told
-                **self._settings.asking(),
-            )
-        self._seen.add(bucket)
+        self._asking.check_bucket(bucket, prefix)
 
     def list_folders(self, bucket: str, prefix: str, first: str = "") -> Iterator[str]:
         """Yield the folders right under a prefix, as whole prefixes that end in ``/``.
@@ -221,60 +210,3 @@ class Store:
         """Whether an object is from before a moment, so that what is in it does not matter."""
         info = self.head(bucket, key) if moment is not None else None
         return moment is not None and info is not None and info.last_modified < moment
-
-    def _see(self, bucket: str, key: str) -> None:
-        """See once that the bucket is there: some stores say of a missing one that the key is.
-
-        Who may not list it is told by that, too.
-        """
-        if bucket not in self._seen:
-            try:
-                self.check_bucket(bucket, key)
-            except StoreError as error:
-                if error.reason != "Forbidden":
-                    raise
-            self._seen.add(bucket)
-
-    @contextmanager
-    def _asking(self, bucket: str, key: str, *, writing: bool = False) -> Iterator[None]:
-        """Do as `answering`; before the storage is blamed for a bad answer, the bucket is asked."""
-        with answering(bucket, key):
-            try:
-                yield
-            except ClientError as error:
-                if may_be_of_key(error):
-                    trouble = self._trouble_of_key(error, bucket, key, writing=writing)
-                    if trouble is not None:
-                        raise trouble from error
-                raise
-
-    def _trouble_of_key(
-        self, error: ClientError, bucket: str, key: str, *, writing: bool
-    ) -> StoreError | None:
-        """Return what a bad answer means; None if it means what it says.
-
-        What the bucket says of itself says more. That a write goes wrong may have many reasons
-        that are of no key, such as a full disk.
-        """
-        try:
-            self.check_bucket(bucket, short_folder(key))
-        except StoreError as other:
-            if other.reason != "Forbidden":
-                return other
-        if self._cannot_be(bucket, key) and (not writing or self._stands(bucket, key) is None):
-            return no_such_place(error, bucket, key)
-        return None if writing else no_answer_for_key(error, bucket, key)
-
-    def _cannot_be(self, bucket: str, key: str) -> bool:
-        """Whether a store over a file system has no place for a key, while it has for others."""
-        if has_long_part(key):
-            return self._stands(bucket, short_folder(key) + MARKER_NAME) is not None
-        return any(self._stands(bucket, folder) for folder in folders_above(key))
-
-    def _stands(self, bucket: str, key: str) -> bool | None:
-        """Whether there is an object; None where S3 does not say."""
-        try:
-            self._client.head_object(Bucket=bucket, Key=key, **self._settings.asking())
-        except ClientError as error:
-            return False if status(error) == 404 else None
-        return True

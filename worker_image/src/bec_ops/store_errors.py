@@ -47,16 +47,19 @@ _FORBIDDEN = {
     "XAdminUserNotFound",  # versitygw
 }
 _NO_BUCKET = {"InvalidBucketName", "NoSuchBucket"}
-_NO_KEY = {
+_IN_THE_WAY = {
     "DirectoryObjectContainsData",
     "ExistingObjectIsDirectory",
-    "InvalidObjectName",
-    "KeyTooLongError",
     "ObjectParentIsFile",
-    "XMinioInvalidObjectName",
-    "XMinioInvalidResourceName",
     "XMinioObjectExistsAsDirectory",
     "XMinioParentIsObject",
+}
+_NO_KEY = {
+    *_IN_THE_WAY,
+    "InvalidObjectName",
+    "KeyTooLongError",
+    "XMinioInvalidObjectName",
+    "XMinioInvalidResourceName",
 }
 _ELSEWHERE = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 _TOO_LONG = 414
@@ -172,13 +175,18 @@ def no_bucket(bucket: str) -> StoreError:
     return StoreError("BucketNotFound", f"the bucket s3://{bucket} does not exist")
 
 
-def no_such_place(error: ClientError, bucket: str, key: str) -> StoreError:
-    """Return what is said of a key that the store cannot hold."""
-    return StoreError(
-        "KeyRefused",
-        f"this store can hold no object s3://{bucket}/{key} ({said(error)}): {sizes(key)}; have "
-        "shorter ids or a shorter output.prefix, and no object of a folder's name",
-    )
+def no_such_place(
+    error: ClientError, bucket: str, key: str, in_the_way: str | None = None
+) -> StoreError:
+    """Return what is said of a key that the store cannot hold; an object may be in its way."""
+    if in_the_way is not None:
+        why = f"s3://{bucket}/{in_the_way} is an object, where a folder would be; take it away"
+    elif error.response["Error"]["Code"] in _IN_THE_WAY:
+        why = "an object stands where a folder would be, or a folder where it would"
+    else:
+        why = f"{sizes(key)}; have shorter ids, or another output.prefix"
+    told = f"this store can hold no object s3://{bucket}/{key} ({said(error)}): {why}"
+    return StoreError("KeyRefused", told)
 
 
 def no_answer_for_key(error: ClientError, bucket: str, key: str) -> StoreError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bec_operator.act.pod_records import DO_NOT_EVICT
-from bec_operator.act.pod_shape import fit
+from bec_operator.act.pod_shape import fit, shun_nodes
 from bec_operator.api.base import API_VERSION, GROUP, seconds
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
@@ -110,6 +110,7 @@ def pool_deployment(memory: Memory, settings: Settings, replicas: int = 0) -> Ob
     # A worker that is to go finishes its volume; one that hangs is ended by the time-outs.
     spec["terminationGracePeriodSeconds"] = int(seconds(memory.job.spec.timeouts.task))
     spec.pop("activeDeadlineSeconds", None)
+    shun_nodes(spec, [], memory.hosts.of_pool)
     name = pool_name(job.name, json.dumps(template, sort_keys=True))
     labels = {JOB_LABEL: job.name, POOL_LABEL: name}
     template["metadata"]["labels"] |= labels
@@ -234,6 +235,7 @@ def _of_job(memory: Memory, settings: Settings) -> dict[str, str | None]:
         "BEC_HANDLER": worker.handler,
         "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
         "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
+        "BEC_EXPECT": json.dumps(output.expect, ensure_ascii=False) if output.expect else None,
         "BEC_DEPENDENCIES": _dependencies(memory),
         "BEC_OPERATOR_URL": settings.worker_url,
         "BEC_TOKEN_FILE": f"{_TOKEN_FOLDER}/token",

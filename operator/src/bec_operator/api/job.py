@@ -21,6 +21,7 @@ from bec_operator.api.base import (
     validations,
 )
 from bec_operator.api.dependency import Dependencies
+from bec_operator.api.expect import Expect
 from bec_operator.api.pool import Pool, PoolStatus
 from bec_operator.api.template import MAX_DEPTH, TEMPLATE_SCHEMA, is_too_deep
 
@@ -174,6 +175,7 @@ class Output(Resource):
         default=None,
         description="Secret with AWS_* keys for the workers; else the template's service account",
     )
+    expect: Expect = Field(default_factory=tuple)
 
 
 class Backoff(Resource):

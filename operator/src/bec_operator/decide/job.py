@@ -20,6 +20,7 @@ from bec_operator.decide.actions import (
     TellIdle,
     WriteStatus,
 )
+from bec_operator.decide.blame import excuses
 from bec_operator.decide.checks import checks, may_launch
 from bec_operator.decide.ended import stays_ended, tidy
 from bec_operator.decide.failures import FailureClass
@@ -33,7 +34,13 @@ from bec_operator.decide.notes import Notes
 from bec_operator.decide.pool import Work
 from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.resting import just_runs, seen_of
-from bec_operator.decide.scaling import hosts_for_work, scale, wanted, with_busy
+from bec_operator.decide.scaling import (
+    hosts_for_work,
+    replace_hosts,
+    scale,
+    wanted,
+    with_busy,
+)
 from bec_operator.decide.scene import Seen
 from bec_operator.decide.seen import TaskSeen, Verdict
 from bec_operator.decide.status import (
@@ -96,6 +103,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
                     may_read and _may_read(memory, action.index, seen.now)
                 ):
                     yield action
+    yield from excuses(seen.standings.retrying, seen.pods, memory.hosts)
     yield from pool_actions
     yield from keep_history(settled, outdated, view_of, memory, spec.history, seen)
     yield from _new_tasks(memory, next_up, seen.now)
@@ -132,7 +140,7 @@ def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
     free = hosts_for_work(seen.pool, memory, spec, seen.now)
     next_up = Launches()
     if launch:
-        next_up = hand_out(*args, free) if spec.pool is not None else launches(*args)
+        next_up = hand_out(*args, free, seen.pool) if spec.pool is not None else launches(*args)
     work = work_of(*args) if launch and spec.pool is not None else Work()
     handed = next_up.handed
     pool = with_busy(seen.pool, handed)
@@ -143,8 +151,11 @@ def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
         work.without(len(handed)),
         launch=launch,
         more_may_come=_more_may_come(memory, seen.standings),
+        most=memory.calling.most,
     )
-    return list(scale(spec, pool, memory.pool, aim, seen.now)), next_up
+    bad = memory.hosts.to_replace(pool, seen.now, tripped=memory.breaker.tripped)
+    replaced = replace_hosts(pool, {*memory.calling.mute, *bad, *next_up.stale})
+    return [*replaced, *scale(spec, pool, memory.pool, aim, seen.now)], next_up
 
 
 def _more_may_come(memory: Memory, standings: Standings) -> bool:
@@ -237,6 +248,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             marker_shows=seen.marker_shows,
             now=seen.now,
             turned_away=seen.turned_away,
+            hosts=memory.hosts,
         )
 
     return view_of

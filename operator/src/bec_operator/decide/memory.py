@@ -8,11 +8,13 @@ from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
 from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
+from bec_operator.decide.calling import CANNOT_CALL, Calling
 from bec_operator.decide.conditions import find
 from bec_operator.decide.eta import Eta
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gates, Record
+from bec_operator.decide.hosts import Hosts
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.old_pods import OldPods
@@ -80,6 +82,8 @@ class Memory:
     eta: Eta = field(default_factory=Eta)
     breaker: Breaker = field(default_factory=Breaker)
     pool: PoolNotes = field(default_factory=PoolNotes)
+    calling: Calling = field(default_factory=Calling)
+    hosts: Hosts = field(default_factory=Hosts)
     resting: Resting = field(default_factory=Resting)
     burst: int = FIRST_BURST  # pods that may be under way at once; grows as that goes well
     unsure: set[str] = field(default_factory=set)  # uids of tasks whose pod may have been made
@@ -118,6 +122,8 @@ class Memory:
             self.facts.worker = Fact(0.0, MISCONFIGURED, stalled.message)
         elif stalled.reason == TRIPPED:
             self.breaker.trip(0.0)
+        elif stalled.reason == CANNOT_CALL:
+            self.calling.believe(stalled.message)
 
     def under_way(self, kind: type[Action]) -> set[Hashable]:
         """Return what the actions of a kind that are under way are about."""
@@ -127,7 +133,7 @@ class Memory:
         """Take in a newer state of the Job; a changed spec is checked again."""
         if job.generation != self.job.generation:
             self.facts.template = self.facts.worker = None
-            self.breaker = Breaker()
+            self.breaker, self.calling = Breaker(), Calling()
             self.look_at_archived()
             if self.ledger is None:
                 self.facts.manifest = None
@@ -202,7 +208,7 @@ class Memory:
     @property
     def template_basis(self) -> object:
         """What the template that workers get depends on, beside the settings."""
-        return self.job.generation, self.gates.places
+        return self.job.generation, self.gates.places, self.hosts.of_pool
 
     @property
     def output(self) -> Output:
@@ -235,7 +241,7 @@ class Memory:
     def end(self) -> None:
         """Drop all that is of no use any more: the Job has ended, and says so."""
         self.forget()
-        self.breaker, self.telling.stalls = Breaker(), {}
+        self.breaker, self.calling, self.telling.stalls = Breaker(), Calling(), {}
 
     def let_record_go(self) -> None:
         """Drop what was read of this job, which has ended, for the sake of others."""
@@ -432,6 +438,7 @@ _LASTING = {
     "telling",
     "breaker",
     "pool",
+    "calling",
     "burst",
     "busy",
     "broken",

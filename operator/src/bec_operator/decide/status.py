@@ -207,7 +207,7 @@ def _running(memory: Memory, tally: Tally, counts: Counts) -> tuple[str, str]:
     reason, waits = tally.held_up
     if reason:
         return reason, waits
-    return "Running", "; ".join(filter(None, (progress, waits)))
+    return "Running", "; ".join(filter(None, (progress, waits, memory.hosts.said)))
 
 
 def _suspended(tally: Tally, progress: str) -> str:
