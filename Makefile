@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest
 CODE := operator/src worker_image/src tests examples
 MINUTES := 10
 
-.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory soak verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-holes soak verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -60,6 +60,9 @@ bench-jobs: setup ## 50 Jobs of 20,000 volumes at once, and ten of 200,000 that 
 
 bench-memory: setup ## the operator's memory beside that of another checkout: make bench-memory AGAINST=../then
 	$(PY) -m tests.scale.two_builds --against $(AGAINST)
+
+bench-holes: setup ## what one broken worker or node costs, beside another checkout: make bench-holes AGAINST=../then
+	$(PY) -m tests.scale.black_hole --against $(AGAINST)
 
 soak: setup ## 50 Jobs that are meddled with, and an operator that is killed: MINUTES=10
 	$(PY) -m tests.scale.soak --minutes $(MINUTES)

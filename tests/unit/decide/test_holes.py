@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 NODES = ("n1", "n2", "n3", "n4")
 WITHIN = 7200.0
-PROPERTY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _plan(volumes: int, **how: object) -> Plan:
