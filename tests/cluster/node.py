@@ -131,6 +131,11 @@ def load_image(site: Site, archive: Path, name: str) -> None:
             raise ClusterError(f"{archive} holds no image {name!r}, but {listed}")
 
 
+def tag_image(site: Site, image: str, name: str) -> None:
+    """Let an image that the node has be called `name` as well, as if it had been pulled."""
+    _ctr(site, "images", "tag", image, name)
+
+
 def load_pause(site: Site) -> None:
     """Load the image of the process that holds a pod's namespaces."""
     # Here, since a cluster without a node needs no image, nor what images are built with.
