@@ -8,8 +8,9 @@ PYTEST := $(PY) -m pytest
 CODE := operator/src worker_image/src tests examples
 MINUTES := 10
 SEEDS := 500
+STORES :=
 
-.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads campaign-exec soak verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads campaign-exec soak stores verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -70,6 +71,9 @@ campaign-exec: setup ## random scripts through bec-worker exec against a real S3
 
 soak: setup ## 50 Jobs that are meddled with, and an operator that is killed: MINUTES=10
 	$(PY) -m tests.scale.soak --minutes $(MINUTES)
+
+stores: setup ## the store and sweep suite on other S3 servers as well: make stores STORES="minio moto"
+	$(PY) -m tests.stores $(STORES)
 
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds

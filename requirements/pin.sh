@@ -20,6 +20,8 @@ pin operator "$work/pyproject.toml" "$here/../worker_image/pyproject.toml"
 pin dev -c "$work/operator.txt" --extra dev "$work/pyproject.toml"
 echo "hatchling>=1.27" >"$work/build.in"
 pin build -c "$work/dev.txt" "$work/build.in"
+echo "moto[server]==5.2.5" >"$work/stores.in"
+pin stores "$work/stores.in"
 pin worker -c "$work/operator.txt" "$here/../worker_image/pyproject.toml"
 
 pin_example() { # name of its folder, packages

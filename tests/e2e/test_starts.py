@@ -9,7 +9,7 @@ from tests.support.kube import Body
 from tests.support.waiting import until
 
 MINUTES = 60.0
-START = {"start": "15s"}
+START = {"start": "15s", "node": "15s"}
 
 
 def begin(site: Site, name: str, pod: Body) -> LiveJob:

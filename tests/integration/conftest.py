@@ -8,7 +8,10 @@ from uuid import uuid4
 import pytest
 from mypy_boto3_s3 import S3Client
 
+from bec_ops.store import Store
+from tests import stores
 from tests.cluster import S3, Cluster, Parts
+from tests.stores import choosing
 from tests.support.kube import Kube
 from tests.support.node import PlayedNode
 from tests.support.operator_process import Operator
@@ -19,6 +22,14 @@ from tests.support.workers import Workers
 
 _CRDS = Path(__file__).parents[2] / "crds"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    choosing.tally(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    choosing.choose(config, items)
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +51,15 @@ def _are_established(kube: Kube) -> bool:
 
 
 @pytest.fixture(scope="session")
-def s3(cluster: Cluster) -> S3:
-    return cluster.s3
+def s3(request: pytest.FixtureRequest) -> Iterator[S3]:
+    """The cluster's S3, or another server if the environment names one."""
+    server = stores.chosen()
+    if server.spec is None:
+        cluster: Cluster = request.getfixturevalue("cluster")
+        yield cluster.s3
+        return
+    with stores.running(server) as s3:
+        yield s3
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +91,14 @@ def bucket(client: S3Client) -> Iterator[str]:
     client.create_bucket(Bucket=name)
     yield name
     remove_bucket(client, name)
+
+
+@pytest.fixture
+def store(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The client that operator and workers use, set up as theirs is."""
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    return Store()
 
 
 @pytest.fixture

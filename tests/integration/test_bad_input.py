@@ -1,6 +1,9 @@
 """Bad input that only the operator can see: the Job says what is wrong, and heals by itself.
 
 All bad Jobs stand side by side in one namespace, so that all wait, and all heal, at the same time.
+Some are public cases: of lists `whitfin/s3-concat#3` and `nf-core/scrnaseq#510` (joined exports),
+`terascope/teraslice#3595` and `fluxcd/source-controller#901` (`list-huge`); `parameters-long` is
+`tektoncd/pipeline#8398` and `argoproj/argo-workflows#15471`.
 """
 
 from collections.abc import Callable, Iterator
@@ -52,6 +55,21 @@ def bad_list(reason: str, body: bytes | None, *says: str) -> Case:
         space.put(f"{live.name}.csv", GOOD)
 
     return Case(reason, says, spec, cure)
+
+
+def bad_items(volumes: list[Body], *says: str) -> Case:
+    """Return the case of volumes in the Job itself, of which the last one is bad."""
+    return Case(
+        "InvalidManifest",
+        says,
+        lambda name, space: job(name, space.bucket, {"items": volumes}),
+        lambda _, live: live.patch(volumes={"items": [volumes[0], {**volumes[0], "iId": "I2"}]}),
+    )
+
+
+def worker_with(pages: str) -> Body:
+    """Return a worker with a parameter."""
+    return {"template": TEMPLATE, "parameters": {"pages": pages}}
 
 
 def huge_list(name: str, space: Space) -> Body:
@@ -125,7 +143,39 @@ CASES: dict[str, Case] = {
     "list-empty": bad_list("InvalidManifest", b"# nothing yet\n", "names no volume"),
     "list-control": bad_list("InvalidManifest", b"W1,I\x07\n", "line 1", "U+0007"),
     "list-joined": bad_list(
-        "InvalidManifest", b"w_id,i_id\nW1,I1\nw_id,i_id\nW1,I2\n", "line 3", "a header again"
+        "InvalidManifest",
+        b"\xef\xbb\xbfi_id,w_id\r\nI1,W1\r\n\xef\xbb\xbfW1,I2\r\n",
+        "line 3",
+        "here begins another file",
+    ),
+    "list-unknown-header": bad_list(
+        "InvalidManifest",
+        b"work,volume,version\nW1,I1,v1\n",
+        "line 1: this looks like a header",
+        "write w_id,i_id,i_version if that is meant",
+    ),
+    "list-unseen": bad_list(
+        "InvalidManifest", "W1,I1\r\nW1,I\u200b2\r\n".encode(), "line 2", "U+200B", "take it out"
+    ),
+    "list-misspelt": bad_list(
+        "InvalidManifest",
+        b'{"wId": "W1", "iId": "I1"}\n{"wId": "W1", "volume": "I2"}\n',
+        "line 2: unknown key 'volume', write iId if that is meant",
+    ),
+    "items-twice": bad_items(
+        [{"wId": "W1", "iId": "I1"}, {"wId": "W1", "iId": "I1", "iVersion": ""}],
+        "spec.volumes.items[1]: the volume W1/I1 is items[0] already",
+    ),
+    "items-unseen": bad_items(
+        [{"wId": "W1", "iId": "I1"}, {"wId": "W1\ufeff", "iId": "I2"}],
+        "spec.volumes.items[1]: w_id: ",
+        "U+FEFF",
+    ),
+    "parameters-long": Case(
+        "InvalidSpec",
+        ("spec.worker.parameters", "they have 140013 bytes as JSON, and 102400 is the limit"),
+        lambda name, space: job(name, space.bucket, numbered(2), worker=worker_with("x" * 140_000)),
+        lambda _, live: live.patch(worker=worker_with("1-9")),
     ),
     "list-deep": bad_list(
         "InvalidManifest", b'{"wId": "W1", "iId": "I1"}\n' + b"[" * 60_000, "line 2", "too deep"

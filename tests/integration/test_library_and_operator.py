@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bec_operator.api.names import HEARTBEAT_CONDITION
+from bec_ops.location import log_key
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang, in_turn, succeed
@@ -94,7 +95,8 @@ def test_progress_arrives_and_a_report_ends_the_task(
     workers.release()
     live.wait_complete()
     names = [key.removeprefix(run.pod.task.prefix) for key in space.stored(run.pod.task.prefix)]
-    assert names == [*(f"{n}.txt" for n in range(5)), "_logs/attempt-1.log", "success.json"]
+    log = log_key("", 1, run.pod.task.task_uid)
+    assert names == [*(f"{n}.txt" for n in range(5)), log, "success.json"]
 
 
 def test_an_interrupted_worker_says_so_and_is_requeued(

@@ -207,6 +207,10 @@ def test_a_full_quota_is_no_fault_of_the_template(space: Space, workers: Workers
 def test_a_full_quota_of_config_maps_is_told_before_a_job_begins(
     space: Space, workers: Workers
 ) -> None:
+    """`UKGovernmentBEIS/inspect_k8s_sandbox#79`, `cloudnative-pg/cloudnative-pg#1028`.
+
+    The Job said that it was being checked, and the cause stood in the operator's log alone.
+    """
     quotas = core(space.namespace, "resourcequotas")
     space.kube.create(quotas, _quota(**{"count/configmaps": "0"}))
     live = space.submit(job("unrecorded", space.bucket, numbered(1)))

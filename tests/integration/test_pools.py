@@ -17,8 +17,9 @@ import pytest
 from bec_operator.act.api_server import core
 from bec_operator.act.pod_records import DO_NOT_EVICT
 from bec_operator.api.names import DRAINING_ANNOTATION
+from bec_ops.task import Task
 from tests.cluster import Cluster, Parts
-from tests.scale.pool_fleet import PoolFleet
+from tests.scale.pool_fleet import PoolFleet, Record
 from tests.support.api_faults import ApiFaults
 from tests.support.jobs import LiveJob, counts, job, numbered
 from tests.support.kube import Body, Kube
@@ -200,6 +201,35 @@ def test_killed_in_the_middle_of_a_drain(
         until(pool.is_gone, "the pool is gone", 60)
     assert fleet.taken() == []
     assert fleet.runs["I0"] == 1
+
+
+def test_a_black_hole_costs_two_attempts_and_no_volume(
+    cluster: Cluster, space: Space, operator: Operator
+) -> None:
+    """A poisoned GPU context made 9 of 40 volumes fail for good: it failed all after the first."""
+    poisoned: list[str] = []
+
+    def fails(worker: Record, _: Task) -> str:
+        if worker.tasks and not poisoned:
+            poisoned.append(worker.pod)
+        return "CUDA error" if worker.pod in poisoned else ""
+
+    with PoolFleet(cluster, lambda: operator.worker_url, fails=fails) as fleet:
+        live = pooled(space, "poisoned", 40, pool={"maxWorkers": 4}, retry={"limit": 1})
+        assert counts(live.wait_complete(120)) == {"total": 40, "succeeded": 40}
+    failures = [
+        attempt
+        for task in space.tasks()
+        for attempt in task.get("status", {}).get("attempts", [])
+        if attempt.get("failure")
+    ]
+    assert {attempt["failure"] for attempt in failures} == {"BadHost"}
+    assert {attempt["pod"] for attempt in failures} == {*poisoned}
+    assert all("it was Retryable: CUDA error" in attempt["message"] for attempt in failures)
+    (broken,) = (record for record in fleet.records.values() if record.pod in poisoned)
+    assert broken.failed == 2
+    assert len(fleet.records) > 4, "another one has taken its place"
+    assert fleet.taken() == []
 
 
 def test_workers_that_stay_and_workers_that_are_replaced(

@@ -17,7 +17,7 @@ BUCKET = "bucket"
 NO_WORKER = {"template": {"spec": {"containers": [{"name": "main", "image": "x"}]}}}
 
 
-def output(**more: str) -> Body:
+def output(**more: Any) -> Body:
     return {"bucket": BUCKET, **more}
 
 
@@ -59,14 +59,6 @@ REFUSED: dict[str, tuple[Body, str]] = {
         "give exactly one source of volumes: items, manifest or configMap",
     ),
     "empty list": (job("a", BUCKET, []), "spec.volumes.items in body should have at least 1 items"),
-    "duplicate volume": (
-        job("a", BUCKET, [*ONE, *numbered(3)]),
-        'Duplicate value: {"iId":"I0","iVersion":"v1","wId":"W1"}',
-    ),
-    "duplicate volume without a version": (
-        job("a", BUCKET, {"items": [{"wId": "W", "iId": "I"}, {"wId": "W", "iId": "I"}]}),
-        "Duplicate value",
-    ),
     "1,001 volumes": (
         job("a", BUCKET, numbered(1001)),
         "put a longer list into S3 and name it in volumes.manifest.uri",
@@ -111,6 +103,42 @@ REFUSED: dict[str, tuple[Body, str]] = {
     "reports without an end": (
         job("a", BUCKET, ONE, output=output(reports="reports/{job_id}")),
         "reports must end in /",
+    ),
+    "an absolute path that is expected": (
+        job("a", BUCKET, ONE, output=output(expect=["*.txt", "/pages/*"])),
+        "a pattern is a path under the output: it begins and ends without '/'",
+    ),
+    "a folder that is expected": (
+        job("a", BUCKET, ONE, output=output(expect=["pages/"])),
+        "write *.txt, or pages/*.txt",
+    ),
+    "what lies above the output is expected": (
+        job("a", BUCKET, ONE, output=output(expect=["a/../../b"])),
+        "a pattern is a path under the output",
+    ),
+    "the marker is expected": (
+        job("a", BUCKET, ONE, output=output(expect=["success.json"])),
+        "the marker and logs are no artefacts",
+    ),
+    "too deep a pattern": (
+        job("a", BUCKET, ONE, output=output(expect=["*/" * 8 + "a"])),
+        "a pattern has at most 8 parts; ** is any number of folders",
+    ),
+    "nothing is expected": (
+        job("a", BUCKET, ONE, output=output(expect=[""])),
+        "spec.output.expect[0]",
+    ),
+    "17 patterns": (
+        job("a", BUCKET, ONE, output=output(expect=[f"{n}.txt" for n in range(17)])),
+        "spec.output.expect: Too many: 17: must have at most 16 items",
+    ),
+    "a pattern twice": (
+        job("a", BUCKET, ONE, output=output(expect=["*.txt", "*.txt"])),
+        'spec.output.expect[1]: Duplicate value: "*.txt"',
+    ),
+    "too long a pattern": (
+        job("a", BUCKET, ONE, output=output(expect=["x" * 257])),
+        "may not be more than 256",
     ),
     "no bucket": (job("a", BUCKET, ONE, output={}), "spec.output.bucket: Required value"),
     "no container worker": (
@@ -169,6 +197,10 @@ SETTLED: dict[str, tuple[dict[str, Any], str]] = {
     "bucket": ({"output": {"bucket": "other"}}, "output cannot be changed"),
     "prefix": (
         {"output": {"prefix": "b/{job_id}/{w_id}-{i_id}/"}},
+        "output cannot be changed: make a new Job instead",
+    ),
+    "what is expected": (
+        {"output": {"expect": ["*.txt"]}},
         "output cannot be changed: make a new Job instead",
     ),
     "kind of source": (

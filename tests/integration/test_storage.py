@@ -7,12 +7,14 @@ import pytest
 from bec_ops.marker import MARKER_NAME
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
-from tests.support.behaviours import fail, for_volumes, hang, succeed_and_crash
+from tests.support.behaviours import fail, for_volumes, hang, lie, succeed_and_crash
 from tests.support.jobs import counts, is_true, job, manifest, numbered
 from tests.support.s3_faults import S3Faults
 from tests.support.space import Space
 from tests.support.waiting import until
 from tests.support.workers import Workers
+
+pytestmark = pytest.mark.stores
 
 REASONS = {403: "StorageForbidden", 503: "StorageUnavailable"}
 
@@ -20,7 +22,7 @@ REASONS = {403: "StorageForbidden", 503: "StorageUnavailable"}
 @pytest.fixture(scope="module")
 def proxy(s3: S3, make_operator: MakeOperator) -> Iterator[S3Faults]:
     """A proxy, and an operator that reaches S3 through it."""
-    with S3Faults(s3) as proxy, make_operator(s3=proxy.s3):
+    with S3Faults(s3) as proxy, make_operator(s3=proxy.s3, marker_seconds=30):
         yield proxy
 
 
@@ -165,3 +167,17 @@ def test_slow_answers_are_answers(space: Space, workers: Workers, faults: S3Faul
     live = space.submit(job("slow", space.bucket, numbered(6)))
     assert counts(live.wait_complete(timeout=60)) == {"total": 6, "succeeded": 6}
     workers.runs.check_each_ran_once(6)
+
+
+def test_a_store_that_shows_a_marker_late(space: Space, workers: Workers, faults: S3Faults) -> None:
+    """data-fair/data-fair#402, treeverse/dvc#3341: 404 for some seconds after the PUT."""
+    faults.refuse(404, "GetObject", MARKER_NAME)
+    workers.behaviour = lie
+    live = space.submit(job("late", space.bucket, numbered(1), retry={"limit": 1}))
+    workers.ended(1)
+    until(lambda: faults.requests["GetObject"] >= 3, "it is looked for again and again")
+    (run,) = workers.runs.all()
+    run.pod.put_marker()
+    faults.heal()
+    live.wait_complete()
+    assert len(workers.runs.all()) == 1

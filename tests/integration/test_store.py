@@ -19,7 +19,10 @@ from bec_ops.marker import MARKER_NAME, InvalidMarker
 from bec_ops.store import Store, StoreError, TooLargeError
 from bec_ops.volume import Volume
 from tests.cluster import S3
+from tests.stores import Trait
 from tests.support.space import s3_client
+
+pytestmark = pytest.mark.stores
 
 MARKER = json.dumps({"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z"}).encode()
 VOLUME = Volume("W1", "I1")
@@ -184,6 +187,7 @@ def test_so_is_a_name_that_no_bucket_has(
     assert caught.value.reason == "BucketNotFound"
 
 
+@pytest.mark.needs(Trait.SIGNATURES)
 @pytest.mark.parametrize("wrong", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 @all_ways
 def test_wrong_credentials_are_forbidden(

@@ -19,6 +19,8 @@ from tests.support.jobs import counts, job, manifest, numbered
 from tests.support.s3_faults import S3Faults
 from tests.support.space import Space
 
+pytestmark = pytest.mark.stores
+
 DONE = 2000
 PAGE = 1000  # keys or folders that S3 lists in one answer
 FULL = os.environ.get("BEC_SWEEP") == "full"

@@ -18,9 +18,11 @@ from tests.cluster import S3
 from tests.support.proxy import ReverseProxy
 from tests.support.worker_runs import WorkerRun, wait_ended
 
+pytestmark = pytest.mark.stores
+
 PREFIX = "artefacts/ocr/W1-I1-v1/"
 BIG = 9 * 1024 * 1024  # more than one part
-ARTEFACTS = {"0.txt": 1, "1.txt": 1, "big.bin": BIG, log_key("", 1): 8}
+ARTEFACTS = {"0.txt": 1, "1.txt": 1, "big.bin": BIG, log_key("", 1, "task-uid"): 8}
 MOST_REQUESTS = 30
 
 HANDLER = f"""

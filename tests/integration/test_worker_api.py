@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bec_ops.location import log_key
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults
@@ -64,7 +65,7 @@ def test_from_the_start_to_the_end(
     progress = {"done": 312, "total": 480, "unit": "pages"}
     assert worker.report("heartbeat", progress=progress, activity=312).body == CONTINUE
     assert worker.report("log", text="page 480\n").status == 200
-    assert space.read(f"{run.pod.task.prefix}_logs/attempt-1.log") == b"page 480\n"
+    assert space.read(log_key(run.pod.task.prefix, 1, given["task"]["task_uid"])) == b"page 480\n"
     run.pod.put_marker()
     assert worker.report("done").status == 200
     live.wait_counts(succeeded=1)

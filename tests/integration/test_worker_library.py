@@ -1,6 +1,7 @@
 """The worker's library against a real S3, and against one that does not answer."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from bec_ops import get_output_info, is_successfully_done
 from bec_ops.store import StoreError
 from bec_ops.volume import Volume
 from tests.cluster import S3
-from tests.support.s3_faults import S3Faults
+from tests.support.s3_faults import S3Faults, Said
 from tests.support.space import keys_of
+from tests.support.waiting import until
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
+
+pytestmark = pytest.mark.stores
 
 VOLUME = Volume("W1", "I1", "v1")
 PREFIX = "artefacts/ocr/W1-I1-v1/"
@@ -55,19 +59,20 @@ def environment(s3: S3, bucket: str) -> dict[str, str]:
         "BEC_OUTPUT_URI": f"s3://{bucket}/{PREFIX}",
         "BEC_OUTPUT_TEMPLATE": f"s3://{bucket}/artefacts/{{job_id}}/{{w_id}}-{{i_id}}-{{i_version}}/",
         "AWS_DEFAULT_REGION": s3.region,  # which boto3 itself wants
+        "BEC_S3_PATIENCE": "2",
     }
 
 
 def test_a_handler(s3: S3, client: S3Client, bucket: str, tmp_path: Path) -> None:
     run = WorkerRun(tmp_path, environment(s3, bucket))
     wait_done(run.start_script(HANDLER))
-    names = ("0.txt", "1.txt", "2.txt", "_logs/attempt-1.log", "success.json")
+    names = ("0.txt", "1.txt", "2.txt", "_logs/attempt-1-task-uid.log", "success.json")
     assert keys_of(client, bucket) == [PREFIX + name for name in names]
     page = client.get_object(Bucket=bucket, Key=PREFIX + "0.txt")
     assert page["Body"].read().decode() == "བོད"
     assert page["ContentType"] == "text/plain; charset=utf-8"
-    log = client.get_object(Bucket=bucket, Key=PREFIX + "_logs/attempt-1.log")["Body"].read()
-    assert log == b"the last words\n"
+    log = client.get_object(Bucket=bucket, Key=PREFIX + names[3])
+    assert log["Body"].read() == b"the last words\n"
     marker = json.loads(
         client.get_object(Bucket=bucket, Key=PREFIX + "success.json")["Body"].read()
     )
@@ -101,7 +106,7 @@ def test_an_artefact_that_is_refused(
     faults.refuse(403, "PutObject", "1.txt")
     assert wait_ended(run.start_script(HANDLER)).code == 75
     assert "forbids access" in run.told["message"]
-    assert keys_of(client, bucket) == [PREFIX + "0.txt", PREFIX + "_logs/attempt-1.log"]
+    assert keys_of(client, bucket) == [PREFIX + "0.txt", PREFIX + "_logs/attempt-1-task-uid.log"]
 
 
 def test_a_log_that_is_refused_costs_nothing(
@@ -112,6 +117,33 @@ def test_a_log_that_is_refused_costs_nothing(
     ended = wait_done(run.start_script(HANDLER))
     assert "the log cannot be stored" in ended.err
     assert PREFIX + "success.json" in keys_of(client, bucket)
+
+
+def test_a_volume_that_the_store_cannot_hold_is_not_tried_again(
+    faults: S3Faults, client: S3Client, bucket: str, tmp_path: Path
+) -> None:
+    """F1: the look at the marker, before all work, is what says so."""
+    run = WorkerRun(tmp_path, environment(faults.s3, bucket))
+    faults.refuse(400, key=PREFIX, said=Said("KeyTooLongError", "Your key is too long"))
+    assert wait_ended(run.start_script(HANDLER)).code == 65
+    assert run.told["class"] == "Terminal"
+    assert "Your key is too long" in run.told["message"]
+    assert keys_of(client, bucket) == []
+
+
+def test_a_store_that_is_busy_is_waited_for_until_a_stop(
+    faults: S3Faults, client: S3Client, bucket: str, tmp_path: Path
+) -> None:
+    """A worker that is told to stop meanwhile says so: the attempt costs nothing."""
+    run = WorkerRun(tmp_path, environment(faults.s3, bucket) | {"BEC_S3_PATIENCE": "600"})
+    faults.refuse(503, "PutObject", "1.txt")
+    process = run.start_script(HANDLER)
+    until(lambda: faults.requests["PutObject"] >= 6, "it is asked again and again", timeout=60)
+    process.send_signal(signal.SIGTERM)
+    assert wait_ended(process).code == 143
+    assert run.told["class"] == "Interrupted"
+    assert "SlowDown" in run.told["message"]
+    assert PREFIX + "success.json" not in keys_of(client, bucket)
 
 
 def test_done_undone_and_unknown(

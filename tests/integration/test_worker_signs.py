@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from bec_operator.api.names import HEARTBEAT_CONDITION
+from bec_ops.location import log_key
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import fail, hang, in_turn, succeed
 from tests.support.callers import CallingWorker
@@ -243,8 +244,8 @@ def test_where_the_log_is_or_why_it_is_lost(space: Space, workers: Workers) -> N
     assert attempts(space)[0]["log"].startswith("lost: ")
 
     (run,) = workers.alive()
-    space.put(f"{run.pod.task.prefix}_logs/attempt-2.log", b"page 1\npage 2\n")
+    key = log_key(run.pod.task.prefix, 2, run.pod.task.task_uid)
+    space.put(key, b"page 1\npage 2\n")
     workers.release(fail(1))
     live.wait_complete()
-    uri = f"s3://{space.bucket}/{run.pod.task.prefix}_logs/attempt-2.log"
-    assert attempts(space)[1]["log"] == uri
+    assert attempts(space)[1]["log"] == f"s3://{space.bucket}/{key}"

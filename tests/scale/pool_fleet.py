@@ -34,6 +34,7 @@ AGAIN = 0.3  # seconds before an operator that does not answer is asked again
 _LIFETIME = 3600.0
 
 Seconds = Callable[[Task], float]
+Fails = Callable[["Record", Task], str]
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Record:
     job: str
     born: float
     tasks: int = 0
+    failed: int = 0
     has: str = ""
     taken_from: str = ""
     waits: list[float] = field(default_factory=list)  # seconds from one task's end to the next
@@ -53,7 +55,8 @@ class Record:
 class PoolFleet:
     """As a context: plays the worker of every pod of a pool that it sees running.
 
-    `url_of` says where the operator is now, `seconds` how long a task takes.
+    `url_of` says where the operator is now, `seconds` how long a task takes, `fails` how one fails
+    at once in a worker; empty if it does not.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class PoolFleet:
         cluster: Cluster,
         url_of: Callable[[], str],
         seconds: Seconds = lambda _: random.uniform(0.2, 1.0),
+        fails: Fails = lambda *_: "",
     ) -> None:
+        self.fails = fails
         self.records: dict[str, Record] = {}
         self.runs: Counter[str] = Counter()  # i_id → how often it was begun
         self._kube = Kube(cluster.kubeconfig)
@@ -184,9 +189,14 @@ class _Process:
             self._record.idle += waited
             if self._record.tasks:
                 self._record.waits.append(waited)
+            about = {"task_uid": task.task_uid, "attempt": task.attempt}
+            if said := self._fleet.fails(self._record, task):
+                self._record.failed += 1
+                await self._call("failed", failure="Retryable", message=said, **about)
+                since = time.monotonic()
+                continue
             self._record.has = task.i_id
             await self._fleet.do(task)
-            about = {"task_uid": task.task_uid, "attempt": task.attempt}
             self._record.has = ""
             since = time.monotonic()
             self._record.tasks += 1

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from tests.support.pods import PlayedPod, truncated
+from tests.support.recorded import Recorded
 
 Behaviour = Callable[[PlayedPod], None]
 
@@ -103,6 +104,11 @@ def lack_image(pod: PlayedPod) -> None:
 
 def _image(pod: PlayedPod) -> str:
     return str(pod.spec["containers"][0]["image"])
+
+
+def become(name: str) -> Behaviour:
+    """Return a pod that ends, or stands still, as one of a real kubelet did."""
+    return lambda pod: pod.become(Recorded.read(name))
 
 
 def in_turn(*behaviours: Behaviour) -> Behaviour:

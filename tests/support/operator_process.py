@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.cluster import S3
+from tests.support.ports import free_ports
 from tests.support.waiting import until
 
 _TAIL = 40  # lines of the log that go into a failure
@@ -29,7 +29,7 @@ class Operator:
 
     def __init__(self, kubeconfig: Path, s3: S3, log: Path, **settings: object) -> None:
         self.log = log
-        self.worker_port, self.health_port, self.metrics_port = _free_ports(3)
+        self.worker_port, self.health_port, self.metrics_port = free_ports(3)
         own = {
             "log_format": "plain",
             "worker_port": self.worker_port,
@@ -49,7 +49,7 @@ class Operator:
     def of_checkout(self, checkout: Path | None) -> Self:
         """Let it run the code of another checkout from its next start on; None: that of ours."""
         if checkout is not None:
-            self._environment["PYTHONPATH"] = _sources(checkout)
+            self._environment["PYTHONPATH"] = sources(checkout)
         return self
 
     def start(self) -> None:
@@ -160,24 +160,12 @@ def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(secretive)}
 
 
-def _sources(checkout: Path) -> str:
+def sources(checkout: Path) -> str:
     """Return the path by which Python finds the operator of a checkout before any other."""
     folders = [checkout.resolve() / part / "src" for part in ("operator", "worker_image")]
     for folder in folders:
         assert folder.is_dir(), f"{folder} is missing: name a checkout of this repository"
     return os.pathsep.join(map(str, folders))
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listened on just now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def _status(url: str) -> int:

@@ -11,7 +11,8 @@ from bec_operator.act.api_server import core
 from bec_operator.api.names import JOB_LABEL, WORKER_CONTAINER
 from bec_ops.marker import MARKER_NAME
 from bec_ops.task import Task
-from tests.support.kube import STRATEGIC_PATCH, Body, Kube
+from tests.support.kube import MERGE_PATCH, STRATEGIC_PATCH, Body, Kube
+from tests.support.recorded import Recorded
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 KILLED = 137  # exit code of what ends by SIGKILL
@@ -76,6 +77,10 @@ class PlayedPod:
         self._started = _now()
         self._report("Running", {"running": {"startedAt": self._started}})
 
+    def put_artefact(self, name: str) -> None:
+        """Write an artefact."""
+        self._s3.put_object(Bucket=self.task.bucket, Key=self.task.prefix + name, Body=b"x")
+
     def put_marker(self, body: bytes | None = None) -> None:
         """Write the success marker, by default a good one."""
         content = self.task.marker().dump() if body is None else body
@@ -103,6 +108,29 @@ class PlayedPod:
         self._ended = True
         status = {"reason": "Evicted", "message": "The node was low on resource: memory."}
         self._report("Failed", {"terminated": {"exitCode": KILLED, "reason": "Error"}}, **status)
+
+    def become(self, recorded: Recorded) -> None:
+        """End, or stand still, as a pod did that a real kubelet has left."""
+        if recorded.pod["spec"].get("nodeName"):
+            self.bind()
+        # The class of service follows from this pod's own resources, and cannot be changed.
+        status = {k: v for k, v in recorded.pod["status"].items() if k != "qosClass"}
+        self._ended = status["phase"] in {"Succeeded", "Failed"}
+        body = {"metadata": {"uid": self.uid}, "status": status}
+        self._kube.patch(f"{self.path}/status", body, content_type=MERGE_PATCH)
+
+    def warn(self, reason: str, message: str) -> None:
+        """Have the kubelet tell of something in an Event."""
+        about = {"kind": "Pod", "namespace": self.namespace, "name": self.name, "uid": self.uid}
+        event = {
+            "metadata": {"name": f"{self.name}.{reason.lower()}"},
+            "involvedObject": about,
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "lastTimestamp": _now(),
+        }
+        self._kube.create(core(self.namespace, "events"), event)
 
     def vanish(self) -> None:
         """Be deleted by force, without a word to the kubelet."""

@@ -2,14 +2,32 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
 from tests.cluster import S3
 from tests.support.proxy import ReverseProxy
 
-_CODES = {403: "AccessDenied", 503: "SlowDown"}
+Request = web.BaseRequest
+_CODES = {403: "AccessDenied", 404: "NoSuchKey", 503: "SlowDown"}
+
+
+def _any(request: Request) -> bool:
+    """Whatever is asked for."""
+    del request
+    return True
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a store says of an error: its code and words, further elements, and headers."""
+
+    code: str = ""
+    message: str = "Injected by a test."
+    details: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -21,6 +39,8 @@ class _Fault:
     status: int = 0
     delay: float = 0.0
     swallow: bool = False
+    said: Said = Said()
+    where: Callable[[Request], bool] = _any
 
 
 class S3Faults(ReverseProxy):
@@ -41,9 +61,16 @@ class S3Faults(ReverseProxy):
         """How to reach the store through this proxy."""
         return replace(self._s3, endpoint_url=self.url)
 
-    def refuse(self, status: int, operation: str = "", key: str = "") -> None:
-        """Answer with an error, where operation and part of the key are as given."""
-        self._faults += (_Fault(operation, key, status=status),)
+    def refuse(
+        self,
+        status: int,
+        operation: str = "",
+        key: str = "",
+        said: Said = Said(),
+        where: Callable[[Request], bool] = _any,
+    ) -> None:
+        """Answer with an error, where operation, part of the key and all else are as given."""
+        self._faults += (_Fault(operation, key, status=status, said=said, where=where),)
 
     def delay(self, seconds: float, operation: str = "", key: str = "") -> None:
         """Take so long before a request is passed on."""
@@ -62,11 +89,12 @@ class S3Faults(ReverseProxy):
         operation, key = _operation(request), request.path
         self.requests[operation] += 1
         for fault in self._faults:
-            if fault.operation in {"", operation} and fault.key in key:
+            fits = fault.operation in {"", operation} and fault.key in key
+            if fits and fault.where(request):
                 if fault.swallow:
                     await self.hang()
                 await asyncio.sleep(fault.delay)
-                return _error(fault.status) if fault.status else None
+                return _error(fault) if fault.status else None
         return None
 
 
@@ -78,7 +106,14 @@ def _operation(request: web.Request) -> str:
     return f"{request.method.capitalize()}{what}"
 
 
-def _error(status: int) -> web.Response:
-    code = _CODES.get(status, "InternalError")
-    text = f"<Error><Code>{code}</Code><Message>Injected by a test.</Message></Error>"
-    return web.Response(status=status, text=text, content_type="application/xml")
+def _error(fault: _Fault) -> web.Response:
+    said = fault.said
+    code = said.code or _CODES.get(fault.status, "InternalError")
+    told = {"Code": code, "Message": said.message, **said.details}
+    text = "".join(f"<{name}>{value}</{name}>" for name, value in told.items())
+    return web.Response(
+        status=fault.status,
+        text=f"<Error>{text}</Error>",
+        content_type="application/xml",
+        headers=said.headers,
+    )

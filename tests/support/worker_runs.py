@@ -65,7 +65,7 @@ class WorkerRun:
 
     @property
     def log(self) -> str:
-        file = self.output / "_logs/attempt-1.log"
+        file = self.output / "_logs/attempt-1-task-uid.log"
         return file.read_text() if file.exists() else ""
 
     @property

@@ -197,6 +197,50 @@ def test_credentials_come_from_a_secret_or_an_identity() -> None:
     assert annotations == {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/bec"}
 
 
+def test_what_a_bucket_demands_is_a_setting_of_the_operator() -> None:
+    """awslabs/mountpoint-s3#534, gomods/athens#2165."""
+    values = {
+        "serverSideEncryption": "aws:kms",
+        "kmsKeyId": "key-1",
+        "expectedBucketOwner": "111122223333",
+        "requesterPays": "true",
+        "patienceSeconds": "60",
+    }
+    settings = tuple(f"s3.{name}={value}" for name, value in values.items())
+    names = {
+        "BEC_OPERATOR_S3_SERVER_SIDE_ENCRYPTION": "aws:kms",
+        "BEC_OPERATOR_S3_KMS_KEY_ID": "key-1",
+        "BEC_OPERATOR_S3_REQUESTER_PAYS": "true",
+        "BEC_OPERATOR_S3_PATIENCE_SECONDS": "60",
+    }
+    owner = template(IMAGE, *settings)
+    assert "expectedBucketOwner" in owner.stderr, "a number is no text: it may begin with 0"
+    file = (*settings[:2], *settings[3:])
+    assert {name: environment(*file)[name]["value"] for name in names} == names
+    done = template(IMAGE, "s3.serverSideEncryption=none")
+    assert "serverSideEncryption" in done.stderr
+
+
+def test_the_cas_of_the_store_are_mounted() -> None:
+    assert not [name for name in environment() if name.startswith("BEC_OPERATOR_S3_CA")]
+    values = ("s3.caBundle.configMap=cas", "s3.caBundle.key=bundle.pem")
+    variables = environment(*values)
+    assert variables["BEC_OPERATOR_S3_CA_CONFIG_MAP"]["value"] == "cas"
+    assert variables["BEC_OPERATOR_S3_CA_KEY"]["value"] == "bundle.pem"
+    [mount] = [each for each in container(*values)["volumeMounts"] if each["name"] == "s3-ca"]
+    [volume] = [
+        each
+        for each in deployment(*values)["template"]["spec"]["volumes"]
+        if each["name"] == "s3-ca"
+    ]
+    assert mount["readOnly"] is True
+    assert variables["AWS_CA_BUNDLE"]["value"] == f"{mount['mountPath']}/ca.crt"
+    assert volume["configMap"] == {
+        "name": "cas",
+        "items": [{"key": "bundle.pem", "path": "ca.crt"}],
+    }
+
+
 def test_notifications_are_signed_with_a_secret() -> None:
     assert not [name for name in environment() if "WEBHOOK" in name]
     webhook = "notifications.webhook"
@@ -231,7 +275,8 @@ def test_settings_know_every_variable_and_port() -> None:
 
 def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
-    assert schema["properties"].pop("global")  # Helm's own
+    for name in ("global", "enabled"):  # of Helm, and of charts above this one
+        assert schema["properties"].pop(name)
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(schema["properties"]) == set(values)
     for name, part in schema["properties"].items():
@@ -240,6 +285,31 @@ def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
     log = schema["properties"]["log"]["properties"]
     for name in ("level", "format"):
         assert log[name]["enum"] == list(get_args(Settings.model_fields[f"log_{name}"].annotation))
+
+
+@pytest.mark.parametrize(("enabled", "alias"), [("true", ""), ("true", "bec"), ("false", "")])
+def test_it_can_be_part_of_another_chart(tmp_path: Path, enabled: str, alias: str) -> None:
+    """`cert-manager/cert-manager#7334`: a schema that refused the value of a condition."""
+    part = {"name": "bec-operator", "version": "0.*", "repository": f"file://{CHART}"}
+    name = alias or part["name"]
+    needs = [{**part, "condition": f"{name}.enabled"} | ({"alias": alias} if alias else {})]
+    chart = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": needs}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    packed = helm("dependency", "update", str(tmp_path))
+    assert packed.returncode == 0, packed.stderr
+
+    values = (
+        f"{name}.{IMAGE}",
+        f"{name}.enabled={enabled}",
+        "global.registry=registry.example.org",
+    )
+    settings = [part for value in values for part in ("--set", value)]
+    done = helm("template", "platform", str(tmp_path), *settings)
+    assert done.returncode == 0, done.stderr
+    kinds = {each["kind"] for each in yaml.safe_load_all(done.stdout) if each}
+    assert ({"Deployment", "CustomResourceDefinition"} <= kinds) is (enabled == "true")
+    wrong = helm("template", "platform", str(tmp_path), *settings, "--set", f"{name}.replicas=2")
+    assert ("'replicas' not allowed" in wrong.stderr) is (enabled == "true")
 
 
 def test_a_large_number_is_written_out() -> None:

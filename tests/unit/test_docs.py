@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 import bec_ops
 from bec_operator import metrics
 from bec_operator.act.webhook import TYPE_PREFIX
-from bec_operator.api.job import JobSpec
+from bec_operator.api.job import JobSpec, Output
 from bec_operator.decide.failures import EXIT_CLASSES, MAX_DISRUPTIONS, RULES, FailureClass
 from bec_operator.decide.notices import NoticeKind
 from bec_operator.decide.report import HEADER
@@ -92,6 +92,12 @@ def test_the_worker_of_the_first_ten_minutes_and_its_job_fit_together() -> None:
     handler = known.choose(spec.worker.handler or "")
     assert handler.parameters is not None
     handler.parameters.model_validate(spec.worker.parameters)
+
+
+def test_every_output_that_is_shown_would_be_taken() -> None:
+    described = [yaml.safe_load(block) for block in blocks("volumes-and-outputs.md", "yaml")]
+    outputs = [Output.model_validate(block["output"]) for block in described if "output" in block]
+    assert any(output.expect for output in outputs)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS.parent)))

@@ -55,3 +55,13 @@ def test_a_key_at_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for length in (24, 64):
         key = "whsec_" + base64.b64encode(bytes(length)).decode()
         assert _set(monkeypatch, webhook_url=URL, webhook_key=key).webhook_key is not None
+
+
+def test_a_kms_key_goes_with_kms(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match="s3_server_side_encryption=aws:kms"):
+        _set(monkeypatch, s3_kms_key_id="key-1")
+    settings = _set(monkeypatch, s3_kms_key_id="key-1", s3_server_side_encryption="aws:kms")
+    assert settings.store.writing() == {
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "key-1",
+    }

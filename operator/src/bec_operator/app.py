@@ -41,7 +41,12 @@ async def serve(settings: Settings) -> None:
     """Run the operator until a signal, or until one of its parts ends."""
     api = await ApiServer.connect()
     reconciler, clock = Reconciler(), Clock()
-    store = Store(settings.s3_endpoint, settings.s3_region, connections=settings.s3_requests)
+    store = Store(
+        settings.s3_endpoint,
+        settings.s3_region,
+        connections=settings.s3_requests,
+        settings=settings.store,
+    )
     ctx = Context(
         api=api,
         storage=Storage(store, settings.s3_requests),

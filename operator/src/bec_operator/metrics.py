@@ -66,6 +66,11 @@ POOL_HANDOVER_SECONDS = Histogram(
     "Time until a worker of a pool has a task, since both were there",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
 )
+HOSTS_AVOIDED = Gauge(
+    "bec_hosts_avoided",
+    "Workers that get nothing more, and nodes that are avoided: they fail what others do",
+    ["namespace", "job", "kind"],
+)
 POOL_DECISIONS = Counter("bec_pool_decisions", "Changes of a pool's size", ["decision"])
 NOTIFICATIONS = Counter(
     "bec_notifications",

@@ -8,6 +8,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_valida
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bec_operator.decide.ledger import MAX_TOTAL
+from bec_ops.store_settings import ACCOUNT, Encryption, StoreSettings
 
 _KEY_FORM = (
     'write "whsec_" and 24 to 64 random bytes in base64, such as the output of '
@@ -79,6 +80,23 @@ class Settings(BaseSettings):
     webhook_key: SecretStr | None = Field(
         default=None, description="Signs notifications: whsec_ and 24 to 64 bytes in base64"
     )
+    s3_server_side_encryption: Encryption = Field(
+        default="", description="With what S3 is to encrypt what is written; empty: as it likes"
+    )
+    s3_kms_key_id: str = Field(default="", description="The key of KMS for that, with aws:kms")
+    s3_expected_bucket_owner: str = Field(
+        default="", pattern=ACCOUNT, description="The AWS account that all buckets have to be of"
+    )
+    s3_requester_pays: bool = Field(
+        default=False, description="Pay for requests to buckets of which somebody else does not"
+    )
+    s3_patience_seconds: float = Field(
+        default=300.0, ge=0, description="Seconds that workers try again what S3 does not answer"
+    )
+    s3_ca_config_map: str = Field(
+        default="", description="The ConfigMap, in each namespace of Jobs, with the CAs of S3"
+    )
+    s3_ca_key: str = Field(default="ca.crt", description="Its key that has them, as PEM")
     s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL_S3")
     s3_region: str | None = Field(default=None, validation_alias="AWS_REGION")
 
@@ -101,6 +119,23 @@ class Settings(BaseSettings):
             if prefix != "whsec" or not 24 <= length <= 64:
                 raise ValueError(_KEY_FORM)
         return key
+
+    @property
+    def store(self) -> StoreSettings:
+        """What S3 wants beside each request, of the operator and of workers."""
+        return StoreSettings(
+            server_side_encryption=self.s3_server_side_encryption,
+            kms_key_id=self.s3_kms_key_id,
+            expected_bucket_owner=self.s3_expected_bucket_owner,
+            requester_pays=self.s3_requester_pays,
+            patience=self.s3_patience_seconds,
+        )
+
+    @model_validator(mode="after")
+    def _check_store(self) -> Self:
+        if self.s3_kms_key_id and not self.s3_server_side_encryption.startswith("aws:kms"):
+            raise ValueError("s3_kms_key_id is for s3_server_side_encryption=aws:kms: set both")
+        return self
 
     @model_validator(mode="after")
     def _check_webhook(self) -> Self:

@@ -98,6 +98,7 @@ async def test_what_is_frozen_is_loaded_again() -> None:
 
 
 async def test_a_full_quota_is_told_and_not_tried_all_the_time() -> None:
+    """`UKGovernmentBEIS/inspect_k8s_sandbox#79`, `cloudnative-pg/cloudnative-pg#1028`."""
     stage = Stage()
     said = 'configmaps "ocr-ledger" is forbidden: exceeded quota: few, used: count/configmaps=3'
     stage.api.refusal = ApiError(403, "Forbidden", said)

@@ -62,7 +62,10 @@ def _spec(**worker: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("letter", ["x", "བ"])
 def test_parameters_that_fit_no_variable_are_refused_with_the_limit(letter: str) -> None:
-    """140,000 characters make a container that never starts: argument list too long."""
+    """`tektoncd/pipeline#8398`, `argoproj/argo-workflows#15471`.
+
+    140,000 characters make a container that never starts: argument list too long.
+    """
     fits = MAX_PARAMETERS_BYTES - len('{"pages": ""}')
     JobSpec.model_validate(_spec(parameters={"pages": letter * (fits // len(letter.encode()))}))
     with pytest.raises(ValidationError, match=f"{MAX_PARAMETERS_BYTES} is the limit"):

@@ -82,12 +82,22 @@ def test_the_error_is_shown(author: Author, capsys: pytest.CaptureFixture[str]) 
     assert not author.folder.exists()
 
 
+def test_what_is_expected_and_missing_is_told(author: Author) -> None:
+    assert author.tries(ocr, expect=("*.json",)) == 1
+    assert "Retryable: file://" in author.sees
+    assert "nothing there matches '*.json'" in author.sees
+    assert not (author.folder / "success.json").exists()
+    assert author.tries(ocr, expect=("*.txt",)) == 0
+    assert '"expect_met"' in author.sees
+
+
 @pytest.mark.parametrize(
     ("wishes", "message"),
     [
         ({"handler": "lines"}, "there is no handler 'lines'"),
         ({"parameters": "{"}, "the parameters are not JSON: "),
         ({"parameters": "[1]"}, 'the parameters are [1]: write {"name": value'),
+        ({"expect": ("/a",)}, "the pattern '/a' is no path under the output"),
         ({"output": "s3://bucket"}, "the place 's3://bucket': write s3://bucket/prefix/"),
         ({"volume": Volume("", "I1")}, "w_id: an id must not be empty"),
         ({"dependencies": ("lines",)}, "the dependency 'lines': write job_id=s3://bucket/prefix/"),
@@ -150,7 +160,7 @@ def test_the_command(tmp_path: Path) -> None:
     ended = wait_ended(
         run.start_command(
             *("run-volume", "W1", "I1", "worker.py", "--version", "v9", "--output", "here"),
-            *("--dependency", "lines=lines"),
+            *("--dependency", "lines=lines", "--expect", "*.txt", "--expect", "version.*"),
         )
     )
     assert ended.code == 0, ended

@@ -2,27 +2,43 @@
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bec_ops.attempt import Attempt
 from bec_ops.environment import Surroundings
-from bec_ops.errors import MisconfiguredError, ProgramError, RetryableError, TerminalError
+from bec_ops.errors import (
+    Interrupted,
+    MisconfiguredError,
+    ProgramError,
+    RetryableError,
+    TerminalError,
+)
 from bec_ops.execute import Program
+from bec_ops.family import Family
 from bec_ops.meter import Meter
+from bec_ops.outputs import FolderPlace
+from bec_ops.processes import Process
 from bec_ops.protocol import Progress
 from bec_ops.stopping import Stop
 from bec_ops.task import Task
+from bec_ops.transfers import Watch
 from tests.support.waiting import until
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
 PATIENCE = 10.0
 
 
-def new_attempt(folder: Path, on_change: Callable[[Progress], None] | None = None) -> Attempt:
+def new_attempt(
+    folder: Path,
+    on_change: Callable[[Progress], None] | None = None,
+    place: FolderPlace | None = None,
+) -> Attempt:
     task = Task(
         job_id="ocr",
         w_id="W 1",
@@ -31,7 +47,8 @@ def new_attempt(folder: Path, on_change: Callable[[Progress], None] | None = Non
         parameters={"model": "bod"},
         worker_id="w",
     )
-    return Attempt(task, Surroundings(work_dir=folder / "work"), Stop(), meter=Meter(on_change))
+    surroundings, meter = Surroundings(work_dir=folder / "work"), Meter(on_change)
+    return Attempt(task, surroundings, Stop(), meter=meter, place=place)
 
 
 @pytest.fixture
@@ -221,6 +238,63 @@ def test_what_it_leaves_behind_is_ended_with_it(
         bash(GROUP + end, grace=0.2).work(attempt)
     assert not lives(child_of(attempt))
     assert not (tmp_path / "out").exists()
+
+
+def test_where_no_processes_are_listed_the_group_is_known(
+    attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bec_ops.processes._PROC", tmp_path / "none")
+    late = "(sleep 0.3; echo x > $BEC_OUTPUT_DIR/late.txt) & exit 0"
+    bash(late).work(attempt)
+    assert (tmp_path / "out/late.txt").exists()
+    with pytest.raises(RetryableError, match=r"left processes behind .*: its process group"):
+        bash("sleep 1000 & exit 0", grace=0.2).work(attempt)
+
+
+def test_a_child_whose_parent_ends_while_they_are_listed_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Numbers begin anew: a child may be listed before its parent."""
+    family = Family(lambda: subprocess.Popen(["true"], process_group=0))
+    family.wait()
+    parent = Process(7777, 1, "parent", os.getpid(), 7777, dead=True)
+    child = Process(11, 2, "child", parent.pid, 11, dead=False)
+    lists = iter([[child, parent], [replace(child, parent=os.getpid())]])
+    monkeypatch.setattr("bec_ops.family.processes", lambda: next(lists))
+    monkeypatch.setattr("bec_ops.family.forget", lambda process: process.dead)
+    assert [process.pid for process in family.left()] == [child.pid]
+
+
+class Meddler(FolderPlace):
+    """A folder; whoever writes to it has the folder changed from which it comes."""
+
+    def upload(self, name: str, file: Path, content_type: str, watch: Watch) -> None:
+        super().upload(name, file, content_type, watch)
+        (file.parent / "more").touch()
+
+
+def test_what_comes_while_files_are_uploaded_is_told(tmp_path: Path) -> None:
+    attempt = new_attempt(tmp_path, place=Meddler(tmp_path / "out"))
+    with pytest.raises(RetryableError, match=r"changed while .* more was not there when the prog"):
+        bash("touch $BEC_OUTPUT_DIR/1").work(attempt)
+
+
+def test_a_stop_is_heeded_while_a_file_is_copied(attempt: Attempt, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(50_000_000)
+    attempt.stop.request("aborted")
+    with pytest.raises(Interrupted, match="aborted"):
+        attempt.output.upload("big", big)
+    assert not (tmp_path / "out/big").exists()
+
+
+def test_each_file_that_moves_is_activity(attempt: Attempt, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(50_000_000)
+    attempt.output.upload("big", big)
+    assert attempt.meter.activity > 40
 
 
 def test_as_a_command_in_a_pod(tmp_path: Path) -> None:

@@ -169,3 +169,32 @@ def test_what_is_not_known_is_not_said_to_be_undone(environment: pytest.MonkeyPa
     environment.setenv("AWS_REGION", "us-east-1")
     with pytest.raises(StoreError, match="does not answer"):
         is_successfully_done("ocr", "W1", "I1")
+
+
+WRITES = f"""
+    import pathlib
+    pathlib.Path("output").mkdir(exist_ok=True)
+    pathlib.Path("output/1.txt").touch()
+    {DONE}
+"""
+
+
+def test_what_a_loop_wrote_by_other_means_is_looked_for(tmp_path: Path) -> None:
+    run = WorkerRun(tmp_path, {"BEC_EXPECT": '["*.txt"]'})
+    ended = wait_ended(run.start_script(script(DONE)))
+    assert (ended.code, run.told["class"]) == (75, "Retryable")
+    assert "nothing there matches '*.txt'" in run.told["message"]
+    assert run.marker is None
+    wait_done(run.start_script(script(WRITES.strip())))
+    assert run.marker
+    assert run.marker["expect_met"] == ["*.txt"]
+    assert "nb_artefacts" not in run.marker, "nobody has counted them"
+
+
+def test_an_authors_own_marker_does_not_make_up_for_what_is_missing(tmp_path: Path) -> None:
+    run = WorkerRun(tmp_path, {"BEC_EXPECT": '["*.txt"]'})
+    own = '{"worker_id": "me", "success_timestamp": "2026-11-25"}'
+    write = f"open({str(run.output / 'success.json')!r}, 'w').write({own!r}); "
+    run.output.mkdir()
+    assert wait_ended(run.start_script(script(write + DONE))).code == 75
+    assert "nothing there matches '*.txt'" in run.told["message"]

@@ -11,6 +11,8 @@ from bec_ops.location import (
     OutputTemplate,
     TemplateError,
     escape,
+    log_key,
+    may_be_log_of,
     reports_prefix,
 )
 from bec_ops.volume import MAX_ID_CHARACTERS, Volume
@@ -174,3 +176,17 @@ def test_reports_have_a_place_of_their_own() -> None:
 def test_a_bad_place_for_reports_is_refused(text: str, said: str) -> None:
     with pytest.raises(TemplateError, match=re.escape(said)):
         reports_prefix(text, "j")
+
+
+def test_logs_of_two_tasks_of_a_volume_have_two_names() -> None:
+    """airbytehq/airbyte#4235: attempts of the next task begin at 1 again."""
+    first, second = "1a2b3c4d-1111-4222-8333-444455556666", "9f8e7d6c-1111-4222-8333-444455556666"
+    assert log_key("p/", 1, first) == "p/_logs/attempt-1-1a2b3c4d.log"
+    assert log_key("p/", 1, "") == "p/_logs/attempt-1.log"
+    assert "/../" not in log_key("", 1, "/../x")
+    own = log_key("", 1, first)
+    assert may_be_log_of(own, 1, first)
+    assert not may_be_log_of(own, 1, second)
+    assert not may_be_log_of(own, 2, first)
+    assert may_be_log_of("worker.log", 1, first), "a worker's own name"
+    assert may_be_log_of("_logs/attempt-1.log", 1, first), "of an older library"

@@ -110,6 +110,25 @@ def test_a_count_that_cannot_be_is_passed_over(said: object) -> None:
     assert parse(BEC | {"log": "x" * 2000}).log is None
 
 
+def test_what_was_written_and_found_is_kept_and_what_cannot_be_is_passed_over() -> None:
+    counts = {"nb_artefacts": 3, "artefact_bytes": 2**40, "expect_met": ["*.txt", "v.json"]}
+    marker = parse(SEED | counts)
+    assert json.loads(marker.dump()).items() >= counts.items()
+    assert marker.meets(["v.json"])
+    assert not marker.meets(["v.json", "*.png"])
+    wrongs: list[object] = [-1, "many", {"*.txt": 1}, [[]], None]
+    for wrong in wrongs:
+        marker = parse(SEED | dict.fromkeys(counts, wrong))
+        assert (marker.nb_artefacts, marker.artefact_bytes, marker.expect_met) == (None,) * 3
+
+
+@pytest.mark.parametrize("old", [SEED, BEC])
+def test_an_older_marker_meets_nothing_that_is_expected(old: dict[str, object]) -> None:
+    assert not parse(old).meets(["*"])
+    assert parse(old).meets([])
+    assert not parse(old).dump().count(b"expect_met")
+
+
 @pytest.mark.parametrize("nested", [b"[" * 100_000, b'{"volume":' * 100_000])
 def test_a_marker_of_a_great_depth_is_invalid(nested: bytes) -> None:
     with pytest.raises(InvalidMarker, match="recursion limit"):

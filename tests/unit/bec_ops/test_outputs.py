@@ -1,12 +1,13 @@
 """Artefacts: their names, and that none is forgotten before the marker."""
 
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bec_ops.errors import MisconfiguredError, RetryableError
+from bec_ops.errors import MisconfiguredError, MissingArtefactsError, RetryableError
 from bec_ops.outputs import FolderPlace, Output
 from bec_ops.task import Task
 from bec_ops.transfers import Watch
@@ -59,10 +60,10 @@ def test_what_is_written_is_there_with_its_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/a", "../a", "a/../../b", "a//b", "./a", "a/", "success.json", "_logs/x"]
+    "name", ["", "/a", "../a", "a/../../b", "a//b", "./a", "a/", "success.json", "_logs/x", "a\\b"]
 )
 def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=r"page-1\.txt|written for you|place of logs"):
+    with pytest.raises(ValueError, match=r"page-1\.txt|written for you|place of logs|backslash"):
         Output(FolderPlace(tmp_path), task_in(tmp_path)).write(name, b"")
 
 
@@ -131,3 +132,57 @@ def test_an_outdated_marker_is_none_until_it_is_replaced(tmp_path: Path) -> None
     assert output.marker()
     redone.put_marker(later.marker())
     assert redone.marker()
+
+
+def expecting(folder: Path, *patterns: str) -> Task:
+    return task_in(folder).model_copy(update={"expect": patterns})
+
+
+def test_what_is_written_counts_once_with_its_last_size(tmp_path: Path) -> None:
+    output = Output(Kinds(tmp_path, refused=("b",)), task_in(tmp_path))
+    output.write("a", b"first")
+    output.write("a", "ཀ")
+    _swallow(output, "b")
+    source = tmp_path / "source"
+    source.write_bytes(b"12345")
+    output.upload("c", source)
+    assert output.sizes == {"a": 3, "c": 5}
+
+
+def test_a_file_that_is_not_there_is_a_write_that_failed(tmp_path: Path) -> None:
+    output = Output(FolderPlace(tmp_path), task_in(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        output.upload("a", tmp_path / "gone")
+    with pytest.raises(RetryableError, match="such as a: "):
+        output.seal()
+
+
+def test_what_is_expected_is_written_or_there(tmp_path: Path) -> None:
+    task = expecting(tmp_path, "*.txt", "volume.json")
+    output = Output(FolderPlace(tmp_path), task)
+    output.write("pages/1.txt", "")
+    with pytest.raises(MissingArtefactsError, match=r"matches 'volume.json', .*'pages/1.txt'"):
+        output.check_expected()
+    (tmp_path / "volume.json").touch()  # by an earlier attempt, or by other means
+    output.check_expected()
+
+
+def test_what_was_there_before_redo_at_is_not(tmp_path: Path) -> None:
+    (tmp_path / "volume.json").touch()
+    os.utime(tmp_path / "volume.json", (1e9, 1e9))
+    redone = expecting(tmp_path, "*.json").model_copy(update={"redo_at": datetime.now(UTC)})
+    with pytest.raises(MissingArtefactsError, match="from before redoAt"):
+        Output(FolderPlace(tmp_path), redone).check_expected()
+
+
+def test_a_marker_counts_if_what_is_expected_was_found_or_is_there(tmp_path: Path) -> None:
+    task = expecting(tmp_path, "*.txt")
+    output = Output(FolderPlace(tmp_path), task)
+    output.put_marker(task.marker())
+    assert output.marker() is None
+    output.put_marker(task.marker(expect_met=["*.txt"]))
+    assert output.marker()
+    output.put_marker(task.marker(expect_met=["*.png"]))
+    assert output.marker() is None
+    (tmp_path / "1.txt").touch()
+    assert output.marker()

@@ -64,7 +64,7 @@ def run(tmp_path: Path, operator: FakeOperator) -> WorkerRun:
     return WorkerRun(tmp_path, dict.fromkeys(none, "") | more)
 
 
-def task(run: WorkerRun, i_id: str) -> Answer:
+def task(run: WorkerRun, i_id: str, **more: Any) -> Answer:
     """Return the answer that gives a task."""
     given: dict[str, Any] = {
         "job_id": "ocr",
@@ -73,6 +73,7 @@ def task(run: WorkerRun, i_id: str) -> Answer:
         "task_uid": f"uid-{i_id}",
         "output_uri": f"file://{run.folder}/{i_id}/",
         "worker_id": "pod-1/uid-1",
+        **more,
     }
     return 200, {"task": given}
 
@@ -106,7 +107,7 @@ def test_each_log_is_of_its_task_alone(run: WorkerRun, operator: FakeOperator) -
     operator.wait(lambda: len(operator.bodies("done")) == 2, "two are done")
     process.terminate()
     wait_done(process)
-    logs = [(run.folder / i / "_logs/attempt-1.log").read_text() for i in ("one", "two")]
+    logs = [(run.folder / i / f"_logs/attempt-1-uid-{i}.log").read_text() for i in ("one", "two")]
     assert logs == ["at one\n", "at two\n"]
 
 
@@ -207,3 +208,20 @@ def test_it_asks_for_nothing_while_a_report_waits(
     assert given is not None
     assert given.i_id == "two"
     assert operator.paths() == ["register", "failed", "failed", "failed", "next"]
+
+
+def test_a_loop_goes_on_after_a_task_of_which_something_is_missing(
+    run: WorkerRun, operator: FakeOperator
+) -> None:
+    operator.answers["next"] = [task(run, i_id, expect=["*.txt"]) for i_id in ("one", "two")]
+    (run.folder / "two").mkdir()
+    (run.folder / "two/1.txt").touch()
+    process = run.start_script(LOOP)
+    operator.wait(lambda: operator.bodies("done"), "the second is done")
+    process.terminate()
+    wait_done(process)
+    (failed,) = operator.bodies("failed")
+    assert (failed["task_uid"], failed["failure"]) == ("uid-one", "Retryable")
+    assert "nothing there matches '*.txt'" in failed["message"]
+    assert [body["task_uid"] for body in operator.bodies("done")] == ["uid-two"]
+    assert (marker(run, "two") or {})["expect_met"] == ["*.txt"]

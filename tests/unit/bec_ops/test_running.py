@@ -52,7 +52,7 @@ def test_artefacts_log_and_marker(run: WorkerRun) -> None:
     assert marker
     assert marker["worker_id"] == "pod-1/uid-1"
     assert marker["volume"] == {"w_id": "W1", "i_id": "I1", "i_version": "v1"}
-    assert marker["log"] == "_logs/attempt-1.log"
+    assert marker["log"] == "_logs/attempt-1-task-uid.log"
     assert (marker["total_images"], marker["unit"], marker["nb_errors"]) == (3, "pages", 0)
     assert ended.out == "out\nof a child\n"
     assert ended.err == "raw\n"
@@ -61,7 +61,7 @@ def test_artefacts_log_and_marker(run: WorkerRun) -> None:
 
 
 def test_of_much_output_the_end_is_kept_and_all_is_passed_on(run: WorkerRun) -> None:
-    ended = wait_done(run.start_script(script("print('x' * 300_000 + 'end')")))
+    ended = wait_done(run.start_script(script("work(1); print('x' * 300_000 + 'end')")))
     assert ended.out == "x" * 300_000 + "end\n"
     assert run.log == "x" * (65536 - 4) + "end\n"
 
@@ -194,3 +194,62 @@ def test_a_log_that_cannot_be_stored_goes_to_the_operator(tmp_path: Path) -> Non
         (log,) = operator.bodies("log")
     assert log["text"].startswith("the last words\n")
     assert run.marker
+
+
+def test_the_marker_counts_what_was_written(run: WorkerRun) -> None:
+    wait_done(run.start_script(script(DO_ALL)))
+    assert run.marker
+    assert (run.marker["nb_artefacts"], run.marker["artefact_bytes"]) == (3, 3)
+    assert "expect_met" not in run.marker
+
+
+def test_what_is_expected_was_found(tmp_path: Path) -> None:
+    run = WorkerRun(tmp_path, {"BEC_EXPECT": '["*.txt", "2.*"]'})
+    wait_done(run.start_script(script(DO_ALL)))
+    assert run.marker
+    assert run.marker["expect_met"] == ["*.txt", "2.*"]
+
+
+def test_what_is_missing_of_what_is_expected_is_no_success(tmp_path: Path) -> None:
+    run = WorkerRun(tmp_path, {"BEC_EXPECT": '["*.txt", "volume.json"]'})
+    ended = wait_ended(run.start_script(script(DO_ALL)))
+    assert (ended.code, run.told["class"]) == (75, "Retryable")
+    assert run.told["message"] == (
+        f"file://{run.output}/: nothing there matches 'volume.json', which spec.output.expect "
+        "demands; there is '0.txt', '1.txt', '2.txt'"
+    )
+    assert run.marker is None
+    assert "volume.json" in run.log
+
+
+def test_a_success_without_artefacts_is_told(run: WorkerRun) -> None:
+    """plantit#269, luigi#2112: a script that writes elsewhere than it should."""
+    ended = wait_done(run.start_command("exec", "--", "true"))
+    assert run.marker
+    assert run.marker["nb_artefacts"] == 0
+    for said in (ended.err, run.log):
+        assert "W1/I1@v1 is done, and no artefact was written" in said
+        assert "BEC_OUTPUT_DIR" in said
+
+
+def test_a_program_that_writes_elsewhere_is_no_success_if_something_is_expected(
+    tmp_path: Path,
+) -> None:
+    """plantit#269, luigi#2112: a script that writes elsewhere than it should."""
+    run = WorkerRun(tmp_path, {"BEC_EXPECT": '["*"]'})
+    ended = wait_ended(run.start_command("exec", "--", "touch", "out.txt"))
+    assert (ended.code, run.told["class"]) == (75, "Retryable")
+    assert "nothing there matches '*'" in run.told["message"]
+    assert run.marker is None
+    wait_done(run.start_command("exec", "--", "sh", "-c", "touch $BEC_OUTPUT_DIR/out.txt"))
+    assert run.marker
+    assert run.marker["expect_met"] == ["*"]
+
+
+def test_a_marker_beside_which_something_is_missing_is_not_done_already(tmp_path: Path) -> None:
+    wait_done(WorkerRun(tmp_path).start_command("exec", "--", "true"))
+    run = WorkerRun(tmp_path, {"BEC_EXPECT": '["1.txt"]'})
+    ended = wait_done(run.start_script(script(DO_ALL)))
+    assert "done already" not in ended.err
+    assert run.marker
+    assert run.marker["expect_met"] == ["1.txt"]

@@ -61,6 +61,7 @@ def test_what_is_no_file_is_told(
     [
         ("success.json", "has written success.json .* it is written for you, last of all"),
         ("_logs/my.log", "has written _logs/my.log .* the place of the attempts' logs"),
+        ("a\\b", r"the name of a\\b in the output folder has a backslash"),
         (os.fsdecode(b"caf\xe9"), r"the name of 'caf\\udce9' in the output folder is not UTF-8"),
     ],
 )
@@ -108,6 +109,11 @@ def test_a_file_that_changes_is_the_cause_of_what_else_fails(tmp_path: Path) -> 
         shrink()
     with pytest.raises(OSError, match="of its own"), unchanged(file):
         raise OSError("a fault of its own")
+
+
+def test_only_files_are_uploaded(tmp_path: Path) -> None:
+    with pytest.raises(RetryableError, match="is a folder: only files"), unchanged(tmp_path):
+        raise AssertionError
 
 
 def test_two_looks_at_a_folder(tmp_path: Path) -> None:

@@ -37,6 +37,13 @@ def test_what_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.volume == Volume("W1", "I1")
     assert (task.attempt, task.parameters, task.worker_id) == (1, {}, "the-host")
     assert Task.from_environment(ENVIRONMENT | {"BEC_PARAMETERS": ""}).parameters == {}
+    assert Task.from_environment(ENVIRONMENT | {"BEC_EXPECT": ""}).expect == ()
+
+
+def test_what_is_expected_of_it() -> None:
+    task = Task.from_environment(ENVIRONMENT | {"BEC_EXPECT": '["*.txt", "ཀ/*"]'})
+    assert task.expect == ("*.txt", "ཀ/*")
+    assert Task.from_environment(task.environment()) == task
 
 
 @pytest.mark.parametrize("name", ["BEC_JOB_ID", "BEC_W_ID", "BEC_I_ID", "BEC_OUTPUT_URI"])
@@ -56,6 +63,9 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("BEC_OUTPUT_URI", "s3://bucket/prefix"),
         ("BEC_PARAMETERS", "[1]"),
         ("BEC_PARAMETERS", "{"),
+        ("BEC_EXPECT", "*.txt"),
+        ("BEC_EXPECT", '["/a"]'),
+        ("BEC_EXPECT", '{"a": 1}'),
         ("BEC_REDO_AT", "yesterday"),
         ("BEC_REDO_AT", "2026-11-24T12:00:00"),
     ],

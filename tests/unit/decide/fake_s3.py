@@ -66,7 +66,8 @@ class FakeStore(Store):
         if self.logs_forbidden and LOG_FOLDER in key:
             raise StoreError("Forbidden", f"s3://{bucket}/{key} is forbidden")
 
-    def check_bucket(self, bucket: str) -> None:
+    def check_bucket(self, bucket: str, prefix: str = "") -> None:
+        del prefix
         if self.trouble is not None:
             raise StoreError(self.trouble, f"s3://{bucket} is out of order")
 

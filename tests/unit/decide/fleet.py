@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from bec_operator.act.cache import Cache
 from bec_operator.act.context import Context
@@ -110,7 +110,7 @@ class Fleet:
         self.start()
         self.keeper = self.loop.create_task(self._keep_pods())
 
-    def __enter__(self) -> "Fleet":
+    def __enter__(self) -> Self:
         _LOG.addHandler(self.told)
         return self
 
@@ -209,9 +209,13 @@ class Fleet:
             await asyncio.sleep(KUBELET_SECONDS)
             if self.pods_rest:
                 continue
-            for world in self.worlds.values():
-                let_pods_go_on(world)
+            self.step_pods()
             self.pools.step()
+
+    def step_pods(self) -> None:
+        """Let every pod of every Job go on."""
+        for world in self.worlds.values():
+            let_pods_go_on(world)
 
     def _touched(self, key: str) -> None:
         for fault in self.faults:

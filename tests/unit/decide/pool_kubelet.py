@@ -8,12 +8,13 @@ from bec_operator.api.names import JOB_LABEL
 from bec_operator.worker_api.callers import find_caller
 from bec_operator.worker_api.claims import Identity
 from bec_operator.worker_api.refusals import RefusedError
-from bec_ops.protocol import Done, Next, Register, Request
+from bec_ops.protocol import Done, Failed, Next, Register, Request
 from bec_ops.volume import Volume
 from tests.unit.decide.fake_api import NAMESPACE, Object, Objects, owner_uid
 from tests.unit.decide.world import GOOD_MARKER, NODES, World
 
 TASK_SECONDS = 2.0
+FAILURE_SECONDS = 0.1  # until a volume has failed
 AGAIN = 1.0  # seconds until a worker calls again that was refused
 
 
@@ -27,7 +28,12 @@ class PoolKubelet:
         self._worlds = worlds
         self._operator = operator
         self._workers: dict[str, asyncio.Task[None]] = {}  # by the UID of their pod
-        self._born = 0
+        self.born = 0
+        # How a volume ends on a node: the UID of the pod, the node, how many the process has had
+        # before, and the volume's index; None: well.
+        self.fails: Callable[[str, str, int, int], str | None] = lambda *_: None
+        self.node_of: Callable[[int, Object], str] = lambda *_: NODES[0]
+        self.seconds: Callable[[int], float] = lambda _: TASK_SECONDS
 
     def step(self) -> None:
         """Make pods and take them away, as Deployments and deletions say."""
@@ -52,18 +58,21 @@ class PoolKubelet:
         return [pod for pod in self._objects.all("pods") if pod["metadata"].get("pool")]
 
     def _bear(self, deployment: Object) -> None:
-        self._born += 1
+        self.born += 1
         template, meta = deployment["spec"]["template"], deployment["metadata"]
         made = self._objects.create(
             "pods",
             {
                 "metadata": {
                     **template["metadata"],
-                    "name": f"{meta['name']}-{self._born}",
+                    "name": f"{meta['name']}-{self.born}",
                     "pool": True,
                     "ownerReferences": [{"uid": meta["uid"], "controller": True}],
                 },
-                "spec": {**template["spec"], "nodeName": NODES[0]},
+                "spec": {
+                    **template["spec"],
+                    "nodeName": self.node_of(self.born, template["spec"]),
+                },
                 "status": {
                     "phase": "Running",
                     "conditions": [{"type": "Ready", "status": "True"}],
@@ -84,25 +93,34 @@ class PoolKubelet:
         world = self._worlds[meta["labels"][JOB_LABEL]]
         while True:
             try:
-                await self._work_on(meta, world)
+                await self._work_on(meta, pod["spec"]["nodeName"], world)
             except Exception:  # noqa: BLE001 - the server would say no, or that it broke
                 await asyncio.sleep(AGAIN)
 
-    async def _work_on(self, meta: Object, world: World) -> None:
+    async def _work_on(self, meta: Object, node: str, world: World) -> None:
         me = Identity(NAMESPACE, meta["name"], meta["uid"])
-        registered = await self._call(me, Register(process=f"{self._born:032x}"))
+        registered = await self._call(me, Register(process=f"{self.born:032x}"))
+        done = -1
         while True:
             given = await self._call(me, Next(session=registered.session, wait=20))
             if given.task is None:
                 continue
-            await asyncio.sleep(TASK_SECONDS)
+            done += 1
             volume = Volume(given.task.w_id, given.task.i_id, given.task.i_version)
             index = world.volumes.index(volume)
+            about = {
+                "session": registered.session,
+                "task_uid": given.task.task_uid,
+                "attempt": given.task.attempt,
+            }
+            if (said := self.fails(meta["uid"], node, done, index)) is not None:
+                await asyncio.sleep(FAILURE_SECONDS)
+                await self._call(me, Failed(**about, failure="Retryable", message=said))
+                continue
+            await asyncio.sleep(self.seconds(index))
             if not world.has_marker(index):
                 world.write_marker(index, GOOD_MARKER)
-            uid, attempt = given.task.task_uid, given.task.attempt
-            done = Done(session=registered.session, task_uid=uid, attempt=attempt)
-            await self._call(me, done)
+            await self._call(me, Done(**about))
 
     async def _call(self, me: Identity, request: Request) -> Any:
         await asyncio.sleep(0.01)

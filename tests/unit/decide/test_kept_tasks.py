@@ -56,7 +56,7 @@ def test_nothing_is_remembered_of_them() -> None:
         left = left_in_memory(fleet.memory("ner"))
         of_volumes = (
             "volumes", "prefixes", "ledger", "frontier", "gates", "listed", "report", "breaker",
-            "throughput",
+            "throughput", "hosts.nodes",
         )  # fmt: skip
         assert {name for name in left if not name.startswith(of_volumes)} == set()
 

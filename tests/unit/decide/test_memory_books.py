@@ -13,6 +13,7 @@ from bec_operator.decide.job import READS_AT_ONCE, _reads
 from bec_operator.decide.ledger import Ledger
 from bec_operator.decide.memory import MOST_UNREAD, Memory
 from bec_operator.decide.seen import Fact, JobSeen, MarkerSeen, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.untold import Unread
 from bec_operator.decide.window import Standings
 from bec_ops.protocol import Progress
 from bec_ops.volume import Volume
@@ -124,7 +125,7 @@ def _read(memory: Memory, now: float) -> list[int]:
 def test_what_cannot_be_read_hides_nothing_behind_it() -> None:
     memory = _memory(1000)
     for index in range(READS_AT_ONCE):
-        memory.unread[index] = Fact(NOW, "StorageForbidden", "x")
+        memory.unread[index] = Unread(Fact(NOW, "StorageForbidden", "x"))
     assert _read(memory, NOW + 1) == list(range(READS_AT_ONCE, 2 * READS_AT_ONCE))
 
 
@@ -135,7 +136,7 @@ def test_all_markers_have_their_turn_though_none_can_be_read() -> None:
         now += 6.0
         for index in _read(memory, now):
             asked.add(index)
-            memory.unread[index] = Fact(now, "StorageForbidden", "x")
+            memory.unread[index] = Unread(Fact(now, "StorageForbidden", "x"))
     assert asked == set(range(1000))
 
 

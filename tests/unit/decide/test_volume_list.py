@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.decide.volume_list import Prefixes, VolumeList, joined
+from bec_operator.decide.volume_list import LongParts, Prefixes, VolumeList, joined
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.volume import Volume
 
@@ -75,3 +75,18 @@ def test_a_volume_that_has_no_place_is_found() -> None:
 
 def test_plain_lists_are_joined_as_they_are() -> None:
     assert joined(["a"], ["b"]) == ["a", "b"]
+
+
+PARTED = OutputTemplate.parse("འ/{job_id}/{w_id}/x{i_id}-{i_version}/")
+
+
+@given(volume_lists, st.sampled_from([TEMPLATE, PARTED]), st.integers(10, 60))
+def test_long_parts_are_those_between_two_slashes(
+    volumes: list[Volume], template: OutputTemplate, limit: int
+) -> None:
+    prefixes = Prefixes(template, "ocr", volumes)
+    sizes = [max(len(part.encode()) for part in prefix.split("/")) for prefix in prefixes]
+    most = max(sizes, default=0)
+    count = sum(size > limit for size in sizes)
+    expected = LongParts(count, sizes.index(most), most) if count else None
+    assert prefixes.long_parts(limit) == expected

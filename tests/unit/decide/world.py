@@ -257,10 +257,10 @@ class World:
         pod = self.objects.get("pods", life.name)
         return pod is not None and "deletionTimestamp" in pod["metadata"]
 
-    def start(self, life: Life) -> None:
-        """Let a pod get a node, and its worker run."""
+    def start(self, life: Life, node: str = "") -> None:
+        """Let a pod get a node, this one if it is named, and its worker run."""
         life.begun, life.began = True, self.clock.now()
-        life.node = next(node for node in NODES if node not in self.down)
+        life.node = node or next(node for node in NODES if node not in self.down)
         pod = self.objects.get("pods", life.name)
         assert pod is not None
         spec = {**pod["spec"], "nodeName": life.node}

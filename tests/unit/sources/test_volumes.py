@@ -100,6 +100,7 @@ async def test_no_answer_is_not_a_missing_list(read: Any, trouble: Reason, reaso
 
 
 async def test_an_object_that_is_too_large_is_no_list() -> None:
+    """`terascope/teraslice#3595`, `fluxcd/source-controller#901`: known from its size alone."""
     with pytest.raises(SourceError, match=r"uri: s3://b/a/list.csv has 2,000,000 bytes") as raised:
         await read_volumes(IN_S3, _Reader(body=b"y\n" * 1_000_000), max_volumes=10)
     assert raised.value.reason == "InvalidManifest"
@@ -111,3 +112,30 @@ async def test_a_list_has_a_limit_of_volumes_wherever_it_is() -> None:
         assert len(await read_volumes(source, reader, max_volumes=3)) == 3
         with pytest.raises(SourceError, match="line 3: more than 2 volumes; split"):
             await read_volumes(source, reader, max_volumes=2)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ({"wId": "W1\u200b"}, r"items\[1\]: w_id: .*U\+200B"),
+        ({"iId": "\ufeffI1"}, r"items\[1\]: i_id: .*U\+FEFF"),
+        (
+            {"iVersion": "v\u00a0"},
+            r"items\[1\]: i_version: .*begins or ends with a blank \(U\+00A0",
+        ),
+        (
+            {"wId": "W0"},
+            r"items\[1\]: the volume W0/I1 is items\[0\] already; write each volume once",
+        ),
+        ({"wId": "W0", "iVersion": ""}, r"items\[1\]: the volume W0/I1 is items\[0\] already"),
+    ],
+)
+async def test_inline_volumes_are_judged_as_those_of_a_list(ids: dict[str, str], said: str) -> None:
+    """`whitfin/s3-concat#3`: what nobody sees; and each volume once: the API server takes any."""
+    good = {"wId": "W0", "iId": "I1"}
+    source = _source(items=[good, {"wId": "W1", "iId": "I1", **ids}])
+    with pytest.raises(SourceError, match=rf"^spec.volumes.{said}") as raised:
+        await read_volumes(source, _Reader())
+    assert raised.value.reason == "InvalidManifest"
+    versions = _source(items=[good, {**good, "iVersion": "v1"}])
+    assert await read_volumes(versions, _Reader()) == [Volume("W0", "I1"), Volume("W0", "I1", "v1")]

@@ -29,7 +29,15 @@ JOB = JobSeen(
     version=1,
     generation=1,
     created="",
-    spec=JobSpec.model_validate(job("ocr", "bucket", VOLUMES, worker=WORKER)["spec"]),
+    spec=JobSpec.model_validate(
+        job(
+            "ocr",
+            "bucket",
+            VOLUMES,
+            worker=WORKER,
+            output={"bucket": "bucket", "expect": ["*.txt"]},
+        )["spec"]
+    ),
 )
 TASK_SEEN = TaskSeen(
     namespace="texts", name=TASK, uid="uid-task", version=2, job="ocr", owner_uid="uid-job", index=0

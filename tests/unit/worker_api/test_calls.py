@@ -29,7 +29,7 @@ from tests.unit.worker_api.scene import IDENTITY, POD, TASK_SEEN, Scene
 
 PROCESS = "0" * 32
 T = TypeVar("T")
-LOG = "bucket/artefacts/ocr/W1-I0-v1/_logs/attempt-1.log"
+LOG = "bucket/artefacts/ocr/W1-I0-v1/_logs/attempt-1-uid-task.log"
 
 
 async def soon(awaited: Awaitable[T]) -> T:
@@ -111,6 +111,7 @@ async def test_the_task_is_given_once(worker: Worker) -> None:
         handler="ocr",
         output_uri="s3://bucket/artefacts/ocr/W1-I0-v1/",
         parameters={"model": "bod"},
+        expect=("*.txt",),
         worker_id=f"{POD.name}/{POD.uid}",
     )
     assert await worker.next() == Assigned(over=True)

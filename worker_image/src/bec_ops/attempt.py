@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from bec_ops.output_log import OutputLog
 from bec_ops.outputs import Output, Place, open_place
 from bec_ops.spool import Spool
 from bec_ops.stopping import Stop
-from bec_ops.store import Store
+from bec_ops.store import Store, StoreError
 from bec_ops.task import Task
 
 LISTED_ERRORS = 100
@@ -57,7 +57,7 @@ class Attempt:
         open_store: Callable[[], Store] | None = None,
     ) -> None:
         self.task, self.surroundings, self.stop = task, surroundings, stop
-        self._open_store = open_store or cache(Store)
+        self._open_store = open_store or cache(partial(Store.of_worker, lambda: stop.requested))
         self.meter = meter or Meter()
         self.output = Output(
             place or open_place(task.output_uri, self._open_store), task, self._see_moving
@@ -127,13 +127,31 @@ class Attempt:
     def succeed(self, *, keep_marker: bool = False) -> None:
         """Write the log, then the marker, then say so; raises what keeps the marker away.
 
-        With `keep_marker` one that stands already is good enough.
+        With `keep_marker` one that stands already is good enough, and artefacts may have been
+        written by other means, so that nobody knows how many there are.
         """
         self.output.seal()
+        kept = keep_marker and self.output.marker() is not None
+        if not kept:
+            self.output.check_expected()
+        details = self._own_details() | self._details
+        if not keep_marker:
+            details |= self._contents()
         self.keep_log()
-        if not keep_marker or self.output.marker() is None:
-            self.output.put_marker(self.task.marker(**(self._own_details() | self._details)))
+        if not kept:
+            self.output.put_marker(self.task.marker(**details))
         self.finished(None)
+
+    def _contents(self) -> dict[str, Any]:
+        """Return how much was written; a success without anything is told to people."""
+        sizes = self.output.sizes
+        if not sizes:
+            _logger.warning(
+                "%s is done, and no artefact was written; a program writes to the folder "
+                "BEC_OUTPUT_DIR, a handler with task.write; spec.output.expect can demand some",
+                self.task.volume,
+            )
+        return {"nb_artefacts": len(sizes), "artefact_bytes": sum(sizes.values())}
 
     def finished(self, failure: Failure | None) -> None:
         """Tell the operator of the end, if it knows of the attempt."""
@@ -145,7 +163,7 @@ class Attempt:
 
         All of it takes at most ten seconds: after a SIGTERM there are not many more.
         """
-        failure = self._judge(Failure.of(error))
+        failure = self._judge(error)
         tell(failure, last_words=not self._pooled)
         log = threading.Thread(target=self.keep_log, daemon=True)
         log.start()
@@ -154,9 +172,16 @@ class Attempt:
         log.join(max(deadline - time.monotonic(), 0))
         return failure
 
-    def _judge(self, failure: Failure) -> Failure:
-        """See the kernel's hand in what nobody understands."""
-        if failure.failure == "Retryable" and oom_kills() > self._oom_kills:
+    def _judge(self, error: BaseException) -> Failure:
+        """See the kernel's hand in what nobody understands; tell what no retry can help."""
+        failure, of_store = Failure.of(error), _of_store(error)
+        if failure.failure != "Retryable":
+            return failure
+        if of_store is not None and of_store.reason == "KeyRefused":
+            return Failure("Terminal", failure.message)
+        if of_store is not None and self.stop.requested:
+            return Failure("Interrupted", f"{self.stop.reason}, while {failure.message}")
+        if oom_kills() > self._oom_kills:
             return Failure("OutOfMemory", f"a process was killed for its memory; {failure.message}")
         return failure
 
@@ -169,8 +194,10 @@ class Attempt:
             "nb_errors": self._error_count,
             "errors": self._errors,
         }
+        if self.task.expect:
+            details["expect_met"] = self.task.expect
         if self._log is not None:
-            details["log"] = log_key("", self.task.attempt)
+            details["log"] = log_key("", self.task.attempt, self.task.task_uid)
         if (progress := self.meter.progress) is not None:
             details |= {"total_images": progress.done, "unit": progress.unit}
         return details
@@ -181,11 +208,19 @@ class Attempt:
             return
         tail = self._log.tail()
         try:
-            self.output.put_log(log_key("", self.task.attempt), tail)
+            self.output.put_log(log_key("", self.task.attempt, self.task.task_uid), tail)
         except Exception as error:  # noqa: BLE001 - of whatever kind: the task matters more
             _logger.warning("the log cannot be stored: %s", error)
             if self.link is not None:
                 self.link.send_log(tail)
+
+
+def _of_store(error: BaseException) -> StoreError | None:
+    """Return what S3 has to do with an error, if it has."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, StoreError):
+        cause = cause.__cause__
+    return cause
 
 
 def tell(failure: Failure, *, last_words: bool = True) -> Failure:

@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from bec_ops.environment import Surroundings
 from bec_ops.errors import Failure, MisconfiguredError
 from bec_ops.meter import Meter
 from bec_ops.outputs import Place, open_place
+from bec_ops.patterns import check_patterns
 from bec_ops.running import Prepare, show_traceback
 from bec_ops.stopping import Stop, signals_stop
 from bec_ops.store import READ_AT_MOST, Content
@@ -42,6 +45,7 @@ class Wish:
     """What an author wants to try. `output` is ``s3://bucket/prefix/`` or a folder.
 
     So is each of `dependencies`, written ``job_id=place``: what that job wrote for the volume.
+    `expect` are patterns of artefacts that must be there in the end.
     """
 
     volume: Volume
@@ -50,12 +54,14 @@ class Wish:
     parameters: str = "{}"
     job_id: str = JOB_ID
     dependencies: tuple[str, ...] = ()
+    expect: tuple[str, ...] = ()
 
     def task(self) -> Task:
         """Make the task of it; raises MisconfiguredError with what is wrong."""
         try:
             check_volume(self.volume)
             check_id(self.job_id)
+            check_patterns(self.expect)
         except ValueError as error:
             raise MisconfiguredError(str(error)) from None
         return Task(
@@ -64,6 +70,7 @@ class Wish:
             **self.volume._asdict(),
             output_uri=_uri(self.output),
             parameters=self._parameters(),
+            expect=self.expect,
             worker_id=worker_id(),
         )
 
@@ -118,6 +125,14 @@ class Seen:
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return an object, or None if there is none."""
         return self._place.fetch(name, limit)
+
+    def listed(self) -> Iterator[str]:
+        """Yield the names of all objects."""
+        return self._place.listed()
+
+    def written(self, name: str) -> datetime | None:
+        """Return when an object was last written; None if there is none."""
+        return self._place.written(name)
 
 
 def run_by_hand(wish: Wish, prepare: Prepare, console: Console) -> int:

@@ -70,6 +70,10 @@ def run_volume(
             metavar="JOB_ID=PLACE",
         ),
     ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(help="what must be there in the end, as in output.expect", metavar="PATTERN"),
+    ] = None,
     grace: _Grace = GRACE,
 ) -> None:
     """Try handlers, or a program, on one volume, with no cluster.
@@ -92,6 +96,7 @@ def run_volume(
         parameters,
         job_id,
         tuple(dependency or ()),
+        tuple(expect or ()),
     )
     prepare = _prepare_handlers(handlers) if program is None else _prepare_program(program)
     sys.exit(run_by_hand(wish, prepare, Console(stderr=True)))

@@ -36,6 +36,10 @@ class RetryableError(WorkerError):
     """Another attempt may succeed. So may it after any exception that is none of these."""
 
 
+class MissingArtefactsError(RetryableError):
+    """The work has ended well, and what the job expects of it is not there."""
+
+
 class TerminalError(WorkerError):
     """No attempt at this volume can succeed."""
 

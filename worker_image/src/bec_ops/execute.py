@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,15 +114,24 @@ def upload_folder(attempt: Attempt, folder: Path) -> None:
 
     Raises RetryableError if anything in it changes meanwhile.
     """
-    files = files_in(folder)
+    files, given_up = files_in(folder), threading.Event()
+
+    def go_on(moved: int) -> None:
+        del moved
+        if given_up.is_set():
+            raise RetryableError("given up, as another one could not be written")
+
+    def upload(name: str) -> None:
+        attempt.output.upload(name, folder / name, watch=go_on)
+
     with ThreadPoolExecutor(_UPLOADS) as pool:
-        done = [pool.submit(attempt.output.upload, name, folder / name) for name in files]
         try:
-            for future in done:
+            for future in as_completed([pool.submit(upload, name) for name in files]):
                 future.result()
                 attempt.meter.note_activity()
                 attempt.stop.check()
         except BaseException:
+            given_up.set()
             pool.shutdown(cancel_futures=True)
             raise
     if changed := difference(files, files_in(folder)):

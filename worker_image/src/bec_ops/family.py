@@ -7,9 +7,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
-from bec_ops.processes import Process, adopt_orphans, children, forget, processes
+from bec_ops.processes import Process, adopt_orphans, are_listed, children, forget, processes
 
 _LOOKS = (0.01, 0.25)  # seconds between two looks at what is left: the first, and the longest
 _DEADLY = 5.0  # seconds in which SIGKILL does its work, or never will
@@ -46,9 +45,15 @@ class Family:
 
     def left(self) -> list[Process]:
         """Return what still lives, once the command itself has ended; the dead are forgotten."""
-        if not Path("/proc/self/stat").exists():
+        if not are_listed():
             return self._left_of_group()
-        return [process for process in self._seen() if not self._gone(process)]
+        while True:
+            seen = list(self._seen())
+            living = [process for process in seen if not self._gone(process)]
+            # A list is not of one moment: whose parent has died since may have been read before it
+            # became ours. Of the dead each is there until it is waited for, which is done here.
+            if living or not any(process.parent == os.getpid() for process in seen):
+                return living
 
     def wait_for_left(self, seconds: float, check: Callable[[], None]) -> list[Process]:
         """Wait until nothing is left, and return what is after so many seconds.
@@ -96,6 +101,9 @@ class Family:
     def _left_of_group(self) -> list[Process]:
         """Say whether anything of the group lives, where the kernel lists nothing."""
         group = self.command.pid
+        with suppress(ChildProcessError):
+            while os.waitpid(-group, os.WNOHANG)[0]:
+                pass
         try:
             os.killpg(group, 0)
         except (ProcessLookupError, PermissionError):

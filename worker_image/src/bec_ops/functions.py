@@ -18,6 +18,7 @@ from bec_ops.errors import RetryableError, TerminalError
 from bec_ops.job_outputs import output_of
 from bec_ops.marker import InvalidMarker
 from bec_ops.meter import DEFAULT_UNIT
+from bec_ops.outputs import S3Place, holds
 from bec_ops.store import Store
 from bec_ops.volume import Volume
 from bec_ops.worker_process import current
@@ -53,25 +54,29 @@ def is_successfully_done(job_id: str, w_id: str, i_id: str, i_version: str | Non
     """Tell whether S3 has a valid marker of this job for a volume.
 
     Without `i_version` the version of the task at hand is meant, if it is of the same ids, else
-    none. A marker from before the job's `redoAt` does not count. Raises StoreError where
-    S3 gives no answer: unknown is not False.
+    none. A marker from before the job's `redoAt` does not count, nor one of the worker's own job
+    where something is missing of `output.expect`. Raises StoreError where S3 gives no answer:
+    unknown is not False.
     """
+    task = current().task
     if i_version is None:
-        task = current().task
         i_version = task.i_version if (task.w_id, task.i_id) == (w_id, i_id) else ""
     volume = Volume(w_id, i_id, i_version)
-    output = output_of(job_id, volume, current().task)
+    output = output_of(job_id, volume, task)
     try:
         marker = _store().read_marker(output.bucket, output.prefix, job_id, volume, output.redo_at)
     except InvalidMarker:
         return False
-    return marker is not None
+    if marker is None or job_id != task.job_id:
+        return marker is not None
+    return holds(marker, task, S3Place(_store(), output.bucket, output.prefix))
 
 
 def task_done(job_id: str, w_id: str, i_id: str, i_version: str, status: str) -> None:
     """Say how a task has ended: `done`, `failed` (it will be tried again), or `terminal`.
 
-    With `done` the marker is written, unless you have; write everything else before. Raises
+    With `done` the marker is written, unless you have; write everything else before. If something
+    is missing then of `output.expect`, it is `failed`. Raises
     ValueError for an unknown status, TaskError if that is not the task at hand.
     """
     attempt = current().attempt_at(job_id, Volume(w_id, i_id, i_version or ""))

@@ -18,6 +18,10 @@ MAX_PREFIX_BYTES = 1000
 LOG_FOLDER = "_logs/"
 """Where, under a task's prefix, the logs of its attempts are."""
 
+_UID_SHOWN = 8  # characters: 32 random bits of it
+
+_NOT_OF_UID = re.compile(r"[^0-9A-Za-z-]")
+_LOG_OF_TASK = re.compile(rf"{LOG_FOLDER}attempt-\d+-[^/]*\.log").fullmatch
 _VOLUME_IDS = ("w_id", "i_id", "i_version")
 _KNOWN = ("job_id", *_VOLUME_IDS)
 _REQUIRED = ("job_id", "w_id", "i_id")
@@ -147,9 +151,22 @@ def reports_prefix(template: str, job_id: str) -> str:
     return _render(parts, {"job_id": job_id})
 
 
-def log_key(prefix: str, attempt: int) -> str:
-    """Return the key of what an attempt has printed; `prefix` is that of its task, or empty."""
-    return f"{prefix}{LOG_FOLDER}attempt-{attempt}.log"
+def log_key(prefix: str, attempt: int, task_uid: str) -> str:
+    """Return the key of what an attempt has printed; `prefix` is that of its task, or empty.
+
+    Attempts of another VolumeTask of the volume begin at 1 as well, so the beginning of the UID
+    is part of the name; there is none where no operator asked for the task.
+    """
+    task = f"-{_NOT_OF_UID.sub('', task_uid)[:_UID_SHOWN]}" if task_uid else ""
+    return f"{prefix}{LOG_FOLDER}attempt-{attempt}{task}.log"
+
+
+def may_be_log_of(name: str, attempt: int, task_uid: str) -> bool:
+    """Whether a log, by its name under the prefix, may be this attempt's.
+
+    A worker with no part of ours may call its log as it likes.
+    """
+    return name == log_key("", attempt, task_uid) or not _LOG_OF_TASK(name)
 
 
 def _render(parts: tuple[str, ...], values: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """The success marker: the object that says a task is done, written after all its artefacts."""
 
 import math
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -25,6 +26,8 @@ MAX_MARKER_BYTES = 1024 * 1024
 
 _LAST_MOMENT = 253_402_300_800.0  # the end of the year 9999, after which nothing has a date
 _SAID_AT_MOST = 40  # characters of a name that somebody else wrote
+
+_Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class InvalidMarker(ValueError):  # noqa: N818 - it names a thing found, as the design does
@@ -55,7 +58,9 @@ class Marker(MarkerVolume):
     text or seconds since 1970; BEC's older workers call it `timestamp`. They also write a number
     as `job_id` beside `job_name`, so one of the two names must be the job's. `total_images` is how
     many items were worked on, `log` the key of the attempt's log under the output prefix,
-    `redo_at` the job's `redoAt` as the attempt was told it.
+    `redo_at` the job's `redoAt` as the attempt was told it. `nb_artefacts` and `artefact_bytes`
+    are what the attempt has written, `expect_met` the patterns of `output.expect` that its worker
+    has found.
     """
 
     worker_id: str = Field(min_length=1)
@@ -65,11 +70,22 @@ class Marker(MarkerVolume):
     job_id: str | None = None
     job_name: str | None = None
     volume: MarkerVolume | None = None
-    total_images: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    total_images: _Count | None = None
     log: Annotated[str, Field(max_length=1024)] | None = None
     redo_at: AwareDatetime | None = None
+    nb_artefacts: _Count | None = None
+    artefact_bytes: _Count | None = None
+    expect_met: tuple[str, ...] | None = None
 
-    @field_validator("total_images", "log", "redo_at", mode="wrap")
+    @field_validator(
+        "total_images",
+        "log",
+        "redo_at",
+        "nb_artefacts",
+        "artefact_bytes",
+        "expect_met",
+        mode="wrap",
+    )
     @classmethod
     def _lenient(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         """Pass over a detail that somebody writes otherwise: it does not unmake the marker."""
@@ -115,6 +131,10 @@ class Marker(MarkerVolume):
         its marker after that.
         """
         return redo_at is None or (self.redo_at or last_modified) >= redo_at
+
+    def meets(self, patterns: Collection[str]) -> bool:
+        """Tell whether the worker says that it has found all that is expected."""
+        return set(patterns) <= set(self.expect_met or ())
 
     def dump(self) -> bytes:
         """Write the marker as it stands in S3."""

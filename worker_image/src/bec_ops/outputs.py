@@ -1,22 +1,28 @@
 """Where artefacts go: under the task's prefix in S3, or to a folder when an author tries things."""
 
+import logging
 import mimetypes
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
-from bec_ops.errors import MisconfiguredError, RetryableError
+from bec_ops.errors import MisconfiguredError, MissingArtefactsError, RetryableError
+from bec_ops.expected import look
 from bec_ops.location import LOG_FOLDER
 from bec_ops.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
+from bec_ops.patterns import unmatched
 from bec_ops.snapshot import unchanged
 from bec_ops.store import READ_AT_MOST, Content, Store, TooLargeError
 from bec_ops.task import FILE_SCHEME, Task
 from bec_ops.transfers import Watch, ignore
 
 _CHUNK = 1024 * 1024
+
+_logger = logging.getLogger(__name__)
 
 
 class Place(Protocol):
@@ -30,6 +36,12 @@ class Place(Protocol):
 
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return an object, or None if there is none; TooLargeError for more than `limit` bytes."""
+
+    def listed(self) -> Iterator[str]:
+        """Yield the names of all objects."""
+
+    def written(self, name: str) -> datetime | None:
+        """Return when an object was last written; None if there is none."""
 
 
 class S3Place:
@@ -49,6 +61,16 @@ class S3Place:
     def fetch(self, name: str, limit: int = READ_AT_MOST) -> Content | None:
         """Return an object, or None if S3 says that there is none."""
         return self._store.fetch(self._bucket, self._prefix + name, limit)
+
+    def listed(self) -> Iterator[str]:
+        """Yield the names of all objects, in S3's order."""
+        for key in self._store.list_keys(self._bucket, self._prefix):
+            yield key.removeprefix(self._prefix)
+
+    def written(self, name: str) -> datetime | None:
+        """Return S3's time of an object; None if S3 says that there is none."""
+        found = self._store.head(self._bucket, self._prefix + name)
+        return None if found is None else found.last_modified
 
 
 class FolderPlace:
@@ -89,6 +111,18 @@ class FolderPlace:
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         return Content(path.read_bytes(), written)
 
+    def listed(self) -> Iterator[str]:
+        """Yield the names of all files."""
+        for path, folders, files in os.walk(self._folder):
+            folders.sort()
+            for file in sorted(files):
+                yield (Path(path) / file).relative_to(self._folder).as_posix()
+
+    def written(self, name: str) -> datetime | None:
+        """Return when a file was last written; None if there is none."""
+        path = self._folder / name
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+
 
 class Output:
     """What one task writes, from any thread, and last of all its marker.
@@ -102,21 +136,36 @@ class Output:
         self._changed = threading.Condition()
         self._under_way = 0
         self._failed: dict[str, Exception] = {}
+        self._sizes: dict[str, int] = {}  # of what is written
         self._sealed = False
 
     def write(self, name: str, data: bytes | str, content_type: str = "") -> None:
         """Write an artefact; a text is written in UTF-8."""
         body = data.encode() if isinstance(data, str) else data
         kind = content_type or _kind(name)
-        self._write(name, lambda: self._place.put(name, body, kind))
 
-    def upload(self, name: str, file: Path, content_type: str = "") -> None:
-        """Write an artefact from a file; raises RetryableError if it changes meanwhile."""
+        def put() -> int:
+            self._place.put(name, body, kind)
+            return len(body)
+
+        self._write(name, put)
+
+    def upload(self, name: str, file: Path, content_type: str = "", watch: Watch = ignore) -> None:
+        """Write an artefact from a file; raises RetryableError if it changes meanwhile.
+
+        `watch` sees this one move, and may give it up.
+        """
         kind = content_type or _kind(name)
 
-        def upload() -> None:
+        def watched(moved: int) -> None:
+            self._watch(moved)
+            watch(moved)
+
+        def upload() -> int:
+            size = file.stat().st_size
             with unchanged(file):
-                self._place.upload(name, file, kind, self._watch)
+                self._place.upload(name, file, kind, watched)
+            return size
 
         self._write(name, upload)
 
@@ -134,6 +183,29 @@ class Output:
                 f"{len(failed)} of the artefacts could not be written, such as {name}: {error}"
             ) from error
 
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The bytes of each artefact that was written, by its name."""
+        return self._sizes
+
+    def check_expected(self) -> None:
+        """Raise MissingArtefactsError if something is not there that the job expects.
+
+        What was not written here is looked for in the place itself: an earlier attempt may have
+        written it, or somebody else for this one.
+        """
+        task = self._task
+        left = list(task.expect)
+        for name in self._sizes:
+            if not left:
+                return
+            left = unmatched(left, name)
+        found = look(self._place, left, task.redo_at)
+        if found.missing:
+            raise MissingArtefactsError(f"{task.output_uri}: {found.sentence()}")
+        if left and self._sizes:
+            _logger.info("there already, and not written by this attempt: %s", ", ".join(left))
+
     def put_log(self, name: str, tail: bytes) -> None:
         """Write the attempt's log."""
         self._place.put(name, tail, "text/plain; charset=utf-8")
@@ -143,7 +215,10 @@ class Output:
         self._place.put(MARKER_NAME, marker.dump(), "application/json")
 
     def marker(self) -> Marker | None:
-        """Return the task's marker; None if there is none, or none that is valid and counts."""
+        """Return the task's marker; None if there is none, or none that is valid and counts.
+
+        One that does not say that what is expected was found counts if it is there.
+        """
         try:
             found = self._place.fetch(MARKER_NAME, MAX_MARKER_BYTES)
             if found is None:
@@ -151,17 +226,21 @@ class Output:
             marker = Marker.parse(found.body, self._task.job_id, self._task.volume)
         except (InvalidMarker, TooLargeError):
             return None
-        return marker if marker.counts(self._task.redo_at, found.last_modified) else None
+        if not marker.counts(self._task.redo_at, found.last_modified):
+            return None
+        return marker if holds(marker, self._task, self._place) else None
 
-    def _write(self, name: str, write: Callable[[], None]) -> None:
+    def _write(self, name: str, write: Callable[[], int]) -> None:
+        """Do what writes an artefact and returns its bytes."""
         check_name(name)
         with self._writing():
             try:
-                write()
+                size = write()
             except Exception as error:
                 self._failed[name] = error
                 raise
             self._failed.pop(name, None)
+            self._sizes[name] = size
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -188,11 +267,20 @@ def open_place(uri: str, store: Callable[[], Store] = Store) -> Place:
     return S3Place(store(), bucket, prefix)
 
 
+def holds(marker: Marker, task: Task, place: Place) -> bool:
+    """Whether what the task's job expects is at a place whose marker is valid."""
+    if marker.meets(task.expect):
+        return True
+    return not look(place, task.expect, task.redo_at).missing
+
+
 def check_name(name: str) -> None:
     """Refuse what is no name of an artefact; raises ValueError that says what to write."""
     parts = PurePosixPath(name).parts
     if not name or name != "/".join(parts) or name.startswith("/") or ".." in parts:
         raise ValueError(f"{name!r} is no name of an artefact: write 'page-1.txt' or 'text/1.txt'")
+    if "\\" in name:
+        raise ValueError(f"{name!r}: some stores take a backslash for a slash; write another name")
     if name == MARKER_NAME:
         raise ValueError(
             f"{MARKER_NAME} is written for you, last of all; give your keys to task.details()"

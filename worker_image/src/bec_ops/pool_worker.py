@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 from bec_ops.attempt import Attempt
 from bec_ops.environment import Surroundings
@@ -32,7 +32,7 @@ class PoolWorker:
     def __init__(self, surroundings: Surroundings, stop: Stop, log: OutputLog | None) -> None:
         self._surroundings, self._stop, self._log = surroundings, stop, log
         self._channel = open_channel(surroundings)
-        self._open_store = cache(Store)
+        self._open_store = cache(partial(Store.of_worker, self._is_stopping))
         self._attempt: Attempt | None = None
         self._orphans = Orphans()
         stop.on_request(self._leave)
@@ -73,6 +73,10 @@ class PoolWorker:
         if self._stop.requested:
             self._leave()
         return self._attempt
+
+    def _is_stopping(self) -> bool:
+        """Whether the task under way is given up: told to go, a worker may finish it."""
+        return self._attempt is not None and self._attempt.stop.requested
 
     def _leave(self) -> None:
         """Have the operator asked what is to become of the attempt under way."""

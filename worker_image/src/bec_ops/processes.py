@@ -54,6 +54,11 @@ def gets_orphans() -> bool:
     return bool(answer.value)
 
 
+def are_listed() -> bool:
+    """Whether the kernel tells of processes at all."""
+    return (_PROC / "self" / "stat").exists()
+
+
 def processes() -> Iterator[Process]:
     """List all that can be seen; nothing where there is no /proc."""
     with suppress(OSError):

@@ -14,7 +14,7 @@ from bec_ops.exit_codes import ExitCode
 from bec_ops.output_log import OutputLog, output_kept
 from bec_ops.pool_worker import PoolWorker
 from bec_ops.stopping import Stop, signals_stop
-from bec_ops.store import StoreError
+from bec_ops.store import StoreError, StoreSettings
 from bec_ops.task import Assignment, Task, TaskError
 
 Work = Callable[[Attempt], None]
@@ -33,6 +33,7 @@ def run_tasks(prepare: Prepare) -> int:
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         surroundings = Surroundings.from_environment()
+        StoreSettings.from_environment()  # nobody would tell well what is wrong with them later
         kind = Assignment if surroundings.pool else Task
         assignment = kind.from_environment()
     except (WorkerError, TaskError) as error:

@@ -16,7 +16,7 @@ _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a link to a folder",
+    stat.S_IFDIR: "a folder",
 }
 
 _AT_REST = "let whatever writes it end before that"
@@ -57,7 +57,10 @@ def files_in(folder: Path) -> dict[str, FileState]:
 @contextmanager
 def unchanged(file: Path) -> Iterator[None]:
     """Read a file in here; raises RetryableError if it changes meanwhile, whatever else fails."""
-    before = FileState.of(file.stat())
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise RetryableError(f"{file} is {_kind(found)}: only files can be uploaded")
+    before = FileState.of(found)
     try:
         yield
     except Exception as error:
@@ -128,6 +131,11 @@ def _name(path: str, folder: Path) -> str:
             f"the program has written {_shown(name)} into its output folder: {LOG_FOLDER} is the "
             "place of the attempts' logs; let it choose another folder"
         )
+    if "\\" in name:
+        raise RetryableError(
+            f"the name of {_shown(name)} in the output folder has a backslash, which some stores "
+            "take for a slash: let the program choose another one"
+        )
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -154,7 +162,7 @@ def _file(entry: os.DirEntry[str], name: str) -> FileState:
             f"{_mode(path.parent, 'its folder has ')}; {_READABLE}"
         ) from None
     if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        kind = _kind(found).replace("a folder", "a link to a folder")
         raise RetryableError(
             f"{where} is {kind}, neither a file nor a folder: let the program write copies, and "
             "leave out what is no file"
@@ -162,6 +170,10 @@ def _file(entry: os.DirEntry[str], name: str) -> FileState:
     if not os.access(path, os.R_OK):
         raise RetryableError(f"{where} cannot be read{_mode(path)}; {_READABLE}")
     return FileState.of(found)
+
+
+def _kind(found: os.stat_result) -> str:
+    return _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
 
 
 def _mode(path: Path, whose: str = "") -> str:

@@ -4,112 +4,76 @@
 rights and a missing bucket included, raises StoreError.
 """
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Self
 
-from boto3.session import Session
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from bec_ops import store_listing
 from bec_ops.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
+from bec_ops.store_asking import Asking
+from bec_ops.store_client import Patience, make_client
 from bec_ops.store_errors import (
     Reason,
     StoreError,
     TooLargeError,
     answering,
-    no_bucket,
     status,
 )
+from bec_ops.store_reading import READ_AT_MOST, Content, ObjectInfo, Stream, chunks_of
+from bec_ops.store_settings import StoreSettings
 from bec_ops.transfers import Transfers, Watch, ignore
 from bec_ops.volume import Volume
-
-if TYPE_CHECKING:
-    from botocore.response import StreamingBody
-    from mypy_boto3_s3.client import S3Client
 
 __all__ = [
     "READ_AT_MOST",
     "Content",
     "ObjectInfo",
+    "Patience",
     "Reason",
     "Store",
     "StoreError",
+    "StoreSettings",
     "Stream",
     "TooLargeError",
 ]
-
-READ_AT_MOST = 1024 * 1024 * 1024
-"""Bytes of an object that is read as a whole, where nothing smaller is said."""
-
-_CHUNK = 256 * 1024
-
-
-@dataclass(frozen=True)
-class Content:
-    """An object as S3 sends it, and since when it has been so."""
-
-    body: bytes
-    last_modified: datetime
-
-
-@dataclass(frozen=True)
-class Stream:
-    """An object that comes bit by bit. `size` is what S3 says that it has, if it says so.
-
-    `chunks` raises StoreError where S3 breaks off, and TooLargeError as soon as too much has come.
-    """
-
-    chunks: Iterator[bytes]
-    last_modified: datetime
-    size: int | None
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """What S3 says about an object without sending it; `size` in bytes."""
-
-    etag: str
-    last_modified: datetime
-    size: int
 
 
 class Store:
     """A client of one S3 endpoint, safe to use from many threads.
 
     Credentials come from the usual AWS chain; endpoint and region, where not given, from
-    `AWS_ENDPOINT_URL_S3` and `AWS_REGION`. `connections` is how many threads can be served at
-    once.
+    `AWS_ENDPOINT_URL_S3` and `AWS_REGION`, and `settings` from `BEC_S3_…`. `connections` is how
+    many threads can be served at once. Without `patience` nobody waits long for an S3 that does
+    not answer.
     """
 
     def __init__(
-        self, endpoint_url: str | None = None, region: str | None = None, *, connections: int = 32
+        self,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        *,
+        connections: int = 32,
+        settings: StoreSettings | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3")
-        config = Config(
-            connect_timeout=5,
-            read_timeout=30,
-            retries={"mode": "standard", "total_max_attempts": 3},
-            max_pool_connections=connections,
-            # Stores other than AWS rarely have a host name for each bucket, and not all of them
-            # know the newer checksums.
-            s3={"addressing_style": "path" if endpoint_url else "auto"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        self._client: S3Client = Session().client(
-            "s3",
-            endpoint_url=endpoint_url,
-            # boto3 itself only knows AWS_DEFAULT_REGION.
-            region_name=region or os.environ.get("AWS_REGION") or None,
-            config=config,
-        )
+        self._settings = settings or StoreSettings.from_environment()
+        self._client = make_client(endpoint_url, region, connections, patience)
         self._transfers = Transfers(self._client)
+        self._asking = Asking(self._client, self._settings)
+
+    @classmethod
+    def of_worker(cls, stopping: Callable[[], bool]) -> Self:
+        """Make a store for a worker, whose work is lost where an S3 that is busy is given up.
+
+        It is as patient as `BEC_S3_PATIENCE` says, until it is `stopping`. Raises
+        MisconfiguredError where the environment is wrong.
+        """
+        settings = StoreSettings.from_environment()
+        return cls(settings=settings, patience=Patience(settings.patience, stopping))
 
     def get(self, bucket: str, key: str, limit: int = READ_AT_MOST) -> bytes | None:
         """Return an object's content, or None if S3 says that there is no such key.
@@ -132,32 +96,33 @@ class Store:
 
         Who does not read it to its end has not had it sent either.
         """
-        with answering(bucket, key):
+        with self._asking.about(bucket, key):
             try:
-                found = self._client.get_object(Bucket=bucket, Key=key)
+                found = self._client.get_object(Bucket=bucket, Key=key, **self._settings.asking())
             except self._client.exceptions.NoSuchKey:
                 found = None
         if found is None:
+            self._asking.see(bucket, key)
             yield None
             return
         size, body = found.get("ContentLength"), found["Body"]
         try:
             if size is not None and size > limit:
                 raise TooLargeError(f"s3://{bucket}/{key}", size, limit)
-            yield Stream(_chunks(body, bucket, key, limit), found["LastModified"], size)
+            yield Stream(chunks_of(body, bucket, key, limit), found["LastModified"], size)
         finally:
             body.close()
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """Return what S3 knows of an object, or None if S3 says that there is no such key."""
-        with answering(bucket, key):
+        with self._asking.about(bucket, key):
             try:
-                found = self._client.head_object(Bucket=bucket, Key=key)
+                found = self._client.head_object(Bucket=bucket, Key=key, **self._settings.asking())
             except ClientError as error:
                 if status(error) != 404:
                     raise
                 # A HEAD has no body that could tell a missing key from a missing bucket.
-                self.check_bucket(bucket)
+                self._asking.check_bucket(bucket, key)
                 return None
         return ObjectInfo(
             etag=found["ETag"].strip('"'),
@@ -169,8 +134,9 @@ class Store:
         self, bucket: str, key: str, body: bytes, content_type: str = "application/octet-stream"
     ) -> None:
         """Write an object in one request."""
-        with answering(bucket, key):
-            self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        extra = {"ContentType": content_type, **self._settings.writing()}
+        with self._asking.about(bucket, key, writing=True):
+            self._client.put_object(Bucket=bucket, Key=key, Body=body, **extra)
 
     def upload(
         self,
@@ -182,43 +148,33 @@ class Store:
     ) -> None:
         """Write an object from a file of any size, in parts where it is big."""
         path.open("rb").close()  # what keeps it from being read is no trouble of S3
-        with answering(bucket, key):
-            self._transfers.upload(bucket, key, path, {"ContentType": content_type}, watch)
+        extra = {"ContentType": content_type, **self._settings.writing()}
+        with self._asking.about(bucket, key, writing=True):
+            self._transfers.upload(bucket, key, path, extra, watch)
 
-    def check_bucket(self, bucket: str) -> None:
-        """Raise StoreError if the bucket does not exist or cannot be reached."""
-        with answering(bucket):
-            try:
-                self._client.head_bucket(Bucket=bucket)
-            except ClientError as error:
-                if status(error) != 404:
-                    raise
-                raise no_bucket(bucket) from None
+    def check_bucket(self, bucket: str, prefix: str = "") -> None:
+        """Raise StoreError if the bucket does not exist, or may not be listed under the prefix.
+
+        A HEAD would say less: neither why not, nor in which region the bucket is.
+        """
+        self._asking.check_bucket(bucket, prefix)
 
     def list_folders(self, bucket: str, prefix: str, first: str = "") -> Iterator[str]:
         """Yield the folders right under a prefix, as whole prefixes that end in ``/``.
 
         Where `first` is given, most of those are left out whose name is before it. (A few are not:
         stores disagree whether `a` or `a-b` is first, and whether the list begins at or after it.)
+        What is no folder, but an object of such a name, may be yielded as well, and one twice.
         """
-        pages = partial(
-            self._client.get_paginator("list_objects_v2").paginate,
-            Bucket=bucket,
-            Prefix=prefix,
-            Delimiter="/",
-        )
         with answering(bucket, prefix):
-            for page in pages(StartAfter=first[:-1]) if first else pages():
-                for folder in page.get("CommonPrefixes", ()):
-                    yield folder["Prefix"]
+            yield from store_listing.folders(
+                self._client, bucket, prefix, first, **self._settings.asking()
+            )
 
     def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
         """Yield the keys of all objects under a prefix, in S3's order."""
-        pages = self._client.get_paginator("list_objects_v2")
         with answering(bucket, prefix):
-            for page in pages.paginate(Bucket=bucket, Prefix=prefix):
-                for found in page.get("Contents", ()):
-                    yield found["Key"]
+            yield from store_listing.keys(self._client, bucket, prefix, **self._settings.asking())
 
     def read_marker(
         self,
@@ -238,6 +194,10 @@ class Store:
             found = self.fetch(bucket, key, MAX_MARKER_BYTES)
         except TooLargeError as error:
             raise InvalidMarker(f"the marker is not valid: {error}") from None
+        except StoreError as error:
+            if error.reason == "Archived" and self._is_older(bucket, key, redo_at):
+                return None
+            raise
         if found is None:
             return None
         try:
@@ -246,16 +206,7 @@ class Store:
             raise InvalidMarker(f"s3://{bucket}/{key}: {error}") from None
         return marker if marker.counts(redo_at, found.last_modified) else None
 
-
-def _chunks(body: "StreamingBody", bucket: str, key: str, limit: int) -> Iterator[bytes]:
-    """Yield what comes, up to the limit, whatever S3 said of the size."""
-    come = 0
-    while True:
-        with answering(bucket, key):
-            chunk = body.read(_CHUNK)
-        if not chunk:
-            return
-        come += len(chunk)
-        if come > limit:
-            raise TooLargeError(f"s3://{bucket}/{key}", None, limit)
-        yield chunk
+    def _is_older(self, bucket: str, key: str, moment: datetime | None) -> bool:
+        """Whether an object is from before a moment, so that what is in it does not matter."""
+        info = self.head(bucket, key) if moment is not None else None
+        return moment is not None and info is not None and info.last_modified < moment

@@ -5,12 +5,22 @@ import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from bec_ops.faults import explain
 from bec_ops.marker import Marker, MarkerVolume
+from bec_ops.patterns import check_patterns
 from bec_ops.volume import Volume
 
 FILE_SCHEME = "file://"
@@ -24,7 +34,8 @@ class TaskError(ValueError):
 class Assignment(BaseModel):
     """What is the same for all tasks of a worker; fields are named in the environment by aliases.
 
-    `handler` is which of the image's handlers is meant, empty where it has but one.
+    `handler` is which of the image's handlers is meant, empty where it has but one. `expect` are
+    patterns of artefacts that must be there for a volume to be done.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
@@ -32,6 +43,9 @@ class Assignment(BaseModel):
     job_id: str = Field(alias="BEC_JOB_ID", min_length=1)
     handler: str = Field(alias="BEC_HANDLER", default="")
     parameters: dict[str, Any] = Field(alias="BEC_PARAMETERS", default={})
+    expect: Annotated[tuple[str, ...], AfterValidator(check_patterns)] = Field(
+        alias="BEC_EXPECT", default=()
+    )
     worker_id: str = Field(alias="BEC_WORKER_ID", min_length=1)
 
     @classmethod
@@ -44,13 +58,13 @@ class Assignment(BaseModel):
             wrong = explain(error, missing="is not set")
             raise TaskError(f"the environment describes no task: {wrong}") from None
 
-    @field_validator("parameters", mode="before")
+    @field_validator("parameters", "expect", mode="before")
     @classmethod
-    def _read_parameters(cls, value: object) -> object:
+    def _read_json(cls, value: object, about: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(value or "{}")
+            return json.loads(value or ("{}" if about.field_name == "parameters" else "[]"))
         except ValueError as error:
             raise ValueError(f"not JSON: {error}") from None
 

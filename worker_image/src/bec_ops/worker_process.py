@@ -9,7 +9,7 @@ from types import TracebackType
 
 from bec_ops.attempt import Attempt, stopped_at_once, tell
 from bec_ops.environment import Surroundings
-from bec_ops.errors import Failure, Interrupted
+from bec_ops.errors import Failure, Interrupted, MissingArtefactsError
 from bec_ops.operator_client import RefusedError, UnreachableError
 from bec_ops.output_log import OutputLog
 from bec_ops.pool_worker import PoolWorker
@@ -115,8 +115,11 @@ class WorkerProcess:
         return self.worker_id
 
     def succeed(self, attempt: Attempt) -> None:
-        """End the attempt with the marker, its author's or ours."""
-        attempt.succeed(keep_marker=True)
+        """End the attempt with the marker, its author's or ours, if nothing is missing."""
+        try:
+            attempt.succeed(keep_marker=True)
+        except MissingArtefactsError as error:
+            self.fail(attempt, error)
         self._ended = True
 
     def fail(self, attempt: Attempt, error: BaseException) -> None:

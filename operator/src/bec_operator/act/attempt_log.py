@@ -35,7 +35,7 @@ async def keep_log(ctx: Context, memory: Memory, action: KeepLog) -> None:
 async def _keep(ctx: Context, memory: Memory, action: KeepLog) -> str:
     """Return where the log stands, or why it is lost; raises StoreError."""
     bucket = memory.output.bucket
-    key = log_key(memory.prefixes[action.task.index], action.attempt)
+    key = log_key(memory.prefixes[action.task.index], action.attempt, action.task.uid)
     if await ctx.storage.call("log", lambda store: store.head(bucket, key)) is None:
         found = await _read(ctx, action.pod)
         if isinstance(found, str):

@@ -13,17 +13,29 @@ from bec_operator.act.pod_spec import pool_revision, task_pod
 from bec_operator.api.names import task_name
 from bec_operator.api.template import faults_of_template
 from bec_operator.decide.memory import Memory
-from bec_operator.decide.refusals import STORAGE_FORBIDDEN, TEMPLATE_REJECTED
+from bec_operator.decide.refusals import (
+    MARKER_ARCHIVED,
+    MARKER_UNANSWERED,
+    STORAGE_FORBIDDEN,
+    TEMPLATE_REJECTED,
+)
 from bec_operator.decide.seen import Fact
 from bec_ops.location import OutputTemplate, TemplateError
 from bec_ops.marker import MARKER_NAME
-from bec_ops.store import Store, StoreError, TooLargeError
+from bec_ops.store import Reason, Store, StoreError, TooLargeError
+from bec_ops.store_keys import LONGEST_PART
 
 log = logging.getLogger(__name__)
 
 _FAULTS = 3  # of a template that are told
 _AS_IT_IS = bytes(range(256))
-_REASONS = {"Unavailable": "StorageUnavailable", "Forbidden": STORAGE_FORBIDDEN}
+_REASONS: dict[Reason, str] = {
+    "Unavailable": "StorageUnavailable",
+    "Forbidden": STORAGE_FORBIDDEN,
+    "KeyRefused": "OutputImpossible",
+    "KeyUnanswered": MARKER_UNANSWERED,
+    "Archived": MARKER_ARCHIVED,
+}
 
 
 def storage_fact(error: StoreError, now: float) -> Fact:
@@ -41,21 +53,23 @@ async def check_storage(ctx: Context, memory: Memory) -> None:
         return
 
     def look(store: Store) -> Fact:
-        store.check_bucket(output.bucket)
+        hidden = None
         try:
-            next(store.list_folders(output.bucket, folder), None)
+            store.check_bucket(output.bucket, folder)
         except StoreError as error:
             if error.reason != "Forbidden":
                 raise
-            return Fact(
-                now,
-                "NoListPermission",
-                f"{error}: without s3:ListBucket on s3://{output.bucket} what is absent cannot be "
-                "told from what is forbidden; grant it to the operator",
-            )
+            hidden = error
         with suppress(TooLargeError):  # a probe: that it is absent, or there, is a good answer
             store.get(output.bucket, folder + MARKER_NAME, limit=0)
-        return Fact(now)
+        if hidden is None:
+            return Fact(now)
+        return Fact(
+            now,
+            "NoListPermission",
+            f"{hidden}: without s3:ListBucket on s3://{output.bucket} what is absent cannot be "
+            "told from what is forbidden; grant it to the operator",
+        )
 
     try:
         memory.facts.storage = await ctx.storage.call("check", look)
@@ -128,7 +142,12 @@ async def sweep(ctx: Context, memory: Memory) -> None:
             return frozenset()
         asked = Wanted(folder for _, folder in wanted())
         found = asked.among(store.list_folders(bucket, common, first))
-        return frozenset(index for index, folder in wanted() if hash(folder) in found)
+        return frozenset(
+            index
+            for index, folder in wanted()
+            # what is very long may have no place in this store: better known before it runs
+            if hash(folder) in found or len(prefixes[index]) - len(common) > LONGEST_PART
+        )
 
     try:
         candidates = await ctx.storage.call("list", look)

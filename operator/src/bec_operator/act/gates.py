@@ -76,6 +76,9 @@ async def sweep_gate(ctx: Context, memory: Memory, action: SweepGate) -> None:
     else:
         if look.forbidden is not None:
             trouble = storage_fact(look.forbidden, ctx.clock.now())
+    if look.untold is not None:
+        now = ctx.clock.now()
+        gate.note_held(look.held, storage_fact(look.untold, now), now)
     goes_on = len(candidates) == MARKERS_AT_MOST
     pause = AGAIN_AFTER_TROUBLE if trouble else ctx.settings.gate_seconds
     gate.note_sweep(
@@ -86,10 +89,16 @@ async def sweep_gate(ctx: Context, memory: Memory, action: SweepGate) -> None:
 
 
 class _Look:
-    """Looks at the place of a dependency, in a thread. `forbidden` is the last key that was."""
+    """Looks at the place of a dependency, in a thread.
+
+    `forbidden` is the last key that was; `held` are volumes of which S3 does not tell, the last
+    for the reason `untold`.
+    """
 
     def __init__(self, place: Place, volumes: Sequence[Volume]) -> None:
         self.forbidden: StoreError | None = None
+        self.untold: StoreError | None = None
+        self.held: list[int] = []
         self._place = place
         self._volumes = volumes
 
@@ -121,9 +130,13 @@ class _Look:
             except InvalidMarker:
                 continue
             except StoreError as error:
-                if error.reason != "Forbidden":  # which may be a matter of this one key
+                if error.of_one_key:
+                    self.held.append(index)
+                    self.untold = error
+                elif error.reason == "Forbidden":  # which may be a matter of this one key, too
+                    self.forbidden = error
+                else:
                     raise
-                self.forbidden = error
             else:
                 found += [index] if marker is not None else []
         return found

@@ -9,14 +9,21 @@ from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
 from bec_operator.act.events import post_event
 from bec_operator.act.frozen import put_manifest
+from bec_operator.act.long_names import check_names
 from bec_operator.act.manifest import prefixes_of
 from bec_operator.act.source_reader import SourceReader
 from bec_operator.api.job import VolumeSource
 from bec_operator.decide.growth import LIST_UNREADABLE, removed, settled, unreadable
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.seen import ListSeen
-from bec_operator.decide.volume_list import VolumeList, joined
-from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError, read_mark, read_volumes
+from bec_operator.decide.volume_list import Prefixes, VolumeList, joined
+from bec_operator.sources.volumes import (
+    INVALID_MANIFEST,
+    STORAGE_UNAVAILABLE,
+    SourceError,
+    read_mark,
+    read_volumes,
+)
 from bec_ops.location import TemplateError
 from bec_ops.store import StoreError
 from bec_ops.volume import Volume
@@ -60,18 +67,21 @@ async def _look(
         return replace(seen, problem=before.problem), None
     try:
         most = ctx.settings.max_volumes
-        added, gone = await _compare(memory, await read_volumes(source, reader, most), most)
+        new, gone = await _compare(memory, await read_volumes(source, reader, most), most)
+        await check_names(ctx, memory, new, "those that are new")
     except SourceError as error:
         if error.reason != INVALID_MANIFEST:
             raise
         return replace(seen, problem=str(error)), None
     except TemplateError as error:
         return replace(seen, problem=f"spec.output: {error}"), None
-    return replace(seen, gone=gone), added
+    except StoreError as error:
+        raise SourceError(STORAGE_UNAVAILABLE, str(error)) from error
+    return replace(seen, gone=gone), new.volumes
 
 
-async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[VolumeList, int]:
-    """Return what is new, each with a place for its outputs, and how many are gone."""
+async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[Prefixes, int]:
+    """Return the places for the outputs of what is new, and how many volumes are gone."""
     while True:
         known = memory.volumes
         added, gone = await asyncio.to_thread(difference, VolumeList.of(known), listed)
@@ -81,9 +91,9 @@ async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[Volum
                 f"{len(added)} volumes are new in the list, and with the {len(known)} that the job "
                 f"has there would be more than {most:,}; put what is new into another job",
             )
-        await asyncio.to_thread(prefixes_of, memory, added)
+        prefixes = await asyncio.to_thread(prefixes_of, memory, added)
         if memory.volumes is known:  # else it grew meanwhile, by an earlier look
-            return added, gone
+            return prefixes, gone
 
 
 def difference(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:

@@ -10,6 +10,7 @@ from bec_operator.act.api_server import ApiError, core
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
 from bec_operator.act.frozen import get_manifest, put_manifest
+from bec_operator.act.long_names import check_names
 from bec_operator.act.pod_spec import owner
 from bec_operator.act.source_reader import SourceReader, get_config_map
 from bec_operator.api.names import JOB_LABEL, ledger_name
@@ -121,7 +122,8 @@ async def _freeze(ctx: Context, memory: Memory) -> tuple[VolumeList, Ledger, str
     assert memory.job.spec is not None
     reader = SourceReader(ctx, memory.job.namespace)
     volumes = await read_volumes(memory.job.spec.volumes, reader, ctx.settings.max_volumes)
-    await asyncio.to_thread(prefixes_of, memory, volumes)  # before anything is written
+    prefixes = await asyncio.to_thread(prefixes_of, memory, volumes)
+    await check_names(ctx, memory, prefixes, "the list")  # before anything is written
     digest = await put_manifest(ctx, memory, volumes)
     ledger = Ledger.fresh(digest, len(volumes))
     made = await ctx.api.request(

@@ -2,12 +2,21 @@
 
 from bec_operator.act.checks import storage_fact
 from bec_operator.act.context import Context
+from bec_operator.act.expected import check_expected
 from bec_operator.decide.actions import ReadMarker
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.moments import redo_time
 from bec_operator.decide.seen import MarkerSeen, MarkerState
 from bec_ops.marker import InvalidMarker, Marker
-from bec_ops.store import StoreError
+from bec_ops.store import Reason, StoreError
+
+# What may be a matter of this one key, and is no reason to stop.
+_OF_ONE_KEY: dict[Reason, MarkerState] = {
+    "Forbidden": MarkerState.UNKNOWN,
+    "KeyUnanswered": MarkerState.UNKNOWN,
+    "Archived": MarkerState.ARCHIVED,
+    "KeyRefused": MarkerState.IMPOSSIBLE,
+}
 
 
 async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
@@ -15,20 +24,25 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     asked = ctx.clock.now()
     ledger = memory.ledger
     volume, prefix = memory.volumes[action.index], memory.prefixes[action.index]
-    bucket, job_id = memory.output.bucket, memory.job.job_id
+    output, job_id = memory.output, memory.job.job_id
     trouble, redone = None, memory.redone
     redo_at = redo_time(redone)
     try:
         marker = await ctx.storage.call(
-            "marker", lambda store: store.read_marker(bucket, prefix, job_id, volume, redo_at)
+            "marker",
+            lambda store: store.read_marker(output.bucket, prefix, job_id, volume, redo_at),
         )
+        if marker is not None:
+            await check_expected(ctx, output, prefix, marker, redo_at)
     except InvalidMarker as error:
         seen = MarkerSeen(MarkerState.INVALID, asked, str(error))
     except StoreError as error:
-        trouble = storage_fact(error, asked)
-        if error.reason != "Forbidden":  # which may be a matter of this one key
+        state = _OF_ONE_KEY.get(error.reason)
+        seen = MarkerSeen(state or MarkerState.UNKNOWN, asked, str(error))
+        if state is not MarkerState.IMPOSSIBLE:
+            trouble = storage_fact(error, asked)
+        if state is None:
             memory.facts.storage = trouble
-        seen = MarkerSeen(MarkerState.UNKNOWN, asked, str(error))
     else:
         seen = _seen(marker, asked)
     if memory.redone != redone:  # what counts has changed meanwhile: it must be asked again
@@ -43,7 +57,18 @@ def _seen(marker: Marker | None, asked: float) -> MarkerSeen:
     return MarkerSeen(
         MarkerState.VALID,
         asked,
+        _contents(marker),
         items=marker.total_images or 0,
         log=marker.log or "",
         written=marker.written or 0.0,
     )
+
+
+def _contents(marker: Marker) -> str:
+    """Say how much was written, if the marker does: a success without anything looks well else."""
+    if marker.nb_artefacts is None:
+        return ""
+    if not marker.nb_artefacts:
+        return "no artefact was written"
+    artefacts = "1 artefact" if marker.nb_artefacts == 1 else f"{marker.nb_artefacts} artefacts"
+    return f"{artefacts}, {marker.artefact_bytes or 0} bytes"

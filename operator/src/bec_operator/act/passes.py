@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from bec_operator.act.cache import Key
 from bec_operator.act.context import Context
 from bec_operator.act.doing import Doer
-from bec_operator.act.pool_view import observe_pool, seats
+from bec_operator.act.pool_view import observe_hosts, observe_pool, seats
 from bec_operator.act.work import Work
+from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.actions import Action, CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.checks import CHECK_AGAIN_AFTER, may_launch
 from bec_operator.decide.conflicts import judge
@@ -22,7 +23,7 @@ from bec_operator.decide.memory import Memory
 from bec_operator.decide.observing import observe
 from bec_operator.decide.pool import Pool
 from bec_operator.decide.scene import Seen
-from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.settling import settle, settle_untried
 from bec_operator.decide.shares import allowance
 from bec_operator.decide.window import Standings, demand
@@ -56,6 +57,7 @@ def make_pass(ctx: Context, work: Work, neighbours: Neighbours, doer: Doer) -> b
         _judge_conflict(memory, neighbours, now)
         _judge_gates(ctx, memory, neighbours, now)
         pool = observe_pool(ctx, memory, tasks, now)
+        observe_hosts(memory, pods, pool, now)
         actions = decide(_seen(ctx, work, neighbours, pods, pool, now))
     if not actions and has_ended(memory):
         memory.end()  # the answer was lost when that was written
@@ -90,6 +92,8 @@ def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
         reading = memory.readings.get(action.task.index)
         if action.failure is None and reading is not None and reading.written:
             MARKER_KNOWN_SECONDS.observe(max(now - reading.written, 0.0))
+        if action.failure is None:
+            memory.hosts.note_success(action.task.index, _done_in(ctx, action.task), now)
         settle(memory, action.task, action.outcome, action.failure, now)
     elif isinstance(action, SettleUntried):
         settle_untried(memory, action.index, action.outcome)
@@ -99,6 +103,23 @@ def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
     else:
         return False
     return True
+
+
+def _done_in(ctx: Context, task: TaskSeen) -> Attempt:
+    """Return the attempt that has succeeded, with as much of its host as is known."""
+    pod, parted = ctx.cache.pods.get(task.namespace, task.pod), ctx.cache.parted.get(task.uid)
+    if task.recorded_begun is not None:
+        return task.recorded_begun
+    last = pod if pod is not None and pod.owner_uid == task.uid else parted
+    if last is None or last.name != task.pod:
+        return Attempt(number=task.attempt, pod=task.pod)
+    return Attempt(
+        number=task.attempt,
+        pod=last.name,
+        pod_uid=last.uid,
+        node=last.node,
+        start_time=last.start_time,
+    )
 
 
 def _seen(

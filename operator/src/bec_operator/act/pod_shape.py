@@ -14,6 +14,8 @@ from bec_operator.decide.failures import RULES, FailureClass, class_of
 Object = dict[str, Any]
 NODES_SHUNNED = 3  # the last ones on which attempts failed
 _MI = 2**20
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _parse: Callable[[object], Decimal] = quantity.parse_quantity  # it has no types
 
 
@@ -23,7 +25,14 @@ def fit(spec: Object, worker: Object, failed: Sequence[Attempt], rule: OutOfMemo
     `failed` are these, in their order.
     """
     _add_memory(worker, failed, rule)
-    _shun_nodes(spec, failed)
+    shun_nodes(spec, _failed_on(failed), [])
+
+
+def must_move(failed: Sequence[Attempt]) -> list[str]:
+    """Return the nodes that failed what another one is to try now."""
+    if not failed or class_of(failed[-1].failure) is not FailureClass.BAD_HOST:
+        return []
+    return _failed_on(failed)
 
 
 def _add_memory(worker: Object, failed: Sequence[Attempt], rule: OutOfMemory) -> None:
@@ -60,30 +69,37 @@ def _amount(given: Any) -> Decimal:
         return Decimal(0)
 
 
-def _shun_nodes(spec: Object, failed: Sequence[Attempt]) -> None:
-    """Prefer nodes on which no attempt failed; where there are no others, these will do.
-
-    Each has a term of its own: an expression about a field takes one value only.
-    """
-    shunned = _distinct(
+def _failed_on(failed: Sequence[Attempt]) -> list[str]:
+    """Return the last nodes on which an attempt failed that may be why."""
+    return _distinct(
         a.node for a in reversed(failed) if a.node and RULES[class_of(a.failure)].of_node
     )[:NODES_SHUNNED]
-    if not shunned:
-        return
-    preferred = [
-        {
-            "weight": 100,
-            "preference": {
-                "matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": [node]}]
-            },
-        }
-        for node in shunned
-    ]
+
+
+def shun_nodes(spec: Object, rather: Sequence[str], never: Sequence[str]) -> None:
+    """Have a pod go to other nodes than these, `rather` or in any case.
+
+    Each has an expression of its own: one about a field takes one value only. What a template asks
+    for of its nodes holds as well: a pod goes where one of its terms is met.
+    """
     affinity = spec.get("affinity") or {}
     of_nodes = affinity.get("nodeAffinity") or {}
-    kind = "preferredDuringSchedulingIgnoredDuringExecution"
-    of_nodes = {**of_nodes, kind: [*(of_nodes.get(kind) or []), *preferred]}
-    spec["affinity"] = {**affinity, "nodeAffinity": of_nodes}
+    if rather:
+        terms = [{"weight": 100, "preference": {"matchFields": [_not(n)]}} for n in rather]
+        of_nodes = {**of_nodes, _PREFERRED: [*(of_nodes.get(_PREFERRED) or []), *terms]}
+    if never:
+        given = (of_nodes.get(_REQUIRED) or {}).get("nodeSelectorTerms") or []
+        others = [
+            {**term, "matchFields": [*(term.get("matchFields") or []), *map(_not, never)]}
+            for term in (filter(None, given) if given else [{}])  # an empty one is met by none
+        ]
+        of_nodes = {**of_nodes, _REQUIRED: {"nodeSelectorTerms": others or given}}
+    if rather or never:
+        spec["affinity"] = {**affinity, "nodeAffinity": of_nodes}
+
+
+def _not(node: str) -> Object:
+    return {"key": "metadata.name", "operator": "NotIn", "values": [node]}
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

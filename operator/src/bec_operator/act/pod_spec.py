@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bec_operator.act.pod_records import DO_NOT_EVICT
-from bec_operator.act.pod_shape import fit
+from bec_operator.act.pod_shape import fit, shun_nodes
 from bec_operator.api.base import API_VERSION, GROUP, seconds
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
@@ -30,6 +30,7 @@ Object = dict[str, Any]
 
 _TOKEN_FOLDER = "/var/run/secrets/bec.bdrc.io"  # noqa: S105 - a place, not a secret
 _WORK_FOLDER = "/var/lib/bec"
+_CA_FOLDER, _CA_FILE = "/etc/bec/s3-ca", "ca.crt"
 _TOKEN_SECONDS = 3600  # the kubelet renews it after 80% of that
 _VOLUMES: list[Object] = [
     {
@@ -109,6 +110,7 @@ def pool_deployment(memory: Memory, settings: Settings, replicas: int = 0) -> Ob
     # A worker that is to go finishes its volume; one that hangs is ended by the time-outs.
     spec["terminationGracePeriodSeconds"] = int(seconds(memory.job.spec.timeouts.task))
     spec.pop("activeDeadlineSeconds", None)
+    shun_nodes(spec, [], memory.hosts.of_pool)
     name = pool_name(job.name, json.dumps(template, sort_keys=True))
     labels = {JOB_LABEL: job.name, POOL_LABEL: name}
     template["metadata"]["labels"] |= labels
@@ -158,8 +160,9 @@ def _worker_template(
     container = next(c for c in spec["containers"] if c["name"] == WORKER_CONTAINER)
     fit(spec, container, failed, memory.job.spec.retry.out_of_memory)
     environment = _environment({**_of_job(memory, settings), **values})
-    _set_up_worker(container, environment, memory.output.credentials_secret)
-    spec["volumes"] = [*map(_without_tokens, spec.get("volumes") or []), *_VOLUMES]
+    volumes, mounts = _given(settings)
+    _set_up_worker(container, environment, mounts, memory.output.credentials_secret)
+    spec["volumes"] = [*map(_without_tokens, spec.get("volumes") or []), *volumes]
     return {
         "metadata": {
             "labels": {**_foreign(metadata.get("labels")), JOB_LABEL: memory.job.name},
@@ -232,6 +235,7 @@ def _of_job(memory: Memory, settings: Settings) -> dict[str, str | None]:
         "BEC_HANDLER": worker.handler,
         "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
         "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
+        "BEC_EXPECT": json.dumps(output.expect, ensure_ascii=False) if output.expect else None,
         "BEC_DEPENDENCIES": _dependencies(memory),
         "BEC_OPERATOR_URL": settings.worker_url,
         "BEC_TOKEN_FILE": f"{_TOKEN_FOLDER}/token",
@@ -239,6 +243,8 @@ def _of_job(memory: Memory, settings: Settings) -> dict[str, str | None]:
         "BEC_WORK_DIR": _WORK_FOLDER,
         "AWS_ENDPOINT_URL_S3": settings.s3_endpoint,
         "AWS_REGION": settings.s3_region,
+        "AWS_CA_BUNDLE": f"{_CA_FOLDER}/{_CA_FILE}" if settings.s3_ca_config_map else None,
+        **settings.store.environment(),
     }
 
 
@@ -267,7 +273,19 @@ def _dependencies(memory: Memory) -> str | None:
     return json.dumps(found, ensure_ascii=False) if found else None
 
 
-def _set_up_worker(container: Object, environment: list[Object], secret: str | None) -> None:
+def _given(settings: Settings) -> tuple[list[Object], list[Object]]:
+    """Return the volumes that every worker has, and where they are mounted."""
+    if not settings.s3_ca_config_map:
+        return _VOLUMES, _MOUNTS
+    items = [{"key": settings.s3_ca_key, "path": _CA_FILE}]
+    source = {"name": settings.s3_ca_config_map, "items": items}
+    mount = {"name": "bec-s3-ca", "mountPath": _CA_FOLDER, "readOnly": True}
+    return [*_VOLUMES, {"name": "bec-s3-ca", "configMap": source}], [*_MOUNTS, mount]
+
+
+def _set_up_worker(
+    container: Object, environment: list[Object], mounts: list[Object], secret: str | None
+) -> None:
     """Give the worker its task. Of the template's own variables only BEC_… ones are replaced."""
     own = [e for e in container.get("env") or [] if not str(e.get("name", "")).startswith("BEC_")]
     named = {e.get("name") for e in own}
@@ -275,4 +293,4 @@ def _set_up_worker(container: Object, environment: list[Object], secret: str | N
     if secret is not None:
         sources = container.get("envFrom") or []
         container["envFrom"] = [*sources, {"secretRef": {"name": secret}}]
-    container["volumeMounts"] = [*(container.get("volumeMounts") or []), *_MOUNTS]
+    container["volumeMounts"] = [*(container.get("volumeMounts") or []), *mounts]

@@ -11,6 +11,7 @@ from bec_operator.act.checks import template_fact
 from bec_operator.act.context import Context
 from bec_operator.act.deletion import delete_each, delete_together
 from bec_operator.act.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
+from bec_operator.act.pod_shape import must_move, shun_nodes
 from bec_operator.act.pod_spec import task_pod
 from bec_operator.api.names import HEARTBEAT_CONDITION, OWNER_LABEL, STOPPED_CONDITION, pod_name
 from bec_operator.decide.actions import CreatePod, DeletePod, DeletePods, RecordHeartbeat, StopPod
@@ -62,6 +63,7 @@ async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
         memory.doubt(task)
         raise
     memory.note_launched()
+    memory.hosts.note_launch(ctx.clock.now())
     memory.burst += 1
     memory.breaker.note_probe(ctx.clock.now())
     memory.note_begun(task, action.attempt)
@@ -74,8 +76,12 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     Some namespaces allow no pod as much memory as `retry.outOfMemory.max` does.
     """
     task, path = action.task, core(action.task.namespace, "pods")
+    now, hosts = ctx.clock.now(), memory.hosts
     what = (memory, task.index, task.name, task.uid, action.attempt, ctx.settings)
     fitted = task_pod(*what, task.failed)
+    never = hosts.shunned(now)
+    never += [node for node in must_move(task.failed) if node not in never]
+    shun_nodes(fitted["spec"], hosts.disliked(now), never if hosts.ran_on - {*never} else [])
     try:
         return await ctx.api.request("POST", path, fitted)
     except ApiError as error:

@@ -1,6 +1,6 @@
 """Puts together what is seen of a job's pool, for one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bec_operator.act.context import Context
 from bec_operator.decide.actions import CreateTask, HandTask
@@ -8,9 +8,9 @@ from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.pool import Pool, hosts_of, misconfigured
-from bec_operator.decide.refusals import STORAGE_FORBIDDEN
+from bec_operator.decide.refusals import OF_ONE_KEY
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
-from bec_operator.metrics import POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
+from bec_operator.metrics import HOSTS_AVOIDED, POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
 
 
 def seats(
@@ -42,6 +42,7 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     if not wanted and not deployments:
         if memory.pool.started:
             memory.pool.observe((), now)  # the last of its pods are of no interest any more
+            memory.calling.observe(Pool(), None, 0.0, now)
         return Pool()
     unsettled = _unsettled(memory, tasks)
     busy = {uid for task in unsettled if (uid := _at_work(ctx, task))}
@@ -59,6 +60,7 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
         sure=_is_sure(memory) and (known or not wanted),
     )
     memory.pool.observe(pool.hosts, now)
+    memory.calling.observe(pool, ctx.settings.worker_url, ctx.cache.workers.turned_away, now)
     said = misconfigured(pool)
     if said and memory.facts.worker is None:
         message = f"{said}; correct spec.worker, and the job goes on"
@@ -69,6 +71,18 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     memory.pool.note_startable(work, now)
     POOL_QUEUE.labels(*key).set(work)
     return pool
+
+
+def observe_hosts(memory: Memory, pods: Mapping[str, PodSeen], pool: Pool, now: float) -> None:
+    """Note where the job runs, and tell how many workers and nodes are at fault."""
+    spec, hosts = memory.job.spec, memory.hosts
+    if memory.ledger is None or spec is None:
+        return
+    more = spec.pool is not None and spec.pool.max_workers > 1
+    tripped = memory.breaker.tripped
+    hosts.observe(memory.tasks.values(), pods, pool, now, more_workers=more, tripped=tripped)
+    for kind, number in hosts.numbers(now).items():
+        HOSTS_AVOIDED.labels(memory.job.namespace, memory.job.name, kind).set(number)
 
 
 def _unsettled(memory: Memory, tasks: Sequence[TaskSeen]) -> list[TaskSeen]:
@@ -86,11 +100,16 @@ def _unsettled(memory: Memory, tasks: Sequence[TaskSeen]) -> list[TaskSeen]:
 
 
 def _at_work(ctx: Context, task: TaskSeen) -> str:
-    """Return the UID of the pod whose worker has the task, and has not said how it ended."""
+    """Return the UID of the pod whose worker has the task, and has not said that it is done.
+
+    One that has failed it gets no other before that is on record: it might fail them all at once.
+    """
     attempt, told = task.recorded_begun, ctx.cache.workers.get(task.uid)
     if attempt is None or not attempt.session:
         return ""
-    return "" if told is not None and told.has_ended(attempt.number) else attempt.pod_uid
+    if told is None or told.report is None or not told.has_ended(attempt.number):
+        return attempt.pod_uid
+    return "" if told.report.failure is None else attempt.pod_uid
 
 
 def _is_sure(memory: Memory) -> bool:
@@ -100,7 +119,7 @@ def _is_sure(memory: Memory) -> bool:
     """
     facts = memory.facts
     checks = (facts.storage, facts.manifest, facts.sweep)
-    told = all(fact.reason == STORAGE_FORBIDDEN for fact in memory.unread.values())
+    told = all(unread.fact.reason in OF_ONE_KEY for unread in memory.unread.values())
     return told and all(fact is not None and fact.good for fact in checks)
 
 

@@ -27,6 +27,7 @@ from bec_operator.decide.seen import JobSeen
 from bec_operator.decide.shares import Demand
 from bec_operator.decide.status import with_stall
 from bec_operator.metrics import (
+    HOSTS_AVOIDED,
     JOB_FAULTS,
     JOB_VOLUMES,
     PASS_SECONDS,
@@ -173,7 +174,7 @@ class Reconciler:
         self._dirty.discard(key)
         self._faults.pop(key, None)
         if self._jobs.pop(key, None) is not None:
-            for gauge in (JOB_VOLUMES, POOL_WORKERS, POOL_SECONDS, POOL_QUEUE):
+            for gauge in (JOB_VOLUMES, HOSTS_AVOIDED, POOL_WORKERS, POOL_SECONDS, POOL_QUEUE):
                 gauge.remove_by_labels({"namespace": key[0], "job": key[1]})
             for counter in (PASS_SECONDS, JOB_FAULTS):
                 counter.remove_by_labels({"namespace": key[0], "job": key[1]})

@@ -138,6 +138,7 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
     now = ctx.clock.now()
     if action.failed is not None:
         note_failed_attempt(memory, action, action.failed, now)
+        memory.hosts.note_failure(task.index, action.status.attempts[-1], now)
     if action.share is not None:
         memory.notes_of(task).told = Told(now, action.share)
     if action.gone:  # made again in the meantime: it has to go before there is another

@@ -54,7 +54,23 @@ def _flatten_member(key: str, value: Any, definitions: Schema) -> Any:
         return {name: _flatten(child, definitions) for name, child in value.items()}
     if key in {"default", "enum", "required"} or key.startswith("x-kubernetes"):
         return value
-    return _flatten(value, definitions)
+    flat = _flatten(value, definitions)
+    return _without_defaults(flat) if key == "items" else flat
+
+
+def _without_defaults(node: Any) -> Any:
+    """Return the schema of what stands in an array, to which the API server shall add nothing.
+
+    Tools that compare a Job with its file compare arrays as a whole. The models know the defaults.
+    """
+    if not isinstance(node, dict):
+        return node
+    kept = {key: value for key, value in node.items() if key != "default"}
+    if "properties" in kept:
+        kept["properties"] = {n: _without_defaults(p) for n, p in kept["properties"].items()}
+    if "items" in kept:
+        kept["items"] = _without_defaults(kept["items"])
+    return kept
 
 
 def _with_description(schema: Schema, node: Schema) -> Schema:

@@ -43,7 +43,7 @@ class Dependency(Resource):
                 ": has(self.jobId) && has(self.output)",
                 _ONE_FORM,
             ),
-            rule("has(self.job) || self.onFailure == 'Wait'", _NO_FAILURES),
+            rule("has(self.job) || !has(self.onFailure) || self.onFailure == 'Wait'", _NO_FAILURES),
         )
     )
 

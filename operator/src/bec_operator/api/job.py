@@ -21,6 +21,7 @@ from bec_operator.api.base import (
     validations,
 )
 from bec_operator.api.dependency import Dependencies
+from bec_operator.api.expect import Expect
 from bec_operator.api.pool import Pool, PoolStatus
 from bec_operator.api.template import MAX_DEPTH, TEMPLATE_SCHEMA, is_too_deep
 
@@ -84,13 +85,11 @@ class VolumeSource(Resource):
         )
     )
 
+    # Neither a map nor a set. As the key of a map an absent version would need a default: the API
+    # server would write it into the list, and tools that compare the Job with its file would always
+    # differ. And server-side apply has no sets of maps. The operator sees what stands there twice.
     items: list[VolumeId] | None = Field(
-        default=None,
-        min_length=1,
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["wId", "iId", "iVersion"],
-        },
+        default=None, min_length=1, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     manifest: ManifestSource | None = None
     config_map: ConfigMapSource | None = None
@@ -176,6 +175,7 @@ class Output(Resource):
         default=None,
         description="Secret with AWS_* keys for the workers; else the template's service account",
     )
+    expect: Expect = Field(default_factory=tuple)
 
 
 class Backoff(Resource):

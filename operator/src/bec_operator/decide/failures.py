@@ -29,6 +29,8 @@ class FailureClass(IntEnum):
     NODE_REFUSED = 18
     RUNTIME_TROUBLE = 19
     STORAGE_EXCEEDED = 20
+    BAD_HOST = 24
+    OUTPUT_IMPOSSIBLE = 25
 
     @property
     def label(self) -> str:
@@ -104,6 +106,14 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.STORAGE_EXCEEDED: Rule(
         of_node=False, meaning="it wrote more to disk than its own limits allow"
+    ),
+    FailureClass.BAD_HOST: Rule(
+        free=True,
+        at_once=True,
+        meaning="its worker or node is, or may be, at fault: another one tries it",
+    ),
+    FailureClass.OUTPUT_IMPOSSIBLE: Rule(
+        final=True, of_node=False, meaning="the store cannot hold its output"
     ),
 }
 

@@ -13,6 +13,7 @@ class Look(IntEnum):
     ACTIVE = 3  # has a VolumeTask
     SETTLED = 4  # the ledger says what became of it
     GATED = 5  # no marker stands, and it waits for another job
+    ARCHIVED = 6  # its marker stands, and cannot be read: it is looked at again much later
 
 
 SHUT_BIT = 0x80
@@ -63,6 +64,10 @@ class Frontier:
     def count(self, look: Look) -> int:
         """Return how many volumes are at `look`."""
         return self._looks.count(look)
+
+    def turn(self, before: Look, after: Look) -> None:
+        """Let all that is at one look be at another."""
+        self._looks[:] = self._looks.replace(bytes([before]), bytes([after]))
 
     def regate(self, shut: bytes) -> None:
         """Let what could start wait for other jobs, or go.

@@ -15,6 +15,7 @@ from bec_operator.api.dependency import Dependency, OnFailure
 from bec_operator.decide.frontier import SHUT_BIT, Frontier, Look
 from bec_operator.decide.ledger import Ledger, Outcome
 from bec_operator.decide.seen import Fact
+from bec_operator.decide.untold import PutOff
 from bec_operator.decide.volume_list import VolumeList
 from bec_ops.volume import Volume
 
@@ -31,7 +32,10 @@ class Way(IntEnum):
 
 _LOST = {OnFailure.WAIT: Way.LOST, OnFailure.SKIP: Way.SKIP, OnFailure.FAIL: Way.FAIL}
 _LISTED = 0xFF  # the other job's ledger speaks for the volume
+_HELD = 0x81  # as `SHUT`, and it is not asked now whether its marker stands
 _TO_SHUT = bytes([0] + [SHUT_BIT] * 255)
+_AS_WAYS = bytes(Way.SHUT if way == _HELD else way for way in range(256))
+_ONLY_HELD = bytes(way == _HELD for way in range(256))
 _ONLY_SHUT = bytes(way == Way.SHUT for way in range(256))
 _ENDS = bytes(Way.FAIL if way & Way.FAIL else way & Way.SKIP for way in range(256))
 _IS_LOST = bytes(bool(way & Way.LOST) for way in range(256))
@@ -100,6 +104,7 @@ class Gate:
         self.unreadable: Fact | None = None
         self.sweep_at = 0.0
         self.cursor = 0
+        self.held = PutOff()
         self._volumes = volumes
         self.states = self._all(Way.SHUT)
         self._found = bytearray(self.states)  # `_LISTED`, or whether a marker was found
@@ -125,13 +130,14 @@ class Gate:
         if place == self.place:
             return
         self.place, self.trouble, self.sweep_at, self.cursor = place, None, 0.0, 0
+        self.held = PutOff()
         self._found = bytearray(self._all(Way.SHUT))
         self._list, self._basis = None, ()
 
     def follow_artefacts(self) -> None:
         """Derive the gate from markers alone."""
         if self._basis != (self._finds,):
-            self._become(bytes(self._found), (self._finds,))
+            self._become(bytes(self._found.translate(_AS_WAYS)), (self._finds,))
 
     def follow(self, record: Record, ways: bytes) -> None:
         """Derive the gate from a job's ledger, whose bytes stand for `ways`.
@@ -148,7 +154,7 @@ class Gate:
             entries = ledger.translated(ways) + bytes([Way.SHUT])
             parts = [entries[start:end] for start, end in zip(*self._runs, strict=True)]
             picked = int.from_bytes(b"".join(parts))
-            merged = picked & int.from_bytes(self._found)
+            merged = picked & int.from_bytes(self._found.translate(_AS_WAYS))
             self._become(merged.to_bytes(len(self._volumes)), basis)
 
     def _become(self, states: bytes, basis: tuple[Any, ...]) -> None:
@@ -163,7 +169,7 @@ class Gate:
         for index, place in enumerate(found):
             if place < len(volumes):
                 self._found[index] = _LISTED
-            elif self._found[index] == _LISTED:
+            elif self._found[index] in {_LISTED, _HELD}:
                 self._found[index] = Way.SHUT
 
     def note_found(self, index: int) -> None:
@@ -172,12 +178,28 @@ class Gate:
             self._found[index] = Way.OPEN
             self._finds += 1
 
+    def note_held(self, indices: Sequence[int], fact: Fact, now: float) -> None:
+        """Take in of which volumes S3 does not tell: none of the others waits for that."""
+        for index in indices:
+            if self._found[index] == Way.SHUT:
+                self._found[index] = _HELD
+        if indices:
+            self.held.note(self._saying(fact), now)
+
+    def let_go(self, now: float) -> None:
+        """Have those looked at again of which S3 did not tell, once it is time to."""
+        if self.held.ends(now):
+            self._found = self._found.replace(bytes([_HELD]), bytes([Way.SHUT]))
+
+    def _saying(self, fact: Fact) -> Fact:
+        return replace(fact, message=f"dependsOn {self.name}: {fact.message}")
+
     def note_sweep(self, trouble: Fact | None, *, cursor: int, again_at: float) -> None:
         """Take in how a sweep went, and when and where the next one begins."""
-        self.trouble, self.cursor, self.sweep_at = trouble, cursor, again_at
-        if trouble is not None:
-            said = f"dependsOn {self.name}: {trouble.message}"
-            self.trouble = replace(trouble, message=said)
+        self.trouble = self._saying(trouble) if trouble is not None else None
+        self.cursor, self.sweep_at = cursor, again_at
+        if _HELD not in self._found:
+            self.held.fact = None  # what was held has been looked at again
 
     def sought(self, frontier: Frontier) -> list[int]:
         """Return the volumes that wait for a marker that only a look at S3 can tell of."""
@@ -187,6 +209,10 @@ class Gate:
     def seeks(self, frontier: Frontier) -> bool:
         """Whether there are any of these."""
         return 1 in frontier.among(Look.GATED, bytes(self._found).translate(_ONLY_SHUT))
+
+    def holds(self, frontier: Frontier) -> bool:
+        """Whether any wait for a marker of which S3 does not tell."""
+        return 1 in frontier.among(Look.GATED, bytes(self._found).translate(_ONLY_HELD))
 
 
 def _runs_of(places: Sequence[int]) -> "tuple[array[int], array[int]]":
@@ -233,6 +259,8 @@ class Gates:
                 return gate.unreadable
             if gate.trouble is not None and gate.seeks(frontier):
                 return gate.trouble
+            if gate.held.fact is not None and (gate.holds(frontier) or gate.seeks(frontier)):
+                return gate.held.fact
         return None
 
     @property

@@ -20,7 +20,8 @@ from bec_operator.decide.actions import (
     TellIdle,
     WriteStatus,
 )
-from bec_operator.decide.checks import checks, is_due, may_launch
+from bec_operator.decide.blame import excuses
+from bec_operator.decide.checks import checks, may_launch
 from bec_operator.decide.ended import stays_ended, tidy
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
@@ -33,7 +34,13 @@ from bec_operator.decide.notes import Notes
 from bec_operator.decide.pool import Work
 from bec_operator.decide.reasons import failed_of_total
 from bec_operator.decide.resting import just_runs, seen_of
-from bec_operator.decide.scaling import hosts_for_work, scale, wanted, with_busy
+from bec_operator.decide.scaling import (
+    hosts_for_work,
+    replace_hosts,
+    scale,
+    wanted,
+    with_busy,
+)
 from bec_operator.decide.scene import Seen
 from bec_operator.decide.seen import TaskSeen, Verdict
 from bec_operator.decide.status import (
@@ -96,6 +103,7 @@ def _work(seen: Seen, spec: JobSpec) -> Iterator[Action]:
                     may_read and _may_read(memory, action.index, seen.now)
                 ):
                     yield action
+    yield from excuses(seen.standings.retrying, seen.pods, memory.hosts)
     yield from pool_actions
     yield from keep_history(settled, outdated, view_of, memory, spec.history, seen)
     yield from _new_tasks(memory, next_up, seen.now)
@@ -132,7 +140,7 @@ def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
     free = hosts_for_work(seen.pool, memory, spec, seen.now)
     next_up = Launches()
     if launch:
-        next_up = hand_out(*args, free) if spec.pool is not None else launches(*args)
+        next_up = hand_out(*args, free, seen.pool) if spec.pool is not None else launches(*args)
     work = work_of(*args) if launch and spec.pool is not None else Work()
     handed = next_up.handed
     pool = with_busy(seen.pool, handed)
@@ -143,8 +151,11 @@ def _launches(seen: Seen, *, launch: bool) -> tuple[list[Action], Launches]:
         work.without(len(handed)),
         launch=launch,
         more_may_come=_more_may_come(memory, seen.standings),
+        most=memory.calling.most,
     )
-    return list(scale(spec, pool, memory.pool, aim, seen.now)), next_up
+    bad = memory.hosts.to_replace(pool, seen.now, tripped=memory.breaker.tripped)
+    replaced = replace_hosts(pool, {*memory.calling.mute, *bad, *next_up.stale})
+    return [*replaced, *scale(spec, pool, memory.pool, aim, seen.now)], next_up
 
 
 def _more_may_come(memory: Memory, standings: Standings) -> bool:
@@ -167,6 +178,8 @@ def _keep(seen: Seen, *, may_read: bool) -> Iterator[Action]:
 
 def _reads(memory: Memory, now: float) -> Iterator[Action]:
     """Look whether volumes are done already, so many at once."""
+    if memory.archived.ends(now):
+        memory.look_at_archived()
     free = READS_AT_ONCE - memory.frontier.count(Look.READING)
     if free <= 0 or now < memory.reads_at:
         return
@@ -187,6 +200,7 @@ def _reads(memory: Memory, now: float) -> Iterator[Action]:
 def _gates(memory: Memory, now: float) -> Iterator[Action]:
     """Look for the markers of others, and settle what waits for what will never come."""
     for number, gate in enumerate(memory.gates):
+        gate.let_go(now)
         if gate.place is not None and now >= gate.sweep_at and gate.seeks(memory.frontier):
             yield SweepGate(number, gate.place)
     for index, outcome in memory.gates.ends(memory.frontier, ENDS_AT_ONCE):
@@ -195,7 +209,7 @@ def _gates(memory: Memory, now: float) -> Iterator[Action]:
 
 def _may_read(memory: Memory, index: int, now: float) -> bool:
     """Whether a marker may be looked at: S3 has not failed to tell about it just now."""
-    return index not in memory.unread or is_due(memory.unread[index], now)
+    return index not in memory.unread or memory.unread[index].is_due(now)
 
 
 def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen], TaskView]:
@@ -234,6 +248,7 @@ def _viewer(seen: Seen, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             marker_shows=seen.marker_shows,
             now=seen.now,
             turned_away=seen.turned_away,
+            hosts=memory.hosts,
         )
 
     return view_of

@@ -8,10 +8,13 @@ from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
 from bec_operator.decide.actions import Action
 from bec_operator.decide.breaker import TRIPPED, Breaker
+from bec_operator.decide.calling import CANNOT_CALL, Calling
 from bec_operator.decide.conditions import find
 from bec_operator.decide.eta import Eta
+from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Frontier, Look
 from bec_operator.decide.gates import Gates, Record
+from bec_operator.decide.hosts import Hosts
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.notes import Notes
 from bec_operator.decide.old_pods import OldPods
@@ -33,6 +36,7 @@ from bec_operator.decide.seen import (
 )
 from bec_operator.decide.telling import Telling
 from bec_operator.decide.throughput import Throughput
+from bec_operator.decide.untold import PutOff, Unread
 from bec_operator.decide.volume_list import joined
 from bec_ops.volume import Volume
 
@@ -63,7 +67,8 @@ class Memory:
     ended_wanted: bool = False  # whether any do
     unreadable: Fact | None = None  # why it cannot be read
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
-    unread: dict[int, Fact] = field(default_factory=dict)  # markers that S3 did not tell about
+    unread: dict[int, Unread] = field(default_factory=dict)  # markers that S3 did not tell about
+    archived: PutOff = field(default_factory=PutOff)  # volumes whose marker has to be restored
     failures: dict[int, Line] = field(default_factory=dict)  # not yet reported
     report: FailureReport = field(default_factory=FailureReport)
     telling: Telling = field(default_factory=Telling)
@@ -77,6 +82,8 @@ class Memory:
     eta: Eta = field(default_factory=Eta)
     breaker: Breaker = field(default_factory=Breaker)
     pool: PoolNotes = field(default_factory=PoolNotes)
+    calling: Calling = field(default_factory=Calling)
+    hosts: Hosts = field(default_factory=Hosts)
     resting: Resting = field(default_factory=Resting)
     burst: int = FIRST_BURST  # pods that may be under way at once; grows as that goes well
     unsure: set[str] = field(default_factory=set)  # uids of tasks whose pod may have been made
@@ -115,6 +122,8 @@ class Memory:
             self.facts.worker = Fact(0.0, MISCONFIGURED, stalled.message)
         elif stalled.reason == TRIPPED:
             self.breaker.trip(0.0)
+        elif stalled.reason == CANNOT_CALL:
+            self.calling.believe(stalled.message)
 
     def under_way(self, kind: type[Action]) -> set[Hashable]:
         """Return what the actions of a kind that are under way are about."""
@@ -124,7 +133,8 @@ class Memory:
         """Take in a newer state of the Job; a changed spec is checked again."""
         if job.generation != self.job.generation:
             self.facts.template = self.facts.worker = None
-            self.breaker = Breaker()
+            self.breaker, self.calling = Breaker(), Calling()
+            self.look_at_archived()
             if self.ledger is None:
                 self.facts.manifest = None
         self.job = job
@@ -198,7 +208,7 @@ class Memory:
     @property
     def template_basis(self) -> object:
         """What the template that workers get depends on, beside the settings."""
-        return self.job.generation, self.gates.places
+        return self.job.generation, self.gates.places, self.hosts.of_pool
 
     @property
     def output(self) -> Output:
@@ -231,7 +241,7 @@ class Memory:
     def end(self) -> None:
         """Drop all that is of no use any more: the Job has ended, and says so."""
         self.forget()
-        self.breaker, self.telling.stalls = Breaker(), {}
+        self.breaker, self.calling, self.telling.stalls = Breaker(), Calling(), {}
 
     def let_record_go(self) -> None:
         """Drop what was read of this job, which has ended, for the sake of others."""
@@ -360,6 +370,11 @@ class Memory:
             self.reads_at = now + min(READ_AGAIN * 2.0 ** min(self.rounds_lost, 10), READ_AT_LAST)
         self.reads_good = self.reads_bad = 0
 
+    def look_at_archived(self) -> None:
+        """Have markers that could not be read looked at again: they may be restored."""
+        self.archived.number = self.frontier.count(Look.ARCHIVED)
+        self.frontier.turn(Look.ARCHIVED, Look.UNCHECKED)
+
     def note_reading_over(self, index: int) -> None:
         """Take in that nobody looks at a marker any more, whatever came of it."""
         if self.ledger is not None and self.frontier[index] is Look.READING:
@@ -372,25 +387,46 @@ class Memory:
         """
         if self.ledger is None:
             return
-        active = self.frontier[index] is Look.ACTIVE
-        if trouble is None:
-            self.unread.pop(index, None)
-        elif active or len(self.unread) < MOST_UNREAD:
-            self.unread[index] = trouble
-        if not active:
-            self.reads_good += trouble is None
-            self.reads_bad += trouble is not None
+        active, state = self.frontier[index] is Look.ACTIVE, reading.state
+        put_off = state is MarkerState.ARCHIVED and not active
+        self._note_trouble(index, None if put_off else trouble, active=active)
         if active:
             self.readings[index] = reading
         elif self.frontier[index] is Look.SETTLED:
             return
-        elif reading.state is MarkerState.VALID:
+        elif state is MarkerState.VALID:
             self.ledger.settle(index, Outcome.SUCCEEDED, ALREADY_DONE)
             self.frontier[index] = Look.SETTLED
-        elif reading.state is MarkerState.UNKNOWN:
+        elif state is MarkerState.IMPOSSIBLE:
+            self._give_up(index, reading.message)
+        elif put_off and trouble is not None:
+            self.archived.note(trouble, reading.asked)
+            self.frontier[index] = Look.ARCHIVED
+        elif state is MarkerState.UNKNOWN:
             self.frontier[index] = Look.UNCHECKED
         else:
             self.frontier[index] = Look.STARTABLE
+
+    def _note_trouble(self, index: int, trouble: Fact | None, *, active: bool) -> None:
+        """Take in why S3 did not tell of a marker; None if it did."""
+        if trouble is None:
+            self.unread.pop(index, None)
+        elif active or len(self.unread) < MOST_UNREAD:
+            known = self.unread.get(index)
+            self.unread[index] = known.again(trouble) if known is not None else Unread(trouble)
+        if not active:
+            self.reads_good += trouble is None
+            self.reads_bad += trouble is not None
+
+    def _give_up(self, index: int, message: str) -> None:
+        """Take in that the store can hold no output of a volume: it has failed, without a task."""
+        assert self.ledger is not None
+        failure = FailureClass.OUTPUT_IMPOSSIBLE
+        self.ledger.settle(index, Outcome.FAILED, failure)
+        self.frontier[index] = Look.SETTLED
+        self.failures[index] = Line.of(
+            self.job.uid, index, self.volumes[index], failure.label, message, "", ()
+        )
 
 
 _LASTING = {
@@ -402,6 +438,7 @@ _LASTING = {
     "telling",
     "breaker",
     "pool",
+    "calling",
     "burst",
     "busy",
     "broken",

@@ -3,6 +3,15 @@
 STORAGE_FORBIDDEN = "StorageForbidden"
 """The reason of what S3 lets us not look at."""
 
+MARKER_ARCHIVED = "MarkerArchived"
+"""The reason of a marker that stands, and has to be restored before anybody can read it."""
+
+MARKER_UNANSWERED = "MarkerUnanswered"
+"""The reason of a marker of which S3 tells nothing, while it tells of others."""
+
+OF_ONE_KEY = frozenset({STORAGE_FORBIDDEN, MARKER_ARCHIVED, MARKER_UNANSWERED})
+"""What S3 says of a marker that says nothing of the others, and may stay so for good."""
+
 TEMPLATE_REJECTED = "TemplateRejected"
 """The reason of a template of which no pod can be made."""
 

@@ -52,11 +52,13 @@ def wanted(
     *,
     launch: bool,
     more_may_come: bool = True,
+    most: int | None = None,
 ) -> Wanted:
     """Return how many workers the job should have now; `work` could start beside what runs.
 
     Those of older revisions that still work count, too. More are only worth their start while
-    there is work for longer than that takes.
+    there is work for longer than that takes. `most` is how many there may be while none reaches
+    the operator.
     """
     size, busy = spec.pool or _NONE, pool.staying
     if spec.pool is None:
@@ -68,6 +70,9 @@ def wanted(
         left = (work.ahead + busy) * notes.task_seconds
         more = min(more, max(math.ceil(left / notes.ready_seconds), 1))
     workers = min(max(busy + more, size.min_workers), size.max_workers)
+    if most is not None:
+        why = "no worker has called the operator" + (", one tries again" if most else "")
+        return Wanted(max(min(workers, most), busy), why, more_may_come)
     why = f"{_volumes(pool.busy)} under way, {work.now} more could start"
     return Wanted(max(workers, busy), why, more_may_come)
 
@@ -173,6 +178,7 @@ def hosts_for_work(pool: Pool, memory: Memory, spec: JobSpec, now: float) -> lis
     """
     enough = spec.pool.tasks_per_worker if spec.pool is not None else 0
     leaving = memory.under_way(MarkWorker) | memory.under_way(DeletePod)
+    leaving |= memory.hosts.withheld(tripped=memory.breaker.tripped)
     leaving |= {host.pod.uid for host in pool.hosts if _is_stopped(host, memory)}
     leaving |= {key[1] for key in memory.busy if key[0] == GuardWorker.__name__ and not key[2]}
     found = [
@@ -206,6 +212,13 @@ def with_busy(pool: Pool, more: Set[str]) -> Pool:
         return pool
     hosts = tuple(replace(h, busy=h.busy or h.pod.uid in more) for h in pool.hosts)
     return replace(pool, hosts=hosts)
+
+
+def replace_hosts(pool: Pool, uids: Set[str]) -> Iterator[Action]:
+    """Delete the pods of these UIDs: their ReplicaSet makes others."""
+    for host in pool.hosts:
+        if host.pod.uid in uids and host.pod.active and not host.busy:
+            yield DeletePod(host.pod.pod)
 
 
 def is_worn(host: Host, enough: int) -> bool:

@@ -170,11 +170,7 @@ class TaskSeen:
     @property
     def failures(self) -> list[FailureClass]:
         """The classes of these. They say how it stands; its phase is only what somebody wrote."""
-        return [
-            class_of(attempt.failure)
-            for attempt in self.failed
-            for _ in range(1 + min(attempt.repeats, MAX_REPEATS))
-        ]
+        return failures_of(self.failed)
 
     @property
     def recorded_begun(self) -> Attempt | None:
@@ -188,6 +184,15 @@ class TaskSeen:
         return self.phase in {TaskPhase.SUCCEEDED, TaskPhase.FAILED}
 
 
+def failures_of(failed: Sequence[Attempt]) -> list[FailureClass]:
+    """Return the classes of failed attempts, those that were folded into others included."""
+    return [
+        class_of(attempt.failure)
+        for attempt in failed
+        for _ in range(1 + min(attempt.repeats, MAX_REPEATS))
+    ]
+
+
 class MarkerState(Enum):
     """What a look at a success marker showed."""
 
@@ -195,6 +200,8 @@ class MarkerState(Enum):
     ABSENT = auto()
     INVALID = auto()  # it stands, but says nothing that counts
     UNKNOWN = auto()  # S3 could not tell
+    ARCHIVED = auto()  # it stands, and cannot be read until somebody restores it
+    IMPOSSIBLE = auto()  # the store can hold no such object: there never will be one
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +210,7 @@ class MarkerSeen:
 
     state: MarkerState
     asked: float
-    message: str = ""
+    message: str = ""  # what it holds, or why it is not valid or not known
     items: int = 0  # that were worked on, if it is valid and says so
     log: str = ""  # key of the log under the prefix, if it is valid and says so
     written: float = 0.0  # when it was, by the worker's clock, if it is valid and says so

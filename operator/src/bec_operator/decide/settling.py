@@ -33,6 +33,7 @@ def settle(
         memory.throughput.note_done(task.uid, reading.items, now)
     memory.throughput.forget(task.uid)
     if failure is not None:
+        memory.hosts.acquit(task.index, now)
         message = task.failed[-1].message
         _note_failure(memory, task.index, failure, message, task.name, task.attempts)
 

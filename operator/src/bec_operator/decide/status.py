@@ -3,6 +3,7 @@
 from bec_operator.api.job import Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.actions import RecordTask
 from bec_operator.decide.conditions import conditions
+from bec_operator.decide.frontier import Look
 from bec_operator.decide.growth import is_list_done, is_list_quiet, tell_of_list
 from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.memory import Memory
@@ -98,12 +99,25 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
     if checked[0]:
         return checked
     if memory.unread:
-        unread = memory.unread[min(memory.unread)]
+        unread = memory.unread[min(memory.unread)].fact
         return unread.reason, unread.message
+    if (archived := _archived(memory)) is not None:
+        return archived
     trouble = memory.gates.trouble(memory.frontier)
     if trouble is not None:
         return trouble.reason, trouble.message
     return _given_up(memory, tally) or tally.trouble
+
+
+def _archived(memory: Memory) -> tuple[str, str] | None:
+    """Return what to say of markers that have to be restored, while they are looked at, too."""
+    put_off, frontier = memory.archived, memory.frontier
+    looked_at = any(frontier.count(look) for look in (Look.UNCHECKED, Look.READING))
+    number = max(frontier.count(Look.ARCHIVED), put_off.number if looked_at else 0)
+    if not number or put_off.fact is None:
+        return None
+    said = f"{_volumes(number)} with a marker that cannot be read: {put_off.fact.message}"
+    return put_off.fact.reason, said
 
 
 def stall_of_checks(memory: Memory) -> tuple[str, str]:
@@ -178,7 +192,8 @@ def _phase(
     begun = memory.job.status.start_time is not None and not memory.job.status.terminal
     checks = (facts.template, facts.conflict)
     checked = facts.sweep is not None and all(fact is not None and fact.good for fact in checks)
-    accepted = checked and not stalled
+    # what S3 tells nothing of holds up no other volume
+    accepted = checked and (not stalled or tally.active > 0)
     if begun or accepted:
         return JobPhase.RUNNING, _running(memory, tally, counts)
     return JobPhase.PENDING, ("Accepting", "the job is being checked")
@@ -192,7 +207,7 @@ def _running(memory: Memory, tally: Tally, counts: Counts) -> tuple[str, str]:
     reason, waits = tally.held_up
     if reason:
         return reason, waits
-    return "Running", "; ".join(filter(None, (progress, waits)))
+    return "Running", "; ".join(filter(None, (progress, waits, memory.hosts.said)))
 
 
 def _suspended(tally: Tally, progress: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bec_operator.api.pool import PoolStatus
 from bec_operator.decide.breaker import TRIPPED
+from bec_operator.decide.calling import CANNOT_CALL
 from bec_operator.decide.failures import FailureClass, failure_of_waiting
 from bec_operator.decide.memory import Memory
 from bec_operator.decide.pool import NO_POOL, Pool, crashing
@@ -166,6 +167,8 @@ def _pool_trouble(memory: Memory, pool: Pool, refused: str) -> tuple[str, str]:
             f"the workers of the pool are refused: {refused}; correct worker.template, or what "
             "refuses them"
         )
+    if memory.calling.tripped:
+        return CANNOT_CALL, memory.calling.said
     crashed = crashing(pool, memory.pool)
     if crashed:
         first = crashed[0].pod
@@ -179,5 +182,6 @@ def _pool_trouble(memory: Memory, pool: Pool, refused: str) -> tuple[str, str]:
 def _last_words(ended: PodSeen | None) -> str:
     if ended is None:
         return ""
+    where = f"init container {ended.ended_in}" if ended.ended_in else ""
     how = ended.reason if ended.reason not in {"", "Error"} else f"exit {ended.exit_code}"
-    return ": ".join(filter(None, (how, ended.message.strip())))
+    return ": ".join(filter(None, (where, how, ended.message.strip())))

@@ -16,18 +16,22 @@ from bec_operator.decide.actions import (
     Settle,
 )
 from bec_operator.decide.backoff import delay
+from bec_operator.decide.blame import judged
 from bec_operator.decide.ending import Ending, claims_misconfigured, classify, says_done
-from bec_operator.decide.failures import FailureClass, is_final
+from bec_operator.decide.failures import FailureClass, class_of, is_final
 from bec_operator.decide.folding import fold
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.moments import iso, precise
 from bec_operator.decide.running import accompany, is_record_due, share_done
-from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.seen import Fact, MarkerState, PodSeen, TaskSeen, failures_of
 from bec_operator.decide.view import TaskView
+from bec_ops.location import may_be_log_of
 
 TRY_NAME_AFTER = 3.0  # seconds between two tries for a name that somebody else has
 LOOK_AGAIN_AFTER = 5.0  # seconds between two looks for a marker that may yet show
 LINGER = 30.0  # seconds that a worker may take to end after its marker was seen
+_OTHERS_LOG = "none: another attempt has written the marker"
+_UNTOLD = {MarkerState.UNKNOWN, MarkerState.ARCHIVED}
 _NO_MARKER = {MarkerState.ABSENT, MarkerState.INVALID}
 
 
@@ -40,6 +44,8 @@ def decide_task(view: TaskView) -> Iterator[Action]:
         yield Settle(task, Outcome.FAILED, task.failures[-1])
     elif task.deleting:
         return
+    elif pod is None and view.impossible:
+        yield from _conclude(view, None, since=0.0)
     elif pod is None and view.lost is not None:
         yield from _conclude(view, None, view.lost)
     elif pod is None:
@@ -85,11 +91,7 @@ def is_blocked(blocked: Fact | None, now: float) -> bool:
 
 def _may_ask(view: TaskView, since: float) -> bool:
     """Whether a look at the marker is due: none since `since` that could tell."""
-    return (
-        view.reading is None
-        or view.reading.asked < since
-        or (view.reading.state is MarkerState.UNKNOWN)
-    )
+    return view.reading is None or view.reading.asked < since or (view.reading.state in _UNTOLD)
 
 
 def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
@@ -114,7 +116,8 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         yield ReadMarker(view.task.index)
         return
     assert view.reading is not None
-    verdict = view.verdict or (pod.stopped if pod is not None else None) or view.superseded
+    stopped = pod.stopped if pod is not None else None
+    verdict = view.impossible or view.verdict or stopped or view.superseded
     ending = Ending(pod, view.reading, view.worker, verdict, view.gone)
     if says_done(ending) and view.now < since + view.marker_shows:
         if view.now - view.reading.asked >= LOOK_AGAIN_AFTER:
@@ -134,8 +137,11 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
             "log": view.log,
         }
     )
-    attempts = fold([*view.task.failed, ended])
-    failures = [*view.task.failures, failure]
+    attempts = fold(
+        judged([*view.task.failed, ended], view.task.index, view.limits.budget, view.hosts)
+    )
+    failures, failure = failures_of(attempts), class_of(attempts[-1].failure)
+    message = attempts[-1].message
     final = is_final(failures, view.limits.budget)
     pause = delay(view.backoff, failures, view.task.uid)
     yield RecordTask(
@@ -192,8 +198,9 @@ def success_status(view: TaskView) -> VolumeTaskStatus:
     """Return the status of a task that succeeded and stays to be looked at."""
     ended = _attempt(view.attempt, view.pod or view.gone, view.task)
     output = view.locate(view.task.index)
-    if view.reading is not None and view.reading.log:
-        ended = ended.model_copy(update={"log": output + view.reading.log})
+    if view.reading is not None and (log := view.reading.log):
+        own = may_be_log_of(log, view.attempt, view.task.uid)
+        ended = ended.model_copy(update={"log": output + log if own else _OTHERS_LOG})
     if view.pod is not None:
         ended = ended.model_copy(
             update={"end_time": view.pod.end_time, "exit_code": view.pod.exit_code}
@@ -203,6 +210,7 @@ def success_status(view: TaskView) -> VolumeTaskStatus:
         attempt=view.attempt,
         node=ended.node,
         progress="100%",
+        message=view.reading.message if view.reading is not None else "",
         output=output,
         finished_at=precise(view.now),
         attempts=[*view.task.failed, ended],

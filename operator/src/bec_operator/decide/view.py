@@ -1,15 +1,24 @@
 """One task with all that bears on it: what decisions about it are made from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
 from bec_operator.decide.failures import Budget, FailureClass
+from bec_operator.decide.hosts import Hosts
 from bec_operator.decide.pool import Host
-from bec_operator.decide.seen import Fact, MarkerSeen, PodSeen, TaskSeen, Verdict, WorkerSeen
+from bec_operator.decide.seen import (
+    Fact,
+    MarkerSeen,
+    MarkerState,
+    PodSeen,
+    TaskSeen,
+    Verdict,
+    WorkerSeen,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class TaskView:
     `redone` (epoch seconds) is since when everything is done again.
     `marker_shows` is how many seconds S3 may take to show a marker that was written.
     `locate` gives the output URI of the volume at an index. `turned_away` is when calls of workers
-    were last not heard, for no fault of theirs.
+    were last not heard, for no fault of theirs, `hosts` is what is known of workers and nodes.
     """
 
     task: TaskSeen
@@ -91,6 +100,7 @@ class TaskView:
     marker_shows: float
     now: float
     turned_away: float = 0.0
+    hosts: Hosts = field(default_factory=Hosts)
 
     @property
     def attempt(self) -> int:
@@ -102,6 +112,13 @@ class TaskView:
         """The pod of that attempt; one of this name that is another task's is none."""
         pod = self.pods.get(self.task.pod)
         return pod if pod is not None and pod.owner_uid == self.task.uid else None
+
+    @property
+    def impossible(self) -> Verdict | None:
+        """Why no attempt can succeed: the store can hold no marker of this volume."""
+        if self.reading is None or self.reading.state is not MarkerState.IMPOSSIBLE:
+            return None
+        return Verdict(FailureClass.OUTPUT_IMPOSSIBLE, self.reading.message)
 
     @property
     def superseded(self) -> Verdict | None:

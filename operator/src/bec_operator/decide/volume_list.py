@@ -5,11 +5,13 @@ A volume as a Python object takes some 360 bytes; here it is its ids in UTF-8 an
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from typing import TypeVar, overload
 
 from bec_ops.location import OutputTemplate
+from bec_ops.store_keys import longest_part
 from bec_ops.volume import Volume
 
 # Control characters stand in no id: `check_volume` refuses them.
@@ -100,6 +102,15 @@ class VolumeList(Sequence[Volume]):
     __hash__ = None  # type: ignore[assignment]  # as for a list
 
 
+@dataclass(frozen=True, slots=True)
+class LongParts:
+    """Output prefixes in which something between two slashes is longer than some stores take."""
+
+    volumes: int  # how many have such a prefix
+    longest: int  # the index of the one with the longest
+    size: int  # bytes of that
+
+
 class Prefixes(Sequence[str]):
     """The output prefix of each volume, written when it is asked for. `check` them once."""
 
@@ -114,6 +125,21 @@ class Prefixes(Sequence[str]):
         """Raise what `OutputTemplate.prefix` raises for a volume that has no place."""
         for volume in self.volumes:
             self.template.prefix(self.job_id, volume)
+
+    def long_parts(self, limit: int) -> LongParts | None:
+        """Return which have more than `limit` bytes between two slashes; None if none has."""
+        literals = "".join(self.template.parts[::2])
+        # Escaping makes three of a byte, at most: of most rows this says enough.
+        room = limit - len(literals.encode()) - 3 * len(self.job_id.encode())
+        count, longest, most = 0, 0, limit
+        for index, row in enumerate(VolumeList.of(self.volumes).rows()):
+            if 3 * len(row) > room:
+                prefix = self.template.known_prefix(self.job_id, _volume(row.decode()))
+                size = len(longest_part(prefix).encode())
+                count += size > limit
+                if size > most:
+                    longest, most = index, size
+        return LongParts(count, longest, most) if count else None
 
     def extended(self, more: "Prefixes") -> "Prefixes":
         """Return the prefixes with those of more volumes at their end."""

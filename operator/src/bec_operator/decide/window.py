@@ -11,6 +11,7 @@ from bec_operator.decide.failures import is_final
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import Memory
+from bec_operator.decide.pairing import pair
 from bec_operator.decide.pool import NO_POOL, Host, Pool, Work, wants_own_pod
 from bec_operator.decide.seen import PodSeen, TaskSeen
 from bec_operator.decide.shares import Demand
@@ -105,13 +106,14 @@ class Launches:
     """What may be launched now: pods for tasks of these UIDs, and so many new tasks.
 
     `hosts` are the workers of the pool to which tasks of these UIDs are handed, `fresh` those for
-    which new tasks are made.
+    which new tasks are made, `stale` the UIDs of pods whose place a fresh worker is to take.
     """
 
     pods: frozenset[str] = frozenset()
     tasks: int = 0
     hosts: Mapping[str, Host] = field(default_factory=dict)
     fresh: tuple[Host, ...] = ()
+    stale: frozenset[str] = frozenset()
 
     @property
     def handed(self) -> set[str]:
@@ -149,8 +151,9 @@ def hand_out(
     allowed: int,
     now: float,
     idle: Sequence[Host],
+    pool: Pool = NO_POOL,
 ) -> Launches:
-    """Fill the free slots of a job that has a pool: a task for each of the `idle` workers.
+    """Fill the free slots of a job that has a pool: a task for each of the `idle` workers of it.
 
     No task is made before there is a worker for it. What needs more memory than a worker has gets a
     pod of its own.
@@ -166,10 +169,11 @@ def hand_out(
     mine = [t for t in ready if not wants_own_pod(t) and t.uid not in under_way]
     own = frozenset(t.uid for t in ready if wants_own_pod(t)) & plain.pods
     rest = max(free - len(own - memory.unsure), 0)  # who is unsure has a slot
-    hosts = {t.uid: host for t, host in zip(mine[:rest], idle, strict=False)}
-    waiting = len(hosts) + len(_made_anew(memory, for_workers=False))
+    pairs = pair(mine, idle, pool, rest, several=memory.hosts.more_workers)
+    waiting = len(pairs.hosts) + len(_made_anew(memory, for_workers=False))
     room = max(min(rest - waiting, plain.tasks, startable_anew(memory)), 0)
-    return Launches(own, hosts=hosts, fresh=tuple(idle[len(hosts) :][:room]))
+    left = [host for host in pairs.left if host.pod.uid not in pairs.stale]
+    return Launches(own, 0, pairs.hosts, tuple(left[:room]), pairs.stale)
 
 
 def work_of(memory: Memory, standings: Standings, allowed: int, now: float) -> Work:

@@ -5,15 +5,17 @@ never worked on, and nobody would know. What is no list is told at its first lin
 without repeating what may be somebody's secret.
 """
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from bec_operator.decide.volume_list import VolumeList, row_of
-from bec_operator.sources.rows import EXPECTED, JSON_EXPECTED, Row, csv_rows, json_rows
-from bec_operator.sources.text_lines import ListError, text_lines
+from bec_operator.sources.garbled import is_sheet_error
+from bec_operator.sources.headers import EXPECTED
+from bec_operator.sources.rows import JSON_EXPECTED, Row, csv_rows, json_rows
+from bec_operator.sources.text_lines import Line, ListError, text_lines
+from bec_operator.sources.unseen import BYTE_ORDER_MARK, unseen
 from bec_ops.volume import check_volume
 
 MAX_VOLUMES = 1_000_000
@@ -21,7 +23,6 @@ MAX_VOLUMES = 1_000_000
 
 _BYTES_A_VOLUME = 128  # its line, with room for comments
 _LEAST_BYTES = 1024 * 1024
-_UNSEEN = re.compile("[\ufeff\u200b-\u200d\u2060]")
 
 
 def max_bytes(max_volumes: int) -> int:
@@ -33,16 +34,13 @@ def parse_list(chunks: Iterable[bytes], name: str, max_volumes: int = MAX_VOLUME
     """Read a list of volumes, in its order.
 
     `name` is the list's file name or URI: it is part of every message, and the ending `.jsonl`
-    or `.jsonl.gz` says that it is JSON Lines, as does a first line that begins with `{`. Blank
-    lines and lines that begin with `#` are left out. Raises ListError.
+    or `.jsonl.gz` says that it is JSON Lines, as does a first line that begins with `{` or `[`.
+    Blank lines and lines that begin with `#` are left out. Raises ListError.
     """
-    lines = (
-        (number, line)
-        for number, line in text_lines(chunks, name, max_bytes(max_volumes))
-        if (start := line.lstrip()[:1]) and start != "#"
-    )
+    lines = _kept(text_lines(chunks, name, max_bytes(max_volumes)), name)
     first = next(lines, (0, ""))
-    is_json = name.endswith((".jsonl", ".jsonl.gz")) or first[1].lstrip().startswith("{")
+    begin = first[1].removeprefix(BYTE_ORDER_MARK).lstrip()
+    is_json = name.endswith((".jsonl", ".jsonl.gz")) or begin.startswith(("{", "["))
     rows = (json_rows if is_json else csv_rows)(chain([first], lines) if first[0] else (), name)
     once = _Once(name)
     volumes = VolumeList.pack(once.noted(_checked(rows, name, max_volumes)))
@@ -50,6 +48,25 @@ def parse_list(chunks: Iterable[bytes], name: str, max_volumes: int = MAX_VOLUME
         raise ListError(f"{name} names no volume; {JSON_EXPECTED if is_json else EXPECTED}")
     once.check(volumes)
     return volumes
+
+
+def _kept(lines: Iterable[Line], name: str) -> Iterator[Line]:
+    """Yield the lines that are no comment and not blank, the first of each file with its mark.
+
+    A file that was joined on has its byte order mark in the midst of the list.
+    """
+    mark = ""
+    for number, line in lines:
+        if line.startswith(BYTE_ORDER_MARK):
+            mark = BYTE_ORDER_MARK
+        text = line.lstrip(BYTE_ORDER_MARK) if mark else line
+        begin = text.lstrip()
+        if begin.startswith("#"):
+            if is_sheet_error(begin):
+                raise ListError(f"{name}, line {number}: it begins with an error of a spreadsheet")
+        elif begin:
+            yield number, mark + text
+            mark = ""
 
 
 def _checked(rows: Iterable[Row], name: str, max_volumes: int) -> Iterator[tuple[int, str]]:
@@ -65,11 +82,8 @@ def _checked(rows: Iterable[Row], name: str, max_volumes: int) -> Iterator[tuple
         except ValueError as error:
             raise ListError(f"{name}, line {number}: {error}") from None
         row = row_of(volume)
-        if not row.isascii() and (found := _UNSEEN.search(row)):
-            raise ListError(
-                f"{name}, line {number}: an id holds the invisible character "
-                f"U+{ord(found[0]):04X}, as files that were joined or copied do; take it out"
-            )
+        if (" " in row or not row.isascii()) and (said := unseen(volume)):
+            raise ListError(f"{name}, line {number}: {said}")
         yield number, row
 
 

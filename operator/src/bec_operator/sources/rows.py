@@ -1,34 +1,32 @@
-"""One line of a list, one volume: as comma-separated values, or as a JSON object."""
+"""One line of a list, one volume: as comma-separated values, or as a JSON object.
+
+A line that begins with a byte order mark is the first one of another file that was joined on.
+"""
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from bec_operator.sources.garbled import garbled
+from bec_operator.sources.headers import (
+    EXPECTED,
+    LAYOUTS,
+    has_digit,
+    meant_column,
+    named_columns,
+    short,
+)
 from bec_operator.sources.text_lines import Line, ListError
+from bec_operator.sources.unseen import BYTE_ORDER_MARK
 from bec_ops.volume import Volume
 
-_LAYOUTS = {
-    2: ("w_id", "i_id"),
-    3: ("w_id", "i_id", "i_version"),
-    4: ("w_id", "i_id", "source", "i_version"),
-}
-_COLUMNS = _LAYOUTS[4]
-EXPECTED = (
-    "expected w_id,i_id or w_id,i_id,i_version or w_id,i_id,source,i_version, "
-    "or a header line that names the columns"
-)
-_JSON_KEYS = {"wId", "iId", "iVersion"}
-_AS_IN_JSON = {"wid": "w_id", "iid": "i_id", "iversion": "i_version"}
+# Ids with a digit and nothing odd, as nearly all are: such a line needs no second look.
+_ID = r"[A-Za-z_:.-]*+[0-9][A-Za-z0-9_:.-]*+"
+_PLAIN = re.compile(rf"{_ID},{_ID}(?:,(?:{_ID})?){{0,2}}\r?")
+_JSON_KEYS = {"w_id": "wId", "i_id": "iId", "i_version": "iVersion"}
 JSON_EXPECTED = 'expected {"wId": "…", "iId": "…", "iVersion": "…"}, iVersion being optional'
-
-# What people call columns of such lists, without `_`, `-` and blanks.
-_HEADINGS = {
-    *("wid", "iid", "iversion", "version", "source", "id", "name"),
-    *("work", "workid", "volume", "volumeid", "vol", "item", "itemid", "instance", "instanceid"),
-    *("imagegroup", "imagegroupid", "imageinstance", "imageinstanceid"),
-}
-_SAID_AT_MOST = 40  # characters of what stands there
 _KINDS: dict[type, str] = {
     dict: "an object",
     list: "a list",
@@ -41,101 +39,132 @@ Row = tuple[int, Volume]
 
 
 def csv_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
-    """Yield volumes of lines of comma-separated values, by the columns of the first line."""
+    """Yield volumes of lines of comma-separated values, by the header before them or by the layout.
+
+    A header that stands again, as where files were joined, names the columns from there on.
+    """
     columns: tuple[str, ...] = ()
+    doubtful = 0  # the number of a first line that may be a header
     for number, line in lines:
-        fields = _fields(line, number, name)
-        if not columns:
-            header = _names(fields)
-            if {"w_id", "i_id"} <= set(header):
-                columns = _header(header, number, name)
-                continue
-            columns = _layout(fields, number, name)
-        elif _column(fields[0]) in _COLUMNS and {"w_id", "i_id"} <= set(_names(fields)):
-            raise ListError(
-                f"{name}, line {number}: here stands a header again, as where files were joined; "
-                "leave it out"
-            )
+        if columns and not doubtful and _PLAIN.fullmatch(line):
+            fields = line.rstrip().split(",")
+        else:
+            try:
+                fields = _fields(line.removeprefix(BYTE_ORDER_MARK))
+                header = named_columns(fields)
+                if header is not None:
+                    columns, doubtful = header, 0
+                    continue
+                if not columns or line.startswith(BYTE_ORDER_MARK):
+                    doubtful = 0 if has_digit(line) else number
+                    columns = _begun(columns, fields)
+                elif doubtful:
+                    _check_doubtful(fields)
+                    doubtful = 0
+                _check_values(fields, line)
+            except _DoubtError as error:
+                raise ListError(f"{name}, line {doubtful}: {error}") from None
+            except ValueError as error:
+                raise ListError(f"{name}, line {number}: {error}") from None
         if len(fields) != len(columns):
             raise ListError(
                 f"{name}, line {number}: {len(fields)} column(s); "
                 f"expected {','.join(columns)} as before"
             )
         row = dict(zip(columns, fields, strict=True))
-        source = row.get("source", "")
-        w_id = f"{source}:{row['w_id']}" if source else row["w_id"]
+        w_id, source = row["w_id"], row.get("source", "")
+        if w_id and source:
+            w_id = f"{source}:{w_id}"
         yield number, Volume(w_id, row["i_id"], row.get("i_version", ""))
 
 
-def _fields(line: str, number: int, name: str) -> list[str]:
+class _DoubtError(ValueError):
+    """The line shows that the first one was a header."""
+
+
+def _fields(line: str) -> list[str]:
     """Cut a line into its values; quotes and blanks around a value go."""
     if '"' not in line:
         return [field.strip() for field in line.split(",")]
     try:
         (fields,) = csv.reader([line], strict=True, skipinitialspace=True)
     except csv.Error as error:
-        raise ListError(f"{name}, line {number}: {error}; {EXPECTED}") from None
+        raise ValueError(f"{error}; {EXPECTED}") from None
     return [field.strip() for field in fields]
 
 
-def _names(fields: list[str]) -> tuple[str, ...]:
-    return tuple(map(_column, fields))
-
-
-def _column(field: str) -> str:
-    """Return the column that a field of a header names, be it as in JSON Lines."""
-    low = field.lower()
-    return _AS_IN_JSON.get(low, low)
-
-
-def _header(header: tuple[str, ...], number: int, name: str) -> tuple[str, ...]:
-    """Check the columns that a header line names."""
-    wrong = [column for column in header if column not in _COLUMNS or header.count(column) > 1]
-    if wrong:
-        raise ListError(
-            f"{name}, line {number}: the header has the column {_short(wrong[0])} which is "
-            f"unknown or there twice; columns are {', '.join(_COLUMNS)}"
+def _begun(before: tuple[str, ...], fields: list[str]) -> tuple[str, ...]:
+    """Return the columns of a file whose first line names none."""
+    layout = LAYOUTS.get(len(fields))
+    if before and layout != before:
+        raise ValueError(
+            "a byte order mark: here begins another file, and it is not clear whether its columns "
+            f"are {','.join(before)} as before; put a header line there, or take the mark out"
         )
-    return header
+    if layout is None:
+        raise ValueError(f"{len(fields)} column(s); {EXPECTED}")
+    return layout
 
 
-def _layout(fields: list[str], number: int, name: str) -> tuple[str, ...]:
-    """Return the columns of a list whose first line names none."""
-    plain = [field.lower().translate({ord(char): None for char in "_- "}) for field in fields]
-    if all(field in _HEADINGS for field in plain):
-        raise ListError(
-            f"{name}, line {number}: this looks like a header, and {_short(fields[0])} is no "
-            f"column; name the columns {', '.join(_COLUMNS)}, or leave it out"
+def _check_doubtful(fields: list[str]) -> None:
+    """Judge a first line without any digit by the second line."""
+    if all(has_digit(field) for field in fields[:2]):
+        raise _DoubtError(
+            "this may be a header whose columns are unknown here, as it has no digit, and the ids "
+            "below have; call the columns w_id, i_id, source and i_version, or leave the line out; "
+            "if it is a volume, put a header above it"
         )
-    if len(fields) not in _LAYOUTS:
-        raise ListError(f"{name}, line {number}: {len(fields)} column(s); {EXPECTED}")
-    return _LAYOUTS[len(fields)]
+
+
+def _check_values(fields: list[str], line: str) -> None:
+    for field in fields:
+        said = garbled(field, line)
+        if said is not None:
+            raise ValueError(said)
 
 
 def json_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
     """Yield volumes of lines of JSON objects."""
     for number, line in lines:
         try:
-            row: Any = json.loads(line)
+            row: Any = _JSON.decode(line.removeprefix(BYTE_ORDER_MARK))
+            wrong = _json_fault(row)
         except RecursionError:
-            raise ListError(
-                f"{name}, line {number}: a value within a value, too deep; {JSON_EXPECTED}"
-            ) from None
+            wrong = "a value within a value, too deep"
+        except json.JSONDecodeError as error:
+            wrong = f"{error.msg.rstrip(': ')} at character {error.pos + 1}"
+            if line.startswith("["):
+                wrong += "; no brackets stand around the lines"
         except ValueError as error:
-            raise ListError(f"{name}, line {number}: {error}; {JSON_EXPECTED}") from None
-        wrong = _json_fault(row)
+            wrong = str(error)
         if wrong:
             raise ListError(f"{name}, line {number}: {wrong}; {JSON_EXPECTED}")
         yield number, Volume(row["wId"], row["iId"], row.get("iVersion") or "")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of which each key stands there once; else it were two volumes in one."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {short(twice)} stands there twice")
+    return row
+
+
+# A number is refused, so none needs to be exact; an int of many digits were an error of its own.
+_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_int=float)
 
 
 def _json_fault(row: Any) -> str | None:
     """Say what keeps a JSON value from naming a volume, and nothing of what it holds."""
     if not isinstance(row, dict):
         return f"not an object, but {_kind(row)}"
-    unknown = row.keys() - _JSON_KEYS
+    unknown = row.keys() - _JSON_KEYS.values()
     if unknown:
-        return f"unknown key {_short(min(unknown))}"
+        key = min(unknown)
+        right = _JSON_KEYS.get(meant_column(key) or "")
+        return f"unknown key {short(key)}" + (f", write {right} if that is meant" if right else "")
     missing = {"wId", "iId"} - row.keys()
     if missing:
         return f"{min(missing)} is missing"
@@ -147,7 +176,3 @@ def _json_fault(row: Any) -> str | None:
 
 def _kind(value: Any) -> str:
     return _KINDS.get(type(value), "a number")
-
-
-def _short(text: str) -> str:
-    return repr(text) if len(text) <= _SAID_AT_MOST else f"{text[:_SAID_AT_MOST]!r}…"

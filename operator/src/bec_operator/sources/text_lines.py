@@ -14,7 +14,6 @@ MAX_LINE = 64 * 1024
 _UNPACK_AT_ONCE = 256 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 31  # wbits of zlib: a gzip header, and any window
-_MARK = "\ufeff"  # the byte order mark, as editors write it at the beginning
 
 Line = tuple[int, str]
 
@@ -104,7 +103,7 @@ def _decoded(block: bytes, name: str, number: int) -> str:
     if "\0" in text:
         number += text.count("\n", 0, text.index("\0"))
         raise ListError(f"{name}, line {number}: not text (a zero byte); is it a list of volumes?")
-    return text.removeprefix(_MARK) if number == 1 else text
+    return text
 
 
 def _too_long(name: str, number: int) -> ListError:

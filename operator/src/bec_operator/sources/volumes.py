@@ -1,20 +1,21 @@
 """Where the volumes of a job come from: inline, a ConfigMap, or a list in S3."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bec_operator.api.job import ConfigMapSource, ManifestSource, VolumeSource
+from bec_operator.api.job import ConfigMapSource, ManifestSource, VolumeId, VolumeSource
 from bec_operator.decide.volume_list import VolumeList
 from bec_operator.sources.lists import MAX_VOLUMES, max_bytes, parse_list
 from bec_operator.sources.text_lines import ListError
+from bec_operator.sources.unseen import unseen
 from bec_ops.store import StoreError, TooLargeError
-from bec_ops.volume import Volume
+from bec_ops.volume import Volume, check_volume
 
 T = TypeVar("T")
 INVALID_MANIFEST = "InvalidManifest"  # it can be read, and is not good
-_UNAVAILABLE = "StorageUnavailable"
+STORAGE_UNAVAILABLE = "StorageUnavailable"  # S3 gave no answer
 
 
 class SourceError(Exception):
@@ -27,7 +28,7 @@ class SourceError(Exception):
     @property
     def unknown(self) -> bool:
         """Whether S3 gave no answer, so that nothing at all is known of the source."""
-        return self.reason == _UNAVAILABLE
+        return self.reason == STORAGE_UNAVAILABLE
 
 
 class Reader(Protocol):
@@ -61,7 +62,29 @@ async def read_volumes(
     except ListError as error:
         raise SourceError(INVALID_MANIFEST, str(error)) from error
     assert source.items is not None
-    return VolumeList.of([Volume(item.w_id, item.i_id, item.i_version) for item in source.items])
+    return _inline(source.items)
+
+
+def _inline(items: Sequence[VolumeId]) -> VolumeList:
+    """Return the volumes that stand in the Job itself; raises SourceError as a list does."""
+    places: dict[Volume, int] = {}
+    for place, item in enumerate(items):
+        volume = Volume(item.w_id, item.i_id, item.i_version)
+        first = places.setdefault(volume, place)
+        said = _fault(volume)
+        if first != place:
+            said = f"the volume {volume} is items[{first}] already; write each volume once"
+        if said is not None:
+            raise SourceError(INVALID_MANIFEST, f"spec.volumes.items[{place}]: {said}")
+    return VolumeList.of(list(places))
+
+
+def _fault(volume: Volume) -> str | None:
+    try:
+        check_volume(volume)
+    except ValueError as error:
+        return str(error)
+    return unseen(volume)
 
 
 async def read_mark(source: VolumeSource, reader: Reader) -> str:
@@ -102,7 +125,7 @@ async def _of_object(source: ManifestSource, ask: Callable[[str, str], Awaitable
         answer = await ask(bucket, key)
     except StoreError as error:
         reasons = {"Forbidden": "ManifestForbidden", "BucketNotFound": "ManifestNotFound"}
-        raise SourceError(reasons.get(error.reason, _UNAVAILABLE), str(error)) from error
+        raise SourceError(reasons.get(error.reason, STORAGE_UNAVAILABLE), str(error)) from error
     if answer is None:
         raise SourceError(
             "ManifestNotFound",

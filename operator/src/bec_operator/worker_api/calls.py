@@ -140,7 +140,7 @@ class Calls:
         if memory is None:
             raise RefusedError("Unavailable", "the job is not loaded yet; try again later")
         bucket = memory.output.bucket
-        key = log_key(memory.prefixes[caller.task.index], call.attempt)
+        key = log_key(memory.prefixes[caller.task.index], call.attempt, caller.task.uid)
         # The cut may go through a character.
         body = call.text.encode()[-LOG_BYTES:].decode(errors="ignore").encode()
 

@@ -39,5 +39,6 @@ def task_for(memory: Memory, task: TaskSeen, attempt: int, pod: PodSeen) -> Task
         output_uri=memory.output_uri(task.index),
         redo_at=redo_time(memory.redone),
         parameters=worker.parameters,
+        expect=memory.output.expect,
         worker_id=worker_id(pod),
     )

@@ -1,0 +1,1 @@
+"""Random scripts through the real `bec-worker exec`, each judged by what it says of itself."""
