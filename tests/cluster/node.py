@@ -208,6 +208,7 @@ def _kubelet_settings(site: Site) -> dict[str, object]:
         "podLogsDir": str(site.logs / "pods"),
         "volumePluginDir": str(site.home / "kubelet-plugins"),
         "maxPods": 250,
+        "podPidsLimit": 256,  # as many clusters have it: what piles up is found out
         # A machine that is nearly full is no reason to evict, nor to remove images.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
