@@ -141,6 +141,7 @@ def test_killed_at_every_request(
     else:
         raise AssertionError(f"more than {MOST_REQUESTS} requests")
     assert MARKER_NAME in found
-    # A look at the marker, four for the big file, one for each other object, the marker last.
-    assert len(seen) == 1 + 4 + 2 + 1 + 1
-    assert [MARKER_NAME in names for names in seen] == [*[False] * 8, not before]
+    # A look at the marker, and at the bucket in which there is none; four for the big file, one for
+    # each other object, the marker last.
+    assert len(seen) == 2 + 4 + 2 + 1 + 1
+    assert [MARKER_NAME in names for names in seen] == [*[False] * 9, not before]
