@@ -145,6 +145,10 @@ class Cluster:
         """Give the node the image `name` from an OCI archive; pods must not ask to pull it."""
         node.load_image(self.site, archive, name)
 
+    def tag_image(self, image: str, name: str) -> None:
+        """Let an image that the node has be called `name` as well, as if it had been pulled."""
+        node.tag_image(self.site, image, name)
+
     def _run(self, program: Path, arguments: tuple[str, ...], text: str | None) -> str:
         home = self.site.home / "helm"
         environment = {

@@ -131,6 +131,11 @@ def load_image(site: Site, archive: Path, name: str) -> None:
             raise ClusterError(f"{archive} holds no image {name!r}, but {listed}")
 
 
+def tag_image(site: Site, image: str, name: str) -> None:
+    """Let an image that the node has be called `name` as well, as if it had been pulled."""
+    _ctr(site, "images", "tag", image, name)
+
+
 def load_pause(site: Site) -> None:
     """Load the image of the process that holds a pod's namespaces."""
     # Here, since a cluster without a node needs no image, nor what images are built with.
@@ -203,6 +208,7 @@ def _kubelet_settings(site: Site) -> dict[str, object]:
         "podLogsDir": str(site.logs / "pods"),
         "volumePluginDir": str(site.home / "kubelet-plugins"),
         "maxPods": 250,
+        "podPidsLimit": 256,  # as many clusters have it: what piles up is found out
         # A machine that is nearly full is no reason to evict, nor to remove images.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,

@@ -23,6 +23,11 @@ BROKEN = {
     "unlisted": ("mkdir p; echo a > p/1; chmod 0300 p", "p/ in the output folder cannot be listed"),
     "locked": ("echo a > 2.txt; chmod 000 2.txt", "2.txt in the output folder cannot be read"),
     "nowhere": ("ln -s nowhere latest", "latest in the output folder is a link that leads nowhere"),
+    "socket": (
+        "python -c \"import socket; socket.socket(socket.AF_UNIX).bind('s')\"",
+        "s in the output folder is a socket",
+    ),
+    "logs": ("mkdir _logs; echo x > _logs/x", "the program has written _logs/x into its output"),
     "fifo": ("mkfifo f", "f in the output folder is a FIFO"),
     "marker": ("echo {} > success.json", "the program has written success.json into its output"),
     "daemon": (

@@ -2,7 +2,8 @@
 
 Each does 312 of 480 pages and waits for the object `go/{job_id}/{i_id}`, or to be stopped; then
 `broken` fails, and the others do the rest. A second attempt neither waits nor fails. `overlong`
-never comes to an end, and `greedy` takes 200 MB at once.
+never comes to an end, and `greedy` takes 200 MB at once. Those called `part-…` wait for nothing;
+one process of the Job does the first one that it gets, and fails all others.
 """
 
 import functools
@@ -20,6 +21,7 @@ from bec_ops.store import Store
 log = logging.getLogger(__name__)
 
 PAGES, STOP_AT = 480, 312
+_parts = itertools.count()
 GREED = 200_000_000
 
 
@@ -36,6 +38,9 @@ def act(task: RunningTask, parameters: Parameters) -> None:
     """Do a volume in its own way."""
     load_model(task.bucket, task.job_id)
     log.info("attempt %d at %s, %d dpi", task.attempt, task.volume, parameters.dpi)
+    if task.volume.i_id.startswith("part-"):
+        do_part(task)
+        return
     if task.volume.i_id == "overlong":
         for _ in task.track(itertools.count()):
             time.sleep(0.1)
@@ -47,6 +52,24 @@ def act(task: RunningTask, parameters: Parameters) -> None:
             if task.volume.i_id == "broken" and not task.should_stop:
                 raise ValueError("page 7 is upside down")
     task.write("pages.txt", str(PAGES))
+
+
+def do_part(task: RunningTask) -> None:
+    """Do a volume in half a second, unless this process has done one and is broken since."""
+    if is_poisoned(task.bucket, task.job_id) and next(_parts):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    time.sleep(0.5)
+    task.write("pages.txt", str(PAGES))
+
+
+@functools.cache
+def is_poisoned(bucket: str, job_id: str) -> bool:
+    """Whether this process is the one of the Job that breaks: the first, or the last of several."""
+    store, key, me = Store(), f"poisoned/{job_id}", uuid.uuid4().hex
+    if store.head(bucket, key) is None:
+        store.put(bucket, key, me.encode())
+        time.sleep(2.0)  # others may have come at the same moment
+    return store.get(bucket, key) == me.encode()
 
 
 @functools.cache

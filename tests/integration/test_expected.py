@@ -91,12 +91,13 @@ def test_a_handler(s3: S3, client: S3Client, bucket: str, tmp_path: Path) -> Non
             "message": f"s3://{bucket}/{PREFIX}: nothing there matches 'volume.json', which "
             "spec.output.expect demands; there is 'pages/1.txt'",
         }
-        assert counted.requests["ListObjectsV2"] == 1
+        missed = counted.requests["ListObjectsV2"]
         assert PREFIX + "success.json" not in keys_of(client, bucket)
 
         run = WorkerRun(tmp_path, environment(counted.s3, bucket, NAMES="2.txt volume.json"))
         wait_done(run.start_script(HANDLER))
-        assert counted.requests["ListObjectsV2"] == 1, "what is written need not be looked for"
+        met = counted.requests["ListObjectsV2"] - missed
+        assert missed == met + 1, "what is written need not be looked for"
     marker = json.loads(
         client.get_object(Bucket=bucket, Key=PREFIX + "success.json")["Body"].read()
     )
@@ -125,7 +126,8 @@ def test_exec_and_a_program_that_writes_elsewhere(
     assert wait_ended(run.start_command("exec", "--", "sh", "-c", script, ".")).code == 75
     assert "nothing there matches '*.txt', 'volume.json'" in run.told["message"]
     assert "it is empty" in run.told["message"]
-    assert keys_of(client, bucket) == [PREFIX + "_logs/attempt-1.log"]
+    (log,) = keys_of(client, bucket)
+    assert log.startswith(PREFIX + "_logs/")
     inside = script.replace("$0", "$BEC_OUTPUT_DIR")
     wait_done(run.start_command("exec", "--", "sh", "-c", inside))
     assert PREFIX + "success.json" in keys_of(client, bucket)

@@ -17,8 +17,6 @@ from tests.support.space import Space
 from tests.support.waiting import until
 from tests.support.workers import Workers
 
-LONG = Volume("ཀ" * 29, "I0", "v1")  # its folder has more than 255 bytes
-ESCAPED = "%E0%BD%80" * 29
 ARCHIVED = Said("InvalidObjectState", "Not valid for this state", {"StorageClass": "GLACIER"})
 OUTPUT = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 
@@ -60,26 +58,26 @@ def put_markers(space: Space, job_id: str, volumes: list[Volume]) -> list[str]:
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (400, Said("KeyTooLongError", "Your key is too long")),
-        (400, Said("XMinioInvalidObjectName", "Object name contains unsupported characters.")),
-        (500, Said("InternalError", "File name too long")),
+        (500, Said("InternalError", "Not a directory")),
+        (409, Said("ObjectParentIsFile", "Object parent already exists as a file.")),
     ],
 )
 def test_a_volume_that_the_store_cannot_hold(
     space: Space, workers: Workers, faults: S3Faults, status: int, said: Said
 ) -> None:
-    """F1: versitygw, MinIO, S3Proxy. It fails for good, before it runs, and the Job ends."""
-    faults.refuse(status, key=ESCAPED, said=said)
-    live = space.submit(job("long", space.bucket, [LONG, *numbered(3)], maxFailed="100%"))
+    """F1, F6: S3Proxy, versitygw. It fails for good, before it runs, and the Job ends."""
+    folder = "artefacts/held/W1-I2-v1"
+    space.put(folder, b"an object of a folder's name")
+    faults.refuse(status, key=f"{folder}/", said=said)
+    live = space.submit(job("held", space.bucket, numbered(4), maxFailed="100%"))
 
     found = live.wait_complete()
     assert counts(found) == {"total": 4, "succeeded": 3, "failed": 1}
     assert "OutputImpossible 1" in condition(found, "Complete")["message"]
     workers.runs.check_each_ran_once(3)
-    [line] = space.reported("long")
+    [line] = space.reported("held")
     assert line["class"] == "OutputImpossible"
     assert said.message in line["message"]
-    assert "267" in line["message"], "the bytes of the folder"
 
 
 def test_a_volume_that_turns_out_to_be_impossible_at_its_end(

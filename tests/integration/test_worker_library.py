@@ -12,6 +12,7 @@ from bec_ops import get_output_info, is_successfully_done
 from bec_ops.store import StoreError
 from bec_ops.volume import Volume
 from tests.cluster import S3
+from tests.support.fake_operator import FakeOperator
 from tests.support.s3_faults import S3Faults, Said
 from tests.support.space import keys_of
 from tests.support.waiting import until
@@ -144,6 +145,27 @@ def test_a_store_that_is_busy_is_waited_for_until_a_stop(
     assert run.told["class"] == "Interrupted"
     assert "SlowDown" in run.told["message"]
     assert PREFIX + "success.json" not in keys_of(client, bucket)
+
+
+@pytest.mark.parametrize("operation", ["GetObject", "PutObject"])
+def test_signs_of_life_go_on_while_a_store_is_waited_for(
+    faults: S3Faults, client: S3Client, bucket: str, tmp_path: Path, operation: str
+) -> None:
+    """Of the look whether it is done already, too."""
+    with FakeOperator() as operator:
+        found = environment(faults.s3, bucket) | {
+            "BEC_S3_PATIENCE": "600",
+            "BEC_OPERATOR_URL": operator.url,
+        }
+        run = WorkerRun(tmp_path, found)
+        faults.refuse(503, operation)
+        process = run.start_script(HANDLER)
+        until(lambda: faults.requests[operation] >= 3, "it is asked again", timeout=60)
+        seen = len(operator.bodies("heartbeat"))
+        operator.wait(lambda: len(operator.bodies("heartbeat")) > seen + 5, "signs of life")
+        faults.heal()
+        wait_done(process)
+    assert PREFIX + "success.json" in keys_of(client, bucket)
 
 
 def test_done_undone_and_unknown(

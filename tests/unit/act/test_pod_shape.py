@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.pod_shape import fit
+from bec_operator.act.pod_shape import fit, must_move, shun_nodes
 from bec_operator.api.job import OutOfMemory
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.failures import FailureClass
@@ -158,3 +158,34 @@ def test_the_first_attempt_is_as_the_template_has_it() -> None:
     spec = {"containers": [worker]}
     fit(spec, worker, [], RULE)
     assert spec == {"containers": [{"name": "worker", "resources": {"limits": {"memory": "1Gi"}}}]}
+
+
+def test_nodes_at_fault_are_out_of_the_question_beside_what_the_template_asks_for() -> None:
+    gpu = {"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}
+    big = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["big"]}]}
+    kind = "requiredDuringSchedulingIgnoredDuringExecution"
+    spec: dict[str, Any] = {
+        "affinity": {"nodeAffinity": {kind: {"nodeSelectorTerms": [gpu, big, {}]}}}
+    }
+    shun_nodes(spec, ["n3"], ["n1", "n2"])
+    found = spec["affinity"]["nodeAffinity"]
+    no = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in ("n1", "n2")]
+    assert found[kind]["nodeSelectorTerms"] == [
+        {**gpu, "matchFields": no},
+        {"matchFields": [*big["matchFields"], *no]},
+    ]
+    (rather,) = found["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert rather["preference"]["matchFields"][0]["values"] == ["n3"]
+    plain: dict[str, Any] = {}
+    shun_nodes(plain, [], [])
+    assert plain == {}
+    shun_nodes(plain, [], ["n1"])
+    terms = plain["affinity"]["nodeAffinity"][kind]["nodeSelectorTerms"]
+    assert terms == [{"matchFields": no[:1]}]
+
+
+def test_another_nodes_word_is_asked_for_after_an_attempt_that_did_not_count() -> None:
+    bad, plain = FailureClass.BAD_HOST, FailureClass.RETRYABLE
+    assert must_move(_attempts(bad, node="n1")) == ["n1"]
+    assert must_move(_attempts(bad, plain, node="n1")) == []
+    assert must_move([]) == []

@@ -10,15 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bec_operator.decide.breaker import TRIPPED
+from bec_operator.decide.hosts import Hosts
 from tests.unit.decide.books import left_in_memory
-from tests.unit.decide.holes import Holes
+from tests.unit.decide.holes import Holes, Outcome
 from tests.unit.decide.plan import Plan
 
 log = logging.getLogger(__name__)
 
 NODES = ("n1", "n2", "n3", "n4")
 WITHIN = 7200.0
-PROPERTY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _plan(volumes: int, **how: object) -> Plan:
@@ -198,3 +199,21 @@ def test_a_pool_whose_node_is_at_fault_goes_elsewhere() -> None:
         assert out.lost <= 12
         assert any("avoids node n2" in said for said in out.said)
         assert len(holes.pools_made) == 2, "another one, that avoids the node"
+
+
+def _play_a_hole(limit: int) -> Outcome:
+    with Holes(_plan(40, parallelism=50, limit=limit, pool=4), ["n1"]) as holes:
+        holes.break_a_worker()
+        return holes.play(WITHIN)
+
+
+def test_without_another_ones_word_volumes_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests have teeth."""
+    monkeypatch.setattr("bec_operator.decide.task.judged", lambda attempts, *_: list(attempts))
+    assert _play_a_hole(1).failed
+
+
+def test_without_blame_a_hole_goes_on_and_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hosts, "withheld", lambda *_, **__: frozenset())
+    monkeypatch.setattr(Hosts, "to_replace", lambda *_, **__: frozenset())
+    assert _play_a_hole(3).lost > 10

@@ -63,11 +63,11 @@ def _run_pool(
 
 def _do(attempt: Attempt, work: Work) -> None:
     try:
+        attempt.begin()  # before all that S3 may take its time for
         if attempt.output.marker() is not None:
             _logger.info("%s: %s is done already", attempt.task.job_id, attempt.task.volume)
             attempt.finished(None)
             return
-        attempt.begin()
         work(attempt)
         attempt.succeed()
     except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told
@@ -83,11 +83,12 @@ def _run(
     attempt = Attempt(task, surroundings, stop, log=log)
     try:
         work = prepare(task)
+        attempt.begin()
         if attempt.output.marker() is not None:
             _logger.info("%s: %s is done already", task.job_id, task.volume)
+            attempt.finished(None)
             return ExitCode.DONE
         attempt.stop.check()  # making ready may have taken long
-        attempt.begin()
         work(attempt)
         attempt.succeed()
     except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told

@@ -76,11 +76,12 @@ class WorkerProcess:
         if self._given:
             return None
         self._given = True
+        attempt.begin()
         if attempt.output.marker() is not None:
             _logger.info("%s: %s is done already", task.job_id, task.volume)
+            attempt.finished(None)
             self._ended = True
             return None
-        attempt.begin()
         return task.volume
 
     def _next_of_pool(self, job_id: str) -> Volume | None:
@@ -92,8 +93,8 @@ class WorkerProcess:
             self._made.finished(None)  # it may have written its marker without a word
         while (task := worker.next_task()) is not None:
             self._made, self._given, self._ended = worker.begin(task), True, False
+            self._made.begin()
             if self._made.output.marker() is None:
-                self._made.begin()
                 return task.volume
             _logger.info("%s: %s is done already", task.job_id, task.volume)
             self._made.finished(None)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice
 
 from bec_operator.act.api_server import ApiError, core
@@ -60,8 +59,13 @@ async def check_storage(ctx: Context, memory: Memory) -> None:
             if error.reason != "Forbidden":
                 raise
             hidden = error
-        with suppress(TooLargeError):  # a probe: that it is absent, or there, is a good answer
+        try:  # a probe: that it is absent, or there, is a good answer
             store.get(output.bucket, folder + MARKER_NAME, limit=0)
+        except TooLargeError:
+            pass
+        except StoreError as error:
+            if error.reason not in {"Archived", "KeyUnanswered"}:  # which others need not be
+                raise
         if hidden is None:
             return Fact(now)
         return Fact(
