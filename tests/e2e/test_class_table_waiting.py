@@ -54,7 +54,7 @@ def _never(site: Site) -> LiveJob:
 
 def _registry(site: Site) -> LiveJob:
     pod = _with(image=AWAY, imagePullPolicy="IfNotPresent")
-    return begin(site, "registry", pod, volumes=6, timeouts={"start": "20s"}, parallelism=6)
+    return begin(site, "registry", pod, volumes=6, timeouts={"start": "15s"}, parallelism=6)
 
 
 def _set_up(site: Site, name: str, pod: Body) -> LiveJob:
