@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.cluster.errors import ClusterError
+from tests.cluster import ClusterError
 
 from .choosing import REPORT
-from .servers import SERVERS, VARIABLE, StoreServer
+from .servers import SERVERS, VARIABLE, StoreServer, named
 
 _ROOT = Path(__file__).parents[2]
 _SUITE = ("-m", "stores", "tests/integration")
@@ -40,14 +40,6 @@ class Outcome:
     def good(self) -> bool:
         """Whether tests ran, and all of them passed."""
         return self.code == 0 and self.passed > 0 and not self.failed
-
-
-def _named(words: list[str]) -> list[StoreServer]:
-    """Return the servers of these names, or all; a wrong name is told with the right ones."""
-    wrong = [word for word in words if word not in SERVERS]
-    if wrong:
-        raise ClusterError(f"there is no server {wrong[0]}; name some of {', '.join(SERVERS)}")
-    return [SERVERS[word] for word in words or SERVERS]
 
 
 def _run(server: StoreServer) -> Outcome:
@@ -92,7 +84,7 @@ def _table(outcomes: list[Outcome]) -> Table:
 def main(words: list[str]) -> int:
     """Run what is named, one server after the other; returns 1 if one of them failed."""
     console = Console()
-    servers = _named(words)
+    servers = [named(word) for word in words or SERVERS]
     for server in servers:
         server.program()
     outcomes = []

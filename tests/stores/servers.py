@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from tests.cluster import S3
+from tests.cluster import S3, ClusterError
 from tests.cluster.binaries import STORES, binary, packaged
 from tests.cluster.process import Spec
 
@@ -141,9 +141,17 @@ _ALL = (
     StoreServer(*_of_maven("s3proxy", "4.1.0"), _s3proxy, _FILES | {Trait.OBJECT_LOCK}),
     StoreServer(*_of_maven("s3proxy3", "3.3.0"), _s3proxy, _FILES | {Trait.OBJECT_LOCK}),
 )
+CLUSTERS_OWN = _ALL[0].name
 SERVERS = {server.name: server for server in _ALL}
 
 
+def named(name: str) -> StoreServer:
+    """Give the server of a name; raises ClusterError that says which there are."""
+    if name not in SERVERS:
+        raise ClusterError(f"there is no server {name!r}; name one of {', '.join(SERVERS)}")
+    return SERVERS[name]
+
+
 def chosen() -> StoreServer:
-    """Give the server that the environment names; raises KeyError for one that is none."""
-    return SERVERS[os.environ.get(VARIABLE) or "seaweedfs"]
+    """Give the server that the environment names."""
+    return named(os.environ.get(VARIABLE) or CLUSTERS_OWN)
