@@ -168,3 +168,24 @@ def test_what_keeps_a_pod_from_a_node() -> None:
 def test_only_what_nobody_goes_on_with_is_stranded(name: str) -> None:
     pod = pod_of(Recorded.read(name).pod, None, 1.0)
     assert pod.stranded is (name == "node-rebooted-after-init")
+
+
+def test_a_sidecar_is_not_what_a_pod_has_failed_for() -> None:
+    pod = Recorded.read("init-exit-65").pod
+    killed = {"name": "proxy", "state": {"terminated": {"exitCode": 137, "reason": "Error"}}}
+    pod["status"]["initContainerStatuses"].insert(0, killed)
+    pod["spec"]["initContainers"].insert(0, {"name": "proxy", "restartPolicy": "Always"})
+    seen = pod_of(pod, None, 1.0)
+    assert (seen.ended_in, seen.exit_code) == ("fetch", 65)
+
+
+def test_another_trouble_has_its_own_time() -> None:
+    first = pod_of(Recorded.read("image-pull-back-off").pod, None, 10.0)
+    again = {
+        **Recorded.read("err-image-pull").pod,
+        "metadata": Recorded.read("image-pull-back-off").pod["metadata"],
+    }
+    same = pod_of(again, first, 50.0)
+    assert same.seen_troubled == 10.0
+    other = {**Recorded.read("missing-secret-in-env").pod, "metadata": again["metadata"]}
+    assert pod_of(other, same, 90.0).seen_troubled == 90.0

@@ -67,10 +67,29 @@ def test_volumes_that_are_disrupted_again_and_again_trip_it_and_a_lost_node_does
     assert breaker.tripped
 
 
-def test_an_exit_code_is_believed_once_three_volumes_have_it_and_none_was_done() -> None:
+def test_an_exit_code_is_believed_once_three_volumes_have_it_with_none_done_between() -> None:
     breaker = Breaker()
     assert not any(breaker.note_claim(index) for index in (0, 0, 0, 1))
-    assert breaker.note_claim(2)
-    breaker = Breaker()
     breaker.note_success()
-    assert not any(breaker.note_claim(index) for index in range(9))
+    assert not any(breaker.note_claim(index) for index in (2, 3))
+    assert breaker.note_claim(4)
+    assert breaker.claimed
+    breaker.note_success()
+    assert not breaker.claimed
+
+
+def test_ten_volumes_in_a_row_trip_it_in_whatever_way_they_fail() -> None:
+    classes = [TERMINAL, MEMORY, FailureClass.NODE_REFUSED]
+    breaker = _after(*[(n, classes[n % 3]) for n in range(9)])
+    assert not breaker.tripped
+    breaker.note_failure(9, TERMINAL, "no model", 100.0)
+    assert breaker.tripped
+    assert "the last 10 volumes to fail" in breaker.sentence()
+
+
+def test_disruptions_are_of_one_kind() -> None:
+    breaker = Breaker()
+    for index, failure in enumerate([FailureClass.DISRUPTED, FailureClass.NODE_LOST] * 2):
+        breaker.note_failure(index, failure, "gone", 100.0, repeated=True)
+    breaker.note_failure(4, FailureClass.INTERRUPTED, "gone", 100.0, repeated=True)
+    assert breaker.tripped

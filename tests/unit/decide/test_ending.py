@@ -7,6 +7,7 @@ import pytest
 from bec_operator.decide.ending import Ending, classify
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.seen import (
+    Cut,
     MarkerSeen,
     MarkerState,
     PodSeen,
@@ -31,9 +32,9 @@ def _pod(**seen: Any) -> PodSeen:
         ({"exit_code": 75}, FailureClass.RETRYABLE, "exit 75"),
         ({"exit_code": 65, "message": "no pages"}, FailureClass.TERMINAL, "exit 65: no pages"),
         (
-            {"exit_code": 128, "reason": "StartError", "message": "no such file"},
+            {"exit_code": 128, "reason": "StartError", "message": 'exec: "/x": no such file'},
             FailureClass.CONTAINER_CONFIG,
-            "its command cannot be run: no such file",
+            'its command cannot be run: exec: "/x": no such file',
         ),
         (
             {"exit_code": 128, "reason": "StartError", "message": "no space left on device"},
@@ -93,6 +94,15 @@ def test_a_pod_that_is_gone_was_what_it_last_said() -> None:
     )
     quiet = classify(Ending(None, ABSENT, gone=_pod(deleting=True)))
     assert quiet == (FailureClass.DISRUPTED, "the pod is gone, and it left no marker")
+
+
+def test_a_pod_that_had_ended_before_it_went_is_what_it_was() -> None:
+    for seen, failure in (
+        ({"exit_code": 65, "message": "bad scan"}, FailureClass.TERMINAL),
+        ({"cut": Cut.STORAGE, "reason": "Evicted"}, FailureClass.STORAGE_EXCEEDED),
+        ({"exit_code": 143, "deleting": True}, FailureClass.DISRUPTED),
+    ):
+        assert classify(Ending(None, ABSENT, gone=_pod(**seen)))[0] is failure
 
 
 def test_a_marker_that_is_not_valid_is_told() -> None:

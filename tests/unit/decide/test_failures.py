@@ -2,7 +2,14 @@
 
 import pytest
 
-from bec_operator.decide.failures import MAX_DISRUPTIONS, Budget, FailureClass, class_of, is_final
+from bec_operator.decide.failures import (
+    MAX_DISRUPTIONS,
+    Budget,
+    FailureClass,
+    class_of,
+    failure_of_start,
+    is_final,
+)
 
 RETRYABLE, TERMINAL = FailureClass.RETRYABLE, FailureClass.TERMINAL
 DISRUPTED, MISSING = FailureClass.DISRUPTED, FailureClass.MARKER_MISSING
@@ -33,3 +40,18 @@ def test_a_class_is_found_by_the_name_that_people_see(failure: FailureClass) -> 
 
 def test_a_class_of_another_version_can_be_retried() -> None:
     assert class_of("Unheard") is RETRYABLE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "nvidia-container-cli: load library failed: libnvidia-ml.so.1: no such file or directory",
+        "failed to inject CDI devices: stat failed on /dev/nvidia3: no such file or directory",
+        "open /run/k3s/containerd/state: no such file or directory",
+        'error running hook #0: exec: "a-hook": executable file not found in $PATH',
+        "fork/exec /usr/bin/runc: no such file or directory",
+        "no space left on device",
+    ],
+)
+def test_what_a_node_lacks_is_no_fault_of_the_template(said: str) -> None:
+    assert failure_of_start(said) is FailureClass.RUNTIME_TROUBLE

@@ -12,6 +12,7 @@ from bec_operator.decide.seen import Fact
 
 log = logging.getLogger(__name__)
 
+_BEFORE_IT_HAD_A_NODE = {"FailedScheduling", "NotTriggerScaleUp"}
 _EVENTS = 50  # of one pod that are looked at: the kubelet counts those that repeat
 
 
@@ -34,7 +35,11 @@ async def ask_kubelet(ctx: Context, memory: Memory, action: AskKubelet) -> None:
 
 def _last_warning(events: list[dict[str, Any]], now: float) -> Fact:
     """Return the last warning, its reason before its words; a good fact if there is none."""
-    warnings = [event for event in events if event.get("type") == "Warning"]
+    warnings = [
+        event
+        for event in events
+        if event.get("type") == "Warning" and event.get("reason") not in _BEFORE_IT_HAD_A_NODE
+    ]
     if not warnings:
         return Fact(now)
     last = max(warnings, key=_moment)

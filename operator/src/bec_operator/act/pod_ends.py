@@ -75,15 +75,24 @@ def worker_state(status: Object) -> Object:
     return next((c.get("state") or {} for c in containers if c["name"] == WORKER_CONTAINER), {})
 
 
-def failed_init(status: Object) -> tuple[str, Object] | None:
-    """Return the name and the end of the init container for which a pod has failed."""
+def failed_init(raw: Object) -> tuple[str, Object] | None:
+    """Return the name and the end of the init container for which a pod has failed.
+
+    A sidecar among them is only ended with the others: it is the one if nothing else has failed.
+    """
+    status = raw.get("status") or {}
     if status.get("phase") != "Failed" or "terminated" in worker_state(status):
         return None
-    for container in status.get("initContainerStatuses") or []:
-        ended = (container.get("state") or {}).get("terminated")
-        if ended is not None and ended.get("exitCode") != 0:
-            return str(container["name"]), ended
-    return None
+    declared = raw.get("spec", {}).get("initContainers") or []
+    sidecars = {c.get("name") for c in declared if c.get("restartPolicy") == "Always"}
+    failed = [
+        (str(container["name"]), ended)
+        for container in status.get("initContainerStatuses") or []
+        if (ended := (container.get("state") or {}).get("terminated")) is not None
+        and ended.get("exitCode") != 0
+    ]
+    own = [each for each in failed if each[0] not in sidecars]
+    return next(iter(own or failed), None)
 
 
 def is_stranded(status: Object) -> bool:

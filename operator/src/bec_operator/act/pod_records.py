@@ -33,7 +33,7 @@ from bec_operator.api.names import (
     TASK_LABEL,
     WORKER_CONTAINER,
 )
-from bec_operator.decide.failures import class_of, failure_of_waiting
+from bec_operator.decide.failures import FailureClass, class_of, failure_of_waiting
 from bec_operator.decide.moments import epoch, lenient
 from bec_operator.decide.pool_seen import PoolPod
 from bec_operator.decide.seen import PodSeen, Verdict
@@ -85,7 +85,7 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         called_since=_called_since(status),
         stopped=_stopped(status),
     )
-    pod = _with_end(pod, status, now)
+    pod = _with_end(pod, raw, now)
     if pod.seen_running is None and pod.alive:
         pod = _with_trouble(pod, status, now)
     if not pod.alive and not pod.worker_ended:
@@ -97,10 +97,18 @@ def pod_of(raw: Object, before: PodSeen | None, now: float) -> PodSeen:
         seen_first=before.seen_first,
         seen_free=now if before.gated else before.seen_free,
         seen_placed=before.seen_placed or pod.seen_placed,
-        seen_troubled=before.seen_troubled or pod.seen_troubled,
+        trouble=pod.trouble or before.trouble,
+        seen_troubled=_troubled_since(pod, before),
         seen_running=before.seen_running or pod.seen_running,
         seen_ended=before.seen_ended or pod.seen_ended,
     )
+
+
+def _troubled_since(pod: PodSeen, before: PodSeen) -> float | None:
+    """Return since when a pod is in trouble of one kind; between two tries it shows none."""
+    if pod.trouble is None or pod.trouble is before.trouble:
+        return before.seen_troubled if before.trouble is not None else pod.seen_troubled
+    return pod.seen_troubled
 
 
 def pool_pod_of(raw: Object, before: PoolPod | None, now: float) -> PoolPod:
@@ -197,15 +205,15 @@ def _stopped(status: Object) -> Verdict | None:
     return Verdict(class_of(stop.get("reason", "")), stop.get("message", ""))
 
 
-def _with_end(pod: PodSeen, status: Object, now: float) -> PodSeen:
+def _with_end(pod: PodSeen, raw: Object, now: float) -> PodSeen:
     """Take in the state of container `worker`: a sidecar does not hold up its end.
 
     Where an init container has failed, the worker never begins, and that is the end.
     """
-    state = worker_state(status)
+    state = worker_state(raw.get("status") or {})
     if (ended := state.get("terminated")) is not None:
         return _ended(pod, ended, now)
-    if (failed := failed_init(status)) is not None:
+    if (failed := failed_init(raw)) is not None:
         return replace(_ended(pod, failed[1], now), ended_in=failed[0])
     return replace(pod, seen_running=now) if "running" in state else pod
 
@@ -231,14 +239,20 @@ def _ended(pod: PodSeen, ended: Object, now: float) -> PodSeen:
 def _with_trouble(pod: PodSeen, status: Object, now: float) -> PodSeen:
     """Take in why any of its containers cannot start: all hold up the worker."""
     if is_stranded(status):
-        return replace(pod, stranded=True, seen_troubled=now)
+        return replace(pod, stranded=True, seen_troubled=now, trouble=FailureClass.DISRUPTED)
     kinds = ("initContainerStatuses", "containerStatuses")
     containers = [container for kind in kinds for container in status.get(kind) or []]
     waiting = [(container.get("state") or {}).get("waiting") or {} for container in containers]
     for state in waiting:
         reason, message = state.get("reason", ""), state.get("message", "")[:MESSAGE_LIMIT]
-        if failure_of_waiting(reason, message) is not None:
-            return replace(pod, waiting=reason, waiting_message=message, seen_troubled=now)
+        if (trouble := failure_of_waiting(reason, message)) is not None:
+            return replace(
+                pod,
+                waiting=reason,
+                waiting_message=message,
+                trouble=trouble,
+                seen_troubled=now,
+            )
     return pod
 
 

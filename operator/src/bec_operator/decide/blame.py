@@ -23,7 +23,8 @@ def judged(attempts: Sequence[Attempt], index: int, budget: Budget, hosts: Hosts
     found = excused(attempts, index, hosts, ended=True)
     last = found[-1]
     failure = class_of(last.failure)
-    if failure in BLAMED and not RULES[failure].final and is_final(failures_of(found), budget):
+    last_word = RULES[failure].final or (RULES[failure].timed_out and budget.timeouts_final)
+    if failure in BLAMED and not last_word and is_final(failures_of(found), budget):
         where = _only_host(found, hosts)
         if where and _may_excuse(found):
             found[-1] = _renamed(last, f"nothing but {where} has tried it, and another one may")

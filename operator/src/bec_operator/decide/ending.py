@@ -48,7 +48,10 @@ def classify(ending: Ending) -> tuple[FailureClass, str]:
     if ending.verdict is not None:
         return ending.verdict.failure, ending.verdict.message
     if pod is None:
-        return _of_gone(ending.worker, ending.gone)
+        if _has_told(ending.worker) or not _has_seen_end(ending.gone):
+            return _of_gone(ending.worker, ending.gone)
+        pod = ending.gone
+    assert pod is not None
     if pod.report is not None:
         return _of_report(pod.report, ending.reading)
     if pod.cut is not None:
@@ -58,6 +61,16 @@ def classify(ending: Ending) -> tuple[FailureClass, str]:
         return _of_taken_away(pod)
     failure, said = _of_exit(pod, pod.exit_code, ending.reading)
     return failure, f"init container {pod.ended_in}: {said}" if pod.ended_in else said
+
+
+def _has_told(worker: WorkerSeen | None) -> bool:
+    report = worker.report if worker is not None else None
+    return report is not None and report.failure is not None
+
+
+def _has_seen_end(gone: PodSeen | None) -> bool:
+    """Whether a pod had ended by itself before somebody took it away."""
+    return gone is not None and gone.worker_ended and not gone.deleting
 
 
 def _of_exit(pod: PodSeen, exit_code: int, reading: MarkerSeen) -> tuple[FailureClass, str]:

@@ -1,5 +1,6 @@
 """The failure classes: what an attempt that did not succeed is called, and what follows."""
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -151,25 +152,25 @@ START_TROUBLES: dict[str, FailureClass] = {
 }
 """What a container that waits for its start is waiting for, as the kubelet calls it."""
 
-_OF_TEMPLATE = (
-    "no such file",
-    "executable file not found",
-    "permission denied",
-    "exec format error",
-    "no command specified",
-    "not a directory",
+# What runc and crun say of the command itself: of hooks, devices and mounts they say the like.
+_OF_TEMPLATE = re.compile(
+    r"""exec:\ "[^"]*":.*(no\ such\ file|permission\ denied|not\ found|\ba?\ directory)
+    | (?<!/)exec\ \S+:\ (no\ such\ file|permission\ denied|exec\ format\ error)
+    | executable\ file\ .*\ not\ found
+    | chdir\ to\ cwd | container\ init:\ mkdir\ \S+:\ not\ a\ directory
+    | no\ command\ specified""",
+    re.IGNORECASE | re.VERBOSE,
 )
-_OF_NODE = ("no space left", "/run/containerd", "/var/lib/containerd", "/var/lib/kubelet")
+_OF_HOOK = re.compile(r"\bhook\b|fork/exec", re.IGNORECASE)
 
 
 def failure_of_start(said: str) -> FailureClass:
     """Return whose fault it is that a container cannot be started, by what the runtime says.
 
     Only what names the command as the cause is the template's: all else may be a node that is
-    full, or a runtime that is in trouble.
+    full, or whose devices are not there, or a runtime that is in trouble.
     """
-    words = said.lower()
-    if any(cause in words for cause in _OF_TEMPLATE) and not any(p in words for p in _OF_NODE):
+    if _OF_TEMPLATE.search(said) and not _OF_HOOK.search(said):
         return FailureClass.CONTAINER_CONFIG
     return FailureClass.RUNTIME_TROUBLE
 

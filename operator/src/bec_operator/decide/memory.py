@@ -7,7 +7,7 @@ from typing import Any
 from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
 from bec_operator.decide.actions import Action
-from bec_operator.decide.breaker import TRIPPED, Breaker
+from bec_operator.decide.breaker import CLAIMED, TRIPPED, Breaker
 from bec_operator.decide.calling import CANNOT_CALL, Calling
 from bec_operator.decide.conditions import find
 from bec_operator.decide.eta import Eta
@@ -120,6 +120,7 @@ class Memory:
             return
         if stalled.reason == MISCONFIGURED:
             self.facts.worker = Fact(0.0, MISCONFIGURED, stalled.message)
+            self.breaker.claimed = stalled.message.startswith(CLAIMED)
         elif stalled.reason == TRIPPED:
             self.breaker.trip(0.0)
         elif stalled.reason == CANNOT_CALL:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.actions import RecordTask
 from bec_operator.decide.backoff import disruptions_in_a_row
-from bec_operator.decide.breaker import CLAIMS_BELIEVED
+from bec_operator.decide.breaker import CLAIMED
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
@@ -27,6 +27,8 @@ def settle(
     memory.old_pods.forget(task.name)
     reading = memory.readings.get(task.index)
     if failure is None:
+        if memory.breaker.claimed:  # by exit codes alone, and that was not so
+            memory.facts.worker = None
         memory.breaker.note_success()
     memory.pool.note_end(task, now)
     if failure is None and reading is not None and (memory.throughput.unit or reading.items):
@@ -45,8 +47,9 @@ def note_failed_attempt(
     task, said = action.task, action.status.message
     repeated = disruptions_in_a_row([*task.failures, failure]) > 1
     memory.breaker.note_failure(task.index, failure, said, now, repeated=repeated)
-    if action.claims and memory.breaker.note_claim(task.index):
-        note_misconfigured(memory, task, f"{CLAIMS_BELIEVED} volumes say so: {said}", now)
+    none_done = memory.ledger is None or not memory.ledger.count(Outcome.SUCCEEDED)
+    if action.claims and none_done and memory.breaker.note_claim(task.index):
+        note_misconfigured(memory, task, f"{CLAIMED}: {said}", now)
 
 
 def note_misconfigured(memory: Memory, task: TaskSeen, said: str, now: float) -> None:

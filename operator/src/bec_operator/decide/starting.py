@@ -11,6 +11,7 @@ from bec_operator.decide.view import TaskView
 TROUBLE_GRACE = 300.0  # seconds for an image or a container's configuration to come right
 STRANDED_FOR = 60.0  # seconds for which a pod has to look as if nobody went on with it
 ASK_AFTER = 0.5  # of timeouts.start, before the kubelet's Events are looked at
+UNHEARD = 1.5  # of timeouts.start, after which nobody waits for these Events any more
 ASK_AGAIN = 60.0  # seconds between two looks
 
 
@@ -26,11 +27,12 @@ def overdue_start(view: TaskView, pod: PodSeen) -> Verdict | None:
         return _without_node(view, pod)
     if pod.seen_troubled is not None and (pod.stranded or pod.waiting):
         return _troubled(view, pod, view.now - pod.seen_troubled)
-    limit = view.limits.start
-    if view.now - _placed(pod) < limit or view.heard is None:
+    limit, took = view.limits.start, view.now - _placed(pod)
+    if took < limit or (view.heard is None and took < UNHEARD * limit):
         return None
     said = f"the worker did not run in {duration(limit)} (timeouts.start)"
-    return Verdict(FailureClass.START_TIMEOUT, ": ".join(filter(None, (said, view.heard.message))))
+    heard = view.heard.message if view.heard is not None else ""
+    return Verdict(FailureClass.START_TIMEOUT, ": ".join(filter(None, (said, heard))))
 
 
 def _troubled(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
