@@ -99,11 +99,13 @@ def test_ready_says_why_a_node_refuses(space: Space, workers: Workers) -> None:
     workers.behaviour = become("node-affinity")
     slow = {"limit": 1, "backoff": {"initial": "20s", "max": "10m"}}
     live = space.submit(job("why", space.bucket, numbered(2), retry=slow))
-    found = live.wait(
-        lambda job: condition(job, "Ready")["reason"] == "NodeRefused", "it is told", 30.0
-    )
-    said = condition(found, "Ready")["message"]
-    assert "2 volume(s) wait for another attempt: its node did not take the pod: Node" in said
+    said = "2 volume(s) wait for another attempt: its node did not take the pod: Node"
+
+    def told(job: Body) -> bool:
+        ready = condition(job, "Ready")
+        return ready["reason"] == "NodeRefused" and said in ready["message"]
+
+    found = live.wait(told, "it is told", 30.0)
     assert not is_true(found, "Stalled")
 
 

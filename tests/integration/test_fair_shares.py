@@ -89,7 +89,7 @@ def test_a_pod_without_a_node_is_told_of_and_gives_up_its_slot(
 ) -> None:
     """kueue#14041, cowait#243: and the volume is tried again, for nothing."""
     workers.behaviour = find_no_node
-    limits = {"start": "8s"}
+    limits = {"node": "8s"}
     live = space.submit(
         job("roomy", space.bucket, numbered(1), timeouts=limits, retry={"limit": 1})
     )

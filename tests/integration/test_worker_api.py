@@ -59,7 +59,7 @@ def test_from_the_start_to_the_end(
     assert registered.body["worker_id"] == f"{run.pod.name}/{run.pod.uid}"
     assert registered.body["heartbeat_seconds"] == 30
     given = worker.call("next", wait=10).body
-    assert given == {"task": run.pod.task.model_dump(), "over": False}
+    assert given == {"task": run.pod.task.model_dump(mode="json"), "over": False}
     assert given["task"]["task_uid"] == worker.about["task_uid"]
     assert worker.call("next").body == {"task": None, "over": True}
     progress = {"done": 312, "total": 480, "unit": "pages"}
@@ -190,7 +190,7 @@ def test_next_waits_for_the_job_and_for_nothing_else(
         answer = in_background(lambda: worker.call("next", wait=60))
         until(lambda: "bec_workers_waiting 1.0" in operator.metrics(), "the worker waits")
         store.heal()
-        assert answer().body["task"] == run.pod.task.model_dump()
+        assert answer().body["task"] == run.pod.task.model_dump(mode="json")
 
 
 def in_background(call: Callable[[], Answer]) -> Callable[[], Answer]:
