@@ -1,4 +1,4 @@
-"""Whether the workers of a pool reach the operator at all: who never calls only holds a node.
+"""Whether the workers of a pool reach the operator at all: who does not call only holds a node.
 
 If none does, the pool goes to zero, and one worker tries again now and then, ever more rarely.
 """
@@ -10,7 +10,7 @@ from bec_operator.decide.moments import duration
 from bec_operator.decide.pool import Host, Pool
 
 CANNOT_CALL = "WorkersCannotCall"  # the reason of the stall
-CALLS_WITHIN = 150.0  # seconds since its process began; so it is said within three minutes
+CALLS_WITHIN = 150.0  # seconds since its process began or last called; so it is said within three minutes
 TIMES_LONGEST = 3.0  # as long as the slowest that did call
 LONGEST_PATIENCE = 3600.0  # seconds
 TRY_AGAIN = (120.0, 1800.0)  # seconds until a worker tries again, doubled each time
@@ -18,7 +18,7 @@ TRY_AGAIN = (120.0, 1800.0)  # seconds until a worker tries again, doubled each 
 
 @dataclass(slots=True)
 class Calling:
-    """What is known of the first calls of a pool's workers.
+    """What is known of the calls of a pool's workers.
 
     `most` is how many workers there may be, None for any number. `mute` are the UIDs of the pods
     whose worker has not called in time while others have.
@@ -30,6 +30,7 @@ class Calling:
     mute: frozenset[str] = frozenset()
     _revision: str = ""
     _began: dict[str, tuple[int, float]] = field(default_factory=dict)  # uid → restarts, since when
+    _heard: dict[str, float] = field(default_factory=dict)  # uid → when it last called, or worked
     _longest: float = 0.0  # seconds that a worker took until it called
     _tries: int = 0  # of one worker, in vain
     _again: float = 0.0  # when the next one may try
@@ -49,10 +50,10 @@ class Calling:
             self._replaced.clear()
         self._revision = pool.revision or self._revision
         self._note_began(pool.hosts, now)
+        self._note_heard(pool.hosts, now)
         running = [h for h in pool.of(pool.revision) if h.pod.runs and not h.pod.draining]
-        called = [host for host in running if host.worker is not None]
-        late = [host for host in running if host.worker is None
-                and now - max(self._since(host), turned_away) >= self._patience()]  # fmt: skip
+        called = [host for host in running if self._calls(host, now)]
+        late = [host for host in running if self._is_late(host, turned_away, now)]
         self.mute = frozenset()
         if called:
             self._note_called(called)
@@ -69,6 +70,30 @@ class Calling:
                 self._began[host.pod.uid] = (host.pod.restarts, now)
         for uid in self._began.keys() - {host.pod.uid for host in hosts}:
             del self._began[uid]
+
+    def _note_heard(self, hosts: Collection[Host], now: float) -> None:
+        """Note when each last called. One that works is held to the time-outs of its attempt."""
+        for host in hosts:
+            worker, uid = host.worker, host.pod.uid
+            if host.busy:
+                self._heard[uid] = now
+            elif worker is not None:
+                told = max(worker.registered, worker.asked or 0.0)
+                self._heard[uid] = max(told, self._heard.get(uid, 0.0))
+        for uid in self._heard.keys() - {host.pod.uid for host in hosts}:
+            del self._heard[uid]
+
+    def _calls(self, host: Host, now: float) -> bool:
+        heard = self._heard.get(host.pod.uid)
+        return heard is not None and now - heard < self._patience()
+
+    def _is_late(self, host: Host, turned_away: float, now: float) -> bool:
+        """Whether it should have called by now. One that has registered may load for any time."""
+        worker, since = host.worker, self._since(host)
+        heard = self._heard.get(host.pod.uid, 0.0)
+        if worker is not None and not worker.has_asked and worker.registered >= max(since, heard):
+            return False
+        return now - max(since, heard, turned_away) >= self._patience()
 
     def _note_called(self, called: Collection[Host]) -> None:
         self.tripped, self.said, self._tries, self._again = False, "", 0, 0.0
