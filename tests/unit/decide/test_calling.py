@@ -122,6 +122,23 @@ def test_one_that_does_not_call_while_others_do_is_replaced() -> None:
     assert not calling.mute, "the next one has longer"
 
 
+def test_once_a_newer_one_calls_the_next_ones_have_the_usual_time() -> None:
+    """Else a pool that has lived for long would say it after an hour."""
+    calling, now = Calling(), NOW
+    for turn in range(8):
+        look(calling, now, host("well", calls=NOW, asked=now), host(f"mute-{turn}"))
+        while not calling.mute:
+            now += 10.0
+            look(calling, now, host("well", calls=NOW, asked=now), host(f"mute-{turn}"))
+    assert now - NOW > 3600.0
+    look(calling, now + 10, host("well", calls=NOW, asked=now + 10), host("new"))
+    look(calling, now + 20, host("well", calls=NOW, asked=now), host("new", calls=now + 15))
+    then, there = now + 15 + CALLS_WITHIN, (host("x"), host("y"))
+    look(calling, then, *there)
+    look(calling, then + CALLS_WITHIN, *there)
+    assert calling.tripped
+
+
 def test_it_is_said_of_workers_that_have_called_before() -> None:
     """A NetworkPolicy comes while they wait for work."""
     calling, then = Calling(), NOW + 4000

@@ -3,7 +3,7 @@
 If none does, the pool goes to zero, and one worker tries again now and then, ever more rarely.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import dataclass, field
 
 from bec_operator.decide.moments import duration
@@ -34,7 +34,8 @@ class Calling:
     _longest: float = 0.0  # seconds that a worker took until it called
     _tries: int = 0  # of one worker, in vain
     _again: float = 0.0  # when the next one may try
-    _replaced: set[str] = field(default_factory=set)  # uids of mute ones that are to go
+    _replaced: set[str] = field(default_factory=set)  # uids of mute ones that are to go, and
+    _replaced_at: float = 0.0  # when the last of them was found; forgotten once a newer one calls
 
     def believe(self, said: str) -> None:
         """Take in what the Job says of it, from before a restart: one worker tries at once."""
@@ -57,8 +58,7 @@ class Calling:
         self.mute = frozenset()
         if called:
             self._note_called(called)
-            self.mute = frozenset(host.pod.uid for host in late)
-            self._replaced |= self.mute
+            self._note_mute({host.pod.uid for host in late}, called, now)
         elif late and len(late) == len(running) and now >= self._again:
             self._trip(late, url, now)
         self.most = None if not self.tripped else int(now >= self._again)
@@ -101,6 +101,15 @@ class Calling:
             if host.worker is not None:
                 took = host.worker.registered - self._since(host)
                 self._longest = max(self._longest, took)
+
+    def _note_mute(self, mute: Set[str], called: Collection[Host], now: float) -> None:
+        """Take in who is to go; the next ones have the usual time again once one has called."""
+        if not mute and any(self._since(host) > self._replaced_at for host in called):
+            self._replaced.clear()
+        if mute - self._replaced:
+            self._replaced_at = now
+        self.mute = frozenset(mute)
+        self._replaced |= mute
 
     def _trip(self, late: Collection[Host], url: str | None, now: float) -> None:
         first, most = TRY_AGAIN
