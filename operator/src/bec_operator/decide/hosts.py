@@ -1,7 +1,8 @@
 """Which workers and nodes of a Job are at fault: they get nothing more, are replaced or avoided.
 
-All of it is lost with the process, but for what attempts say that were not counted. Then a host
-that is broken costs a few attempts more until it is known again, and no volume.
+All of it is lost with the process, but for what attempts say that were not counted, and the nodes
+that a pool's Deployment says it avoids. Then a host that is broken costs a few attempts more until
+it is known again, and no volume.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Set
