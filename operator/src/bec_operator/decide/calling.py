@@ -10,7 +10,7 @@ from bec_operator.decide.moments import duration
 from bec_operator.decide.pool import Host, Pool
 
 CANNOT_CALL = "WorkersCannotCall"  # the reason of the stall
-CALLS_WITHIN = 150.0  # seconds since its process began or last called; so it is said within three minutes
+CALLS_WITHIN = 150.0  # seconds since it began or last called; so it is said within three minutes
 TIMES_LONGEST = 3.0  # as long as the slowest that did call
 LONGEST_PATIENCE = 3600.0  # seconds
 TRY_AGAIN = (120.0, 1800.0)  # seconds until a worker tries again, doubled each time
