@@ -12,6 +12,7 @@ from bec_operator import metrics
 from bec_operator.act.webhook import TYPE_PREFIX
 from bec_operator.api.job import JobSpec, Output
 from bec_operator.decide.failures import EXIT_CLASSES, MAX_DISRUPTIONS, RULES, FailureClass
+from bec_operator.decide.hosts import BLAMED
 from bec_operator.decide.notices import NoticeKind
 from bec_operator.decide.report import HEADER
 from bec_operator.settings import Settings
@@ -61,6 +62,21 @@ def test_every_failure_class_is_told_with_its_rule() -> None:
         assert counts == ("no" if rule.free else "yes")
         assert (f"{MAX_DISRUPTIONS} times at most" in follows) == rule.capped
         assert ("the volume has failed" in follows) == rule.final
+
+
+def test_every_class_that_can_be_the_fault_of_a_host_is_told() -> None:
+    page = (DOCS / "failure-classes.md").read_text(encoding="utf-8")
+    _, _, told = page.partition("What can be the fault of a host: ")
+    named = re.findall("`([^`]+)`", told.partition(".")[0])
+    assert sorted(named) == sorted(failure.label for failure in BLAMED)
+
+
+def test_every_setting_of_the_store_is_told_that_makes_a_new_pool() -> None:
+    values = yaml.safe_load((CHART.parents[1] / "values.yaml").read_text(encoding="utf-8"))
+    page = (DOCS / "pools.md").read_text(encoding="utf-8")
+    _, _, told = page.partition("A changed template makes a new Deployment.")
+    named = set(re.findall(r"`s3\.([^`]+)`", told.partition("\n\n")[0]))
+    assert named == values["s3"].keys() - {"credentialsSecret"}, "which is the operator's own"
 
 
 def test_every_server_of_the_store_suite_is_told_with_what_it_lacks() -> None:

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from bec_operator.act.pod_records import pod_of
-from bec_operator.act.records import job_of, task_of
+from bec_operator.act.records import deployment_of, job_of, task_of
+from bec_operator.api.names import AVOIDED_ANNOTATION
 from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.hosts import MOST_AVOIDED
 from bec_operator.decide.seen import PodSeen, Verdict
 
 NOW = 1000.0
@@ -149,6 +151,17 @@ def test_what_we_wrote_on_the_pod_is_read_again() -> None:
     pod = _seen("Running", _worker({"running": {}}), conditions=written)
     assert pod.called_since == NOW
     assert pod.stopped == Verdict(FailureClass.TOO_LONG, "it ran for 6h")
+
+
+def test_the_nodes_that_a_deployment_avoids_are_read_again() -> None:
+    names = ["n1", "a.b-2", "n1", "", "No", "-", "x" * 254, *(f"m{n}" for n in range(30))]
+    meta: dict[str, Any] = {"namespace": "ns", "name": "d", "uid": "d", "resourceVersion": "1"}
+    raw = {"metadata": meta, "spec": {}}
+    assert deployment_of(raw).avoids == ()
+    meta["annotations"] = {AVOIDED_ANNOTATION: ",".join(names)}
+    avoided = deployment_of(raw).avoids
+    assert avoided[:3] == ("n1", "a.b-2", "m0")
+    assert len(avoided) == MOST_AVOIDED
 
 
 def test_a_task_that_was_made_for_a_worker_has_its_first_attempt() -> None:

@@ -163,7 +163,15 @@ def test_the_next_attempt_goes_to_another_worker_on_another_node_if_there_is_one
     assert chosen(task, [a, b], pool(a, b)) == "b"
     assert chosen(waits(), [a, b, c], pool(a, b, c)) == "a"
     working = replace(c, busy=True)
-    assert chosen(task, [a, b], pool(a, b, working)) == "", "it waits for that one"
+    assert chosen(task, [a, b], pool(a, b, working)) == "b", "that one may work for hours"
+    busy = replace(b, busy=True)
+    assert chosen(task, [a], pool(a, busy, working)) == "", "it waits for either"
+    d = host("d", node="n1")
+    two = waits(failed(1, "a"), failed(2, "b", failure="BadHost"))
+    assert chosen(two, [a, b, d], pool(a, b, d, working)) == "", "another node has to say"
+    assert chosen(two, [a, b, d], pool(a, b, d)) == "d"
+    counted = waits(failed(1, "a"), failed(2, "b"))
+    assert chosen(counted, [a, b, d], pool(a, b, d, working)) == "d"
 
 
 def test_where_all_have_failed_it_the_same_may_or_another_one_has_to_come() -> None:

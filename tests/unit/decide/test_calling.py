@@ -16,11 +16,19 @@ URL = "http://bec-operator-workers.bec.svc:8080"
 NOW = 5000.0
 
 
-def host(name: str, *, calls: float | None = None, runs: bool = True, restarts: int = 0) -> Host:
+def host(
+    name: str,
+    *,
+    calls: float | None = None,
+    asked: float | None = None,
+    runs: bool = True,
+    restarts: int = 0,
+    busy: bool = False,
+) -> Host:
     pod = PodSeen("ns", name, name, 1, "j", "", "rs", phase="Running")
-    worker = PoolWorker(name, "s", calls) if calls is not None else None
+    worker = PoolWorker(name, "s", calls, asked, asked) if calls is not None else None
     seen = PoolPod(pod, "now", ready=True, runs=runs, restarts=restarts)
-    return Host(seen, worker, busy=False)
+    return Host(seen, worker, busy)
 
 
 def look(calling: Calling, now: float, *hosts: Host, turned_away: float = 0.0) -> Pool:
@@ -101,17 +109,63 @@ def test_who_loads_first_and_calls_then_is_waited_for_longer() -> None:
 
 def test_one_that_does_not_call_while_others_do_is_replaced() -> None:
     calling = Calling()
-    both = (host("mute"), host("well", calls=NOW + 5))
+    both = (host("mute"), host("well", calls=NOW + 5, asked=NOW + 100))
     look(calling, NOW, *both)
     seen = look(calling, NOW + CALLS_WITHIN + 20, *both)
     assert not calling.tripped
     (gone,) = replace_hosts(seen, calling.mute)
     assert isinstance(gone, DeletePod)
     assert gone.pod.name == "mute"
-    other = (host("another"), host("well", calls=NOW + 5))
+    other = (host("another"), host("well", calls=NOW + 5, asked=NOW + 300))
     look(calling, NOW + 200, *other)
     look(calling, NOW + 200 + CALLS_WITHIN, *other)
     assert not calling.mute, "the next one has longer"
+
+
+def test_once_a_newer_one_calls_the_next_ones_have_the_usual_time() -> None:
+    """Else a pool that has lived for long would say it after an hour."""
+    calling, now = Calling(), NOW
+    for turn in range(8):
+        look(calling, now, host("well", calls=NOW, asked=now), host(f"mute-{turn}"))
+        while not calling.mute:
+            now += 10.0
+            look(calling, now, host("well", calls=NOW, asked=now), host(f"mute-{turn}"))
+    assert now - NOW > 3600.0
+    look(calling, now + 10, host("well", calls=NOW, asked=now + 10), host("new"))
+    look(calling, now + 20, host("well", calls=NOW, asked=now), host("new", calls=now + 15))
+    then, there = now + 15 + CALLS_WITHIN, (host("x"), host("y"))
+    look(calling, then, *there)
+    look(calling, then + CALLS_WITHIN, *there)
+    assert calling.tripped
+
+
+def test_it_is_said_of_workers_that_have_called_before() -> None:
+    """A NetworkPolicy comes while they wait for work."""
+    calling, then = Calling(), NOW + 4000
+    waits, works = host("a", calls=NOW, asked=then), host("b", calls=NOW, busy=True)
+    look(calling, NOW, waits, works)
+    look(calling, then, waits, works)
+    look(calling, then + CALLS_WITHIN, waits, works)
+    assert calling.mute == {"a"}, "the other one still works"
+    silent = replace(works, busy=False)  # its attempt was Silent
+    again = host("c")
+    look(calling, then + CALLS_WITHIN + 10, silent, again)
+    look(calling, then + 3 * CALLS_WITHIN, silent, again)
+    assert not calling.mute, "nobody calls: that is no fault of theirs"
+    look(calling, then + 5 * CALLS_WITHIN, silent, again)
+    assert calling.tripped
+    look(calling, then + 6 * CALLS_WITHIN, host("c", calls=NOW, asked=then + 6 * CALLS_WITHIN))
+    assert not calling.tripped
+
+
+def test_who_has_registered_may_load_for_hours() -> None:
+    calling, loads = Calling(), host("a", calls=NOW)
+    for after in range(0, 3 * 3600, 10):
+        look(calling, NOW + after, loads, host("b", calls=NOW, asked=NOW + after))
+        assert not calling.mute
+    for after in range(3 * 3600, 6 * 3600, 10):
+        look(calling, NOW + after, loads)
+        assert not calling.tripped
 
 
 def test_nobody_is_blamed_whose_calls_are_not_heard() -> None:

@@ -199,6 +199,28 @@ def test_a_pool_whose_node_is_at_fault_goes_elsewhere() -> None:
         assert out.lost <= 12
         assert any("avoids node n2" in said for said in out.said)
         assert len(holes.pools_made) == 2, "another one, that avoids the node"
+        _check_forgotten(holes)
+
+
+def test_a_restart_replaces_no_worker_of_a_pool_that_avoids_a_node() -> None:
+    """Its Deployment says which: under another name all would load their models again."""
+    plan = _plan(300, parallelism=20, limit=3, pool=4)
+    with Holes(plan, NODES, room=1) as holes:
+        holes.bad_nodes, holes.prefers, holes.seconds = {"n2"}, "n2", 20.0
+        holes.run(5.0)
+        holes.run_until(lambda: holes.memory("ocr").hosts.of_pool, 600.0)
+        holes.run(120.0)
+
+        def names() -> list[str]:
+            return [found["metadata"]["name"] for found in holes.objects.all("deployments")]
+
+        before, born = names(), holes.pools.born
+        holes.restart()
+        holes.run(60.0)
+        holes.memory("ocr").lose_ledger(holes.clock.now())
+        holes.run(60.0)
+        assert (names(), holes.pools.born) == (before, born)
+        assert holes.memory("ocr").hosts.of_pool == ("n2",)
 
 
 def _play_a_hole(limit: int) -> Outcome:

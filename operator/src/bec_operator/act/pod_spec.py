@@ -10,6 +10,7 @@ from bec_operator.act.pod_shape import fit, shun_nodes
 from bec_operator.api.base import API_VERSION, GROUP, seconds
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
+    AVOIDED_ANNOTATION,
     GENERATION_ANNOTATION,
     JOB_LABEL,
     OWNER_LABEL,
@@ -110,7 +111,8 @@ def pool_deployment(memory: Memory, settings: Settings, replicas: int = 0) -> Ob
     # A worker that is to go finishes its volume; one that hangs is ended by the time-outs.
     spec["terminationGracePeriodSeconds"] = int(seconds(memory.job.spec.timeouts.task))
     spec.pop("activeDeadlineSeconds", None)
-    shun_nodes(spec, [], memory.hosts.of_pool)
+    avoided = memory.hosts.of_pool
+    shun_nodes(spec, [], avoided)
     name = pool_name(job.name, json.dumps(template, sort_keys=True))
     labels = {JOB_LABEL: job.name, POOL_LABEL: name}
     template["metadata"]["labels"] |= labels
@@ -121,6 +123,7 @@ def pool_deployment(memory: Memory, settings: Settings, replicas: int = 0) -> Ob
             "name": name,
             "namespace": job.namespace,
             "labels": labels,
+            "annotations": {AVOIDED_ANNOTATION: ",".join(avoided)} if avoided else {},
             "ownerReferences": [owner("Job", job.name, job.uid)],
         },
         "spec": {

@@ -1,6 +1,6 @@
 """Puts together what is seen of a job's pool, for one pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bec_operator.act.context import Context
 from bec_operator.decide.actions import CreateTask, HandTask
@@ -8,6 +8,7 @@ from bec_operator.decide.frontier import Look
 from bec_operator.decide.ledger import Outcome
 from bec_operator.decide.memory import MISCONFIGURED, Memory
 from bec_operator.decide.pool import Pool, hosts_of, misconfigured
+from bec_operator.decide.pool_seen import DeploymentSeen
 from bec_operator.decide.refusals import OF_ONE_KEY
 from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
 from bec_operator.metrics import HOSTS_AVOIDED, POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
@@ -50,6 +51,8 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     busy |= {str(about[2]) for about in memory.busy if about[0] in giving}
     pods = ctx.cache.pool_pods.of_job(key).values()
     basis, revision = memory.pool.revision
+    if basis is None and not memory.job.status.terminal:
+        memory.hosts.of_pool = _avoided_before(deployments.values())
     known = basis == memory.template_basis
     if wanted and not known:
         memory.facts.template = None  # which is what finds it out
@@ -83,6 +86,12 @@ def observe_hosts(memory: Memory, pods: Mapping[str, PodSeen], pool: Pool, now: 
     hosts.observe(memory.tasks.values(), pods, pool, now, more_workers=more, tripped=tripped)
     for kind, number in hosts.numbers(now).items():
         HOSTS_AVOIDED.labels(memory.job.namespace, memory.job.name, kind).set(number)
+
+
+def _avoided_before(deployments: Collection[DeploymentSeen]) -> tuple[str, ...]:
+    """Return the nodes that most workers were made to avoid, before a restart: so they may stay."""
+    largest = max(deployments, key=lambda seen: (not seen.deleting, seen.replicas), default=None)
+    return largest.avoids if largest is not None else ()
 
 
 def _unsettled(memory: Memory, tasks: Sequence[TaskSeen]) -> list[TaskSeen]:

@@ -1,5 +1,6 @@
 """From the API server's objects to the lean records that decisions need."""
 
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -7,14 +8,16 @@ from pydantic import ValidationError
 from bec_operator.act.deep_json import CUT
 from bec_operator.act.faults import kind_and_place
 from bec_operator.api.job import JobSpec, JobStatus
-from bec_operator.api.names import FIRST_ATTEMPT_ANNOTATION, JOB_LABEL
+from bec_operator.api.names import AVOIDED_ANNOTATION, FIRST_ATTEMPT_ANNOTATION, JOB_LABEL
 from bec_operator.api.template import MAX_DEPTH
 from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
+from bec_operator.decide.hosts import MOST_AVOIDED
 from bec_operator.decide.moments import epoch, lenient
 from bec_operator.decide.pool_seen import DeploymentSeen
 from bec_operator.decide.seen import JobSeen, TaskSeen
 
 Object = dict[str, Any]
+_NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _PROBLEM_LIMIT = 1500  # characters, and
 _FAULTS = 5  # faults of a spec that are told; the others are counted
 _TOO_DEEP = (
@@ -129,7 +132,15 @@ def deployment_of(raw: Object) -> DeploymentSeen:
         replicas=raw["spec"].get("replicas", 1),
         refused=_refused(raw),
         deleting="deletionTimestamp" in meta,
+        avoids=_avoided(meta),
     )
+
+
+def _avoided(meta: Object) -> tuple[str, ...]:
+    """Return the nodes that a Deployment says it avoids, as far as they may be names of nodes."""
+    told = str((meta.get("annotations") or {}).get(AVOIDED_ANNOTATION, ""))
+    names = dict.fromkeys(filter(_NODE_NAME.fullmatch, told.split(",")))
+    return tuple(names)[:MOST_AVOIDED]
 
 
 def _refused(raw: Object) -> str:

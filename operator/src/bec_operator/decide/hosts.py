@@ -1,7 +1,8 @@
 """Which workers and nodes of a Job are at fault: they get nothing more, are replaced or avoided.
 
-All of it is lost with the process, but for what attempts say that were not counted. Then a host
-that is broken costs a few attempts more until it is known again, and no volume.
+All of it is lost with the process, but for what attempts say that were not counted, and the nodes
+that a pool's Deployment says it avoids. Then a host that is broken costs a few attempts more until
+it is known again, and no volume.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Set
@@ -20,6 +21,7 @@ FORGIVEN_AFTER = 3600.0  # seconds after which it begins with the first again
 SUSPECTED = 60.0  # seconds for which no pod goes to a node that may be at fault
 AVOIDED = (600.0, 7200.0)  # seconds for which no pod goes to a node at fault, doubled
 MOST_AVOIDED = 20  # nodes of a pool's pods
+PLACED_WITHIN = 300.0  # seconds that these may take to get a node that is not avoided
 
 _NOT_OF_HOST = {
     FailureClass.OUT_OF_MEMORY,  # which is the volume's, and gets more
@@ -72,6 +74,8 @@ class Hosts:
     _terms: dict[str, Term] = field(default_factory=dict)
     _replaced: dict[str, tuple[int, float]] = field(default_factory=dict)  # node → how often, when
     _told: set[str] = field(default_factory=set)  # uids of bad workers that have gone
+    _worked_at: float = 0.0  # when one of the pool was last seen at work, or none was there
+    _placed_at: float = 0.0  # when one of its pods was last seen on a node that is not avoided
     _learned: bool = False
 
     # --- what attempts say
@@ -123,10 +127,7 @@ class Hosts:
         self._note_replaced(pool, now)
         self.workers.keep({host.pod.uid for host in pool.hosts})
         self._set_terms(now, tripped=tripped)
-        kept = self.of_pool if pool.hosts else ()
-        sure = [node for node in self.shunned(now) if self._terms[node].sure]
-        wanted = [*kept, *(node for node in sure if node not in kept)]
-        self.of_pool = tuple(wanted[-MOST_AVOIDED:])
+        self._avoid_for_pool(pool, now)
         self.said = self._sentence(now)
 
     def _learn(self, tasks: Iterable[TaskSeen], now: float) -> None:
@@ -196,6 +197,26 @@ class Hosts:
             again = now >= term.until and seen.failed_at >= term.until
             if (again and (sure or others)) or (sure and not term.sure):
                 term.begin(now, sure=sure)
+
+    def _avoid_for_pool(self, pool: Pool, now: float) -> None:
+        """Choose the nodes to which no pod of the pool must go; another choice replaces them all.
+
+        So a node stays among them after its time, for the sake of those that work; but rather any
+        node than none.
+        """
+        active = [host for host in pool.hosts if host.pod.active]
+        works = any(h.worker is not None and h.pod.runs and not h.pod.draining for h in active)
+        if works or not active or not self._worked_at:
+            self._worked_at = now
+        sure = [node for node in self.shunned(now) if self._terms[node].sure]
+        kept = self.of_pool if pool.hosts else ()
+        if now - self._worked_at >= PLACED_WITHIN:
+            kept = tuple(node for node in kept if node in sure)
+        wanted = [*kept, *(node for node in sure if node not in kept)][-MOST_AVOIDED:]
+        placed = {host.pod.pod.node for host in active} - {"", *wanted}
+        if placed or not active or not self._placed_at:
+            self._placed_at = now
+        self.of_pool = tuple(wanted) if now - self._placed_at < PLACED_WITHIN else ()
 
     def disliked(self, now: float) -> list[str]:
         """Return the nodes to which a pod should rather not go that is made now."""

@@ -218,13 +218,18 @@ class Memory:
         return self.job.spec.output
 
     def forget(self) -> None:
-        """Drop the ledger and all that was derived from it: somebody else wrote it, or the end."""
+        """Drop the ledger and all that was derived from it: somebody else wrote it, or the end.
+
+        Workers of the pool are not replaced for that: it avoids the same nodes.
+        """
+        avoided = self.hosts.of_pool
         for book in fields(self):
             if book.name not in _LASTING:
                 made = book.default_factory
                 setattr(self, book.name, book.default if made is MISSING else made())
         self.facts.manifest = self.facts.conflict = self.facts.sweep = None
         self.pool.seats = Seats()
+        self.hosts.of_pool = avoided
 
     def lose_ledger(self, now: float) -> None:
         """Drop the ledger that somebody else wrote, or took away; if that goes on, wait longer."""
@@ -243,6 +248,7 @@ class Memory:
         """Drop all that is of no use any more: the Job has ended, and says so."""
         self.forget()
         self.breaker, self.calling, self.telling.stalls = Breaker(), Calling(), {}
+        self.hosts = Hosts()
 
     def let_record_go(self) -> None:
         """Drop what was read of this job, which has ended, for the sake of others."""

@@ -27,8 +27,8 @@ def pair(
 ) -> Pairs:
     """Pair so many tasks at most with idle workers, in their orders. `several`: there may be more.
 
-    A task that failed on those that are idle waits for one that works elsewhere: its volume is
-    the next one that this gets.
+    A task that failed on those that are idle waits for another one that works: its volume is the
+    next one that this gets.
     """
     free, hosts, stale = list(idle), dict[str, Host](), set[str]()
     there = [h for h in pool.of(pool.revision) if h.worker is not None and not h.pod.draining]
@@ -48,14 +48,19 @@ def pair(
 
 
 def _choose(task: TaskSeen, free: Sequence[Host], there: Sequence[Host]) -> Host | None:
-    """Return who is to have a task now: on another node, if there is a worker on any."""
+    """Return who is to have a task now: another worker, on another node if one is free there.
+
+    It waits for one there, which may take hours, only if it lacks nothing but that node's word.
+    """
     workers, nodes = hosts_of(task.failed)
     if not workers:
         return free[0]
     others = _others(task, there)
     elsewhere = {host.pod.uid for host in others if host.pod.pod.node not in nodes}
-    good = elsewhere or {host.pod.uid for host in others}
-    return next((host for host in free if host.pod.uid in good), None)
+    needs_node = elsewhere and len(workers) > 1 and must_move(task)
+    good = elsewhere if needs_node else {host.pod.uid for host in others}
+    able = [host for host in free if host.pod.uid in good]
+    return min(able, key=lambda host: host.pod.uid not in elsewhere, default=None)
 
 
 def _others(task: TaskSeen, there: Sequence[Host]) -> list[Host]:

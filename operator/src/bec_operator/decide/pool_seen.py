@@ -7,7 +7,10 @@ from bec_operator.decide.seen import PodSeen
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSeen:
-    """One revision of a Job's pool. `refused` is what is said to pods that it does not get."""
+    """One revision of a Job's pool. `refused` is what is said to pods that it does not get.
+
+    `avoids` are the nodes to which its pods must not go.
+    """
 
     namespace: str
     name: str
@@ -18,6 +21,7 @@ class DeploymentSeen:
     replicas: int
     refused: str = ""
     deleting: bool = False
+    avoids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
