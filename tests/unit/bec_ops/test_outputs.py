@@ -2,12 +2,13 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bec_ops.errors import MisconfiguredError, MissingArtefactsError, RetryableError
+from bec_ops.errors import Interrupted, MisconfiguredError, MissingArtefactsError, RetryableError
 from bec_ops.outputs import FolderPlace, Output
 from bec_ops.task import Task
 from bec_ops.transfers import Watch
@@ -75,6 +76,43 @@ def test_a_write_that_failed_in_silence_fails_the_task(tmp_path: Path) -> None:
         thread.join()
     output.write("b", b"again")
     with pytest.raises(RetryableError, match=r"1 of the artefacts .* such as a: no a"):
+        output.seal()
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.txt", "x\ud800"), ("_logs/a.txt", "x")])
+def test_what_is_wrong_with_a_write_itself_is_not_forgotten_either(
+    tmp_path: Path, name: str, data: str
+) -> None:
+    """A text that has no UTF-8 and a name that is refused, in a thread whose end nobody reads."""
+    output = Output(FolderPlace(tmp_path), task_in(tmp_path))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(output.write, name, data)
+    with pytest.raises(RetryableError, match=f"such as {name}: ") as caught:
+        output.seal()
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert output.sizes == {}
+
+
+def test_a_text_without_utf_8_is_made_good_by_another_one(tmp_path: Path) -> None:
+    output = Output(FolderPlace(tmp_path), task_in(tmp_path))
+    with pytest.raises(UnicodeEncodeError):
+        output.write("a.txt", "x\ud800")
+    output.write("a.txt", "x")
+    output.seal()
+    assert output.sizes == {"a.txt": 1}
+
+
+def test_a_write_that_was_stopped_in_a_thread_stops_the_task(tmp_path: Path) -> None:
+    def stop(moved: int) -> None:
+        del moved
+        raise Interrupted("told to stop")
+
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    output = Output(FolderPlace(tmp_path / "out"), task_in(tmp_path), stop)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(output.upload, "a", source)
+    with pytest.raises(Interrupted, match="told to stop"):
         output.seal()
 
 

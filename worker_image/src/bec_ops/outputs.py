@@ -135,17 +135,16 @@ class Output:
         self._place, self._task, self._watch = place, task, watch
         self._changed = threading.Condition()
         self._under_way = 0
-        self._failed: dict[str, Exception] = {}
+        self._failed: dict[str, BaseException] = {}
         self._sizes: dict[str, int] = {}  # of what is written
         self._sealed = False
 
     def write(self, name: str, data: bytes | str, content_type: str = "") -> None:
         """Write an artefact; a text is written in UTF-8."""
-        body = data.encode() if isinstance(data, str) else data
-        kind = content_type or _kind(name)
 
         def put() -> int:
-            self._place.put(name, body, kind)
+            body = data.encode() if isinstance(data, str) else data
+            self._place.put(name, body, content_type or _kind(name))
             return len(body)
 
         self._write(name, put)
@@ -155,7 +154,6 @@ class Output:
 
         `watch` sees this one move, and may give it up.
         """
-        kind = content_type or _kind(name)
 
         def watched(moved: int) -> None:
             self._watch(moved)
@@ -164,7 +162,7 @@ class Output:
         def upload() -> int:
             size = file.stat().st_size
             with unchanged(file):
-                self._place.upload(name, file, kind, watched)
+                self._place.upload(name, file, content_type or _kind(name), watched)
             return size
 
         self._write(name, upload)
@@ -172,13 +170,15 @@ class Output:
     def seal(self) -> None:
         """Wait for the artefacts that are being written, and let no further ones begin.
 
-        Raises RetryableError if any could not be written.
+        Raises RetryableError if any could not be written, and what stopped one that was stopped.
         """
         with self._changed:
             self._sealed = True
             self._changed.wait_for(lambda: not self._under_way)
             failed = dict(self._failed)
         for name, error in failed.items():
+            if not isinstance(error, Exception):
+                raise error
             raise RetryableError(
                 f"{len(failed)} of the artefacts could not be written, such as {name}: {error}"
             ) from error
@@ -231,12 +231,16 @@ class Output:
         return marker if holds(marker, self._task, self._place) else None
 
     def _write(self, name: str, write: Callable[[], int]) -> None:
-        """Do what writes an artefact and returns its bytes."""
-        check_name(name)
+        """Do what writes an artefact and returns its bytes.
+
+        Whatever keeps it from being written counts, a name that is refused and a stop included:
+        in a thread nobody may look at it.
+        """
         with self._writing():
             try:
+                check_name(name)
                 size = write()
-            except Exception as error:
+            except BaseException as error:
                 self._failed[name] = error
                 raise
             self._failed.pop(name, None)
