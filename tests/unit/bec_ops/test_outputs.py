@@ -61,9 +61,24 @@ def test_what_is_written_is_there_with_its_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/a", "../a", "a/../../b", "a//b", "./a", "a/", "success.json", "_logs/x", "a\\b"]
+    "name",
+    [
+        "",
+        "/a",
+        "../a",
+        "a/../../b",
+        "a//b",
+        "./a",
+        "a/",
+        "success.json",
+        "success.json/a",
+        "_logs",
+        "_logs/x",
+        "a\\b",
+    ],
 )
 def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
+    """A folder `success.json` or a file `_logs` would be in the marker's and the log's way."""
     with pytest.raises(ValueError, match=r"page-1\.txt|written for you|place of logs|backslash"):
         Output(FolderPlace(tmp_path), task_in(tmp_path)).write(name, b"")
 

@@ -59,7 +59,9 @@ def test_what_is_no_file_is_told(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("success.json", "has written success.json .* it is written for you, last of all"),
+        ("success.json", "has written success.json .* success.json is written for you, last"),
+        ("success.json/a", "has written success.json/a .* success.json is written for you"),
+        ("_logs", "has written _logs into .* the place of the attempts' logs"),
         ("_logs/my.log", "has written _logs/my.log .* the place of the attempts' logs"),
         ("a\\b", r"the name of a\\b in the output folder has a backslash"),
         (os.fsdecode(b"caf\xe9"), r"the name of 'caf\\udce9' in the output folder is not UTF-8"),

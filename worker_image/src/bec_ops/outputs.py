@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 from bec_ops.errors import MisconfiguredError, MissingArtefactsError, RetryableError
 from bec_ops.expected import look
-from bec_ops.location import LOG_FOLDER
+from bec_ops.location import LOG_FOLDER, is_under
 from bec_ops.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
 from bec_ops.patterns import unmatched
 from bec_ops.snapshot import unchanged
@@ -285,11 +285,12 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name!r} is no name of an artefact: write 'page-1.txt' or 'text/1.txt'")
     if "\\" in name:
         raise ValueError(f"{name!r}: some stores take a backslash for a slash; write another name")
-    if name == MARKER_NAME:
+    if is_under(MARKER_NAME, name):
         raise ValueError(
-            f"{MARKER_NAME} is written for you, last of all; give your keys to task.details()"
+            f"{name!r}: {MARKER_NAME} is written for you, last of all; give your keys to "
+            "task.details()"
         )
-    if name.startswith(LOG_FOLDER):
+    if is_under(LOG_FOLDER, name):
         raise ValueError(f"{name!r}: {LOG_FOLDER} is the place of logs; choose another folder")
 
 

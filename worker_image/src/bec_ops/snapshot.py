@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from bec_ops.errors import RetryableError
-from bec_ops.location import LOG_FOLDER
+from bec_ops.location import LOG_FOLDER, is_under
 from bec_ops.marker import MARKER_NAME
 
 _KINDS = {
@@ -121,12 +121,12 @@ def _entries(path: Path, folder: Path) -> tuple[list[Path], list[os.DirEntry[str
 def _name(path: str, folder: Path) -> str:
     """Return a file's name as an artefact; raises RetryableError for one that is not allowed."""
     name = os.path.relpath(path, folder)
-    if name == MARKER_NAME:
+    if is_under(MARKER_NAME, name):
         raise RetryableError(
-            f"the program has written {MARKER_NAME} into its output folder: let it leave that out, "
-            "it is written for you, last of all"
+            f"the program has written {_shown(name)} into its output folder: let it leave that out, "
+            f"{MARKER_NAME} is written for you, last of all"
         )
-    if name.startswith(LOG_FOLDER):
+    if is_under(LOG_FOLDER, name):
         raise RetryableError(
             f"the program has written {_shown(name)} into its output folder: {LOG_FOLDER} is the "
             "place of the attempts' logs; let it choose another folder"
