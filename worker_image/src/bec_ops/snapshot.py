@@ -29,12 +29,13 @@ class FileState(NamedTuple):
     device: int
     inode: int
     size: int  # bytes
-    modified: int  # nanoseconds
+    modified: int  # nanoseconds; whoever writes may set it back, as cp -p does
+    changed: int  # nanoseconds; nobody sets it, and to read a file does not change it
 
     @classmethod
     def of(cls, found: os.stat_result) -> Self:
         """Keep that of what the kernel says of a file."""
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def files_in(folder: Path) -> dict[str, FileState]:
@@ -97,7 +98,9 @@ def change(before: FileState, after: FileState) -> str:
         return f"had {before.size:,} bytes, and has {after.size:,} now"
     if (before.device, before.inode) != (after.device, after.inode):
         return "was replaced by another file"
-    return "was written to"
+    if before.modified != after.modified:
+        return "was written to"
+    return "was written to and its time set back, or its mode, owner or links were changed"
 
 
 def _entries(path: Path, folder: Path) -> tuple[list[Path], list[os.DirEntry[str]]]:
