@@ -163,6 +163,32 @@ def test_writes_under_way_are_waited_for_and_none_begins_after_the_end(tmp_path:
     writer.join()
 
 
+def test_what_is_given_up_ends_and_nothing_else_begins(tmp_path: Path) -> None:
+    """Nobody waits for a thread that a handler has left behind, and it writes no more."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(moved: int) -> None:
+        del moved
+        begun.set()
+        go.wait(10)
+
+    source = tmp_path / "source"
+    source.write_bytes(bytes(3 * 1024 * 1024))
+    output = Output(FolderPlace(tmp_path / "out"), task_in(tmp_path), slowly)
+    with ThreadPoolExecutor(1) as pool:
+        left = pool.submit(output.upload, "a", source)
+        assert begun.wait(10)
+        assert output.is_writing
+        output.give_up()
+        go.set()
+        with pytest.raises(RetryableError, match="its attempt has ended"):
+            left.result(10)
+    assert not output.is_writing
+    assert not (tmp_path / "out/a").exists()
+    with pytest.raises(MisconfiguredError, match="the task has ended"):
+        output.write("late", b"")
+
+
 def test_only_a_valid_marker_is_one(tmp_path: Path) -> None:
     task = task_in(tmp_path)
     output = Output(FolderPlace(tmp_path), task)

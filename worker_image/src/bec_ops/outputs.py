@@ -137,7 +137,7 @@ class Output:
         self._under_way = 0
         self._failed: dict[str, BaseException] = {}
         self._sizes: dict[str, int] = {}  # of what is written
-        self._sealed = False
+        self._sealed = self._given_up = False
 
     def write(self, name: str, data: bytes | str, content_type: str = "") -> None:
         """Write an artefact; a text is written in UTF-8."""
@@ -156,6 +156,8 @@ class Output:
         """
 
         def watched(moved: int) -> None:
+            if self._given_up:
+                raise RetryableError("given up, as its attempt has ended")
             self._watch(moved)
             watch(moved)
 
@@ -182,6 +184,20 @@ class Output:
             raise RetryableError(
                 f"{len(failed)} of the artefacts could not be written, such as {name}: {error}"
             ) from error
+
+    def give_up(self) -> None:
+        """Let no further artefacts begin, and have those end that are being uploaded.
+
+        An attempt that has failed has this, and waits for nothing: threads that its handler has
+        left behind would write beside the marker of a later one.
+        """
+        with self._changed:
+            self._sealed = self._given_up = True
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether an artefact is being written at this moment."""
+        return self._under_way > 0
 
     @property
     def sizes(self) -> Mapping[str, int]:

@@ -126,8 +126,8 @@ def _name(path: str, folder: Path) -> str:
     name = os.path.relpath(path, folder)
     if is_under(MARKER_NAME, name):
         raise RetryableError(
-            f"the program has written {_shown(name)} into its output folder: let it leave that out, "
-            f"{MARKER_NAME} is written for you, last of all"
+            f"the program has written {_shown(name)} into its output folder: let it leave that "
+            f"out, {MARKER_NAME} is written for you, last of all"
         )
     if is_under(LOG_FOLDER, name):
         raise RetryableError(
