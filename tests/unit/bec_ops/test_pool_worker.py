@@ -196,6 +196,18 @@ def test_any_program(run: WorkerRun, operator: FakeOperator) -> None:
     assert (run.folder / "two" / "id.txt").read_text() == "two\n"
 
 
+def test_a_program_that_says_that_it_is_set_up_wrongly(
+    run: WorkerRun, operator: FakeOperator
+) -> None:
+    operator.answers["next"] = [task(run, "one")]
+    process = run.start_command("exec", "--", "sh", "-c", "exit 78")
+    operator.wait(lambda: operator.bodies("failed"), "it has failed")
+    process.terminate()
+    wait_done(process)
+    (failed,) = operator.bodies("failed")
+    assert (failed["failure"], failed["exit_code"]) == ("Retryable", 78)
+
+
 def test_it_asks_for_nothing_while_a_report_waits(
     run: WorkerRun, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
