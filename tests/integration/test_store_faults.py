@@ -104,6 +104,35 @@ def test_what_is_below_an_object_is_its_fault(
 
 
 @pytest.mark.parametrize("name", READING)
+@pytest.mark.parametrize("folder", [LONG, "vol"], ids=["long part", "below an object"])
+def test_no_key_is_given_up_for_a_hiccup(
+    store: Store, faults: S3Faults, bucket: str, folder: str, name: str
+) -> None:
+    """Our store can hold both, as that of AWS can, and says 500 now and then, as that does."""
+    store.put(bucket, "p/vol", b"")
+    key, left = f"p/{folder}/{MARKER_NAME}", iter(range(3))  # as often as it is asked at first
+    faults.refuse(500, key=f"/{folder}/", where=lambda _: next(left, None) is not None)
+    act = partial(READING[name], store, bucket, key)
+    assert reason_of(act, "500|Internal") == "KeyUnanswered"
+    assert not act()
+
+
+def test_a_worker_asks_again_for_a_long_key_too(faults: S3Faults, bucket: str) -> None:
+    left = iter(range(2))
+    faults.refuse(500, key=LONG, where=lambda _: next(left, None) is not None)
+    assert Store(patience=Patience(60)).get(bucket, f"p/{LONG}/{MARKER_NAME}") is None
+
+
+def test_a_worker_does_not_wait_for_a_key_that_a_store_cannot_hold(
+    faults: S3Faults, bucket: str
+) -> None:
+    faults.refuse(500, key=LONG)
+    store, begun = Store(patience=Patience(300)), time.monotonic()
+    assert reason_of(lambda: store.put(bucket, f"p/{LONG}/{MARKER_NAME}", b"")) == "KeyRefused"
+    assert time.monotonic() - begun < 15
+
+
+@pytest.mark.parametrize("name", READING)
 def test_one_key_that_is_not_answered_is_not_the_storage(
     store: Store, faults: S3Faults, bucket: str, name: str
 ) -> None:

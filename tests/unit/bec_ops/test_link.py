@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bec_ops.environment import Surroundings
-from bec_ops.errors import Failure
+from bec_ops.errors import Failure, ProgramError
 from bec_ops.link import Link
 from bec_ops.meter import Meter
 from bec_ops.spool import NAME, Spool
@@ -93,8 +93,19 @@ def test_a_failure_is_told_with_its_reason(linked: Linked, operator: FakeOperato
     linked.link.start()
     beats(operator, 1)
     linked.link.end(Failure("Terminal", "no pages"))
-    told = {"session": "session-1", **ABOUT, "failure": "Terminal", "message": "no pages"}
+    said = {"failure": "Terminal", "message": "no pages", "exit_code": None}
+    told = {"session": "session-1", **ABOUT, **said}
     assert operator.bodies("failed") == [told]
+
+
+def test_what_a_program_says_of_the_job_is_passed_on(
+    linked: Linked, operator: FakeOperator
+) -> None:
+    linked.link.start()
+    beats(operator, 1)
+    linked.link.end(Failure.of(ProgramError("tool ended with exit code 78", 78)))
+    (told,) = operator.bodies("failed")
+    assert (told["failure"], told["exit_code"]) == ("Retryable", 78)
 
 
 def test_an_abort_asks_the_work_to_stop(linked: Linked, operator: FakeOperator) -> None:

@@ -2,12 +2,13 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bec_ops.errors import MisconfiguredError, MissingArtefactsError, RetryableError
+from bec_ops.errors import Interrupted, MisconfiguredError, MissingArtefactsError, RetryableError
 from bec_ops.outputs import FolderPlace, Output
 from bec_ops.task import Task
 from bec_ops.transfers import Watch
@@ -60,9 +61,24 @@ def test_what_is_written_is_there_with_its_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/a", "../a", "a/../../b", "a//b", "./a", "a/", "success.json", "_logs/x", "a\\b"]
+    "name",
+    [
+        "",
+        "/a",
+        "../a",
+        "a/../../b",
+        "a//b",
+        "./a",
+        "a/",
+        "success.json",
+        "success.json/a",
+        "_logs",
+        "_logs/x",
+        "a\\b",
+    ],
 )
 def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
+    """A folder `success.json` or a file `_logs` would be in the marker's and the log's way."""
     with pytest.raises(ValueError, match=r"page-1\.txt|written for you|place of logs|backslash"):
         Output(FolderPlace(tmp_path), task_in(tmp_path)).write(name, b"")
 
@@ -75,6 +91,43 @@ def test_a_write_that_failed_in_silence_fails_the_task(tmp_path: Path) -> None:
         thread.join()
     output.write("b", b"again")
     with pytest.raises(RetryableError, match=r"1 of the artefacts .* such as a: no a"):
+        output.seal()
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.txt", "x\ud800"), ("_logs/a.txt", "x")])
+def test_what_is_wrong_with_a_write_itself_is_not_forgotten_either(
+    tmp_path: Path, name: str, data: str
+) -> None:
+    """A text that has no UTF-8 and a name that is refused, in a thread whose end nobody reads."""
+    output = Output(FolderPlace(tmp_path), task_in(tmp_path))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(output.write, name, data)
+    with pytest.raises(RetryableError, match=f"such as {name}: ") as caught:
+        output.seal()
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert output.sizes == {}
+
+
+def test_a_text_without_utf_8_is_made_good_by_another_one(tmp_path: Path) -> None:
+    output = Output(FolderPlace(tmp_path), task_in(tmp_path))
+    with pytest.raises(UnicodeEncodeError):
+        output.write("a.txt", "x\ud800")
+    output.write("a.txt", "x")
+    output.seal()
+    assert output.sizes == {"a.txt": 1}
+
+
+def test_a_write_that_was_stopped_in_a_thread_stops_the_task(tmp_path: Path) -> None:
+    def stop(moved: int) -> None:
+        del moved
+        raise Interrupted("told to stop")
+
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    output = Output(FolderPlace(tmp_path / "out"), task_in(tmp_path), stop)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(output.upload, "a", source)
+    with pytest.raises(Interrupted, match="told to stop"):
         output.seal()
 
 
@@ -108,6 +161,32 @@ def test_writes_under_way_are_waited_for_and_none_begins_after_the_end(tmp_path:
     with pytest.raises(MisconfiguredError, match="the task has ended"):
         output.write("late", b"")
     writer.join()
+
+
+def test_what_is_given_up_ends_and_nothing_else_begins(tmp_path: Path) -> None:
+    """Nobody waits for a thread that a handler has left behind, and it writes no more."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(moved: int) -> None:
+        del moved
+        begun.set()
+        go.wait(10)
+
+    source = tmp_path / "source"
+    source.write_bytes(bytes(3 * 1024 * 1024))
+    output = Output(FolderPlace(tmp_path / "out"), task_in(tmp_path), slowly)
+    with ThreadPoolExecutor(1) as pool:
+        left = pool.submit(output.upload, "a", source)
+        assert begun.wait(10)
+        assert output.is_writing
+        output.give_up()
+        go.set()
+        with pytest.raises(RetryableError, match="its attempt has ended"):
+            left.result(10)
+    assert not output.is_writing
+    assert not (tmp_path / "out/a").exists()
+    with pytest.raises(MisconfiguredError, match="the task has ended"):
+        output.write("late", b"")
 
 
 def test_only_a_valid_marker_is_one(tmp_path: Path) -> None:

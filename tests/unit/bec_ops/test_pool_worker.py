@@ -2,17 +2,22 @@
 
 import json
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bec_ops.environment import Surroundings
+from bec_ops.errors import MisconfiguredError, RetryableError
 from bec_ops.exit_codes import ExitCode
 from bec_ops.pool_worker import PoolWorker
 from bec_ops.spool import NAME, Spool
 from bec_ops.stopping import Stop
+from bec_ops.store import Store
+from bec_ops.task import Task
 from tests.support.fake_operator import Answer, FakeOperator, refusal
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
@@ -191,6 +196,18 @@ def test_any_program(run: WorkerRun, operator: FakeOperator) -> None:
     assert (run.folder / "two" / "id.txt").read_text() == "two\n"
 
 
+def test_a_program_that_says_that_it_is_set_up_wrongly(
+    run: WorkerRun, operator: FakeOperator
+) -> None:
+    operator.answers["next"] = [task(run, "one")]
+    process = run.start_command("exec", "--", "sh", "-c", "exit 78")
+    operator.wait(lambda: operator.bodies("failed"), "it has failed")
+    process.terminate()
+    wait_done(process)
+    (failed,) = operator.bodies("failed")
+    assert (failed["failure"], failed["exit_code"]) == ("Retryable", 78)
+
+
 def test_it_asks_for_nothing_while_a_report_waits(
     run: WorkerRun, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,3 +251,44 @@ def test_who_hears_that_it_is_over_ends(run: WorkerRun, operator: FakeOperator) 
     wait_done(process)
     assert operator.paths().count("next") == 2
     assert marker(run, "one") is not None
+
+
+class Stuck:
+    """A store whose writes wait until told to go on; it keeps what asks whether to stop."""
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self.stopping = stopping
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def put(self, *_: object) -> None:
+        self.begun.set()
+        self.go.wait(10)
+
+
+def test_what_a_failed_attempt_has_left_behind_waits_for_s3_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would write, minutes later, beside the marker of a later attempt."""
+    stores: list[Stuck] = []
+
+    def open_store(stopping: Callable[[], bool]) -> Stuck:
+        stores.append(Stuck(stopping))
+        return stores[-1]
+
+    monkeypatch.setattr(Store, "of_worker", open_store)
+    worker = PoolWorker(Surroundings(), Stop(), None)
+    given = Task(job_id="ocr", w_id="W1", i_id="1", output_uri="s3://b/1/", worker_id="w")
+    attempt = worker.begin(given)
+    with ThreadPoolExecutor(1) as pool:
+        left = pool.submit(attempt.output.write, "a", "")
+        assert stores[0].begun.wait(10)
+        attempt.fail(RetryableError("torn"))
+        assert not stores[0].stopping()
+        with pytest.raises(MisconfiguredError, match="the task has ended"):
+            attempt.output.write("b", "")
+        worker.begin(given)
+        assert [store.stopping() for store in stores] == [True, False]
+        stores[0].go.set()
+        left.result(10)
+    worker.begin(given)
+    assert len(stores) == 2, "one that left nothing behind leaves its store to the next"

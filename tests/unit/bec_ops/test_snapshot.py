@@ -59,7 +59,9 @@ def test_what_is_no_file_is_told(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("success.json", "has written success.json .* it is written for you, last of all"),
+        ("success.json", "has written success.json .* success.json is written for you, last"),
+        ("success.json/a", "has written success.json/a .* success.json is written for you"),
+        ("_logs", "has written _logs into .* the place of the attempts' logs"),
         ("_logs/my.log", "has written _logs/my.log .* the place of the attempts' logs"),
         ("a\\b", r"the name of a\\b in the output folder has a backslash"),
         (os.fsdecode(b"caf\xe9"), r"the name of 'caf\\udce9' in the output folder is not UTF-8"),
@@ -77,11 +79,20 @@ def test_names_that_are_for_it(tmp_path: Path) -> None:
     assert len(files_in(tmp_path)) == 7
 
 
+def write_as_if_not(file: Path) -> None:
+    """Write as many bytes, and set the time back, as `cp -p` and `rsync --inplace -t` do."""
+    before = file.stat().st_ctime_ns
+    while file.stat().st_ctime_ns == before:  # the clock of a file system ticks slowly
+        file.write_text("two")
+        os.utime(file, (1, 1))
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
         (lambda file: file.write_text("more than before"), "had 3 bytes, and has 16 now"),
-        (lambda file: file.write_text("two"), "was written to"),
+        (lambda file: file.write_text("two"), "was written to,"),
+        (write_as_if_not, "was written to and its time set back"),
         (lambda file: file.unlink(), "was removed while"),
         (lambda file: file.with_name("b").replace(file), "was replaced by another file"),
     ],
@@ -126,5 +137,11 @@ def test_two_looks_at_a_folder(tmp_path: Path) -> None:
     (tmp_path / "d").unlink()
     (tmp_path / "b").write_text("grown")
     assert difference(before, files_in(tmp_path)) == "b had 0 bytes, and has 5 now"
+    write_as_if_not(tmp_path / "b")
+    before = files_in(tmp_path)
+    (tmp_path / "b").read_bytes()
+    assert not difference(before, files_in(tmp_path))
+    write_as_if_not(tmp_path / "b")
+    assert "its time set back" in difference(before, files_in(tmp_path))
     (tmp_path / "b").unlink()
     assert difference(before, files_in(tmp_path)) == "b is gone"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bec_operator.decide.ending import Ending, classify
+from bec_operator.decide.ending import Ending, claims_misconfigured, classify
 from bec_operator.decide.failures import FailureClass
 from bec_operator.decide.seen import (
     Cut,
@@ -127,6 +127,25 @@ def test_the_last_word_of_a_worker_whose_pod_is_gone_counts() -> None:
     assert classify(Ending(None, ABSENT, worker)) == (FailureClass.TERMINAL, "page 7 is torn")
     done = WorkerSeen("u", 1, 1.0, 1.0, report=Report(1.0))
     assert classify(Ending(None, ABSENT, done))[0] is FailureClass.DISRUPTED
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "failure", "claims"),
+    [
+        (64, FailureClass.RETRYABLE, True),
+        (78, FailureClass.RETRYABLE, True),
+        (None, FailureClass.RETRYABLE, False),
+        (78, FailureClass.TERMINAL, False),
+    ],
+)
+def test_a_worker_of_a_pool_passes_on_that_a_program_calls_the_job_set_up_wrongly(
+    exit_code: int | None, failure: FailureClass, claims: bool
+) -> None:
+    report = Report(1.0, failure, "ended with an exit code", exit_code)
+    pod = _pod(host="w-1", report=report, exit_code=None)
+    found, _ = classify(Ending(pod, ABSENT))
+    assert found is failure
+    assert claims_misconfigured(pod, found) is claims
 
 
 def test_a_pod_that_was_evicted_counts_as_such_though_it_went_before_it_was_judged() -> None:

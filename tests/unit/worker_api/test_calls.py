@@ -251,8 +251,9 @@ async def test_a_heartbeat_is_told_what_to_do(
 
 
 async def test_the_first_report_counts(scene: Scene, worker: Worker) -> None:
-    said = Report(scene.time, FailureClass.TERMINAL, "torn")
-    assert await worker.report("failed", failure="Terminal", message="torn") == Accepted()
+    said = Report(scene.time, FailureClass.RETRYABLE, "torn", 78)
+    told = {"failure": "Retryable", "message": "torn", "exit_code": 78}
+    assert await worker.report("failed", **told) == Accepted()
     scene.time += 1
     assert await worker.report("failed", failure="Retryable", message="later") == Accepted()
     assert await worker.report("done") == Accepted()

@@ -163,6 +163,7 @@ class Attempt:
 
         All of it takes at most ten seconds: after a SIGTERM there are not many more.
         """
+        self.output.give_up()
         failure = self._judge(error)
         tell(failure, last_words=not self._pooled)
         log = threading.Thread(target=self.keep_log, daemon=True)

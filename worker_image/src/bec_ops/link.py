@@ -90,7 +90,11 @@ class Link:
         if failure is None:
             self._spool.add("done", dict(self._about))
         else:
-            told = {"failure": failure.failure, "message": failure.short_message}
+            told: dict[str, Any] = {
+                "failure": failure.failure,
+                "message": failure.short_message,
+                "exit_code": failure.passed_on,
+            }
             self._spool.add("failed", self._about | told)
         # A call under way may take longer than there is time.
         thread = threading.Thread(target=self._deliver, args=(deadline,), daemon=True)

@@ -151,6 +151,14 @@ def reports_prefix(template: str, job_id: str) -> str:
     return _render(parts, {"job_id": job_id})
 
 
+def is_under(place: str, name: str) -> bool:
+    """Whether a name is that of a place, or is below it.
+
+    In a store over a file system there can be no file where there is a folder, nor the reverse.
+    """
+    return f"{name}/".startswith(f"{place.rstrip('/')}/")
+
+
 def log_key(prefix: str, attempt: int, task_uid: str) -> str:
     """Return the key of what an attempt has printed; `prefix` is that of its task, or empty.
 

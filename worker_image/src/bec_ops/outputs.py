@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 from bec_ops.errors import MisconfiguredError, MissingArtefactsError, RetryableError
 from bec_ops.expected import look
-from bec_ops.location import LOG_FOLDER
+from bec_ops.location import LOG_FOLDER, is_under
 from bec_ops.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
 from bec_ops.patterns import unmatched
 from bec_ops.snapshot import unchanged
@@ -135,17 +135,16 @@ class Output:
         self._place, self._task, self._watch = place, task, watch
         self._changed = threading.Condition()
         self._under_way = 0
-        self._failed: dict[str, Exception] = {}
+        self._failed: dict[str, BaseException] = {}
         self._sizes: dict[str, int] = {}  # of what is written
-        self._sealed = False
+        self._sealed = self._given_up = False
 
     def write(self, name: str, data: bytes | str, content_type: str = "") -> None:
         """Write an artefact; a text is written in UTF-8."""
-        body = data.encode() if isinstance(data, str) else data
-        kind = content_type or _kind(name)
 
         def put() -> int:
-            self._place.put(name, body, kind)
+            body = data.encode() if isinstance(data, str) else data
+            self._place.put(name, body, content_type or _kind(name))
             return len(body)
 
         self._write(name, put)
@@ -155,16 +154,17 @@ class Output:
 
         `watch` sees this one move, and may give it up.
         """
-        kind = content_type or _kind(name)
 
         def watched(moved: int) -> None:
+            if self._given_up:
+                raise RetryableError("given up, as its attempt has ended")
             self._watch(moved)
             watch(moved)
 
         def upload() -> int:
             size = file.stat().st_size
             with unchanged(file):
-                self._place.upload(name, file, kind, watched)
+                self._place.upload(name, file, content_type or _kind(name), watched)
             return size
 
         self._write(name, upload)
@@ -172,16 +172,32 @@ class Output:
     def seal(self) -> None:
         """Wait for the artefacts that are being written, and let no further ones begin.
 
-        Raises RetryableError if any could not be written.
+        Raises RetryableError if any could not be written, and what stopped one that was stopped.
         """
         with self._changed:
             self._sealed = True
             self._changed.wait_for(lambda: not self._under_way)
             failed = dict(self._failed)
         for name, error in failed.items():
+            if not isinstance(error, Exception):
+                raise error
             raise RetryableError(
                 f"{len(failed)} of the artefacts could not be written, such as {name}: {error}"
             ) from error
+
+    def give_up(self) -> None:
+        """Let no further artefacts begin, and have those end that are being uploaded.
+
+        An attempt that has failed has this, and waits for nothing: threads that its handler has
+        left behind would write beside the marker of a later one.
+        """
+        with self._changed:
+            self._sealed = self._given_up = True
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether an artefact is being written at this moment."""
+        return self._under_way > 0
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -231,12 +247,16 @@ class Output:
         return marker if holds(marker, self._task, self._place) else None
 
     def _write(self, name: str, write: Callable[[], int]) -> None:
-        """Do what writes an artefact and returns its bytes."""
-        check_name(name)
+        """Do what writes an artefact and returns its bytes.
+
+        Whatever keeps it from being written counts, a name that is refused and a stop included:
+        in a thread nobody may look at it.
+        """
         with self._writing():
             try:
+                check_name(name)
                 size = write()
-            except Exception as error:
+            except BaseException as error:
                 self._failed[name] = error
                 raise
             self._failed.pop(name, None)
@@ -281,11 +301,12 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name!r} is no name of an artefact: write 'page-1.txt' or 'text/1.txt'")
     if "\\" in name:
         raise ValueError(f"{name!r}: some stores take a backslash for a slash; write another name")
-    if name == MARKER_NAME:
+    if is_under(MARKER_NAME, name):
         raise ValueError(
-            f"{MARKER_NAME} is written for you, last of all; give your keys to task.details()"
+            f"{name!r}: {MARKER_NAME} is written for you, last of all; give your keys to "
+            "task.details()"
         )
-    if name.startswith(LOG_FOLDER):
+    if is_under(LOG_FOLDER, name):
         raise ValueError(f"{name!r}: {LOG_FOLDER} is the place of logs; choose another folder")
 
 

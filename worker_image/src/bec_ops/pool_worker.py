@@ -33,8 +33,9 @@ class PoolWorker:
     def __init__(self, surroundings: Surroundings, stop: Stop, log: OutputLog | None) -> None:
         self._surroundings, self._stop, self._log = surroundings, stop, log
         self._channel = open_channel(surroundings)
-        self._open_store = cache(partial(Store.of_worker, self._is_stopping))
         self._attempt: Attempt | None = None
+        self._stores = 0
+        self._open_store = self._new_store()
         self._orphans = Orphans()
         stop.on_request(self._leave)
 
@@ -62,6 +63,8 @@ class PoolWorker:
         """Return the attempt at a task that was just given."""
         if self._log is not None:
             self._log.restart()
+        if self._attempt is not None and self._attempt.output.is_writing:
+            self._open_store = self._new_store()
         stop = Stop()
         self._attempt = Attempt(
             task,
@@ -75,9 +78,18 @@ class PoolWorker:
             self._leave()
         return self._attempt
 
-    def _is_stopping(self) -> bool:
+    def _new_store(self) -> Callable[[], Store]:
+        """Make what opens the store of this attempt and, until one leaves writes behind, of others.
+
+        The store before it, which only such writes still have, waits for S3 no more.
+        """
+        self._stores += 1
+        return cache(partial(Store.of_worker, partial(self._is_stopping, self._stores)))
+
+    def _is_stopping(self, store: int) -> bool:
         """Whether the task under way is given up: told to go, a worker may finish it."""
-        return self._attempt is not None and self._attempt.stop.requested
+        stopped = self._attempt is not None and self._attempt.stop.requested
+        return stopped or store != self._stores
 
     def _leave(self) -> None:
         """Have the operator asked what is to become of the attempt under way."""

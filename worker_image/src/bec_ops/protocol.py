@@ -131,6 +131,12 @@ class Failed(AboutAttempt):
 
     failure: ReportedClass
     message: str = Field(default="", max_length=MESSAGE_CHARACTERS)
+    exit_code: int | None = Field(
+        default=None,
+        ge=0,
+        le=255,
+        description="Of the program that did the work, where that is to speak for itself",
+    )
 
 
 class Log(AboutAttempt):

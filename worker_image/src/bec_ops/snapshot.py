@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from bec_ops.errors import RetryableError
-from bec_ops.location import LOG_FOLDER
+from bec_ops.location import LOG_FOLDER, is_under
 from bec_ops.marker import MARKER_NAME
 
 _KINDS = {
@@ -29,12 +29,13 @@ class FileState(NamedTuple):
     device: int
     inode: int
     size: int  # bytes
-    modified: int  # nanoseconds
+    modified: int  # nanoseconds; whoever writes may set it back, as cp -p does
+    changed: int  # nanoseconds; nobody sets it, and to read a file does not change it
 
     @classmethod
     def of(cls, found: os.stat_result) -> Self:
         """Keep that of what the kernel says of a file."""
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def files_in(folder: Path) -> dict[str, FileState]:
@@ -97,7 +98,9 @@ def change(before: FileState, after: FileState) -> str:
         return f"had {before.size:,} bytes, and has {after.size:,} now"
     if (before.device, before.inode) != (after.device, after.inode):
         return "was replaced by another file"
-    return "was written to"
+    if before.modified != after.modified:
+        return "was written to"
+    return "was written to and its time set back, or its mode, owner or links were changed"
 
 
 def _entries(path: Path, folder: Path) -> tuple[list[Path], list[os.DirEntry[str]]]:
@@ -121,12 +124,12 @@ def _entries(path: Path, folder: Path) -> tuple[list[Path], list[os.DirEntry[str
 def _name(path: str, folder: Path) -> str:
     """Return a file's name as an artefact; raises RetryableError for one that is not allowed."""
     name = os.path.relpath(path, folder)
-    if name == MARKER_NAME:
+    if is_under(MARKER_NAME, name):
         raise RetryableError(
-            f"the program has written {MARKER_NAME} into its output folder: let it leave that out, "
-            "it is written for you, last of all"
+            f"the program has written {_shown(name)} into its output folder: let it leave that "
+            f"out, {MARKER_NAME} is written for you, last of all"
         )
-    if name.startswith(LOG_FOLDER):
+    if is_under(LOG_FOLDER, name):
         raise RetryableError(
             f"the program has written {_shown(name)} into its output folder: {LOG_FOLDER} is the "
             "place of the attempts' logs; let it choose another folder"

@@ -1,5 +1,6 @@
 """Whose fault a bad answer is: that of one key, of the bucket, or of the whole storage."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ from bec_ops.store_settings import StoreSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+
+_PAUSE = 1.0  # seconds before a store that says 500 is asked once more
+_THERE, _ABSENT = 200, 404
+_ODD = 500  # what stores over a file system say of a key that they have no place for
 
 
 class Asking:
@@ -72,20 +77,19 @@ class Asking:
     ) -> StoreError | None:
         """Return what a bad answer means; None if it means what it says.
 
-        What the bucket says of itself says more. That a write goes wrong may have many reasons
-        that are of no key, such as a full disk: it is the key's only if it cannot be read either.
+        What the bucket says of itself says more. No volume is to be given up for what passes, so
+        it is only the key's if asking for it again goes wrong in the same way. That a write goes
+        wrong may have many reasons that are of no key, such as a full disk.
         """
         try:
             self.check_bucket(bucket, short_folder(key))
         except StoreError as other:
             if other.reason != "Forbidden":
                 return other
-        if writing and self._stands(bucket, key) is not None:
-            return None
         trouble = self._of_place(error, bucket, key)
-        if trouble is None and not writing:
-            return no_answer_for_key(error, bucket, key)
-        return trouble
+        if trouble is not None and self._stays(error, bucket, key):
+            return trouble
+        return None if writing else no_answer_for_key(error, bucket, key)
 
     def _of_place(self, error: ClientError, bucket: str, key: str) -> StoreError | None:
         """Return what is said of a key for which a store over a file system has no place.
@@ -100,10 +104,22 @@ class Asking:
                 return no_such_place(error, bucket, key, folder)
         return None
 
+    def _stays(self, error: ClientError, bucket: str, key: str) -> bool:
+        """Whether a bad answer is what S3 says of the key each time; a 500 also some time later."""
+        if status(error) > _ODD:
+            return False  # a gateway before the store
+        if status(error) == _ODD:
+            time.sleep(_PAUSE)
+        return self._look(bucket, key) == status(error)
+
     def _stands(self, bucket: str, key: str) -> bool | None:
         """Whether there is an object; None where S3 does not say."""
+        return {_THERE: True, _ABSENT: False}.get(self._look(bucket, key))
+
+    def _look(self, bucket: str, key: str) -> int:
+        """Return the status with which S3 answers for a key."""
         try:
             self._client.head_object(Bucket=bucket, Key=key, **self._extra)
         except ClientError as error:
-            return False if status(error) == 404 else None
-        return True
+            return status(error)
+        return _THERE

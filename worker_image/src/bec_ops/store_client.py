@@ -26,6 +26,7 @@ _WRITES = ("PutObject", "UploadPart")
 _CHECKSUMS = ("content-md5", "contentmd5", "x-amz-checksum")  # in words that demand one
 _TRANSIENT = {429, 500, 502, 503, 504}
 _TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "Throttling", "TooManyRequests"}
+_USUAL_TRIES = 3  # of boto3, within seconds
 _FIRST, _LONGEST = 0.5, 15.0  # seconds between two tries
 _LOOK = 0.25  # seconds between two looks whether to stop
 
@@ -49,7 +50,9 @@ class Patience:
         **_: Any,
     ) -> float | None:
         """Wait, then say that a request is worth another try; None if it is not."""
-        if not _is_transient(response, caught_exception, request_dict):
+        if not _is_transient(response, caught_exception):
+            return None
+        if attempts >= _USUAL_TRIES and _may_be_for_ever(response, request_dict):
             return None
         now = time.monotonic()
         until = request_dict["context"].setdefault("bec_until", now + self.seconds)
@@ -64,14 +67,19 @@ class Patience:
         return 0.0
 
 
-def _is_transient(response: Any, error: Exception | None, request: dict[str, Any]) -> bool:
+def _is_transient(response: Any, error: Exception | None) -> bool:
     if response is None:
         return isinstance(error, HTTPClientError)
     answer, parsed = response
-    if answer.status_code == 500 and has_long_part(unquote(request["url_path"])):
-        return False  # what a store over a file system says, now and ever
     code = parsed.get("Error", {}).get("Code")
     return answer.status_code in _TRANSIENT or code in _TRANSIENT_CODES
+
+
+def _may_be_for_ever(response: Any, request: dict[str, Any]) -> bool:
+    """Whether it is what a store over a file system says of a key, however often it is asked."""
+    if response is None or response[0].status_code != 500:
+        return False
+    return has_long_part(unquote(request["url_path"]))
 
 
 class Checksums:
@@ -123,7 +131,7 @@ def make_client(
     config = Config(
         connect_timeout=5,
         read_timeout=30,
-        retries={"mode": "standard", "total_max_attempts": 1 if patience else 3},
+        retries={"mode": "standard", "total_max_attempts": 1 if patience else _USUAL_TRIES},
         max_pool_connections=connections,
         # Stores other than AWS rarely have a host name for each bucket, and not all of them
         # know the newer checksums.

@@ -108,9 +108,13 @@ def says_done(ending: Ending) -> bool:
 def claims_misconfigured(pod: PodSeen | None, failure: FailureClass) -> bool:
     """Whether an attempt of this class ended with an exit code that calls the job set up wrongly.
 
-    Nothing but the code says so: it may be one of a tool of the program's own.
+    Nothing but the code says so: it may be one of a tool of the program's own. A worker of a pool
+    lives on, and reports it.
     """
-    return pod is not None and failure is FailureClass.RETRYABLE and pod.exit_code in CLAIMS
+    if pod is None or failure is not FailureClass.RETRYABLE:
+        return False
+    code = pod.exit_code if pod.report is None else pod.report.exit_code
+    return code in CLAIMS
 
 
 def _no_marker(reading: MarkerSeen) -> str:

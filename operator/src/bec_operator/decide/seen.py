@@ -109,6 +109,7 @@ class Report:
     at: float
     failure: FailureClass | None = None
     message: str = ""
+    exit_code: int | None = None  # of the program that the worker has run, if it passes that on
 
 
 @dataclass(frozen=True, slots=True)

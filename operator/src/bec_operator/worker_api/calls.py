@@ -127,7 +127,8 @@ class Calls:
     async def failed(self, caller: Caller, call: Failed) -> Accepted:
         """Note that the attempt is said to have failed."""
         self._check(caller, call)
-        self._note(caller, Report(self._ctx.clock.now(), class_of(call.failure), call.message))
+        failure, now = class_of(call.failure), self._ctx.clock.now()
+        self._note(caller, Report(now, failure, call.message, call.exit_code))
         return Accepted()
 
     async def log(self, caller: Caller, call: Log) -> Accepted:
