@@ -63,7 +63,7 @@ def named_columns(fields: list[str]) -> tuple[str, ...] | None:
     if (
         any(map(has_digit, fields))
         and not any("id" in field.lower() for field in fields)
-        and not any(map(_DEFAULT_NAME.fullmatch, fields))
+        and not _DEFAULT_NAME.fullmatch(fields[0])
     ):
         return None  # as nearly all
     names = tuple(map(_column, fields))
@@ -83,7 +83,9 @@ def has_digit(text: str) -> bool:
 
 
 def is_numbered_heading(field: str) -> bool:
-    """Whether a text has only words of headings, a long one among them, and numbers or none."""
+    """Whether a text has only words of headings, the first a long one, and numbers or none."""
+    if not begins_like_heading(field):
+        return False
     words = _WORD.findall(_DIGIT.sub(" ", field))
     return any(len(word) >= _LEAST_WORD for word in words) and all(
         word.lower() in _WORDS for word in words
