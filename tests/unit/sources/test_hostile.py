@@ -59,15 +59,94 @@ def test_a_first_line_without_any_digit_is_judged_by_the_second() -> None:
     refused("#\nmandala,sadhana\n\nW1,I1\n", "line 2: this may be a header")
     volumes = [Volume("mandala", "sadhana"), Volume("W1", "I1")]
     assert parse("w_id,i_id\nmandala,sadhana\nW1,I1\n") == volumes
-    assert parse("W1,I1\nmandala,sadhana\n") == volumes[::-1]
+    assert parse("W1,I1\nw_id,i_id\nmandala,sadhana\n") == volumes[::-1]
     assert parse("mandala,sadhana\nW1,index\n") == [volumes[0], Volume("W1", "index")]
     assert parse("mandala,sadhana\n") == volumes[:1]
     assert parse("དཀར,ཆག\nW༡,I\n") == [Volume("དཀར", "ཆག"), Volume("W༡", "I")]
 
 
+UNKNOWN = "this looks like a header, whose columns are unknown here"
+NO_DIGIT = "this may be a header .*, as it has no digit, and the ids"
+NUMBERED = "this may be a header .*, as it has only words of headings and numbers, and the ids"
+SUM = "this counts the volumes, and is none; leave the line out"
+RULER = "a ruler, as below a heading or above a sum; leave the line out"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("w_id,i_id\nW1,I1\nWerk,Band\nW2,I2\n", f"line 3: {UNKNOWN}: .* write w_id,i_id if"),
+        ("w_id,i_id\nW1,I1\nUpama,Pothi\nW2,I2\n", f"line 3: {NO_DIGIT} above have; .* put a he"),
+        ("W1,I1\nRID,Bild\nW2,I2\n", f"line 2: {UNKNOWN}: 'RID', 'Bild'"),
+        ("W1,I1\nUpama,Pothi\nW2,I2\n", f"line 2: {NO_DIGIT} above have; .* JSON Lines"),
+        ("W1,I1\nUpama,Pothi\n", f"line 2: {NO_DIGIT} above"),
+        ("W1,index\nUpama,Pothi\n", f"line 2: {NO_DIGIT} above"),
+        ("W1,I1,\nUpama,Pothi,ed\n", f"line 2: {NO_DIGIT} above"),
+        ("work1,vol1\nUpama,Pothi\n", f"line 2: {NO_DIGIT} above"),
+        ("W1,I1\n\ufeffUpama,Pothi\nW2,I2\n", f"line 2: {NO_DIGIT} above"),
+        ("mandala,a\n\ufeffUpama,Pothi\nW2,I2\n", f"line 2: {NO_DIGIT} below"),
+        ("i_id,w_id\nI1,W1\nUpama,Pothi\n", f"line 3: {NO_DIGIT} above"),
+        ("Column1,Column2\nW1,I1\n", f"line 1: {UNKNOWN}: 'Column1', 'Column2'; .* name two"),
+        ("Column1,Column2\n", f"line 1: {UNKNOWN}"),
+        ("W1,I1\nSpalte1,Spalte2\nW2,I2\n", f"line 2: {UNKNOWN}"),
+        ("Unnamed: 0,Unnamed: 1\nW1,I1\n", f"line 1: {UNKNOWN}"),
+        ("field_1,field_2,field_3\nW1,I1,a\n", f"line 1: {UNKNOWN}"),
+        ("Work,Vol.1\nW1,I1\n", f"line 1: {NUMBERED} below have not; .* put a header above it"),
+        ("Werk1,Band2\nW1,I1\n", f"line 1: {NUMBERED} below"),
+        ("#\nWerk 1,Band 2\n\nW1,I1\n", f"line 2: {NUMBERED} below"),
+        ("W1,I1\nW2,I2\nWerk1,Band2\nW3,I3\n", f"line 3: {NUMBERED} above"),
+        ("W1,I1\ntotal,38836\n", f"line 2: {SUM}; if it is really an id, write the list as JSON"),
+        ('W1,I1,\nGrand Total:,"38,836",\n', f"line 2: {SUM}"),
+        ("w_id,i_id\nW1,I1\nW2,I2\nSum,2\n", f"line 4: {SUM}"),
+        ("count,38836\n", f"line 1: {SUM}"),
+        ("W1,I1\n---,---\n", f"line 2: {RULER}; if it is really an id, write the list as JSON"),
+        ("w_id,i_id\n===,===\nW1,I1\n", f"line 2: {RULER}"),
+        ("---,---\nW1,I1\n", f"line 1: {RULER}"),
+        ("w_id,i_id\n:---,---:\nW1,I1\n", f"line 2: {RULER}"),
+    ],
+)
+def test_what_stands_among_volumes_and_is_none(text: str, said: str) -> None:
+    """`whitfin/s3-concat#3`, `nf-core/scrnaseq#510`: only a list's first line was doubted."""
+    refused(text, said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mandala,intro\nlamrim,chenmo\nW1,intro\nsadhana,index of 3\nkanjur,tenjur\n",
+        "mandala,intro\nW1,intro\nW1,I1\nlamrim,chenmo\nW2,I2\n",
+        "mandala,1\nmandala,2\nmandala,appendix\n",
+        "w_id,i_id\nlamrim,chenmo\nW1,I1\nmandala,intro\n",
+        "W1,index\nW1,intro\nlamrim,1\nlamrim,chenmo\n",
+        "W1,I1\nw_id,i_id\nlamrim,chenmo\nmandala,intro\nW2,I2\n",
+        "work1,vol1\nwork1,vol2\nW1,I1\nwork2,vol1\n",
+        "work1,intro\nwork1,vol1\nwork1,appendix\n",
+        "w_id,i_id\nwork1,vol1\nW1,I1\nwork1,vol2\n",
+        "i_id,w_id\n1,mandala\n2,mandala\nappendix,mandala\n",
+        "W1,I1\nMW12,vol3\nvol3,MW12\nid7,no7\ntotal1,38836\ntotal,I1\nW1,-\n",
+        "column,I1\nW1,sum\n",
+    ],
+)
+def test_lists_whose_ids_need_no_digit_or_are_like_headings(text: str) -> None:
+    lines = [line for line in text.splitlines() if line not in ("w_id,i_id", "i_id,w_id")]
+    assert [",".join(volume[:2]) for volume in parse(text)] == [
+        ",".join(line.split(",")[:: -1 if text.startswith("i_id") else 1]) for line in lines
+    ]
+
+
+@pytest.mark.parametrize("row", ["Werk,Band", "Column1,Column2", "total,38836", "---,---"])
+def test_json_lines_take_as_an_id_what_csv_doubts(row: str) -> None:
+    w_id, i_id = row.split(",")
+    text = json.dumps({"wId": "W1", "iId": "I1"}) + "\n" + json.dumps({"wId": w_id, "iId": i_id})
+    assert parse(text) == [Volume("W1", "I1"), Volume(w_id, i_id)]
+
+
 def test_what_may_be_a_header_is_not_repeated_as_it_may_be_a_secret() -> None:
     with pytest.raises(ListError) as raised:
         parse("admin,correcthorse\nuser1,battery2\n")
+    assert "correct" not in str(raised.value)
+    with pytest.raises(ListError) as raised:
+        parse("user1,battery2\nadmin,correcthorse\n")
     assert "correct" not in str(raised.value)
 
 

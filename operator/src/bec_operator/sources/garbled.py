@@ -8,12 +8,18 @@ import re
 
 from bec_operator.sources.headers import names_a_column
 
+_IF_MEANT = "if it is really an id, write the list as JSON Lines"
 _ERRORS = (
     *("#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"),
     *("#FIELD!", "#ERROR!", "#GETTING_DATA"),
 )
 _NOTHING = {"null", "none", "nil", "nan", "n/a", "undefined", "(null)", "<na>", "<null>", r"\n"}
 _SHORTENED = re.compile(r"[-+]?\d(?:[.,]\d+)?E[-+]\d+")
+_SUMS = re.compile(
+    r"(?:(?:grand|sub)[ -]?)?totals?|sums?|counts?|gesamt|summe|anzahl|insgesamt", re.IGNORECASE
+)
+_SUMMED = re.compile(r"[\d., ']*")
+_RULER = re.compile(r"[-=_~*+:|. \u2013\u2014\u2500-\u257f]*")
 _QUOTES = {"''", "``", "\u2018\u2019", "\u201c\u201d", "\u201e\u201c", "\u00ab\u00bb"}
 
 
@@ -22,10 +28,21 @@ def is_sheet_error(text: str) -> bool:
     return text.startswith(_ERRORS)
 
 
+def no_row(fields: list[str]) -> str | None:
+    """Say what stands in the place of a whole line of ids; None where it can be one."""
+    if all(map(_RULER.fullmatch, fields)) and all(fields[:2]):
+        said = "a ruler, as below a heading or above a sum; leave the line out"
+    elif _SUMS.fullmatch(fields[0].rstrip(" :")) and all(map(_SUMMED.fullmatch, fields[1:])):
+        said = "this counts the volumes, and is none; leave the line out"
+    else:
+        return None
+    return f"{said}; {_IF_MEANT}"
+
+
 def garbled(field: str, line: str) -> str | None:
     """Say what stands in the place of an id; None where it can be one. `line` is all of it."""
     said = _by_itself(field) or _in_quotes(field, line)
-    return f"{said}; if it is really an id, write the list as JSON Lines" if said else None
+    return f"{said}; {_IF_MEANT}" if said else None
 
 
 def _by_itself(field: str) -> str | None:

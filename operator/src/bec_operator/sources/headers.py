@@ -1,4 +1,4 @@
-"""The first line of a list of comma-separated values, where it names columns or seems to."""
+"""A line of a list of comma-separated values, where it names columns or seems to."""
 
 import re
 from difflib import get_close_matches
@@ -16,9 +16,9 @@ EXPECTED = (
 
 # What people call these columns, without `_`, `-` and blanks.
 _CALLED = {
-    "w_id": ("wid", "w", "work", "workid"),
+    "w_id": ("wid", "w", "work", "workid", "werk", "werkid"),
     "i_id": (
-        *("iid", "i", "volume", "volumeid", "vol", "volid", "item", "itemid"),
+        *("iid", "i", "volume", "volumeid", "vol", "volid", "item", "itemid", "band"),
         *("imagegroup", "imagegroupid", "instance", "instanceid", "imageinstance"),
     ),
     "source": ("source", "src", "library", "collection"),
@@ -40,8 +40,16 @@ _WORDS = {
     *("count", "of", "pages", "page", "key", "code", "ref", "reference", "label", "scan", "scans"),
     *("library", "collection", "shelfmark", "barcode", "status", "date", "path", "folder"),
     *("prefix", "url", "uri", "etag", "hash", "sha", "md", "bdrc", "bdr", "mw", "type", "index"),
+    *("werk", "werke", "band", "bild", "bilder", "titel", "nummer", "signatur", "seite", "seiten"),
+    *("column", "columns", "col", "field", "fields", "spalte", "feld", "rid"),
 }
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+|[^A-Za-z_\-. /()]")
+# What programs call a column that has no name: Excel, databases, pandas, Spark.
+_DEFAULT_NAME = re.compile(
+    r"(?:column|col|field|spalte|feld|colonne|columna|coluna|campo|unnamed: |_c)[ _.-]?\d+",
+    re.IGNORECASE,
+)
+_LEAST_WORD = 3  # letters of a word that a number may follow in a heading: W1 and MW1 are ids
 _DIGIT = re.compile(r"\d")
 _SAID_AT_MOST = 40  # characters of what stands there
 _NEAR = 0.75  # how alike two names are of which one may be meant for the other
@@ -52,7 +60,11 @@ def named_columns(fields: list[str]) -> tuple[str, ...] | None:
 
     They may be called as in JSON Lines. Raises ValueError for a header that cannot be used.
     """
-    if not any("id" in field.lower() for field in fields) and any(map(has_digit, fields)):
+    if (
+        any(map(has_digit, fields))
+        and not any("id" in field.lower() for field in fields)
+        and not _DEFAULT_NAME.fullmatch(fields[0])
+    ):
         return None  # as nearly all
     names = tuple(map(_column, fields))
     if {"w_id", "i_id"} <= set(names):
@@ -68,6 +80,24 @@ def named_columns(fields: list[str]) -> tuple[str, ...] | None:
 def has_digit(text: str) -> bool:
     """Whether a digit stands there, of any script: ids have one as a rule, headings have none."""
     return _DIGIT.search(text) is not None
+
+
+def is_numbered_heading(field: str) -> bool:
+    """Whether a text has only words of headings, the first a long one, and numbers or none."""
+    if not begins_like_heading(field):
+        return False
+    words = _WORD.findall(_DIGIT.sub(" ", field))
+    return any(len(word) >= _LEAST_WORD for word in words) and all(
+        word.lower() in _WORDS for word in words
+    )
+
+
+def begins_like_heading(line: str) -> bool:
+    """Whether a line's first word is one of headings; quick, as it is asked of each line."""
+    if not line[:_LEAST_WORD].isalpha():
+        return False
+    word = _WORD.match(line)
+    return word is not None and word[0].lower() in _WORDS
 
 
 def names_a_column(field: str) -> bool:
@@ -112,5 +142,7 @@ def _column(field: str) -> str:
 
 
 def _is_heading(field: str) -> bool:
+    if _DEFAULT_NAME.fullmatch(field):
+        return True
     words = _WORD.findall(field)
     return bool(words) and all(word.lower() in _WORDS for word in words)

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bec_operator.sources.garbled import garbled
+from bec_operator.sources.doubts import DoubtError, Doubts
+from bec_operator.sources.garbled import garbled, no_row
 from bec_operator.sources.headers import (
     EXPECTED,
     LAYOUTS,
-    has_digit,
+    begins_like_heading,
     meant_column,
     named_columns,
     short,
@@ -44,26 +45,25 @@ def csv_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
     A header that stands again, as where files were joined, names the columns from there on.
     """
     columns: tuple[str, ...] = ()
-    doubtful = 0  # the number of a first line that may be a header
+    doubts = Doubts()
     for number, line in lines:
-        if columns and not doubtful and _PLAIN.fullmatch(line):
+        if doubts.has_usual and _PLAIN.fullmatch(line) and not begins_like_heading(line):
             fields = line.rstrip().split(",")
         else:
             try:
                 fields = _fields(line.removeprefix(BYTE_ORDER_MARK))
                 header = named_columns(fields)
                 if header is not None:
-                    columns, doubtful = header, 0
+                    columns, doubts = header, Doubts()
                     continue
-                if not columns or line.startswith(BYTE_ORDER_MARK):
-                    doubtful = 0 if has_digit(line) else number
-                    columns = _begun(columns, fields)
-                elif doubtful:
-                    _check_doubtful(fields)
-                    doubtful = 0
                 _check_values(fields, line)
-            except _DoubtError as error:
-                raise ListError(f"{name}, line {doubtful}: {error}") from None
+                is_first = not columns or line.startswith(BYTE_ORDER_MARK)
+                if is_first:
+                    columns = _begun(columns, fields)
+                w_id = fields[columns.index("w_id") :][:1]
+                doubts.check(number, fields, "".join(w_id), is_first=is_first)
+            except DoubtError as error:
+                raise ListError(f"{name}, line {error.number}: {error}") from None
             except ValueError as error:
                 raise ListError(f"{name}, line {number}: {error}") from None
         if len(fields) != len(columns):
@@ -76,10 +76,6 @@ def csv_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
         if w_id and source:
             w_id = f"{source}:{w_id}"
         yield number, Volume(w_id, row["i_id"], row.get("i_version", ""))
-
-
-class _DoubtError(ValueError):
-    """The line shows that the first one was a header."""
 
 
 def _fields(line: str) -> list[str]:
@@ -106,19 +102,8 @@ def _begun(before: tuple[str, ...], fields: list[str]) -> tuple[str, ...]:
     return layout
 
 
-def _check_doubtful(fields: list[str]) -> None:
-    """Judge a first line without any digit by the second line."""
-    if all(has_digit(field) for field in fields[:2]):
-        raise _DoubtError(
-            "this may be a header whose columns are unknown here, as it has no digit, and the ids "
-            "below have; call the columns w_id, i_id, source and i_version, or leave the line out; "
-            "if it is a volume, put a header above it"
-        )
-
-
 def _check_values(fields: list[str], line: str) -> None:
-    for field in fields:
-        said = garbled(field, line)
+    for said in (no_row(fields), *(garbled(field, line) for field in fields)):
         if said is not None:
             raise ValueError(said)
 
