@@ -69,6 +69,10 @@ class _Maker:
         self.script.sound = False
         self._lines.append(line)
 
+    def only(self, line: str) -> None:
+        self._lines.clear()
+        self.unsound(line)
+
     def name(self) -> str:
         """Return a name that nothing else has, nor is it a folder of another."""
         pick = self.random
@@ -261,7 +265,8 @@ def _too_long(maker: _Maker) -> None:
 
 
 def _removed(maker: _Maker) -> None:
-    maker.unsound('rm -rf -- "$OUT"; touch "$OUT"')
+    """Alone: whatever else still writes would make the folder anew, without what was finished."""
+    maker.only('make a 10; rm -rf -- "$OUT"; touch "$OUT"')
 
 
 _SOUND = [_file, _file, _file, _many, _deep, _gone, _late, _slow, _rewritten, _renamed, _piped]

@@ -18,6 +18,7 @@ from tests.support.operator_process import Operator
 from tests.support.rights import operator_rights
 from tests.support.space import Space, new_space, remove_bucket, s3_client
 from tests.support.waiting import until
+from tests.support.worker_runs import end_started
 from tests.support.workers import Workers
 
 _CRDS = Path(__file__).parents[2] / "crds"
@@ -132,3 +133,10 @@ def operator(make_operator: MakeOperator) -> Iterator[Operator]:
     """One operator for all tests of a module that do not harm it."""
     with make_operator() as operator:
         yield operator
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left() -> Iterator[None]:
+    """See that no worker outlives its test."""
+    yield
+    end_started()

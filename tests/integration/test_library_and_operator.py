@@ -110,7 +110,8 @@ def test_an_interrupted_worker_says_so_and_is_requeued(
     process.send_signal(signal.SIGTERM)
     assert wait_ended(process).code == 143
     assert work.told == {"class": "Interrupted", "message": "got SIGTERM"}
-    workers.play(run, lambda pod: pod.end(143))
+    last_words = (work.folder / "termination-log").read_text()
+    workers.play(run, lambda pod: pod.end(143, message=last_words))
     live.wait_complete()
     (task,) = space.tasks()
     assert [attempt.get("failure", "") for attempt in task["status"]["attempts"]] == [

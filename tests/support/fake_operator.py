@@ -13,6 +13,8 @@ Body = dict[str, Any]
 Headers = dict[str, str]
 Answer = tuple[int, Body] | tuple[int, Body, Headers]
 
+_PATIENCE = 90.0  # seconds: a worker that starts loads much, and the machine may be busy
+
 
 class Call(NamedTuple):
     """What came in."""
@@ -55,7 +57,7 @@ class FakeOperator(LocalServer):
     def wait(self, holds: Callable[[], object], what: str) -> None:
         """Return as soon as something holds, looking after each call."""
         with self._came:
-            assert self._came.wait_for(holds, timeout=10), f"{what}; calls: {self.paths()}"
+            assert self._came.wait_for(holds, _PATIENCE), f"{what}; calls: {self.paths()}"
 
     @contextmanager
     def hanging(self) -> Iterator[None]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from bec_ops.exit_codes import ExitCode
 
-PATIENCE = 30.0
+PATIENCE = 90.0  # seconds: a worker that starts loads much, and the machine may be busy
+_started: list[subprocess.Popen[str]] = []
 _COMPILED = Path(tempfile.gettempdir()) / "bec-worker-runs"
 
 
@@ -42,7 +43,7 @@ class WorkerRun:
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             (*self.under, *command),
             env=self._all_variables(),
             cwd=self.folder,
@@ -51,6 +52,8 @@ class WorkerRun:
             stderr=subprocess.PIPE,
             text=True,
         )
+        _started.append(process)
+        return process
 
     def write(self, script: str) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,3 +121,15 @@ def wait_done(process: subprocess.Popen[str]) -> Ended:
     ended = wait_ended(process)
     assert ended.code == ExitCode.DONE, ended
     return ended
+
+
+def end_started() -> None:
+    """End the workers that a test has left running, as one that fails does.
+
+    Else they go on for ever, and call the operator of another test that gets the same port.
+    """
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()

@@ -162,3 +162,9 @@ def test_what_keeps_a_pod_from_a_node() -> None:
     assert (lifted.gated, lifted.seen_first, lifted.seen_free, lifted.seen_placed) == ("", 9, 9, 9)
     homeless = pod_of(Recorded.read("unschedulable-cordoned").pod, None, 1.0)
     assert "1 node(s) were unschedulable" in homeless.unschedulable
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_what_nobody_goes_on_with_is_stranded(name: str) -> None:
+    pod = pod_of(Recorded.read(name).pod, None, 1.0)
+    assert pod.stranded is (name == "node-rebooted-after-init")

@@ -225,3 +225,12 @@ def test_a_loop_goes_on_after_a_task_of_which_something_is_missing(
     assert "nothing there matches '*.txt'" in failed["message"]
     assert [body["task_uid"] for body in operator.bodies("done")] == ["uid-two"]
     assert (marker(run, "two") or {})["expect_met"] == ["*.txt"]
+
+
+def test_who_hears_that_it_is_over_ends(run: WorkerRun, operator: FakeOperator) -> None:
+    """Its pod was deleted before it could listen for a SIGTERM."""
+    operator.answers["next"] = [task(run, "one"), (200, {"over": True})]
+    process = run.start_script(HANDLER)
+    wait_done(process)
+    assert operator.paths().count("next") == 2
+    assert marker(run, "one") is not None

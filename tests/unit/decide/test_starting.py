@@ -54,6 +54,14 @@ def _view(after: float, start: str, heard: Fact | None = NOTHING) -> TaskView:
         (BAD_TAG, 305, "10m", FailureClass.IMAGE_PULL, "not within 5m: ImagePullBackOff: no such"),
         (BAD_TAG, 65, "1m", FailureClass.IMAGE_PULL, "not within 1m"),
         (NO_SECRET, 305, "10m", FailureClass.CONTAINER_CONFIG, "CreateContainerConfigError: no s"),
+        (replace(PLACED, stranded=True, seen_troubled=SEEN), 59, "10m", None, ""),
+        (
+            replace(PLACED, stranded=True, seen_troubled=SEEN),
+            60,
+            "10m",
+            FailureClass.DISRUPTED,
+            "the node n went down under it",
+        ),
         (RESERVED, 305, "10m", FailureClass.RUNTIME_TROUBLE, "failed to reserve container name"),
     ],
 )

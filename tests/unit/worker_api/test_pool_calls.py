@@ -17,7 +17,7 @@ from bec_operator.worker_api.calls import Calls
 from bec_operator.worker_api.claims import Identity
 from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.routes import ROUTES
-from bec_ops.protocol import Directive
+from bec_ops.protocol import Assigned, Directive
 from tests.unit.worker_api.scene import POD, TASK_SEEN, Scene
 
 SEEN = replace(POD, name="ocr-pool-a-1", uid="uid-host", task="", owner_uid="uid-rs")
@@ -207,3 +207,14 @@ async def test_a_pod_that_the_watch_has_not_shown_yet() -> None:
         assert isinstance(caller, PoolPod)
         assert caller.pool == "ocr-pool-a"
     assert len(scene.asked) == 1
+
+
+async def test_who_is_deleted_and_has_not_heard_it_is_told_so(scene: Scene, worker: Worker) -> None:
+    """A SIGTERM that comes before a process listens is lost, and its grace is that of a volume."""
+    worker.has()
+    going = replace(HOST, pod=replace(HOST.pod, version=99, deleting=True))
+    scene.cache.pool_pods.put(going)
+    assert (await worker.next()).task_uid == "uid-task", "what it has it may finish"
+    await worker.report("done")
+    answer = await worker.call("next", session=worker.session, wait=9.0)
+    assert answer == Assigned(over=True)

@@ -19,7 +19,6 @@ from bec_ops.protocol import (
     Registered,
     Request,
 )
-from bec_ops.task import Task
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -96,11 +95,11 @@ class OperatorClient:
         """Give a sign of life; `fields` are those of `protocol.Heartbeat` but the session."""
         return self._call("heartbeat", Heartbeat, fields, HeartbeatAnswer)
 
-    def next(self) -> Task | None:
-        """Wait a while for the next task of a worker of a pool; None if there was none."""
+    def next(self) -> protocol.Assigned:
+        """Wait a while for the next task of a worker of a pool; it may have none."""
         timeout = urllib3.Timeout(connect=3.0, read=WAIT_SECONDS + 10.0)
         fields = {"wait": WAIT_SECONDS}
-        return self._call("next", protocol.Next, fields, protocol.Assigned, timeout).task
+        return self._call("next", protocol.Next, fields, protocol.Assigned, timeout)
 
     def report(self, kind: str, fields: dict[str, Any]) -> None:
         """Say something of `REPORTS` about an attempt; `fields` are all but the session."""

@@ -12,6 +12,7 @@ from bec_ops.link import open_channel
 from bec_ops.operator_client import RefusedError, UnreachableError
 from bec_ops.orphans import Orphans
 from bec_ops.output_log import OutputLog
+from bec_ops.protocol import Assigned
 from bec_ops.stopping import Stop
 from bec_ops.store import Store
 from bec_ops.task import Task
@@ -88,7 +89,7 @@ class PoolWorker:
         try:
             # While a report waits the operator would give the task again that it is about.
             delivered = spool.deliver(client.report)
-            task = client.next() if delivered else None
+            given = client.next() if delivered else Assigned()
         except UnreachableError as error:
             _logger.warning("no task: %s", error)
             time.sleep(_AGAIN)
@@ -96,7 +97,9 @@ class PoolWorker:
             _logger.warning("no task: %s", refusal)
             time.sleep(_AGAIN)
         else:
-            if task is not None:
-                take(task)
+            if given.task is not None:
+                take(given.task)
+            elif given.over:  # a SIGTERM that came before anybody listened is lost
+                self._stop.request("the operator says that there is nothing more to do")
             elif not delivered:
                 time.sleep(_AGAIN)

@@ -86,6 +86,19 @@ def failed_init(status: Object) -> tuple[str, Object] | None:
     return None
 
 
+def is_stranded(status: Object) -> bool:
+    """Whether a pod's node went down after its init containers, and before its worker was made.
+
+    Kubelets make no second sandbox for one that is not to be restarted: it stays as it is.
+    """
+    ready, begun = condition(status, "PodReadyToStartContainers"), condition(status, "Initialized")
+    if status.get("phase") != "Pending" or ready is None or begun is None:
+        return False
+    inits = status.get("initContainerStatuses") or []
+    over = bool(inits) and all("terminated" in (c.get("state") or {}) for c in inits)
+    return over and (ready["status"], begun["status"]) == ("False", "True")
+
+
 def _has_begun(status: Object) -> bool:
     """Whether any container has been started: the node had taken the pod."""
     kinds = ("initContainerStatuses", "containerStatuses")

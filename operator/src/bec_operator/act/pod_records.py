@@ -15,6 +15,7 @@ from bec_operator.act.pod_ends import (
     cut_of,
     failed_init,
     is_disrupted,
+    is_stranded,
     is_unseen,
     node_lost,
     words_of,
@@ -229,6 +230,8 @@ def _ended(pod: PodSeen, ended: Object, now: float) -> PodSeen:
 
 def _with_trouble(pod: PodSeen, status: Object, now: float) -> PodSeen:
     """Take in why any of its containers cannot start: all hold up the worker."""
+    if is_stranded(status):
+        return replace(pod, stranded=True, seen_troubled=now)
     kinds = ("initContainerStatuses", "containerStatuses")
     containers = [container for kind in kinds for container in status.get(kind) or []]
     waiting = [(container.get("state") or {}).get("waiting") or {} for container in containers]

@@ -58,6 +58,7 @@ class PodSeen:
     told: FailureClass | None = None  # what the worker itself says of its end
     called_since: float | None = None  # when we first wrote on it that the worker calls
     stopped: Verdict | None = None  # why we have ended it, if we have
+    stranded: bool = False  # its node went down under it, and nobody goes on with it
     waiting: str = ""  # why a container cannot start, such as ImagePullBackOff
     waiting_message: str = ""
     unschedulable: str = ""  # why no node takes it

@@ -9,6 +9,7 @@ from bec_operator.decide.seen import PodSeen, Verdict
 from bec_operator.decide.view import TaskView
 
 TROUBLE_GRACE = 300.0  # seconds for an image or a container's configuration to come right
+STRANDED_FOR = 60.0  # seconds for which a pod has to look as if nobody went on with it
 ASK_AFTER = 0.5  # of timeouts.start, before the kubelet's Events are looked at
 ASK_AGAIN = 60.0  # seconds between two looks
 
@@ -23,17 +24,25 @@ def overdue_start(view: TaskView, pod: PodSeen) -> Verdict | None:
         return None
     if not pod.node:
         return _without_node(view, pod)
-    limit, now = view.limits.start, view.now
-    grace = min(TROUBLE_GRACE, limit)
-    failure = failure_of_waiting(pod.waiting, pod.waiting_message)
-    if failure is not None and pod.seen_troubled is not None:
-        if now - pod.seen_troubled < grace:
-            return None
-        return Verdict(failure, f"not within {duration(grace)}: {trouble(pod)}")
-    if now - _placed(pod) < limit or view.heard is None:
+    if pod.seen_troubled is not None and (pod.stranded or pod.waiting):
+        return _troubled(view, pod, view.now - pod.seen_troubled)
+    limit = view.limits.start
+    if view.now - _placed(pod) < limit or view.heard is None:
         return None
     said = f"the worker did not run in {duration(limit)} (timeouts.start)"
     return Verdict(FailureClass.START_TIMEOUT, ": ".join(filter(None, (said, view.heard.message))))
+
+
+def _troubled(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
+    """Give up what has been in trouble for long, `since` seconds."""
+    if pod.stranded:
+        said = f"the node {pod.node} went down under it"
+        return Verdict(FailureClass.DISRUPTED, said) if since >= STRANDED_FOR else None
+    failure = failure_of_waiting(pod.waiting, pod.waiting_message)
+    grace = min(TROUBLE_GRACE, view.limits.start)
+    if failure is None or since < grace:
+        return None
+    return Verdict(failure, f"not within {duration(grace)}: {trouble(pod)}")
 
 
 def _without_node(view: TaskView, pod: PodSeen) -> Verdict | None:

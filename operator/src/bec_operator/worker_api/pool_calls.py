@@ -54,6 +54,8 @@ class PoolCalls:
                 self._sessions.check(host.uid, call.session)
                 if (given := self._given(host, call.session)) is not None:
                     return given
+                if self._is_leaving(host):
+                    return Assigned(over=True)
                 left = deadline - clock.now()
                 if left <= 0 or enough.is_set():
                     return Assigned()
@@ -61,6 +63,11 @@ class PoolCalls:
                 if has_some is None:
                     raise RefusedError("Gone", f"pod {host.name} is gone")
                 await _wait(has_some, enough, left)
+
+    def _is_leaving(self, host: PoolPod) -> bool:
+        """Whether a pod is deleted: its worker may have got its SIGTERM before it could hear it."""
+        known = self._ctx.cache.pool_pods.get(host.namespace, host.name)
+        return known is not None and known.uid == host.uid and known.pod.deleting
 
     def _given(self, host: PoolPod, session: str) -> Assigned | None:
         """Return the task that a process is to do now; None if it has none."""
