@@ -11,9 +11,10 @@ from uuid import uuid4
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from bec_ops.marker import MARKER_NAME, Marker
-from bec_ops.store import Store
+from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
+from bec_ops.store import Store, StoreError
 from bec_ops.volume import Volume
+from tests import stores
 from tests.stores import Trait
 
 pytestmark = pytest.mark.stores
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.stores
 PREFIX = "artefacts/ocr/W1-I1/"
 KEY = PREFIX + MARKER_NAME
 VOLUME = Volume("W1", "I1")
+CUT = "a part of one"
 MIB = 1024 * 1024
 
 
@@ -86,15 +88,29 @@ def overwritten(store: Store, bucket: str) -> Iterator[None]:
         raise broken[0]
 
 
-def test_a_marker_that_is_written_anew_is_never_absent_nor_cut(store: Store, bucket: str) -> None:
-    """Chosen servers replace objects as a whole; a reader sees the old one or the new one."""
+def seen_by(store: Store, bucket: str) -> str:
+    """Return whose marker stands, or `CUT` where a part of it came."""
+    try:
+        found = look(store, bucket)
+    except InvalidMarker:
+        return CUT
+    except StoreError as error:
+        if error.reason != "Unavailable":
+            raise
+        return CUT
+    assert found is not None
+    return found.worker_id
+
+
+def test_a_marker_that_is_written_anew_is_never_absent(store: Store, bucket: str) -> None:
+    """A reader sees the old one or the new one; or, on one store, that it has seen neither."""
     store.put(bucket, KEY, marker("first"))
     with overwritten(store, bucket):
-        workers = {found.worker_id for _ in range(300) if (found := look(store, bucket))}
+        seen = {seen_by(store, bucket) for _ in range(350)}
         heads = [store.head(bucket, KEY) for _ in range(50)]
         folders = [list(store.list_folders(bucket, "artefacts/ocr/")) for _ in range(20)]
-        assert all(look(store, bucket) is not None for _ in range(50))
-    assert len(workers) > 1
+    assert len(seen - {CUT}) > 1
+    assert CUT not in seen or Trait.WHOLE_OVERWRITES in stores.chosen().lacks
     assert None not in heads
     assert folders == [[PREFIX]] * 20
 

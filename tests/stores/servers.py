@@ -26,6 +26,7 @@ class Trait(StrEnum):
     SIGNATURES = "it checks no signature"
     OBJECT_LOCK = "it has no Object Lock"
     LONG_NAMES = "it keeps a key in files, whose names have 255 bytes at most"
+    WHOLE_OVERWRITES = "an object that is overwritten may be read cut short"
     FOLDER_AND_OBJECT = "an object and a folder cannot have the same name"
 
 
@@ -133,13 +134,14 @@ def _of_maven(name: str, version: str) -> tuple[str, str, Callable[[], Command]]
 
 
 _FILES = frozenset({Trait.LONG_NAMES, Trait.FOLDER_AND_OBJECT})
+_S3PROXY = _FILES | {Trait.OBJECT_LOCK}
 _ALL = (
     StoreServer("seaweedfs", "4.48", lambda: (str(packaged("weed")),), spec=None),
     StoreServer("moto", "5.2.5", programs.moto, _moto, frozenset({Trait.SIGNATURES})),
     StoreServer(*_module("versitygw"), _versitygw, _FILES),
     StoreServer(*_module("minio"), _minio, frozenset({Trait.LONG_NAMES})),
-    StoreServer(*_of_maven("s3proxy", "4.1.0"), _s3proxy, _FILES | {Trait.OBJECT_LOCK}),
-    StoreServer(*_of_maven("s3proxy3", "3.3.0"), _s3proxy, _FILES | {Trait.OBJECT_LOCK}),
+    StoreServer(*_of_maven("s3proxy", "4.1.0"), _s3proxy, _S3PROXY),
+    StoreServer(*_of_maven("s3proxy3", "3.3.0"), _s3proxy, _S3PROXY | {Trait.WHOLE_OVERWRITES}),
 )
 CLUSTERS_OWN = _ALL[0].name
 SERVERS = {server.name: server for server in _ALL}

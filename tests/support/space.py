@@ -41,7 +41,12 @@ def keys_of(client: S3Client, bucket: str, prefix: str = "") -> list[str]:
 
 
 def remove_bucket(client: S3Client, bucket: str) -> None:
-    """Take a bucket away: each one takes room in the store, empty or not."""
+    """Take a bucket away: each one takes room in the store, empty or not.
+
+    For some stores it is not empty while uploads are under way, such as a killed worker's.
+    """
+    for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     while found := client.list_objects_v2(Bucket=bucket).get("Contents"):
         keys: list[ObjectIdentifierTypeDef] = [{"Key": item["Key"]} for item in found]
         client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
