@@ -60,8 +60,8 @@ def csv_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
                 is_first = not columns or line.startswith(BYTE_ORDER_MARK)
                 if is_first:
                     columns = _begun(columns, fields)
-                w_id = fields[columns.index("w_id") :][:1]
-                doubts.check(number, fields, "".join(w_id), is_first=is_first)
+                works = fields[columns.index("w_id") :][:1]  # none where columns are missing
+                doubts.check(number, fields, "".join(works), is_first=is_first)
             except DoubtError as error:
                 raise ListError(f"{name}, line {error.number}: {error}") from None
             except ValueError as error:
