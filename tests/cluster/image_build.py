@@ -6,7 +6,6 @@ build step that has not changed is not run again.
 
 import hashlib
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .cache import cache
-from .errors import ClusterError
+from .programs import run_to_end
 
 DEBIAN = "bookworm"
 PYTHON = "3.11"  # Debian's own, in that release
@@ -29,7 +28,7 @@ def base(reference: str) -> None:
         excludes = (f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT)
         include = f"--include={','.join(_PACKAGES)}"
         tar = folder / "base.tar"
-        _run("mmdebstrap", "--variant=minbase", include, *excludes, DEBIAN, str(tar))
+        run_to_end("mmdebstrap", "--variant=minbase", include, *excludes, DEBIAN, str(tar))
         (folder / "Dockerfile").write_text(f"FROM scratch\nADD {tar.name} /\n")
         dockerfile(reference, folder, folder / "Dockerfile")
 
@@ -38,7 +37,7 @@ def pause(reference: str, source: Path) -> None:
     """Build the image that holds a pod's namespaces open, from the C program in `source`."""
     with _scratch() as folder:
         compiler = ("cc", "-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror")
-        _run(*compiler, "-o", str(folder / "pause"), str(source / "pause.c"))
+        run_to_end(*compiler, "-o", str(folder / "pause"), str(source / "pause.c"))
         dockerfile(reference, folder, source / "Dockerfile")
 
 
@@ -69,7 +68,7 @@ def wheels(*requirements: Path) -> Path:
             machine = platform.machine()
             tags = [f"manylinux_2_{minor}_{machine}" for minor in range(_GLIBC, 16, -1)]
             tags.append(f"manylinux2014_{machine}")
-            _run(
+            run_to_end(
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
                 *("--require-hashes", "--only-binary=:all:", f"--python-version={PYTHON}"),
                 *("--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}"),
@@ -113,20 +112,4 @@ def _buildah(*arguments: str) -> str:
     roots = (f"--root={storage / 'root'}", f"--runroot={storage / 'run'}")
     # Else the folder of the layers stays mounted on itself.
     unmounted = ("--storage-driver=overlay", "--storage-opt=overlay.skip_mount_home=true")
-    return _run("buildah", *roots, *unmounted, *arguments)
-
-
-def _run(*command: str) -> str:
-    """Run a program and give what it printed; its last words, if it fails."""
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        shown = " ".join(command[:3])
-        raise ClusterError(f"{shown} … failed; its last words:\n{done.stdout[-3000:]}")
-    return done.stdout
+    return run_to_end("buildah", *roots, *unmounted, *arguments)

@@ -6,12 +6,12 @@ What is there is never installed again. A folder's name holds the version, or a 
 import hashlib
 import logging
 import shutil
-import subprocess
 from pathlib import Path
 
 from tests.cluster.binaries import packaged
 from tests.cluster.cache import cache, locked
 from tests.cluster.errors import ClusterError
+from tests.cluster.programs import run_to_end
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ def moto() -> tuple[str, ...]:
             log.info("installing moto, once")
             draft = _draft(folder)
             uv, python = str(packaged("uv")), str(packaged("python"))
-            _run(uv, "venv", "--quiet", "--relocatable", "--python", python, str(draft))
+            run_to_end(uv, "venv", "--quiet", "--relocatable", "--python", python, str(draft))
             pip = (uv, "pip", "install", "--quiet", "--python", str(draft / "bin" / "python"))
-            _run(*pip, "--require-hashes", "-r", str(_REQUIREMENTS))
+            run_to_end(*pip, "--require-hashes", "-r", str(_REQUIREMENTS))
             draft.rename(folder)
     return (str(folder / "bin" / "python"), "-m", "moto.server")
 
@@ -52,7 +52,7 @@ def s3proxy(version: str) -> tuple[str, ...]:
             log.info("installing s3proxy %s, once", version)
             _need_maven()
             draft = _draft(folder)
-            _run(
+            run_to_end(
                 "mvn",
                 "--quiet",
                 "--batch-mode",
@@ -72,7 +72,7 @@ def s3proxy(version: str) -> tuple[str, ...]:
 def _need_maven() -> None:
     """Install Maven, and the Java that it brings, where the machine has none."""
     if not (shutil.which("mvn") and shutil.which("java")):
-        _run(str(_INSTALL_SYSTEM), str(_HERE / "system-packages.txt"))
+        run_to_end(str(_INSTALL_SYSTEM), str(_HERE / "system-packages.txt"))
 
 
 def _java() -> str:
@@ -100,17 +100,3 @@ def _draft(folder: Path) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     return draft
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        words = " ".join(command[:3])
-        raise ClusterError(f"`{words} …` failed; its last words:\n{done.stdout[-3000:]}")

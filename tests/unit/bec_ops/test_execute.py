@@ -22,7 +22,7 @@ from bec_ops.errors import (
 from bec_ops.execute import Program
 from bec_ops.family import Family
 from bec_ops.meter import Meter
-from bec_ops.outputs import FolderPlace
+from bec_ops.places import FolderPlace
 from bec_ops.processes import Process
 from bec_ops.protocol import Progress
 from bec_ops.stopping import Stop

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bec_ops.errors import Interrupted, MisconfiguredError, MissingArtefactsError, RetryableError
-from bec_ops.outputs import FolderPlace, Output
+from bec_ops.outputs import Output
+from bec_ops.places import FolderPlace
 from bec_ops.task import Task
 from bec_ops.transfers import Watch
 

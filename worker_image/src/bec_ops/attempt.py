@@ -21,7 +21,8 @@ from bec_ops.memory import oom_kills
 from bec_ops.meter import Meter
 from bec_ops.operator_client import OperatorClient
 from bec_ops.output_log import OutputLog
-from bec_ops.outputs import Output, Place, open_place
+from bec_ops.outputs import Output
+from bec_ops.places import Place, open_place
 from bec_ops.spool import Spool
 from bec_ops.stopping import Stop
 from bec_ops.store import Store, StoreError

@@ -25,8 +25,8 @@ from bec_ops.attempt import Attempt
 from bec_ops.environment import Surroundings
 from bec_ops.errors import Failure, MisconfiguredError
 from bec_ops.meter import Meter
-from bec_ops.outputs import Place, open_place
 from bec_ops.patterns import check_patterns
+from bec_ops.places import Place, open_place
 from bec_ops.running import Prepare, show_traceback
 from bec_ops.stopping import Stop, signals_stop
 from bec_ops.store import READ_AT_MOST, Content

@@ -1,7 +1,7 @@
 """What another job has written for the volume at hand, for a handler that builds on it."""
 
 from bec_ops.errors import RetryableError, TerminalError
-from bec_ops.outputs import Place
+from bec_ops.places import Place
 from bec_ops.store import StoreError, TooLargeError
 from bec_ops.volume import Volume
 

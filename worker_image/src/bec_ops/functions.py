@@ -18,7 +18,8 @@ from bec_ops.errors import RetryableError, TerminalError
 from bec_ops.job_outputs import output_of
 from bec_ops.marker import InvalidMarker
 from bec_ops.meter import DEFAULT_UNIT
-from bec_ops.outputs import S3Place, holds
+from bec_ops.outputs import holds
+from bec_ops.places import S3Place
 from bec_ops.store import Store
 from bec_ops.volume import Volume
 from bec_ops.worker_process import current

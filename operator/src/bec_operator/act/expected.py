@@ -6,7 +6,7 @@ from bec_operator.act.context import Context
 from bec_operator.api.job import Output
 from bec_ops.expected import look
 from bec_ops.marker import InvalidMarker, Marker
-from bec_ops.outputs import S3Place
+from bec_ops.places import S3Place
 
 
 async def check_expected(
