@@ -7,7 +7,7 @@ import pytest
 from bec_operator.act.api_server import core
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang, lack_image, succeed
-from tests.support.jobs import condition, counts, job, numbered
+from tests.support.jobs import SOON, condition, counts, job, numbered
 from tests.support.operator_process import Operator
 from tests.support.pods import PlayedPod
 from tests.support.space import Space
@@ -120,11 +120,12 @@ def test_an_image_that_never_comes_fails_no_volume_and_pauses_the_job(
     """tekton#4895, #5987: after the grace; after several the job launches no more."""
     workers.behaviour = lambda pod: pod.wait_for_image("ErrImagePull", "no such tag: v9")
     spec = {"timeouts": {"start": "4s"}, "maxFailed": "100%", "parallelism": 5}
-    live = space.submit(job("bad-tag", space.bucket, numbered(30), **spec))
+    slow = {"backoff": {"initial": "1h", "max": "1h"}}  # so are the probes: none comes in between
+    live = space.submit(job("bad-tag", space.bucket, numbered(30), retry=slow, **spec))
     said = live.wait_stalled("RepeatedFailures", timeout=40)
     assert "ImagePull" in said
     assert "no such tag: v9" in said
     assert len(workers.runs.all()) <= 12
     workers.behaviour = succeed
-    live.patch(worker={"parameters": {"tag": "v10"}})
+    live.patch(worker={"parameters": {"tag": "v10"}}, retry={"backoff": SOON})
     assert counts(live.wait_complete(timeout=60)) == {"total": 30, "succeeded": 30}

@@ -175,7 +175,7 @@ def test_a_volume_waits_ever_longer_for_its_next_attempt(space: Space, workers: 
 
 def test_five_in_a_row_stop_the_launches_until_one_succeeds(space: Space, workers: Workers) -> None:
     workers.behaviour = fail(75, "the model server is away")
-    retry = {"limit": 100, "backoff": {"initial": "3s", "max": "3s"}}
+    retry = {"limit": 100, "backoff": {"initial": "8s", "max": "8s"}}  # as far apart are the probes
     live = space.submit(job("tripped", space.bucket, numbered(40), parallelism=5, retry=retry))
     said = live.wait_stalled("RepeatedFailures")
     assert "Retryable" in said
