@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bec_operator.act.api_server import bec
+from bec_operator.act.ground.api_server import bec
 from bec_operator.api.job import JobPhase, JobSpec, JobStatus
 from bec_ops.location import OutputTemplate
 from bec_ops.store import Store

@@ -11,7 +11,7 @@
 #   requests of the paginator: ['start-after', 'continuation-token+start-after']
 #   S3Proxy says: 400 InvalidArgument
 #   by hand: ['b', 'c', 'd', 'e']
-# Consequence for us: `bec_ops/store_listing.py` pages by hand.
+# Consequence for us: `bec_ops/contract/s3/listing.py` pages by hand.
 set -euo pipefail
 folder=$(mktemp -d)
 server=

@@ -10,7 +10,7 @@
 # Seen: boto3 1.44.8 on Python 3.11:
 #   FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/token'
 #   is a BotoCoreError: False; without any credentials at all: NoCredentialsError, True
-# Consequence for us: `bec_ops.store_errors` turns OSErrors of a call into `Forbidden`, and names the file.
+# Consequence for us: `bec_ops.contract.s3.errors` turns OSErrors of a call into `Forbidden`, and names the file.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

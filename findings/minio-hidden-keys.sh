@@ -12,7 +12,7 @@
 #   after a DELETE of 'a': ['a/b', 'a/c']
 #   'b', then 'b/c': ['b']; below b/: []
 # Consequence for us: where a list shows an object of a volume's folder's name, the volume's marker
-# is looked at (`bec_ops/store_listing.py`), so that one that is done is seen to be.
+# is looked at (`bec_ops/contract/s3/listing.py`), so that one that is done is seen to be.
 set -euo pipefail
 folder=$(mktemp -d)
 server=

@@ -9,7 +9,7 @@
 #   reads 1024 levels, not 1025 (JSONDecodeError); writes 254 levels, not 255 (TypeError)
 #   json of the standard library, for comparison: what it reads it writes
 # Consequence for us: free JSON of a Job has 100 levels at most, and what is read of one that is
-# deeper is cut at 200 (`act/deep_json.py`), so that it can be written.
+# deeper is cut at 200 (`act/ground/deep_json.py`), so that it can be written.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

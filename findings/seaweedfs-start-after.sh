@@ -12,7 +12,7 @@
 #   StartAfter=p/vol5: p/vol5-b/ p/vol50/
 #   StartAfter=p/vol: p/vol5/ p/vol5-b/ p/vol50/
 # Consequence for us: a sweep that goes on starts after the name of the first folder that it wants
-# less its last letter (`bec_ops/store_listing.py`), and takes what comes for a set.
+# less its last letter (`bec_ops/contract/s3/listing.py`), and takes what comes for a set.
 set -euo pipefail
 folder=$(mktemp -d)
 server=

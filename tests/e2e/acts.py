@@ -6,12 +6,12 @@ from typing import Any, Self
 
 import psutil
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from bec_operator.api.base import DEFAULT_PREFIX
 from bec_operator.api.names import HEARTBEAT_CONDITION, TASK_LABEL
-from bec_ops.location import OutputTemplate, log_key
-from bec_ops.marker import MARKER_NAME
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate, log_key
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.volume import Volume
 from tests.e2e.site import Site, worker_pod
 from tests.e2e.worker import PAGES, STOP_AT
 from tests.support.jobs import LiveJob

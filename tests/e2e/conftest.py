@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
-from bec_ops.store import Store
+from bec_ops.contract.s3.store import Store
 from examples import deploy
 from examples.demo import MANIFEST
 from examples.ocr.make_pages import upload

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from bec_operator.act.api_server import bec, core
-from bec_ops.store import Store
-from bec_ops.volume import Volume
+from bec_operator.act.ground.api_server import bec, core
+from bec_ops.contract.s3.store import Store
+from bec_ops.contract.volume import Volume
 from examples.deploy import SECRET
 from tests.cluster import Cluster
 from tests.cluster.images import image_ref
@@ -16,8 +16,8 @@ from tests.support.kube import Body, Kube
 # What every worker does first: it reads its task, and leaves a trace that it ran.
 _BEGIN = """
 import sys, time
-from bec_ops.store import Store
-from bec_ops.task import Task
+from bec_ops.contract.s3.store import Store
+from bec_ops.contract.task import Task
 task, store = Task.from_environment(), Store()
 pod = task.worker_id.replace("/", "_")
 store.put(task.bucket, f"runs/{task.job_id}/{task.i_id}/{task.attempt}/{pod}", b"")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from bec_operator.api.names import JOB_LABEL
 from tests.cluster.images import image_ref
 from tests.e2e.plain import MINUTES, attempts, before, begin, failures, shell

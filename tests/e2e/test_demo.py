@@ -5,8 +5,8 @@ import logging
 import yaml
 
 from bec_operator.api.job import JobSpec
-from bec_ops.location import OutputTemplate
-from bec_ops.store import Store
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.s3.store import Store
 from examples import deploy
 from examples.demo import MANIFEST
 from examples.ocr.accuracy import MAX_ERROR_RATE, read_pages

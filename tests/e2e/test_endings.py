@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from tests.e2e.acts import AT_WORK, MINUTES, Acts
 from tests.e2e.site import Site
 from tests.support.jobs import counts

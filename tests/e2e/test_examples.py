@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from bec_operator.api.job import JobSpec
-from bec_ops.location import OutputTemplate
-from bec_ops.store import Store
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.s3.store import Store
+from bec_ops.contract.volume import Volume
 from examples.ocr.worker import images_prefix
 from tests.cluster import Cluster
 from tests.cluster.images import CHECKOUT

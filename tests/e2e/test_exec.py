@@ -2,9 +2,9 @@
 
 import gzip
 
-from bec_ops.location import escape
-from bec_ops.marker import MARKER_NAME
-from bec_ops.volume import Volume
+from bec_ops.contract.location import escape
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.volume import Volume
 from tests.e2e.site import Site, worker_pod
 from tests.support.jobs import counts
 from tests.support.kube import Body

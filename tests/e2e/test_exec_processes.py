@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.e2e.plain import MINUTES, attempts, failures
 from tests.e2e.site import Site, worker_pod
 from tests.support.jobs import LiveJob, counts, numbered

@@ -6,7 +6,8 @@ from tests.support.jobs import counts, numbered
 MINUTES = 60.0
 GREEDY = "x = bytearray(200_000_000)"
 MARK = (
-    "from bec_ops.store import Store; from bec_ops.task import Task; t = Task.from_environment(); "
+    "from bec_ops.store import Store; from bec_ops.contract.task import Task; "
+    "t = Task.from_environment(); "
     "Store().put(t.bucket, t.prefix + 'success.json', t.marker().dump())"
 )
 RETRY = {"limit": 2, "backoff": {"initial": "1s"}, "outOfMemory": {"factor": 4}}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from examples.deploy import OPERATOR_NAMESPACE
 from tests.e2e.acts import MINUTES, Acts
 from tests.e2e.site import Site

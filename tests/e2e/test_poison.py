@@ -3,7 +3,7 @@
 import logging
 import time
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from examples.deploy import OPERATOR_NAMESPACE, SECRET
 from tests.e2e.site import SUCCEED, Site, script_of
 from tests.support.jobs import numbered

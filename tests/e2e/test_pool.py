@@ -6,14 +6,14 @@ from collections import Counter
 
 import yaml
 
-from bec_operator.act.api_server import apps, core
-from bec_operator.act.pod_records import DO_NOT_EVICT
+from bec_operator.act.ground.api_server import apps, core
+from bec_operator.act.kube.pod_records import DO_NOT_EVICT
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import JOB_LABEL
-from bec_ops.location import OutputTemplate
-from bec_ops.marker import MARKER_NAME
-from bec_ops.store import Store
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.s3.store import Store
+from bec_ops.contract.volume import Volume
 from tests.cluster import Cluster
 from tests.cluster.images import CHECKOUT
 from tests.e2e.acts import MINUTES, signal_worker

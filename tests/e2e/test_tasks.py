@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from examples.deploy import OPERATOR_NAMESPACE
 from tests.e2e.site import SUCCEED, Site
 from tests.support.jobs import counts

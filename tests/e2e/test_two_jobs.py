@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from bec_operator.act.api_server import bec
+from bec_operator.act.ground.api_server import bec
 from bec_operator.api.base import DEFAULT_PREFIX
-from bec_ops.location import OutputTemplate
-from bec_ops.marker import MARKER_NAME
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.volume import Volume
 from examples import deploy
 from examples.ocr.accuracy import MAX_ERROR_RATE, read_pages
 from examples.ocr.make_pages import BOOKS, Book

@@ -15,8 +15,8 @@ import uuid
 from pydantic import BaseModel, ConfigDict
 
 from bec_ops import worker
+from bec_ops.contract.s3.store import Store
 from bec_ops.running_task import RunningTask
-from bec_ops.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from bec_ops.store import Store
+from bec_ops.contract.s3.store import Store
 from tests import stores
 from tests.cluster import S3, Cluster, Parts
 from tests.stores import choosing

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.support.jobs import TEMPLATE, LiveJob, counts, job
 from tests.support.kube import Body
 from tests.support.space import Space

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bec_ops.location import LOG_FOLDER, log_key
+from bec_ops.contract.location import LOG_FOLDER, log_key
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import fail, hang
 from tests.support.jobs import LiveJob, counts, job, numbered

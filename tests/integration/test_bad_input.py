@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from bec_operator.act.api_server import core
-from bec_ops.volume import Volume
+from bec_operator.act.ground.api_server import core
+from bec_ops.contract.volume import Volume
 from tests.cluster import Cluster
 from tests.support.jobs import (
     TEMPLATE,

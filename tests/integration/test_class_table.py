@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from tests.support.behaviours import become, fail, hang, in_turn, stay_pending, succeed
 from tests.support.jobs import TEMPLATE, condition, counts, is_true, job, numbered
 from tests.support.kube import Body, Kube

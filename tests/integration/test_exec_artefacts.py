@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from bec_ops.location import log_key
-from bec_ops.marker import MARKER_NAME
+from bec_ops.contract.location import log_key
+from bec_ops.contract.marker import MARKER_NAME
 from tests.cluster import S3
 from tests.support.fake_operator import FakeOperator
 from tests.support.s3_faults import S3Faults

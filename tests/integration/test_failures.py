@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bec_operator.api.names import task_name
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.support.behaviours import (
     Behaviour,
     be_evicted,

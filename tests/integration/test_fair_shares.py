@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang, lack_image, succeed
 from tests.support.jobs import SOON, condition, counts, job, numbered

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bec_ops.environment import Surroundings
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
+from bec_ops.link.environment import Surroundings
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import Behaviour, fail, hang, succeed
 from tests.support.jobs import LiveJob, condition, counts, is_true, job, numbered

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from bec_operator.act.api_server import core
-from bec_ops.volume import Volume
+from bec_operator.act.ground.api_server import core
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang, succeed

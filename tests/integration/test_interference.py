@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bec_operator.act.api_server import bec
+from bec_operator.act.ground.api_server import bec
 from bec_operator.api.names import ledger_name
 from tests.support.behaviours import Behaviour, fail, for_volumes, hang
 from tests.support.jobs import counts, is_true, job, numbered, phase

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang
 from tests.support.jobs import condition, counts, csv, job, manifest

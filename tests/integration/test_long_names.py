@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from bec_ops.location import OutputTemplate
-from bec_ops.marker import MARKER_NAME
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.volume import Volume
 from tests.support.behaviours import hang, succeed
 from tests.support.jobs import condition, config_map, counts, is_true, job, manifest, numbered
 from tests.support.kube import Body

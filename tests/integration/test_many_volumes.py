@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.store import Store
+from bec_ops.contract.s3.store import Store
 from tests.cluster import Cluster, Parts
 from tests.scale.fleet import fleet
 from tests.scale.lists import volume_list

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bec_ops.location import OutputTemplate
-from bec_ops.marker import MARKER_NAME
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mypy_boto3_s3 import S3Client
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang

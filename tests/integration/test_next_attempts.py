@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from tests.support.behaviours import fail, hang, in_turn, run_out_of_memory, succeed
 from tests.support.jobs import TEMPLATE, counts, job, numbered
 from tests.support.kube import Body

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bec_operator.act.api_server import bec, core
+from bec_operator.act.ground.api_server import bec, core
 from bec_operator.api.names import TASK_LABEL, ledger_name, pod_name, task_name
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.support.behaviours import hang, lack_image, succeed
 from tests.support.jobs import TEMPLATE, condition, counts, is_true, job, numbered
 from tests.support.kube import Body

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from mypy_boto3_s3 import S3Client
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from bec_operator.api.names import JOB_LABEL, OWNER_LABEL, POOL_LABEL, TASK_LABEL, ledger_name
 from tests.cluster import Cluster
 from tests.support.jobs import LiveJob, condition, is_true, job, numbered

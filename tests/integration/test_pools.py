@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import core
-from bec_operator.act.pod_records import DO_NOT_EVICT
+from bec_operator.act.ground.api_server import core
+from bec_operator.act.kube.pod_records import DO_NOT_EVICT
 from bec_operator.api.names import DRAINING_ANNOTATION
-from bec_ops.task import Task
+from bec_ops.contract.task import Task
 from tests.cluster import Cluster, Parts
 from tests.scale.pool_fleet import PoolFleet, Record
 from tests.support.api_faults import ApiFaults

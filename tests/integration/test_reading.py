@@ -2,7 +2,7 @@
 
 import pytest
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.support.behaviours import fail, for_volumes, hang, in_turn, succeed
 from tests.support.jobs import counts, is_true, job, numbered
 from tests.support.kube import Body

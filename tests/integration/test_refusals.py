@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.cluster import ClusterError
 from tests.support.jobs import config_map, items, job, manifest, numbered
 from tests.support.kube import Body

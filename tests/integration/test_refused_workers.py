@@ -2,7 +2,7 @@
 
 import pytest
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from tests.support.jobs import condition, is_true, job, numbered
 from tests.support.kube import Body, KubeError
 from tests.support.space import Space

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bec_ops.marker import MARKER_NAME
+from bec_ops.contract.marker import MARKER_NAME
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import fail, for_volumes, hang, lie, succeed_and_crash

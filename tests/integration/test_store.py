@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import pytest
 
-from bec_ops.location import OutputTemplate
-from bec_ops.marker import MARKER_NAME, InvalidMarker
-from bec_ops.store import Store, StoreError, TooLargeError
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.marker import MARKER_NAME, InvalidMarker
+from bec_ops.contract.s3.store import Store, StoreError, TooLargeError
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.stores import Trait
 from tests.support.space import s3_client

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from bec_ops.errors import MisconfiguredError
-from bec_ops.marker import MARKER_NAME
-from bec_ops.store import Patience, Store, StoreError, StoreSettings
-from bec_ops.volume import Volume
+from bec_ops.contract.errors import MisconfiguredError
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.s3.store import Patience, Store, StoreError, StoreSettings
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.integration.test_store import ASKING, MARKER, VOLUME, WRITING, ways
 from tests.support.s3_faults import Request, S3Faults, Said

@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
-from bec_ops.store import Store, StoreError
-from bec_ops.volume import Volume
+from bec_ops.contract.marker import MARKER_NAME, InvalidMarker, Marker
+from bec_ops.contract.s3.store import Store, StoreError
+from bec_ops.contract.volume import Volume
 from tests import stores
 from tests.stores import Trait
 

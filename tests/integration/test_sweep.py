@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bec_operator.api.base import DEFAULT_PREFIX
-from bec_ops.location import OutputTemplate
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.jobs import counts, job, manifest, numbered

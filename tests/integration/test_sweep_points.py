@@ -13,22 +13,22 @@ from uuid import uuid4
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from bec_operator.act.api_server import ApiServer
-from bec_operator.act.cache import Cache
-from bec_operator.act.checks import sweep
-from bec_operator.act.clock import Clock
-from bec_operator.act.context import Context
-from bec_operator.act.storage import Storage
+from bec_operator.act.ground.api_server import ApiServer
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage import Storage
+from bec_operator.act.storage.sweep import sweep
 from bec_operator.api.base import DEFAULT_PREFIX
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.frontier import Look
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import JobSeen
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.settings import Settings
-from bec_ops.location import OutputTemplate
-from bec_ops.store import Store
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.s3.store import Store
+from bec_ops.contract.volume import Volume
 from tests.support.jobs import job
 from tests.support.space import remove_bucket
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bec_operator.decide.moments import epoch
-from bec_ops.marker import MARKER_NAME, Marker
+from bec_operator.decide.sight.moments import epoch
+from bec_ops.contract.marker import MARKER_NAME, Marker
 from tests.support.behaviours import fail, for_volumes, hang, in_turn, succeed
 from tests.support.jobs import condition, counts, is_true, job, numbered, phase
 from tests.support.operator_process import Operator

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from bec_ops.location import OutputTemplate
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.volume import Volume
 from tests import stores
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator

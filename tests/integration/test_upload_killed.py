@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from mypy_boto3_s3 import S3Client
 
-from bec_ops.location import log_key
-from bec_ops.marker import MARKER_NAME
+from bec_ops.contract.location import log_key
+from bec_ops.contract.marker import MARKER_NAME
 from tests.cluster import S3
 from tests.support.proxy import ReverseProxy
 from tests.support.worker_runs import WorkerRun, wait_ended

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from mypy_boto3_s3 import S3Client
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3, Cluster
 from tests.integration.conftest import MakeOperator
 from tests.scale.meter import peak_memory

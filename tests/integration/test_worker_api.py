@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.location import log_key
+from bec_ops.contract.location import log_key
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from bec_ops.protocol import LOG_BYTES
+from bec_ops.contract.protocol import LOG_BYTES
 from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import fail, hang

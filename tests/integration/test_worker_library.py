@@ -9,8 +9,8 @@ import pytest
 from mypy_boto3_s3 import S3Client
 
 from bec_ops import get_output_info, is_successfully_done
-from bec_ops.store import StoreError
-from bec_ops.volume import Volume
+from bec_ops.contract.s3.store import StoreError
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.support.fake_operator import FakeOperator
 from tests.support.s3_faults import S3Faults, Said

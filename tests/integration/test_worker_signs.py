@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from bec_operator.api.names import HEARTBEAT_CONDITION
-from bec_ops.location import log_key
+from bec_ops.contract.location import log_key
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import fail, hang, in_turn, succeed
 from tests.support.callers import CallingWorker

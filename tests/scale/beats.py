@@ -15,7 +15,7 @@ from typing import Self
 
 import urllib3
 
-from bec_operator.act.api_server import bec, core
+from bec_operator.act.ground.api_server import bec, core
 from bec_operator.api.names import JOB_LABEL
 from tests.scale.fleet import LEFT_ALONE
 from tests.scale.sides import POD

@@ -8,10 +8,10 @@ import zlib
 
 from mypy_boto3_s3 import S3Client
 
-from bec_operator.act.api_server import core
-from bec_operator.act.pod_spec import owner
+from bec_operator.act.ground.api_server import core
+from bec_operator.act.kube.pod_spec import owner
 from bec_operator.api.names import JOB_LABEL, ledger_name
-from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.volumes.ledger import Outcome
 from tests.scale.sides import BUCKET, JOBS, NAMESPACE
 from tests.support.kube import Body, Kube
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from mypy_boto3_s3 import S3Client
 
-from bec_operator.act.api_server import bec, core
-from bec_ops.volume import Volume
+from bec_operator.act.ground.api_server import bec, core
+from bec_ops.contract.volume import Volume
 from tests.scale.faults import HOPELESS, lasting_faults
 from tests.scale.sides import BUCKET, JOBS, NAMESPACE, POD
 from tests.support.jobs import LiveJob, config_map, csv, job, manifest

@@ -2,7 +2,7 @@
 
 import time
 
-from bec_operator.act.api_server import bec
+from bec_operator.act.ground.api_server import bec
 from tests.cluster import Cluster
 from tests.cluster.images import CHECKOUT
 from tests.scale.faults import HOPELESS

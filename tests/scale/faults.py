@@ -3,8 +3,8 @@
 from enum import Enum
 from hashlib import sha256
 
-from bec_operator.decide.failures import FailureClass
-from bec_ops.volume import Volume
+from bec_operator.decide.sight.failures import FailureClass
+from bec_ops.contract.volume import Volume
 
 SHARE = 0.02  # of the volumes of each job
 HOPELESS = "hopeless"  # with this a job_id begins if all of its volumes fail

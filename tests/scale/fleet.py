@@ -21,14 +21,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bec_operator.act.api_server import ApiError, ApiServer, core
+from bec_operator.act.ground.api_server import ApiError, ApiServer, core
 from bec_operator.api.names import TASK_LABEL, WORKER_CONTAINER
 from bec_operator.observe.listing import pages
-from bec_ops.marker import MARKER_NAME
-from bec_ops.operator_client import OperatorClient
-from bec_ops.protocol import Progress
-from bec_ops.store import Store
-from bec_ops.task import Task
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.protocol import Progress
+from bec_ops.contract.s3.store import Store
+from bec_ops.contract.task import Task
+from bec_ops.link.operator_client import OperatorClient
 from tests.cluster import Cluster
 from tests.scale.faults import Fault, fault_of
 from tests.support.kube import Kube

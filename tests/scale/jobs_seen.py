@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
-from bec_operator.act.api_server import bec
+from bec_operator.act.ground.api_server import bec
 from tests.scale.crowd import Member
 from tests.scale.following import Following
 from tests.support.jobs import condition, counts, is_true, phase

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.cluster import Cluster, Parts
 from tests.cluster.images import CHECKOUT
 from tests.scale import bounds

@@ -19,11 +19,11 @@ from uuid import uuid4
 
 import aiohttp
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from bec_operator.api.names import POOL_LABEL
-from bec_ops.marker import MARKER_NAME
-from bec_ops.protocol import PREFIX
-from bec_ops.task import Task
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.protocol import PREFIX
+from bec_ops.contract.task import Task
 from tests.cluster import Cluster
 from tests.support.kube import Body, Kube, Watch
 from tests.support.space import s3_client

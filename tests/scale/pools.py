@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from examples import deploy
 from tests.cluster import S3, Cluster, Parts
 from tests.cluster.images import CHECKOUT, image_ref
@@ -34,7 +34,7 @@ def nothing(task):
 """
 NATIVE = """
 import os
-from bec_ops.store import Store
+from bec_ops.contract.s3.store import Store
 key = f"native/{os.environ['JOB_COMPLETION_INDEX']}/success.json"
 Store().put(os.environ["BUCKET"], key, b"{}", "application/json")
 """

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bec_operator.act.api_server import bec, core
+from bec_operator.act.ground.api_server import bec, core
 from bec_operator.api.names import TASK_LABEL
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.cluster import Cluster
 from tests.scale.api_metrics import per_task, requests
 from tests.scale.meter import Meter, cpu_seconds

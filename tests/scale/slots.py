@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from tests.support.kube import Body, Kube
 
 _LIFETIME = 3600.0

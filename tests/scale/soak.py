@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from bec_operator.api.names import TASK_LABEL
 from tests.cluster import Cluster, Parts
 from tests.cluster.images import CHECKOUT

@@ -18,8 +18,8 @@ from typing import Annotated
 import typer
 
 from bec_operator.api.names import task_name
-from bec_operator.decide.failures import FailureClass
-from bec_ops.volume import Volume
+from bec_operator.decide.sight.failures import FailureClass
+from bec_ops.contract.volume import Volume
 from tests.cluster import Cluster, Parts
 from tests.scale.faults import Fault, lasting_faults
 from tests.scale.fleet import fleet

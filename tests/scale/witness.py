@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from bec_operator.act.api_server import bec, core
+from bec_operator.act.ground.api_server import bec, core
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL
 from tests.scale.following import Following
 from tests.support.kube import Body, Kube

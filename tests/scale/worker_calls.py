@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bec_ops.protocol import PREFIX
+from bec_ops.contract.protocol import PREFIX
 from tests.cluster import Cluster, Parts
 from tests.cluster.images import CHECKOUT
 from tests.scale.sides import BUCKET, POD

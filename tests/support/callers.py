@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import urllib3
 
-from bec_ops.protocol import PREFIX
+from bec_ops.contract.protocol import PREFIX
 from tests.support.kube import Body, Kube
 from tests.support.pods import PlayedPod
 from tests.support.tokens import pod_token

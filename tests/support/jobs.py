@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bec_operator.act.api_server import bec
+from bec_operator.act.ground.api_server import bec
 from bec_operator.api.base import API_VERSION
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.support.kube import Body, Kube
 
 SOON: Body = {"initial": "1s", "max": "1s"}

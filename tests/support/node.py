@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from tests.support.kube import Body, Kube
 
 RENEW_EVERY = 10.0  # seconds, as a kubelet does

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from mypy_boto3_s3 import S3Client
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from bec_operator.api.names import JOB_LABEL, WORKER_CONTAINER
-from bec_ops.marker import MARKER_NAME
-from bec_ops.task import Task
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.task import Task
 from tests.support.kube import MERGE_PATCH, STRATEGIC_PATCH, Body, Kube
 from tests.support.recorded import Recorded
 

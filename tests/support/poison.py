@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bec_ops.location import OutputTemplate
-from bec_ops.marker import MARKER_NAME
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.marker import MARKER_NAME
 from tests.support.jobs import TEMPLATE, LiveJob, config_map, job, manifest, numbered
 from tests.support.kube import Body
 from tests.support.space import Space

@@ -13,10 +13,10 @@ import boto3
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-from bec_operator.act.api_server import bec, core
+from bec_operator.act.ground.api_server import bec, core
 from bec_operator.api.names import ledger_name
-from bec_ops.marker import MARKER_NAME
-from bec_ops.volume import Volume
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3, Cluster
 from tests.support.jobs import LiveJob
 from tests.support.kube import Body, Kube

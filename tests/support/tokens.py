@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from bec_operator.act.api_server import core
-from bec_ops.protocol import AUDIENCE
+from bec_operator.act.ground.api_server import core
+from bec_ops.contract.protocol import AUDIENCE
 from tests.support.kube import Body, Kube
 
 _COORDINATE = 32  # bytes of each of the two numbers that a signature is

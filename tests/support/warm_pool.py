@@ -1,6 +1,6 @@
 """What there is of the pools of a namespace."""
 
-from bec_operator.act.api_server import apps, core
+from bec_operator.act.ground.api_server import apps, core
 from bec_operator.api.names import POOL_LABEL
 from tests.support.kube import Body, Kube
 

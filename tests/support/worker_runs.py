@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bec_ops.exit_codes import ExitCode
+from bec_ops.contract.exit_codes import ExitCode
 
 PATIENCE = 90.0  # seconds: a worker that starts loads much, and the machine may be busy
 _started: list[subprocess.Popen[str]] = []

@@ -8,7 +8,7 @@ from typing import Self
 
 from mypy_boto3_s3 import S3Client
 
-from bec_operator.act.api_server import core
+from bec_operator.act.ground.api_server import core
 from bec_operator.api.names import TASK_LABEL
 from tests.support.behaviours import Behaviour, succeed
 from tests.support.kube import Body, Kube, KubeError, Watch

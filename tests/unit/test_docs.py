@@ -9,16 +9,16 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import bec_ops
 from bec_operator import metrics
-from bec_operator.act.webhook import TYPE_PREFIX
+from bec_operator.act.telling.webhook import TYPE_PREFIX
 from bec_operator.api.job import JobSpec, Output
-from bec_operator.decide.failures import EXIT_CLASSES, MAX_DISRUPTIONS, RULES, FailureClass
-from bec_operator.decide.hosts import BLAMED
-from bec_operator.decide.notices import NoticeKind
-from bec_operator.decide.report import HEADER
+from bec_operator.decide.hosts.hosts import BLAMED
+from bec_operator.decide.sight.failures import EXIT_CLASSES, MAX_DISRUPTIONS, RULES, FailureClass
+from bec_operator.decide.sight.notices import NoticeKind
+from bec_operator.decide.volumes.failure_report import HEADER
 from bec_operator.settings import Settings
-from bec_operator.worker_api.refusals import STATUS
+from bec_operator.worker_api.callers.refusals import STATUS
 from bec_ops import worker
-from bec_ops.exit_codes import ExitCode
+from bec_ops.contract.exit_codes import ExitCode
 from tests.stores import SERVERS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -11,16 +11,16 @@ import uvloop
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 
-from bec_operator.act.api_server import ApiError, ApiServer
-from bec_operator.act.cache import Cache
-from bec_operator.act.clock import Clock
-from bec_operator.act.context import Context
-from bec_operator.act.events import post_event
-from bec_operator.act.notifier import Notifier, notify_again
+from bec_operator.act.ground.api_server import ApiError, ApiServer
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.notifier import Notifier, notify_again
+from bec_operator.act.ground.storage import Storage
+from bec_operator.act.kube.events import post_event
 from bec_operator.act.reconciler import Reconciler
-from bec_operator.act.storage import Storage
-from bec_operator.act.webhook import Webhook
-from bec_operator.decide.notices import Notice
+from bec_operator.act.telling.webhook import Webhook
+from bec_operator.decide.sight.notices import Notice
 from bec_operator.logs import set_up_logs
 from bec_operator.malloc import keep_little
 from bec_operator.metrics import WATCH_AGE
@@ -30,7 +30,7 @@ from bec_operator.observe.lag import measure_lag
 from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
 from bec_operator.worker_api.server import WorkerApi
-from bec_ops.store import Store
+from bec_ops.contract.s3.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bec_operator.decide.ledger import MAX_TOTAL
-from bec_ops.store_settings import ACCOUNT, Encryption, StoreSettings
+from bec_operator.decide.volumes.ledger import MAX_TOTAL
+from bec_ops.contract.s3.settings import ACCOUNT, Encryption, StoreSettings
 
 _KEY_FORM = (
     'write "whsec_" and 24 to 64 random bytes in base64, such as the output of '

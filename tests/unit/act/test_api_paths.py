@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from bec_operator.act.api_server import ApiError, apps, bec, core
+from bec_operator.act.ground.api_server import ApiError, apps, bec, core
 
 PATHS: list[Callable[[str, str], str]] = [
     lambda namespace, name: core(namespace, "configmaps", name),

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from bec_operator.act.cache import Cache, Key
+from bec_operator.act.ground.cache import Cache, Key
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.seen import PodSeen, TaskSeen
+from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 
 
 def _pod(name: str, version: int, uid: str = "", namespace: str = "ns") -> PodSeen:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.act.deep_json import CUT, MAX_DEPTH, read_json
-from bec_operator.act.records import job_of
+from bec_operator.act.ground.deep_json import CUT, MAX_DEPTH, read_json
+from bec_operator.act.kube.records import job_of
 
 
 def _nested(levels: int) -> str:

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import ApiError, Body
-from bec_operator.act.cache import Cache
-from bec_operator.act.clock import Clock
-from bec_operator.act.pods import delete_pods
+from bec_operator.act.ground.api_server import ApiError, Body
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.kube.pods import delete_pods
+from bec_operator.act.kube.tasks import delete_tasks
 from bec_operator.act.reconciler import Reconciler
-from bec_operator.act.tasks import delete_tasks
 from bec_operator.api.job import JobSpec, JobStatus
-from bec_operator.decide.actions import DeletePods, DeleteTasks
-from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
+from bec_operator.decide.attempts.actions import DeletePods, DeleteTasks
+from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.settings import Settings
 from tests.unit.decide.fake_api import address
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.cache import Cache
-from bec_operator.act.clock import Clock
 from bec_operator.act.doing import Doer
 from bec_operator.act.doings import DOINGS, Lane
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
 from bec_operator.act.work import Work
-from bec_operator.decide.actions import Action, CreateTask, ReadMarker
-from bec_operator.decide.frontier import Look
-from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import JobSeen
-from bec_ops.volume import Volume
+from bec_operator.decide.attempts.actions import Action, CreateTask, ReadMarker
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.ledger import Ledger
+from bec_ops.contract.volume import Volume
 
 
 def _work() -> Work:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import MERGE_PATCH, ApiError, ApiServer
-from bec_operator.act.clock import Clock
-from bec_operator.act.events import post_event
+from bec_operator.act.ground.api_server import MERGE_PATCH, ApiError, ApiServer
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.kube.events import post_event
 from tests.unit.decide.fake_api import Object, merge
 from tests.unit.worker_api.scene import JOB
 

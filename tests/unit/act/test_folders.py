@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.act.folders import Wanted
+from bec_operator.act.storage.folders import Wanted
 
 NAMES = st.lists(st.text(max_size=3), max_size=30)
 

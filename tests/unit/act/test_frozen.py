@@ -8,8 +8,8 @@ import tracemalloc
 
 import pytest
 
-from bec_operator.act.frozen import pack, unpack
-from bec_ops.volume import Volume
+from bec_operator.act.storage.frozen import pack, unpack
+from bec_ops.contract.volume import Volume
 
 VOLUMES = [
     Volume("W1", "I1"),

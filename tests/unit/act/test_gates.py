@@ -2,22 +2,22 @@
 
 import pytest
 
-from bec_operator.act import gates as act_gates
-from bec_operator.act.api_server import ApiServer
-from bec_operator.act.cache import Cache
-from bec_operator.act.clock import Clock
-from bec_operator.act.context import Context
-from bec_operator.act.gates import AGAIN_AFTER_TROUBLE, sweep_gate
-from bec_operator.act.storage import Storage
+from bec_operator.act.ground.api_server import ApiServer
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage import Storage
+from bec_operator.act.storage import gates as act_gates
+from bec_operator.act.storage.gates import AGAIN_AFTER_TROUBLE, sweep_gate
 from bec_operator.api.dependency import Dependency
-from bec_operator.decide.actions import SweepGate
-from bec_operator.decide.frontier import Frontier, Look
-from bec_operator.decide.gates import Gate, Gates, Place
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import JobSeen
+from bec_operator.decide.attempts.actions import SweepGate
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.frontier import Frontier, Look
+from bec_operator.decide.volumes.gates import Gate, Gates, Place
 from bec_operator.settings import Settings
-from bec_ops.store import READ_AT_MOST, Content, StoreError
-from bec_ops.volume import Volume
+from bec_ops.contract.s3.store import READ_AT_MOST, Content, StoreError
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_s3 import FakeStore
 
 PREFIX = "a/{job_id}/{w_id}-{i_id}/"

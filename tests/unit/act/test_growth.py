@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.act.growth import _compare, difference
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.volume_list import VolumeList
+from bec_operator.act.storage.growth import _compare, difference
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.sources.volumes import SourceError
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.unit.worker_api.scene import JOB
 
 

@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.cache import Cache
-from bec_operator.act.clock import Clock
-from bec_operator.act.context import Context
-from bec_operator.act.growth import look_at_list
-from bec_operator.act.manifest import load_manifest
-from bec_operator.act.storage import Storage
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage import Storage
+from bec_operator.act.storage.growth import look_at_list
+from bec_operator.act.storage.manifest import load_manifest
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import JobSeen
-from bec_operator.decide.volume_list import VolumeList
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.ledger import Ledger
+from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.settings import Settings
-from bec_ops.marker import MARKER_NAME
-from bec_ops.store import READ_AT_MOST, Content, Reason, StoreError
-from bec_ops.volume import Volume
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.s3.store import READ_AT_MOST, Content, Reason, StoreError
+from bec_ops.contract.volume import Volume
 from tests.support.jobs import items, job
 from tests.unit.act.test_manifest import Api
 from tests.unit.decide.fake_s3 import FakeStore

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import ApiError
-from bec_operator.act.nodes import check_node
-from bec_operator.decide.actions import CheckNode
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import JobSeen, NodeSeen
+from bec_operator.act.ground.api_server import ApiError
+from bec_operator.act.kube.nodes import check_node
+from bec_operator.decide.attempts.actions import CheckNode
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen, NodeSeen
 
 
 class _Api:

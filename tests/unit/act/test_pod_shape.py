@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.pod_shape import fit, must_move, shun_nodes
+from bec_operator.act.kube.pod_shape import fit, must_move, shun_nodes
 from bec_operator.api.job import OutOfMemory
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.sight.failures import FailureClass
 
 RULE = OutOfMemory(factor=1.5, max="4Gi")
 OOM = FailureClass.OUT_OF_MEMORY

@@ -3,18 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from bec_operator.act.pod_spec import pool_deployment, task_pod
+from bec_operator.act.kube.pod_spec import pool_deployment, task_pod
 from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.gates import Gates, Place
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import JobSeen
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.gates import Gates, Place
 from bec_operator.settings import Settings
-from bec_ops.environment import Surroundings
-from bec_ops.location import OutputTemplate
-from bec_ops.store_settings import StoreSettings
-from bec_ops.task import Assignment, Task
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.s3.settings import StoreSettings
+from bec_ops.contract.task import Assignment, Task
+from bec_ops.contract.volume import Volume
+from bec_ops.link.environment import Surroundings
 
 VOLUME = Volume("W1", "I/1", "v-2")
 SETTINGS = Settings(AWS_ENDPOINT_URL_S3="http://s3:8333", AWS_REGION="us-east-1")  # type: ignore[call-arg]

@@ -10,10 +10,10 @@ and `NVIDIA/OSMO#1036` (pods that the kubelet refuses), `kubernetes/kubernetes#9
 
 import pytest
 
-from bec_operator.act.pod_records import pod_of
-from bec_operator.decide.ending import Ending, claims_misconfigured, classify
-from bec_operator.decide.failures import FailureClass, failure_of_waiting
-from bec_operator.decide.seen import MarkerSeen, MarkerState
+from bec_operator.act.kube.pod_records import pod_of
+from bec_operator.decide.attempts.ending import Ending, claims_misconfigured, classify
+from bec_operator.decide.sight.failures import FailureClass, failure_of_waiting
+from bec_operator.decide.sight.seen import MarkerSeen, MarkerState
 from tests.support.recorded import NAMES, Recorded
 
 ABSENT = MarkerSeen(MarkerState.ABSENT, 0.0)

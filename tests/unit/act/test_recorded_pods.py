@@ -2,7 +2,7 @@
 
 import pytest
 
-from bec_operator.act.pod_records import pod_of
+from bec_operator.act.kube.pod_records import pod_of
 from tests.support.recorded import NAMES, Recorded
 
 ALIVE = {"Pending", "Running"}

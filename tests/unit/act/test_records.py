@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.pod_records import pod_of
-from bec_operator.act.records import deployment_of, job_of, task_of
+from bec_operator.act.kube.pod_records import pod_of
+from bec_operator.act.kube.records import deployment_of, job_of, task_of
 from bec_operator.api.names import AVOIDED_ANNOTATION
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.hosts import MOST_AVOIDED
-from bec_operator.decide.seen import PodSeen, Verdict
+from bec_operator.decide.hosts.hosts import MOST_AVOIDED
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.seen import PodSeen, Verdict
 
 NOW = 1000.0
 FIRST_ATTEMPT = (

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act import failure_parts
-from bec_operator.act.cache import Cache
-from bec_operator.act.clock import Clock
-from bec_operator.act.context import Context
-from bec_operator.act.ledger import _report_failures
-from bec_operator.act.report import compile_report
-from bec_operator.act.storage import Storage
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.report import Line, Part
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage import Storage
+from bec_operator.act.storage import failure_parts
+from bec_operator.act.storage.ledger import _report_failures
+from bec_operator.act.storage.report import compile_report
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.volumes.failure_report import Line, Part
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.settings import Settings
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_s3 import FakeStore
 from tests.unit.worker_api.scene import JOB
 

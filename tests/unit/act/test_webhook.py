@@ -16,10 +16,10 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from bec_operator.act.clock import Clock
-from bec_operator.act.webhook import Webhook
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.telling.webhook import Webhook
 from bec_operator.api.job import Condition, Counts, JobPhase, JobStatus
-from bec_operator.decide.notices import Notice, idle, notices
+from bec_operator.decide.sight.notices import Notice, idle, notices
 from tests.unit.worker_api.scene import JOB
 
 KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -253,7 +253,7 @@ async def test_one_that_is_lost_does_not_hold_up_the_next() -> None:
 async def test_stopping_takes_a_few_seconds_at_most(
     unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bec_operator.act.webhook._DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("bec_operator.act.telling.webhook._DRAIN_SECONDS", 0.1)
     sender = Sender(f"http://127.0.0.1:{unused_tcp_port}/", patience=600)
     async with asyncio.timeout(5):
         await sender.deliver(_notice())
@@ -264,7 +264,7 @@ async def test_stopping_takes_a_few_seconds_at_most(
 async def test_more_than_can_wait_is_lost_loudly(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bec_operator.act.webhook._AT_ONCE", 2)
+    monkeypatch.setattr("bec_operator.act.telling.webhook._AT_ONCE", 2)
     lost = _count("lost")
     async with receiving() as (receiver, url):
         await Sender(url).deliver(*(_notice(reason) for reason in ("A", "B", "C")))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bec_operator.api.names import pod_name, task_name
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bec_ops.by_hand import Wish, run_by_hand
-from bec_ops.errors import TerminalError
-from bec_ops.execute import Program
+from bec_ops.contract.errors import TerminalError
+from bec_ops.contract.volume import Volume
+from bec_ops.program.by_hand import Wish, run_by_hand
+from bec_ops.program.execute import Program
 from bec_ops.running_task import RunningTask
-from bec_ops.volume import Volume
 from bec_ops.worker import Handlers
 from tests.support.worker_runs import WorkerRun, wait_ended
 

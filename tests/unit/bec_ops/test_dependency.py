@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.attempt import Attempt
-from bec_ops.environment import JobOutput, Surroundings
-from bec_ops.errors import MisconfiguredError, RetryableError, TerminalError
+from bec_ops.contract.errors import MisconfiguredError, RetryableError, TerminalError
+from bec_ops.contract.s3.store import READ_AT_MOST
+from bec_ops.contract.task import Task
+from bec_ops.link.environment import JobOutput, Surroundings
+from bec_ops.link.stopping import Stop
 from bec_ops.running_task import RunningTask
-from bec_ops.stopping import Stop
-from bec_ops.store import READ_AT_MOST
-from bec_ops.task import Task
+from bec_ops.runtime.attempt import Attempt
 
 LINES = JobOutput(bucket="other", prefix="l/{job_id}/{w_id}/{i_id}-{i_version}/")
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bec_ops.errors import (
+from bec_ops.contract.errors import (
     Failure,
     Interrupted,
     MisconfiguredError,
@@ -12,9 +12,9 @@ from bec_ops.errors import (
     RetryableError,
     TerminalError,
 )
-from bec_ops.protocol import MESSAGE_CHARACTERS, TerminationMessage
-from bec_ops.store import StoreError
-from bec_ops.task import TaskError
+from bec_ops.contract.protocol import MESSAGE_CHARACTERS, TerminationMessage
+from bec_ops.contract.s3.store import StoreError
+from bec_ops.contract.task import TaskError
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.attempt import Attempt
-from bec_ops.environment import Surroundings
-from bec_ops.errors import (
+from bec_ops.contract.errors import (
     Interrupted,
     MisconfiguredError,
     ProgramError,
     RetryableError,
     TerminalError,
 )
-from bec_ops.execute import Program
-from bec_ops.family import Family
-from bec_ops.meter import Meter
-from bec_ops.places import FolderPlace
-from bec_ops.processes import Process
-from bec_ops.protocol import Progress
-from bec_ops.stopping import Stop
-from bec_ops.task import Task
-from bec_ops.transfers import Watch
+from bec_ops.contract.protocol import Progress
+from bec_ops.contract.s3.places import FolderPlace
+from bec_ops.contract.s3.transfers import Watch
+from bec_ops.contract.task import Task
+from bec_ops.link.environment import Surroundings
+from bec_ops.link.meter import Meter
+from bec_ops.link.stopping import Stop
+from bec_ops.processes.family import Family
+from bec_ops.processes.proc import Process
+from bec_ops.program.execute import Program
+from bec_ops.runtime.attempt import Attempt
 from tests.support.waiting import until
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
@@ -101,7 +101,7 @@ def test_failures(
 
 def test_killed_while_the_kernel_counts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter((3, 4))
-    monkeypatch.setattr("bec_ops.attempt.oom_kills", lambda: next(counts))
+    monkeypatch.setattr("bec_ops.runtime.attempt.oom_kills", lambda: next(counts))
     attempt = new_attempt(tmp_path)
     with pytest.raises(RetryableError) as caught:
         bash("kill -KILL $$").work(attempt)
@@ -126,7 +126,7 @@ def test_an_upload_that_fails_fails_the_volume(attempt: Attempt, tmp_path: Path)
 def test_progress_of_its_lines_and_of_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bec_ops.progress_lines._LOOK_EVERY", 0.02)
+    monkeypatch.setattr("bec_ops.program.progress_lines._LOOK_EVERY", 0.02)
     seen: list[str] = []
     attempt = new_attempt(tmp_path, on_change=lambda progress: seen.append(str(progress)))
     script = """
@@ -243,7 +243,7 @@ def test_what_it_leaves_behind_is_ended_with_it(
 def test_where_no_processes_are_listed_the_group_is_known(
     attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bec_ops.processes._PROC", tmp_path / "none")
+    monkeypatch.setattr("bec_ops.processes.proc._PROC", tmp_path / "none")
     late = "(sleep 0.3; echo x > $BEC_OUTPUT_DIR/late.txt) & exit 0"
     bash(late).work(attempt)
     assert (tmp_path / "out/late.txt").exists()
@@ -260,8 +260,8 @@ def test_a_child_whose_parent_ends_while_they_are_listed_is_seen(
     parent = Process(7777, 1, "parent", os.getpid(), 7777, dead=True)
     child = Process(11, 2, "child", parent.pid, 11, dead=False)
     lists = iter([[child, parent], [replace(child, parent=os.getpid())]])
-    monkeypatch.setattr("bec_ops.family.processes", lambda: next(lists))
-    monkeypatch.setattr("bec_ops.family.forget", lambda process: process.dead)
+    monkeypatch.setattr("bec_ops.processes.family.processes", lambda: next(lists))
+    monkeypatch.setattr("bec_ops.processes.family.forget", lambda process: process.dead)
     assert [process.pid for process in family.left()] == [child.pid]
 
 

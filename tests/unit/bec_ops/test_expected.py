@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops import expected
-from bec_ops.expected import Found, is_artefact, look
-from bec_ops.protocol import MESSAGE_CHARACTERS
+from bec_ops.contract import expected
+from bec_ops.contract.expected import Found, is_artefact, look
+from bec_ops.contract.protocol import MESSAGE_CHARACTERS
 
 REDO_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bec_ops import get_output_info, get_worker_id, is_successfully_done
-from bec_ops.errors import MisconfiguredError
-from bec_ops.store import StoreError
+from bec_ops.contract.errors import MisconfiguredError
+from bec_ops.contract.s3.store import StoreError
 from tests.support.fake_operator import FakeOperator
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 

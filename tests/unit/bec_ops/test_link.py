@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.environment import Surroundings
-from bec_ops.errors import Failure, ProgramError
-from bec_ops.link import Link
-from bec_ops.meter import Meter
-from bec_ops.spool import NAME, Spool
-from bec_ops.stopping import Stop
-from bec_ops.task import Task
+from bec_ops.contract.errors import Failure, ProgramError
+from bec_ops.contract.task import Task
+from bec_ops.link.environment import Surroundings
+from bec_ops.link.link import Link
+from bec_ops.link.meter import Meter
+from bec_ops.link.spool import NAME, Spool
+from bec_ops.link.stopping import Stop
 from tests.support.fake_operator import FakeOperator, refusal
 
 TASK = Task(
@@ -161,7 +161,7 @@ def test_the_report_is_delivered_once_the_operator_is_back(
 def test_an_operator_that_hangs_does_not_hold_up_the_end(
     linked: Linked, operator: FakeOperator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bec_ops.link.DELIVERY_SECONDS", 0.1)
+    monkeypatch.setattr("bec_ops.link.link.DELIVERY_SECONDS", 0.1)
     linked.link.start()
     beats(operator, 1)
     with operator.hanging():
@@ -204,7 +204,7 @@ def test_one_that_is_told_to_go_asks_at_once(operator: FakeOperator, tmp_path: P
 def test_one_that_is_told_to_go_and_hears_nothing_gives_up(
     linked: Linked, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bec_ops.link.AWAY_SECONDS", 0.1)
+    monkeypatch.setattr("bec_ops.link.link.AWAY_SECONDS", 0.1)
     operator.answers["register"] = [(503, {})] * 1000
     linked.link.start()
     operator.wait(lambda: len(operator.bodies("register")) >= 20, "it works on")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.errors import MisconfiguredError
-from bec_ops.loading import load
+from bec_ops.contract.errors import MisconfiguredError
+from bec_ops.runtime.loading import load
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from bec_ops.location import (
+from bec_ops.contract.location import (
     MAX_PREFIX_BYTES,
     OutputTemplate,
     TemplateError,
@@ -15,7 +15,7 @@ from bec_ops.location import (
     may_be_log_of,
     reports_prefix,
 )
-from bec_ops.volume import MAX_ID_CHARACTERS, Volume
+from bec_ops.contract.volume import MAX_ID_CHARACTERS, Volume
 
 DEFAULT = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
 TEMPLATES = [

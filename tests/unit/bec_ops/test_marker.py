@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_ops.marker import InvalidMarker, Marker, MarkerVolume
-from bec_ops.volume import Volume
+from bec_ops.contract.marker import InvalidMarker, Marker, MarkerVolume
+from bec_ops.contract.volume import Volume
 
 VOLUME = Volume("W1", "I1", "v1")
 SEED = {"worker_id": "worker-1", "success_timestamp": "2026-11-24T12:00:00Z"}

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.memory import oom_kills
-from bec_ops.meter import DEFAULT_UNIT, Meter
-from bec_ops.progress_lines import parse_progress
-from bec_ops.protocol import BIGGEST, Progress
+from bec_ops.contract.protocol import BIGGEST, Progress
+from bec_ops.link.meter import DEFAULT_UNIT, Meter
+from bec_ops.program.progress_lines import parse_progress
+from bec_ops.runtime.memory import oom_kills
 
 
 def test_items_are_counted_and_each_change_is_told() -> None:

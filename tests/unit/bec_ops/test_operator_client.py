@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops import operator_client
-from bec_ops.operator_client import OperatorClient, RefusedError, UnreachableError
-from bec_ops.protocol import Directive, Progress
+from bec_ops.contract.protocol import Directive, Progress
+from bec_ops.link import operator_client
+from bec_ops.link.operator_client import OperatorClient, RefusedError, UnreachableError
 from tests.support.fake_operator import FakeOperator, refusal
 
 ABOUT = {"task_uid": "t", "attempt": 1}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bec_ops.processes import children, processes
+from bec_ops.processes.proc import children, processes
 from tests.support.fake_operator import Answer, FakeOperator
 from tests.support.worker_runs import WorkerRun, wait_ended
 
@@ -108,8 +108,8 @@ def test_what_python_waits_for_is_left_to_it() -> None:
     script = """
 import os, subprocess, sys, time
 from multiprocessing import get_context
-from bec_ops.orphans import Orphans
-from bec_ops.processes import adopt_orphans, children
+from bec_ops.processes.orphans import Orphans
+from bec_ops.processes.proc import adopt_orphans, children
 adopt_orphans()
 first = subprocess.Popen(["sh", "-c", "exit 7"])
 second = get_context("fork").Process(target=sys.exit, args=(8,))
@@ -130,8 +130,8 @@ assert (first.wait(), second.exitcode) == (7, 8)
 def test_who_gets_no_orphans_leaves_all_alone() -> None:
     script = """
 import subprocess
-from bec_ops.orphans import Orphans
-from bec_ops.processes import adopt_orphans, gets_orphans
+from bec_ops.processes.orphans import Orphans
+from bec_ops.processes.proc import adopt_orphans, gets_orphans
 assert not gets_orphans()
 assert Orphans().look() == []
 adopt_orphans()
@@ -150,5 +150,5 @@ def test_a_name_may_hold_anything(tmp_path: Path) -> None:
 
 
 def test_where_nothing_is_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("bec_ops.processes._PROC", tmp_path / "none")
+    monkeypatch.setattr("bec_ops.processes.proc._PROC", tmp_path / "none")
     assert children() == []

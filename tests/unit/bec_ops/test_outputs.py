@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.errors import Interrupted, MisconfiguredError, MissingArtefactsError, RetryableError
-from bec_ops.outputs import Output
-from bec_ops.places import FolderPlace
-from bec_ops.task import Task
-from bec_ops.transfers import Watch
+from bec_ops.contract.errors import (
+    Interrupted,
+    MisconfiguredError,
+    MissingArtefactsError,
+    RetryableError,
+)
+from bec_ops.contract.s3.places import FolderPlace
+from bec_ops.contract.s3.transfers import Watch
+from bec_ops.contract.task import Task
+from bec_ops.runtime.outputs import Output
 
 
 def task_in(folder: Path) -> Task:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_ops.patterns import MAX_PATTERN_CHARACTERS, check_patterns, matches
+from bec_ops.contract.patterns import MAX_PATTERN_CHARACTERS, check_patterns, matches
 
 DOCS = Path(__file__).resolve().parents[3] / "docs/volumes-and-outputs.md"
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from bec_ops.environment import Surroundings
-from bec_ops.errors import MisconfiguredError, RetryableError
-from bec_ops.exit_codes import ExitCode
-from bec_ops.pool_worker import PoolWorker
-from bec_ops.spool import NAME, Spool
-from bec_ops.stopping import Stop
-from bec_ops.store import Store
-from bec_ops.task import Task
+from bec_ops.contract.errors import MisconfiguredError, RetryableError
+from bec_ops.contract.exit_codes import ExitCode
+from bec_ops.contract.s3.store import Store
+from bec_ops.contract.task import Task
+from bec_ops.link.environment import Surroundings
+from bec_ops.link.spool import NAME, Spool
+from bec_ops.link.stopping import Stop
+from bec_ops.runtime.pool_worker import PoolWorker
 from tests.support.fake_operator import Answer, FakeOperator, refusal
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
@@ -25,7 +25,7 @@ HANDLER = """
 import pathlib, time
 from pydantic import BaseModel
 from bec_ops import worker
-from bec_ops.errors import TerminalError
+from bec_ops.contract.errors import TerminalError
 
 class Parameters(BaseModel):
     model: str = "bod"
@@ -212,7 +212,7 @@ def test_it_asks_for_nothing_while_a_report_waits(
     run: WorkerRun, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the operator, which knows of no end, gives the same task again."""
-    monkeypatch.setattr("bec_ops.pool_worker._AGAIN", 0.01)
+    monkeypatch.setattr("bec_ops.runtime.pool_worker._AGAIN", 0.01)
     waiting = Spool(run.folder / NAME)
     about = {"task_uid": "uid-one", "attempt": 1, "failure": "Retryable", "message": "m"}
     waiting.add("failed", about)

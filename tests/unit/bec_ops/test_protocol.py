@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from bec_ops.protocol import BIGGEST, Heartbeat, Next, Progress, Request
+from bec_ops.contract.protocol import BIGGEST, Heartbeat, Next, Progress, Request
 
 ABOUT = '"session": "s", "task_uid": "u", "attempt": 1'
 HUGE = "9" * 400

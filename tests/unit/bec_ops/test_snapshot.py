@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bec_ops.errors import RetryableError
-from bec_ops.snapshot import difference, files_in, unchanged
+from bec_ops.contract.errors import RetryableError
+from bec_ops.runtime.snapshot import difference, files_in, unchanged
 
 
 def make_socket(path: Path) -> None:

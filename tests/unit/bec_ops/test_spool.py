@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bec_ops.operator_client import RefusedError, UnreachableError
-from bec_ops.spool import NAME, Spool
+from bec_ops.link.operator_client import RefusedError, UnreachableError
+from bec_ops.link.spool import NAME, Spool
 
 
 class Receiver:
@@ -125,7 +125,7 @@ def test_where_no_file_can_be_memory_does(tmp_path: Path, caplog: pytest.LogCapt
 def test_a_file_that_can_be_written_no_more_is_left_for_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bec_ops.spool._LOCK_SECONDS", 0.01)
+    monkeypatch.setattr("bec_ops.link.spool._LOCK_SECONDS", 0.01)
     receiver = Receiver()
     spool = filled(Spool(tmp_path / NAME), 1)
     other = sqlite3.connect(tmp_path / NAME, isolation_level=None)

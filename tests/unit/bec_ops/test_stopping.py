@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from bec_ops.errors import Interrupted
-from bec_ops.stopping import Stop, signals_stop
+from bec_ops.contract.errors import Interrupted
+from bec_ops.link.stopping import Stop, signals_stop
 
 
 def test_the_first_reason_counts_and_listeners_hear_of_it_once() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bec_ops.marker import MAX_MARKER_BYTES, InvalidMarker
-from bec_ops.store import Store, StoreError, TooLargeError
-from bec_ops.volume import Volume
+from bec_ops.contract.marker import MAX_MARKER_BYTES, InvalidMarker
+from bec_ops.contract.s3.store import Store, StoreError, TooLargeError
+from bec_ops.contract.volume import Volume
 
 MIB = 1024 * 1024
 
@@ -99,7 +99,7 @@ def test_an_error_of_who_reads_is_not_of_s3(store: Store) -> None:
 
 
 def test_a_marker_that_is_too_large_is_invalid(store: Store, monkeypatch: Any) -> None:
-    monkeypatch.setattr("bec_ops.store.MARKER_NAME", "sized-5000000")
+    monkeypatch.setattr("bec_ops.contract.s3.store.MARKER_NAME", "sized-5000000")
     with pytest.raises(InvalidMarker, match=r"has 5,000,000 bytes; at most 1,048,576"):
         store.read_marker("b", "p/", "j", Volume("W1", "I1"))
     assert MAX_MARKER_BYTES == MIB

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from bec_ops.store_asking import Asking
-from bec_ops.store_errors import StoreError
-from bec_ops.store_settings import StoreSettings
+from bec_ops.contract.s3.asking import Asking
+from bec_ops.contract.s3.errors import StoreError
+from bec_ops.contract.s3.settings import StoreSettings
 
 LONG = f"p/{'x' * 256}/success.json"
 BELOW = "p/vol/success.json"  # an object stands at p/vol
@@ -41,7 +41,7 @@ class Bucket:
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     made: list[float] = []
-    monkeypatch.setattr("bec_ops.store_asking.time.sleep", made.append)
+    monkeypatch.setattr("bec_ops.contract.s3.asking.time.sleep", made.append)
     return made
 
 

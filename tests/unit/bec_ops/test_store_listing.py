@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from bec_ops.store import Store, StoreError
+from bec_ops.contract.s3.store import Store, StoreError
 
 Query = dict[str, str]
 PAGE = 3

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bec_ops.marker import Marker
-from bec_ops.task import Task, TaskError
-from bec_ops.volume import Volume
+from bec_ops.contract.marker import Marker
+from bec_ops.contract.task import Task, TaskError
+from bec_ops.contract.volume import Volume
 
 ENVIRONMENT = {
     "BEC_JOB_ID": "ocr",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bec_ops.volume import MAX_ID_CHARACTERS, Volume, check_id, check_volume
+from bec_ops.contract.volume import MAX_ID_CHARACTERS, Volume, check_id, check_volume
 
 
 def test_a_volume_reads_as_its_ids_and_its_version() -> None:

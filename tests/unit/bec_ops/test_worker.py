@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from bec_ops.attempt import LISTED_ERRORS, Attempt
-from bec_ops.environment import Surroundings
-from bec_ops.errors import Interrupted, MisconfiguredError
-from bec_ops.meter import Meter
+from bec_ops.contract.errors import Interrupted, MisconfiguredError
+from bec_ops.contract.task import Task
+from bec_ops.contract.volume import Volume
+from bec_ops.link.environment import Surroundings
+from bec_ops.link.meter import Meter
+from bec_ops.link.stopping import Stop
 from bec_ops.running_task import RunningTask
-from bec_ops.stopping import Stop
-from bec_ops.task import Task
-from bec_ops.volume import Volume
+from bec_ops.runtime.attempt import LISTED_ERRORS, Attempt
 from bec_ops.worker import Handlers
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sized
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from bec_operator.act.cache import Cache
+from bec_operator.act.ground.cache import Cache
 from bec_operator.act.reconciler import Reconciler
-from bec_operator.decide.memory import Memory
+from bec_operator.decide.memory.memory import Memory
 
 # What is known of the Job itself, is of a fixed size, or is few words.
 _OF_THE_JOB = {

@@ -4,7 +4,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from bec_ops.protocol import (
+from bec_ops.contract.protocol import (
     Done,
     Failed,
     Heartbeat,

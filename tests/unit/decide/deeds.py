@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
-from bec_ops.store import Reason
+from bec_ops.contract.s3.store import Reason
 from tests.unit.decide.calling import CLASSES, KINDS, callers, request
 from tests.unit.decide.guard import FOREIGN_TOTAL
 from tests.unit.decide.listing import BAD

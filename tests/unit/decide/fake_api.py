@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bec_operator.act.api_server import ApiError
-from bec_operator.decide.moments import iso
+from bec_operator.act.ground.api_server import ApiError
+from bec_operator.decide.sight.moments import iso
 
 Object = dict[str, Any]
 NAMESPACE = "bec"

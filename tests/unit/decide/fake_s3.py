@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from bec_ops.location import LOG_FOLDER
-from bec_ops.store import (
+from bec_ops.contract.location import LOG_FOLDER
+from bec_ops.contract.s3.store import (
     READ_AT_MOST,
     Content,
     ObjectInfo,

@@ -11,15 +11,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bec_operator.act.gates import load_ended
-from bec_operator.act.records import job_of
+from bec_operator.act.kube.records import job_of
+from bec_operator.act.storage.gates import load_ended
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import JOB_LABEL, ledger_name, task_name
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import JobSeen
-from bec_ops.marker import MARKER_NAME
-from bec_ops.volume import Volume
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_api import NAMESPACE, Object, Objects, address
 from tests.unit.decide.fake_s3 import FakeStore
 from tests.unit.decide.process import Process

@@ -5,10 +5,10 @@ from itertools import pairwise
 from typing import Any
 
 from bec_operator.api.names import pod_name
-from bec_operator.decide.failures import FailureClass, class_of
-from bec_operator.worker_api.claims import Identity
-from bec_operator.worker_api.refusals import RefusedError
-from bec_ops.protocol import (
+from bec_operator.decide.sight.failures import FailureClass, class_of
+from bec_operator.worker_api.callers.claims import Identity
+from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_ops.contract.protocol import (
     AboutAttempt,
     Assigned,
     Directive,

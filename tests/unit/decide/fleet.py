@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from bec_operator.act.cache import Cache
-from bec_operator.act.context import Context
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage import Storage
 from bec_operator.act.reconciler import Reconciler
-from bec_operator.act.storage import Storage
 from bec_operator.api.job import JobStatus
 from bec_operator.api.names import JOB_LABEL, POOL_LABEL
-from bec_operator.decide.memory import Memory
+from bec_operator.decide.memory.memory import Memory
 from bec_operator.observe.kinds import KINDS
 from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings

@@ -6,13 +6,13 @@ The numbers are those of the design's list "What must always hold".
 import csv
 from collections.abc import Mapping
 
-from bec_operator.act.api_server import ApiError
+from bec_operator.act.ground.api_server import ApiError
 from bec_operator.api.job import JobPhase, JobStatus
 from bec_operator.api.names import ledger_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
-from bec_operator.decide.failures import RULES, FailureClass, class_of, is_final
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.moments import epoch
+from bec_operator.decide.sight.failures import RULES, FailureClass, class_of, is_final
+from bec_operator.decide.sight.moments import epoch
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from tests.unit.decide.fake_api import NAMESPACE, Object, address
 from tests.unit.decide.fence import Fence
 from tests.unit.decide.objects import (

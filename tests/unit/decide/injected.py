@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from unittest.mock import patch
 
-from bec_operator.act import passes, pod_records, records
+from bec_operator.act import passes
 from bec_operator.act.doings import DOINGS
+from bec_operator.act.kube import pod_records, records
 from bec_operator.api.names import JOB_LABEL
-from bec_operator.decide import actions, job
-from bec_operator.decide.memory import Memory
+from bec_operator.decide.attempts import actions
+from bec_operator.decide.jobs import job
+from bec_operator.decide.memory.memory import Memory
 from tests.unit.decide.fake_s3 import FakeStore
 
 SECRET = "t0ps3cret"  # noqa: S105 - what nobody may ever read

@@ -1,6 +1,6 @@
 """Short plays about a list of volumes that changes, as `scenarios` has them about the rules."""
 
-from bec_operator.decide.conditions import find
+from bec_operator.decide.sight.conditions import find
 from tests.unit.decide.listing import BAD
 from tests.unit.decide.plays import (
     latest_pod,

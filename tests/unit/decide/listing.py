@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_api import Object, Objects
 from tests.unit.decide.fake_s3 import FakeStore
 

@@ -3,9 +3,9 @@
 from bec_operator.api.job import JobStatus
 from bec_operator.api.names import STOPPED_CONDITION
 from bec_operator.api.volume_task import VolumeTaskStatus
-from bec_operator.decide.conditions import find
-from bec_operator.decide.failures import FailureClass, class_of
-from bec_ops.protocol import AUDIENCE
+from bec_operator.decide.sight.conditions import find
+from bec_operator.decide.sight.failures import FailureClass, class_of
+from bec_ops.contract.protocol import AUDIENCE
 from tests.unit.decide.fake_api import Object
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bec_operator.api.names import JOB_LABEL
-from bec_operator.worker_api.callers import find_caller
-from bec_operator.worker_api.claims import Identity
-from bec_operator.worker_api.refusals import RefusedError
-from bec_ops.protocol import Done, Failed, Next, Register, Request
-from bec_ops.volume import Volume
+from bec_operator.worker_api.callers.caller import find_caller
+from bec_operator.worker_api.callers.claims import Identity
+from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_ops.contract.protocol import Done, Failed, Next, Register, Request
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_api import NAMESPACE, Object, Objects, owner_uid
 from tests.unit.decide.world import GOOD_MARKER, NODES, World
 

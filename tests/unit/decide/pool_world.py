@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.actions import (
+from bec_operator.decide.attempts.actions import (
     Action,
     DeletePod,
     DeletePool,
@@ -18,11 +18,11 @@ from bec_operator.decide.actions import (
     MarkWorker,
     ScalePool,
 )
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host, Pool, Work
-from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
-from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted, with_busy
-from bec_operator.decide.seen import JobSeen, PodSeen
+from bec_operator.decide.hosts.pool import Host, Pool, Work
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod, PoolWorker
+from bec_operator.decide.sight.seen import JobSeen, PodSeen
+from bec_operator.decide.slots.pool_size import dissolve, hosts_for_work, scale, wanted, with_busy
 
 LAG = (0.0, 2.0)  # seconds until the controller sees what was written
 FOR_EVER = 1e12  # a worker that waits asks again and again

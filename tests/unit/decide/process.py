@@ -4,26 +4,26 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bec_operator.act.api_server import JSON, ApiServer
-from bec_operator.act.cache import Cache
-from bec_operator.act.clock import Clock
-from bec_operator.act.context import Context
 from bec_operator.act.doing import Doer
 from bec_operator.act.doings import Lane
-from bec_operator.act.pod_records import pod_of
+from bec_operator.act.ground.api_server import JSON, ApiServer
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage import Storage
+from bec_operator.act.kube.pod_records import pod_of
+from bec_operator.act.kube.records import job_of, task_of
 from bec_operator.act.reconciler import Reconciler
-from bec_operator.act.records import job_of, task_of
-from bec_operator.act.storage import Storage
-from bec_operator.decide.memory import Memory
+from bec_operator.decide.memory.memory import Memory
 from bec_operator.observe.kinds import JOBS, KINDS, TASKS
 from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
-from bec_operator.worker_api.callers import find_caller
+from bec_operator.worker_api.callers.caller import find_caller
+from bec_operator.worker_api.callers.claims import Identity
+from bec_operator.worker_api.callers.refusals import RefusedError
 from bec_operator.worker_api.calls import Calls
-from bec_operator.worker_api.claims import Identity
-from bec_operator.worker_api.refusals import RefusedError
-from bec_ops.protocol import Request
-from bec_ops.store import Store, StoreError
+from bec_ops.contract.protocol import Request
+from bec_ops.contract.s3.store import Store, StoreError
 from tests.unit.decide.fake_api import NAMESPACE, Change, Object
 from tests.unit.decide.stepping import Call, Doing, Loop, run_through
 

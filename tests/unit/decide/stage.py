@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from bec_operator.decide.conditions import find
-from bec_ops.protocol import Register, Request
+from bec_operator.decide.sight.conditions import find
+from bec_ops.contract.protocol import Register, Request
 from tests.unit.decide.fence import Teller
 from tests.unit.decide.guard import Guard
 from tests.unit.decide.kubelet import let_pods_go_on

@@ -7,9 +7,9 @@ from typing import Any
 
 from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.names import ledger_name
-from bec_operator.decide.failures import is_final
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_ops.volume import Volume
+from bec_operator.decide.sight.failures import is_final
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_api import Object, owner_uid
 from tests.unit.decide.objects import failures, uid
 from tests.unit.decide.world import World

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bec_operator.api.job import Backoff
-from bec_operator.decide.backoff import JITTER, delay, disruptions_in_a_row
-from bec_operator.decide.failures import RULES, FailureClass
+from bec_operator.decide.attempts.backoff import JITTER, delay, disruptions_in_a_row
+from bec_operator.decide.sight.failures import RULES, FailureClass
 
 RETRYABLE, DISRUPTED = FailureClass.RETRYABLE, FailureClass.DISRUPTED
 BACKOFF = Backoff(initial="10s", max="1m")

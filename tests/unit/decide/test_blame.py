@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from bec_operator.api.volume_task import Attempt, TaskPhase
-from bec_operator.decide.blame import MOST_EXCUSED, excuses, judged
-from bec_operator.decide.failures import Budget, FailureClass, is_final
-from bec_operator.decide.hosts import AVOIDED, Hosts
-from bec_operator.decide.moments import iso
-from bec_operator.decide.pairing import pair
-from bec_operator.decide.pool import Host, Pool
-from bec_operator.decide.seen import TaskSeen, failures_of
+from bec_operator.decide.attempts.blame import MOST_EXCUSED, excuses, judged
+from bec_operator.decide.hosts.hosts import AVOIDED, Hosts
+from bec_operator.decide.hosts.pool import Host, Pool
+from bec_operator.decide.sight.failures import Budget, FailureClass, is_final
+from bec_operator.decide.sight.moments import iso
+from bec_operator.decide.sight.seen import TaskSeen, failures_of
+from bec_operator.decide.slots.pairing import pair
 from tests.unit.decide.test_scaling import host, pool
 
 NOW = 1000.0

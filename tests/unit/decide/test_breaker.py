@@ -2,8 +2,8 @@
 
 import pytest
 
-from bec_operator.decide.breaker import Breaker
-from bec_operator.decide.failures import FailureClass
+from bec_operator.decide.memory.breaker import Breaker
+from bec_operator.decide.sight.failures import FailureClass
 
 TERMINAL, MEMORY = FailureClass.TERMINAL, FailureClass.OUT_OF_MEMORY
 

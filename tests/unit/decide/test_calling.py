@@ -3,13 +3,13 @@
 import itertools
 from dataclasses import replace
 
-from bec_operator.decide.actions import DeletePod, MarkWorker
-from bec_operator.decide.calling import CALLS_WITHIN, CANNOT_CALL, TRY_AGAIN, Calling
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host, Pool, PoolNotes, Work
-from bec_operator.decide.pool_seen import PoolPod, PoolWorker
-from bec_operator.decide.scaling import replace_hosts, scale, wanted
-from bec_operator.decide.seen import JobSeen, PodSeen
+from bec_operator.decide.attempts.actions import DeletePod, MarkWorker
+from bec_operator.decide.hosts.calling import CALLS_WITHIN, CANNOT_CALL, TRY_AGAIN, Calling
+from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Work
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
+from bec_operator.decide.sight.seen import JobSeen, PodSeen
+from bec_operator.decide.slots.pool_size import replace_hosts, scale, wanted
 from tests.unit.decide.test_scaling import SPEC, pool
 
 URL = "http://bec-operator-workers.bec.svc:8080"

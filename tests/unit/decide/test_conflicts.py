@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
-from bec_operator.decide.conflicts import SAY_AFTER, conflict, judge
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.seen import Fact, JobSeen
-from bec_ops.volume import Volume
+from bec_operator.decide.jobs.conflicts import SAY_AFTER, conflict, judge
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import Fact, JobSeen
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_ops.contract.volume import Volume
 
 NOW = 1000.0
 

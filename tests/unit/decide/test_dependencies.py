@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bec_operator.api.job import JobPhase
-from bec_operator.decide.dependencies import find_cycle
-from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.moments import iso
-from bec_ops.volume import Volume
+from bec_operator.decide.jobs.dependencies import find_cycle
+from bec_operator.decide.sight.moments import iso
+from bec_operator.decide.volumes.ledger import Outcome
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.farm import AWAY, Farm, spec
 
 THREE = [Volume("W", f"I{n}", "v1") for n in range(3)]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bec_operator.decide.ending import Ending, claims_misconfigured, classify
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.seen import (
+from bec_operator.decide.attempts.ending import Ending, claims_misconfigured, classify
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.seen import (
     Cut,
     MarkerSeen,
     MarkerState,

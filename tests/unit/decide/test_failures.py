@@ -2,7 +2,7 @@
 
 import pytest
 
-from bec_operator.decide.failures import (
+from bec_operator.decide.sight.failures import (
     MAX_DISRUPTIONS,
     Budget,
     FailureClass,

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bec_operator.decide.ledger import Outcome
-from bec_ops.volume import Volume
+from bec_operator.decide.volumes.ledger import Outcome
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.farm import Farm, spec
 
 NAMES = ["scan", "ldv1", "ocr", "ner"]

@@ -6,7 +6,7 @@ See `fleet` for what is real in it, and `injected` for what may break.
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bec_operator.decide.reasons import INTERNAL_ERROR
+from bec_operator.decide.volumes.reasons import INTERNAL_ERROR
 from tests.unit.decide.books import left_in_memory, left_in_process
 from tests.unit.decide.fleet import Fleet
 from tests.unit.decide.injected import (

@@ -1,6 +1,6 @@
 """The frontier: which volumes could get a task."""
 
-from bec_operator.decide.frontier import Frontier, Look
+from bec_operator.decide.volumes.frontier import Frontier, Look
 
 
 def test_volumes_are_found_in_manifest_order() -> None:

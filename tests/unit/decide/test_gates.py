@@ -6,12 +6,12 @@ import tracemalloc
 import pytest
 
 from bec_operator.api.dependency import Dependency, OnFailure
-from bec_operator.decide.frontier import Frontier, Look
-from bec_operator.decide.gates import Gate, Gates, Place, Record, Waiting, Way, answers
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.seen import Fact
-from bec_operator.decide.volume_list import VolumeList
-from bec_ops.volume import Volume
+from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.volumes.frontier import Frontier, Look
+from bec_operator.decide.volumes.gates import Gate, Gates, Place, Record, Waiting, Way, answers
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_ops.contract.volume import Volume
 
 PLACE = Place("ldv1", "b", "p/")
 SOME = [Volume("W", f"I{n}") for n in range(4)]

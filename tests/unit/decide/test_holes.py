@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bec_operator.decide.breaker import TRIPPED
-from bec_operator.decide.hosts import Hosts
+from bec_operator.decide.hosts.hosts import Hosts
+from bec_operator.decide.memory.breaker import TRIPPED
 from tests.unit.decide.books import left_in_memory
 from tests.unit.decide.holes import Holes, Outcome
 from tests.unit.decide.plan import Plan
@@ -231,7 +231,9 @@ def _play_a_hole(limit: int) -> Outcome:
 
 def test_without_another_ones_word_volumes_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests have teeth."""
-    monkeypatch.setattr("bec_operator.decide.task.judged", lambda attempts, *_: list(attempts))
+    monkeypatch.setattr(
+        "bec_operator.decide.attempts.task.judged", lambda attempts, *_: list(attempts)
+    )
     assert _play_a_hole(1).failed
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from unittest.mock import patch
 
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.observing import observe
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.observing import observe
 from tests.unit.decide.books import left_in_memory
 from tests.unit.decide.fake_api import NAMESPACE
 from tests.unit.decide.fleet import Fleet

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.ledger import ALREADY_DONE, MAX_TOTAL, Ledger, LedgerError, Outcome
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.volumes.ledger import ALREADY_DONE, MAX_TOTAL, Ledger, LedgerError, Outcome
 
 
 def test_what_is_stored_is_what_is_read() -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from bec_operator.api.names import ledger_name
-from bec_operator.decide.ledger import Outcome
+from bec_operator.decide.volumes.ledger import Outcome
 from tests.unit.decide.fleet import Fleet
 from tests.unit.decide.guard import Guard
 from tests.unit.decide.plan import Plan

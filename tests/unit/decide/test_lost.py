@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.nodes import node_of
-from bec_operator.decide.actions import Action, CheckNode, DeletePod, StopPod
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.lost import is_lost, release_pods
-from bec_operator.decide.moments import iso
-from bec_operator.decide.seen import NodeSeen, PodSeen, Verdict
+from bec_operator.act.kube.nodes import node_of
+from bec_operator.decide.attempts.actions import Action, CheckNode, DeletePod, StopPod
+from bec_operator.decide.attempts.lost_nodes import is_lost, release_pods
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.moments import iso
+from bec_operator.decide.sight.seen import NodeSeen, PodSeen, Verdict
 
 ENDS = 1_800_000_000.0  # of the grace
 LIMIT = 300.0

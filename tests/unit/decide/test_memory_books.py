@@ -5,18 +5,18 @@ from typing import Any
 
 from bec_operator.api.job import JobSpec
 from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
-from bec_operator.decide.actions import ReadMarker
-from bec_operator.decide.checks import may_launch
-from bec_operator.decide.failures import Budget, FailureClass, is_final
-from bec_operator.decide.folding import KEPT, fold
-from bec_operator.decide.job import READS_AT_ONCE, _reads
-from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.memory import MOST_UNREAD, Memory
-from bec_operator.decide.seen import Fact, JobSeen, MarkerSeen, MarkerState, PodSeen, TaskSeen
-from bec_operator.decide.untold import Unread
-from bec_operator.decide.window import Standings
-from bec_ops.protocol import Progress
-from bec_ops.volume import Volume
+from bec_operator.decide.attempts.actions import ReadMarker
+from bec_operator.decide.attempts.folding import KEPT, fold
+from bec_operator.decide.jobs.checks import may_launch
+from bec_operator.decide.jobs.job import READS_AT_ONCE, _reads
+from bec_operator.decide.memory.memory import MOST_UNREAD, Memory
+from bec_operator.decide.sight.failures import Budget, FailureClass, is_final
+from bec_operator.decide.sight.seen import Fact, JobSeen, MarkerSeen, MarkerState, PodSeen, TaskSeen
+from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.volumes.ledger import Ledger
+from bec_operator.decide.volumes.untold import Unread
+from bec_ops.contract.protocol import Progress
+from bec_ops.contract.volume import Volume
 from tests.unit.decide.plan import Plan
 from tests.unit.decide.plays import the_operator, until_it_calls
 from tests.unit.decide.stage import Stage

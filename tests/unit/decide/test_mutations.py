@@ -12,28 +12,30 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from bec_operator.act import growth as act_growth
-from bec_operator.act import ledger as act_ledger
-from bec_operator.act.cache import Records, Workers
-from bec_operator.act.frozen import put_manifest
-from bec_operator.act.manifest import ledger_object
-from bec_operator.act.pod_spec import task_pod
+from bec_operator.act.ground.cache import Records, Workers
+from bec_operator.act.kube.pod_spec import task_pod
+from bec_operator.act.storage import growth as act_growth
+from bec_operator.act.storage import ledger as act_ledger
+from bec_operator.act.storage.frozen import put_manifest
+from bec_operator.act.storage.manifest import ledger_object
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide import checks, job, lost, running, status, task
-from bec_operator.decide.actions import Action, Settle
-from bec_operator.decide.conditions import conditions
-from bec_operator.decide.failures import RULES, Budget, FailureClass, Rule, is_final
-from bec_operator.decide.growth import is_list_quiet
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.report import FailureReport
-from bec_operator.decide.seen import MarkerSeen, MarkerState, PodSeen, Verdict
-from bec_operator.decide.tally import Tally
-from bec_operator.decide.view import TaskView
-from bec_operator.decide.window import Launches, Standings, launches
-from bec_operator.worker_api.callers import Caller
-from bec_operator.worker_api.sessions import Sessions
+from bec_operator.decide.attempts import lost_nodes as lost
+from bec_operator.decide.attempts import running, task
+from bec_operator.decide.attempts.actions import Action, Settle
+from bec_operator.decide.attempts.view import TaskView
+from bec_operator.decide.jobs import checks, job, status
+from bec_operator.decide.jobs.growth import is_list_quiet
+from bec_operator.decide.jobs.tally import Tally
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.conditions import conditions
+from bec_operator.decide.sight.failures import RULES, Budget, FailureClass, Rule, is_final
+from bec_operator.decide.sight.seen import MarkerSeen, MarkerState, PodSeen, Verdict
+from bec_operator.decide.slots.window import Launches, Standings, launches
+from bec_operator.decide.volumes.failure_report import FailureReport
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_operator.worker_api.callers.caller import Caller
+from bec_operator.worker_api.callers.sessions import Sessions
 from tests.unit.decide import list_scenarios, scenarios
 from tests.unit.decide.machine import OperatorMachine
 from tests.unit.decide.scenarios import SCENARIOS, Play
@@ -94,14 +96,14 @@ def _not_reported(patch: pytest.MonkeyPatch) -> None:
 def _ledger_overwritten(patch: pytest.MonkeyPatch) -> None:
     """The ledger is stored, whoever has written it meanwhile."""
     patch.setattr(
-        "bec_operator.act.ledger.ledger_object",
+        "bec_operator.act.storage.ledger.ledger_object",
         lambda memory, ledger, _: ledger_object(memory, ledger),
     )
 
 
 def _one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        "bec_operator.decide.task.is_final",
+        "bec_operator.decide.attempts.task.is_final",
         lambda failures, budget: is_final(failures, Budget(budget.limit + 1)),
     )
 
@@ -162,7 +164,7 @@ def _gone_without_a_last_look(patch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: Any) -> bool:
         return False
 
-    patch.setattr("bec_operator.act.tasks.find_pod", nothing)
+    patch.setattr("bec_operator.act.kube.tasks.find_pod", nothing)
 
 
 def _every_node_lost(patch: pytest.MonkeyPatch) -> None:
@@ -180,7 +182,7 @@ def _claims_believed(patch: pytest.MonkeyPatch) -> None:
 
 
 def _ended_attempts_believed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("bec_operator.worker_api.callers._is_current", lambda *_: True)
+    patch.setattr("bec_operator.worker_api.callers.caller._is_current", lambda *_: True)
     patch.setattr(Caller, "check", lambda *_: None)
 
 
@@ -219,7 +221,7 @@ def _progress_not_noted(patch: pytest.MonkeyPatch) -> None:
 
 def _verdict_lost(patch: pytest.MonkeyPatch) -> None:
     """Why an attempt was ended is known only to the process that has ended it."""
-    patch.setattr("bec_operator.act.pod_records._stopped", lambda _: None)
+    patch.setattr("bec_operator.act.kube.pod_records._stopped", lambda _: None)
 
 
 def _misconfigured_counted(patch: pytest.MonkeyPatch) -> None:
@@ -239,7 +241,7 @@ def _misconfigured_goes_on(patch: pytest.MonkeyPatch) -> None:
 
 
 def _misconfigured_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("bec_operator.decide.memory.find", lambda *_: None)
+    patch.setattr("bec_operator.decide.memory.memory.find", lambda *_: None)
 
 
 def _phase_believed(patch: pytest.MonkeyPatch) -> None:
@@ -312,7 +314,7 @@ def _tokens_mounted(patch: pytest.MonkeyPatch) -> None:
         pod = task_pod(*args)
         return {**pod, "spec": {**pod["spec"], "automountServiceAccountToken": True}}
 
-    patch.setattr("bec_operator.act.pods.task_pod", wrong)
+    patch.setattr("bec_operator.act.kube.pods.task_pod", wrong)
 
 
 MUTATIONS: list[tuple[Patch, Play, str]] = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bec_operator.decide.pacing import BURST, EVERY, LATEST, POOL_SHARE, SHARE, Pacing
+from bec_operator.decide.slots.pacing import BURST, EVERY, LATEST, POOL_SHARE, SHARE, Pacing
 
 START = 1_800_000_000.0
 

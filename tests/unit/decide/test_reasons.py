@@ -1,8 +1,8 @@
 """The reasons of failures, counted."""
 
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.reasons import failed_of_total, top_reasons, unsuccessful
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_operator.decide.volumes.reasons import failed_of_total, top_reasons, unsuccessful
 
 
 def _ledger(counts: dict[int, int], outcome: Outcome = Outcome.FAILED) -> Ledger:

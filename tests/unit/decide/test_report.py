@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bec_operator.decide.failures import RULES, FailureClass
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.report import FailureReport, Line, table
-from bec_ops.volume import Volume
+from bec_operator.decide.sight.failures import RULES, FailureClass
+from bec_operator.decide.volumes.failure_report import FailureReport, Line, table
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_ops.contract.volume import Volume
 
 VOLUMES = [Volume("W1", f"I{n}", "v1") for n in range(6)]
 TERMINAL, MEMORY = FailureClass.TERMINAL, FailureClass.OUT_OF_MEMORY

@@ -7,16 +7,24 @@ import pytest
 
 from bec_operator.api.job import JobSpec, SuspendMode, Timeouts
 from bec_operator.api.names import task_name
-from bec_operator.decide.actions import Action, ReadMarker, RecordTask, StopPod
-from bec_operator.decide.job import decide
-from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.observing import observe
-from bec_operator.decide.resting import REST
-from bec_operator.decide.scene import Seen
-from bec_operator.decide.seen import Fact, Facts, JobSeen, PodSeen, Report, TaskSeen, WorkerSeen
-from bec_operator.decide.window import Standings
-from bec_ops.volume import Volume
+from bec_operator.decide.attempts.actions import Action, ReadMarker, RecordTask, StopPod
+from bec_operator.decide.attempts.resting import REST
+from bec_operator.decide.jobs.job import decide
+from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.observing import observe
+from bec_operator.decide.sight.seen import (
+    Fact,
+    Facts,
+    JobSeen,
+    PodSeen,
+    Report,
+    TaskSeen,
+    WorkerSeen,
+)
+from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.volumes.ledger import Ledger
+from bec_ops.contract.volume import Volume
 
 SPEC = JobSpec.model_validate(
     {

@@ -7,10 +7,11 @@ import pytest
 
 from bec_operator.api.job import Retry, Timeouts
 from bec_operator.api.volume_task import Attempt, TaskPhase
-from bec_operator.decide.actions import ReadMarker, RecordHeartbeat, StopPod
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.running import accompany, is_record_due, overdue
-from bec_operator.decide.seen import (
+from bec_operator.decide.attempts.actions import ReadMarker, RecordHeartbeat, StopPod
+from bec_operator.decide.attempts.running import accompany, is_record_due, overdue
+from bec_operator.decide.attempts.view import Limits, TaskView, Told
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.seen import (
     MarkerSeen,
     MarkerState,
     PodSeen,
@@ -19,8 +20,7 @@ from bec_operator.decide.seen import (
     Verdict,
     WorkerSeen,
 )
-from bec_operator.decide.view import Limits, TaskView, Told
-from bec_ops.protocol import Progress
+from bec_ops.contract.protocol import Progress
 from tests.unit.decide.views import task_view
 
 START = 1000.0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.actions import (
+from bec_operator.decide.attempts.actions import (
     Action,
     DeletePod,
     DeletePool,
@@ -14,12 +14,12 @@ from bec_operator.decide.actions import (
     MarkWorker,
     ScalePool,
 )
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host, Pool, PoolNotes, Work, crashing
-from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod, PoolWorker
-from bec_operator.decide.scaling import dissolve, hosts_for_work, scale, wanted
-from bec_operator.decide.seen import JobSeen, PodSeen, Verdict
+from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Work, crashing
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod, PoolWorker
+from bec_operator.decide.sight.seen import JobSeen, PodSeen, Verdict
+from bec_operator.decide.slots.pool_size import dissolve, hosts_for_work, scale, wanted
 
 NOW = 1000.0
 SPEC = JobSpec.model_validate(

@@ -7,12 +7,12 @@ import pytest
 
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt, TaskPhase
-from bec_operator.decide.ending import Ending, classify
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.moments import iso
-from bec_operator.decide.pool_seen import PoolPod, PoolWorker
-from bec_operator.decide.seats import REPLACED_AFTER, Seats
-from bec_operator.decide.seen import (
+from bec_operator.decide.attempts.ending import Ending, classify
+from bec_operator.decide.hosts.seats import REPLACED_AFTER, Seats
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.moments import iso
+from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
+from bec_operator.decide.sight.seen import (
     MarkerSeen,
     MarkerState,
     PodSeen,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.decide.shares import Demand, allowance, shares
+from bec_operator.decide.slots.shares import Demand, allowance, shares
 
 demands = st.dictionaries(
     st.integers(0, 9),

@@ -1,6 +1,6 @@
 """Who is at fault, by what became of volumes on several hosts."""
 
-from bec_operator.decide.standing import HOSTS_KEPT, RECENT, SURE_KEPT, Standings
+from bec_operator.decide.hosts.standing import HOSTS_KEPT, RECENT, SURE_KEPT, Standings
 
 NOW = 1000.0
 

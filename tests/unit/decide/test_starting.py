@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bec_operator.api.job import Retry, Timeouts
-from bec_operator.decide.actions import AskKubelet
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.seen import Fact, PodSeen, TaskSeen
-from bec_operator.decide.starting import ask_kubelet, overdue_start
-from bec_operator.decide.view import Limits, TaskView
+from bec_operator.decide.attempts.actions import AskKubelet
+from bec_operator.decide.attempts.starting import ask_kubelet, overdue_start
+from bec_operator.decide.attempts.view import Limits, TaskView
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.seen import Fact, PodSeen, TaskSeen
 from tests.unit.decide.views import task_view
 
 SEEN = 1_000_000.0

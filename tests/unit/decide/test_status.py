@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from bec_operator.api.job import Condition, JobPhase, JobSpec, JobStatus
-from bec_operator.decide.conditions import find
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.ledger import ALREADY_DONE, Ledger, Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.moments import duration, iso
-from bec_operator.decide.pool import Host, Pool
-from bec_operator.decide.pool_seen import DeploymentSeen, PoolPod
-from bec_operator.decide.seen import Fact, Facts, JobSeen, ListSeen, PodSeen
-from bec_operator.decide.status import is_over, job_status, worth_writing
-from bec_operator.decide.tally import Tally
-from bec_operator.decide.window import Standings
-from bec_ops.volume import Volume
+from bec_operator.decide.hosts.pool import Host, Pool
+from bec_operator.decide.jobs.status import is_over, job_status, worth_writing
+from bec_operator.decide.jobs.tally import Tally
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.conditions import find
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.moments import duration, iso
+from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod
+from bec_operator.decide.sight.seen import Fact, Facts, JobSeen, ListSeen, PodSeen
+from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
+from bec_ops.contract.volume import Volume
 
 NOW = 1_800_000_000.0
 GOOD = Fact(NOW)

@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 from bec_operator.api.job import Condition, JobPhase, JobStatus
-from bec_operator.decide.actions import Action, TellFailures, TellIdle
-from bec_operator.decide.frontier import Look
-from bec_operator.decide.job import decide
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.notices import NoticeKind, news, notices
-from bec_operator.decide.observing import observe
-from bec_operator.decide.scene import Seen
-from bec_operator.decide.seen import Fact, Facts, JobSeen
-from bec_operator.decide.telling import Telling
-from bec_ops.volume import Volume
+from bec_operator.decide.attempts.actions import Action, TellFailures, TellIdle
+from bec_operator.decide.jobs.job import decide
+from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.observing import observe
+from bec_operator.decide.memory.telling import Telling
+from bec_operator.decide.sight.notices import NoticeKind, news, notices
+from bec_operator.decide.sight.seen import Fact, Facts, JobSeen
+from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_ops.contract.volume import Volume
 from tests.unit.worker_api.scene import JOB
 
 NOW = 1_800_000_000.0

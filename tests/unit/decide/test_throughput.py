@@ -1,7 +1,7 @@
 """Items an hour, from what workers tell."""
 
-from bec_operator.decide.throughput import WINDOW, Throughput
-from bec_ops.protocol import Progress
+from bec_operator.decide.memory.throughput import WINDOW, Throughput
+from bec_ops.contract.protocol import Progress
 
 
 def _at(done: int) -> Progress:

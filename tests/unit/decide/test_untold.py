@@ -1,17 +1,17 @@
 """Markers of which S3 does not tell: how often they are asked for, and what people are told."""
 
-from bec_operator.decide.actions import ReadMarker
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.frontier import Look
-from bec_operator.decide.job import _reads
-from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.refusals import MARKER_ARCHIVED, MARKER_UNANSWERED, STORAGE_FORBIDDEN
-from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState, TaskSeen
-from bec_operator.decide.status import _stall
-from bec_operator.decide.tally import Tally
-from bec_operator.decide.task import success_status
-from bec_operator.decide.untold import PutOff, Unread
+from bec_operator.decide.attempts.actions import ReadMarker
+from bec_operator.decide.attempts.task import success_status
+from bec_operator.decide.jobs.job import _reads
+from bec_operator.decide.jobs.status import _stall
+from bec_operator.decide.jobs.tally import Tally
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.refusals import MARKER_ARCHIVED, MARKER_UNANSWERED, STORAGE_FORBIDDEN
+from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState, TaskSeen
+from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.ledger import Outcome
+from bec_operator.decide.volumes.untold import PutOff, Unread
 from tests.unit.decide.test_memory_books import _memory
 from tests.unit.decide.views import task_view
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.decide.volume_list import LongParts, Prefixes, VolumeList, joined
-from bec_ops.location import OutputTemplate, TemplateError
-from bec_ops.volume import Volume
+from bec_operator.decide.volumes.volume_list import LongParts, Prefixes, VolumeList, joined
+from bec_ops.contract.location import OutputTemplate, TemplateError
+from bec_ops.contract.volume import Volume
 
 TEMPLATE = OutputTemplate.parse("artefacts/{job_id}/{w_id}-{i_id}-{i_version}/")
 

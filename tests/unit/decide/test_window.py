@@ -7,15 +7,13 @@ import pytest
 from bec_operator.api.job import JobSpec
 from bec_operator.api.pool import Pool as PoolSpec
 from bec_operator.api.volume_task import Attempt, TaskPhase
-from bec_operator.decide.actions import CreateTask
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.frontier import Look
-from bec_operator.decide.ledger import Ledger, Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool import Host, Pool
-from bec_operator.decide.pool_seen import PoolPod, PoolWorker
-from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
-from bec_operator.decide.window import (
+from bec_operator.decide.attempts.actions import CreateTask
+from bec_operator.decide.hosts.pool import Host, Pool
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
+from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
+from bec_operator.decide.slots.window import (
     MAX_ENDED,
     Launches,
     Standings,
@@ -24,7 +22,9 @@ from bec_operator.decide.window import (
     launches,
     startable_anew,
 )
-from bec_ops.volume import Volume
+from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_ops.contract.volume import Volume
 
 TOTAL = 3000
 SPEC = JobSpec.model_validate(

@@ -3,8 +3,8 @@
 from typing import Any
 
 from bec_operator.api.job import Backoff, Retry, Timeouts
-from bec_operator.decide.seen import TaskSeen
-from bec_operator.decide.view import Limits, TaskView
+from bec_operator.decide.attempts.view import Limits, TaskView
+from bec_operator.decide.sight.seen import TaskSeen
 
 
 def task_view(task: TaskSeen, **seen: Any) -> TaskView:

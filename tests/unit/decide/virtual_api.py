@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bec_operator.act.api_server import JSON, ApiError, ApiServer
+from bec_operator.act.ground.api_server import JSON, ApiError, ApiServer
 from tests.unit.decide.fake_api import Change, Object, Objects, address, selects
 from tests.unit.decide.process import Answer
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bec_operator.act.api_server import ApiError
-from bec_operator.act.clock import Clock
+from bec_operator.act.ground.api_server import ApiError
+from bec_operator.act.ground.clock import Clock
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import (
     GENERATION_ANNOTATION,
@@ -13,11 +13,11 @@ from bec_operator.api.names import (
     TASK_LABEL,
     task_name,
 )
-from bec_operator.decide.failures import FailureClass, class_of
-from bec_operator.decide.moments import iso
-from bec_ops.location import OutputTemplate
-from bec_ops.marker import MARKER_NAME, InvalidMarker, Marker
-from bec_ops.protocol import TerminationMessage
+from bec_operator.decide.sight.failures import FailureClass, class_of
+from bec_operator.decide.sight.moments import iso
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.marker import MARKER_NAME, InvalidMarker, Marker
+from bec_ops.contract.protocol import TerminationMessage
 from tests.unit.decide.fake_api import Object, Objects, owner_uid
 from tests.unit.decide.fake_s3 import FakeStore
 from tests.unit.decide.listing import MORE, VolumeList, volume

@@ -8,7 +8,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from bec_operator.api.job import JobSpec
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 from examples.line_detection.lines import Box, find_lines
 from examples.line_detection.worker import Parameters, UnreadableError, open_page
 from examples.ocr.make_pages import BOOKS, Page

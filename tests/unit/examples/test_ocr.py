@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bec_operator.api.job import JobSpec
-from bec_ops.location import OutputTemplate
-from bec_ops.volume import Volume
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.volume import Volume
 from examples.demo import MANIFEST
 from examples.ocr.accuracy import MAX_ERROR_RATE, error_rate
 from examples.ocr.make_pages import BOOKS, main

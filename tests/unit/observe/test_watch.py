@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.cache import Cache
-from bec_operator.act.clock import Clock
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.clock import Clock
 from bec_operator.observe.kinds import PODS, TASKS
 from bec_operator.observe.watch import Watch
 

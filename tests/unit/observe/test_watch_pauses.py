@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import ApiError
-from bec_operator.act.cache import Cache
+from bec_operator.act.ground.api_server import ApiError
+from bec_operator.act.ground.cache import Cache
 from bec_operator.observe.kinds import JOBS, PODS, TASKS
 from bec_operator.observe.watch import RETRY, Kind, Watch
 from tests.unit.decide.virtual_time import LoopClock, VirtualLoop

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bec_operator.decide.volume_list import VolumeList
+from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.sources.lists import parse_list
 from bec_operator.sources.text_lines import ListError
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 
 
 def parse(text: str, name: str = "list") -> VolumeList:

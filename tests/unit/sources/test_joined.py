@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.decide.volume_list import VolumeList
+from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.sources import lists
 from bec_operator.sources.text_lines import ListError
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 
 MARK = "\ufeff"
 TWO = [Volume("W1", "I1"), Volume("W2", "I2")]

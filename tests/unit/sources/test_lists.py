@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.decide.volume_list import VolumeList
+from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.sources import lists
 from bec_operator.sources.text_lines import MAX_LINE, ListError
 from bec_operator.sources.unseen import unseen
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 
 TWO = [Volume("W1", "I1"), Volume("W2", "I2")]
 VERSIONED = [Volume("W1", "I1", "a"), Volume("W2", "I2", "b")]

@@ -8,8 +8,8 @@ import pytest
 
 from bec_operator.api.job import VolumeSource
 from bec_operator.sources.volumes import SourceError, read_mark, read_volumes
-from bec_ops.store import Reason, StoreError, TooLargeError
-from bec_ops.volume import Volume
+from bec_ops.contract.s3.store import Reason, StoreError, TooLargeError
+from bec_ops.contract.volume import Volume
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ import base64
 import json
 from typing import Any
 
-from bec_operator.worker_api.claims import Identity
-from bec_ops.protocol import AUDIENCE
+from bec_operator.worker_api.callers.claims import Identity
+from bec_ops.contract.protocol import AUDIENCE
 
 A_POD = Identity("texts", "a-1", "uid-a")
 SIGNATURE = "c2VjcmV0"

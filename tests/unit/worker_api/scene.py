@@ -4,19 +4,19 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from bec_operator.act.api_server import ApiError
-from bec_operator.act.cache import Cache
-from bec_operator.act.context import Context
+from bec_operator.act.ground.api_server import ApiError
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.context import Context
 from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, pod_name, task_name
-from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.observing import observe
-from bec_operator.decide.seen import JobSeen, PodSeen, TaskSeen
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.observing import observe
+from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
+from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.settings import Settings
-from bec_operator.worker_api.claims import Identity
-from bec_ops.location import OutputTemplate
-from bec_ops.store import Store, StoreError
+from bec_operator.worker_api.callers.claims import Identity
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.s3.store import Store, StoreError
 from tests.support.jobs import TEMPLATE, job, numbered
 
 VOLUMES = numbered(2)

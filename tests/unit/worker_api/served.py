@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bec_operator.worker_api.claims import Identity
+from bec_operator.worker_api.callers.claims import Identity
 from bec_operator.worker_api.server import WorkerApi
-from bec_ops.protocol import AUDIENCE
+from bec_ops.contract.protocol import AUDIENCE
 from tests.unit.worker_api.made_tokens import made_token
 from tests.unit.worker_api.scene import IDENTITY, POD, TASK_SEEN, Scene
 

@@ -5,11 +5,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bec_operator.act.api_server import ApiError
+from bec_operator.act.ground.api_server import ApiError
 from bec_operator.api.volume_task import Attempt
-from bec_operator.worker_api.callers import Caller, find_caller
-from bec_operator.worker_api.claims import Identity
-from bec_operator.worker_api.refusals import RefusedError
+from bec_operator.worker_api.callers.caller import Caller, find_caller
+from bec_operator.worker_api.callers.claims import Identity
+from bec_operator.worker_api.callers.refusals import RefusedError
 from tests.unit.worker_api.scene import IDENTITY, POD, TASK, TASK_SEEN, Scene, raw_pod, raw_task
 
 

@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.seen import Report, Verdict, WorkerSeen
-from bec_operator.worker_api.callers import Caller, find_caller
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.seen import Report, Verdict, WorkerSeen
+from bec_operator.decide.volumes.ledger import Outcome
+from bec_operator.worker_api.callers.caller import Caller, find_caller
+from bec_operator.worker_api.callers.refusals import RefusedError
 from bec_operator.worker_api.calls import PRUNE_EVERY, Calls
-from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.routes import ROUTES
-from bec_ops.protocol import (
+from bec_ops.contract.protocol import (
     LOG_BYTES,
     Accepted,
     Assigned,
@@ -23,8 +23,8 @@ from bec_ops.protocol import (
     Progress,
     Register,
 )
-from bec_ops.store import StoreError
-from bec_ops.task import Task
+from bec_ops.contract.s3.store import StoreError
+from bec_ops.contract.task import Task
 from tests.unit.worker_api.scene import IDENTITY, POD, TASK_SEEN, Scene
 
 PROCESS = "0" * 32

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bec_operator.worker_api.claims import LEEWAY, LONGEST, claim_of
-from bec_operator.worker_api.refusals import RefusedError
-from bec_ops.protocol import AUDIENCE
+from bec_operator.worker_api.callers.claims import LEEWAY, LONGEST, claim_of
+from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_ops.contract.protocol import AUDIENCE
 from tests.unit.worker_api.made_tokens import A_POD, bound_to, encoded, made_token
 
 NOW = 1_000_000.0

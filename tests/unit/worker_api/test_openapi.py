@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from bec_operator.worker_api.callers.refusals import STATUS
 from bec_operator.worker_api.openapi import main, openapi
-from bec_operator.worker_api.refusals import STATUS
 from bec_operator.worker_api.routes import ROUTES
-from bec_ops.protocol import Refusal
+from bec_ops.contract.protocol import Refusal
 
 _FILE = Path(__file__).parents[3] / "docs" / "worker-api.json"
 

@@ -8,16 +8,16 @@ import pytest
 
 from bec_operator.api.names import JOB_LABEL, POOL_LABEL
 from bec_operator.api.volume_task import Attempt, TaskPhase
-from bec_operator.decide.failures import FailureClass
-from bec_operator.decide.moments import iso
-from bec_operator.decide.observing import observe
-from bec_operator.decide.pool_seen import PoolPod
-from bec_operator.worker_api.callers import find_caller
+from bec_operator.decide.memory.observing import observe
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.moments import iso
+from bec_operator.decide.sight.pool_seen import PoolPod
+from bec_operator.worker_api.callers.caller import find_caller
+from bec_operator.worker_api.callers.claims import Identity
+from bec_operator.worker_api.callers.refusals import RefusedError
 from bec_operator.worker_api.calls import Calls
-from bec_operator.worker_api.claims import Identity
-from bec_operator.worker_api.refusals import RefusedError
 from bec_operator.worker_api.routes import ROUTES
-from bec_ops.protocol import Assigned, Directive
+from bec_ops.contract.protocol import Assigned, Directive
 from tests.unit.worker_api.scene import POD, TASK_SEEN, Scene
 
 SEEN = replace(POD, name="ocr-pool-a-1", uid="uid-host", task="", owner_uid="uid-rs")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bec_operator.worker_api import rates
-from bec_operator.worker_api.rates import Rates
+from bec_operator.worker_api.callers import rates
+from bec_operator.worker_api.callers.rates import Rates
 
 
 def test_a_burst_and_then_a_steady_rate() -> None:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bec_operator.act.api_server import ApiError
-from bec_operator.worker_api.call_rates import CALLS, LOGS
-from bec_operator.worker_api.refused_log import EVERY
+from bec_operator.act.ground.api_server import ApiError
+from bec_operator.worker_api.callers.call_rates import CALLS, LOGS
+from bec_operator.worker_api.callers.refused_log import EVERY
 from tests.unit.worker_api.made_tokens import SIGNATURE
 from tests.unit.worker_api.scene import POD
 from tests.unit.worker_api.served import HERE, Connection, ServedScene

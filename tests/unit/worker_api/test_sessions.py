@@ -2,8 +2,8 @@
 
 import pytest
 
-from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.sessions import Sessions
+from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.sessions import Sessions
 
 A, B = "a" * 32, "b" * 32
 

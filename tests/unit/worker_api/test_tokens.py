@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.api_server import ApiError
-from bec_operator.worker_api import tokens as module
-from bec_operator.worker_api.claims import Identity
-from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.tokens import (
+from bec_operator.act.ground.api_server import ApiError
+from bec_operator.worker_api.callers import tokens as module
+from bec_operator.worker_api.callers.claims import Identity
+from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.tokens import (
     REMEMBER,
     REMEMBER_REFUSAL,
     REVIEWS_AT_ONCE,
@@ -20,7 +20,7 @@ from bec_operator.worker_api.tokens import (
     REVIEWS_OF_UNKNOWN,
     Tokens,
 )
-from bec_ops.protocol import AUDIENCE
+from bec_ops.contract.protocol import AUDIENCE
 from tests.unit.worker_api.made_tokens import A_POD, SIGNATURE, made_token
 
 START = 1_000_000.0

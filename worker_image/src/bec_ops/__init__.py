@@ -8,7 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bec_ops.errors import Interrupted, MisconfiguredError, RetryableError, TerminalError
+    from bec_ops.contract.errors import (
+        Interrupted,
+        MisconfiguredError,
+        RetryableError,
+        TerminalError,
+    )
     from bec_ops.functions import (
         get_next_task,
         get_output_info,
@@ -44,5 +49,5 @@ _ERRORS = {"Interrupted", "MisconfiguredError", "RetryableError", "TerminalError
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module("bec_ops.errors" if name in _ERRORS else "bec_ops.functions")
+    module = import_module("bec_ops.contract.errors" if name in _ERRORS else "bec_ops.functions")
     return getattr(module, name)

@@ -1,9 +1,9 @@
 """What another job has written for the volume at hand, for a handler that builds on it."""
 
-from bec_ops.errors import RetryableError, TerminalError
-from bec_ops.places import Place
-from bec_ops.store import StoreError, TooLargeError
-from bec_ops.volume import Volume
+from bec_ops.contract.errors import RetryableError, TerminalError
+from bec_ops.contract.s3.places import Place
+from bec_ops.contract.s3.store import StoreError, TooLargeError
+from bec_ops.contract.volume import Volume
 
 
 class Dependency:
@@ -27,7 +27,7 @@ class Dependency:
         except TooLargeError as error:
             raise TerminalError(
                 f"{name!r} of the job {self.job_id!r}: {error}; read it bit by bit, with "
-                "bec_ops.store.Store().open()"
+                "bec_ops.contract.s3.store.Store().open()"
             ) from error
         if found is None:
             raise TerminalError(

@@ -14,15 +14,15 @@ Interrupted, which no `except Exception` catches.
 
 from functools import cache
 
-from bec_ops.errors import RetryableError, TerminalError
-from bec_ops.job_outputs import output_of
-from bec_ops.marker import InvalidMarker
-from bec_ops.meter import DEFAULT_UNIT
-from bec_ops.outputs import holds
-from bec_ops.places import S3Place
-from bec_ops.store import Store
-from bec_ops.volume import Volume
-from bec_ops.worker_process import current
+from bec_ops.contract.errors import RetryableError, TerminalError
+from bec_ops.contract.marker import InvalidMarker
+from bec_ops.contract.s3.places import S3Place
+from bec_ops.contract.s3.store import Store
+from bec_ops.contract.volume import Volume
+from bec_ops.link.meter import DEFAULT_UNIT
+from bec_ops.runtime.job_outputs import output_of
+from bec_ops.runtime.outputs import holds
+from bec_ops.runtime.worker_process import current
 
 _STATUSES = {
     "done": ("done", "success", "succeeded", "successful", "successfully_done", "ok", "completed"),

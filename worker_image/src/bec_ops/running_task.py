@@ -5,10 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bec_ops.attempt import Attempt
+from bec_ops.contract.volume import Volume
 from bec_ops.dependency import Dependency
-from bec_ops.meter import DEFAULT_UNIT
-from bec_ops.volume import Volume
+from bec_ops.link.meter import DEFAULT_UNIT
+from bec_ops.runtime.attempt import Attempt
 
 T = TypeVar("T")
 

@@ -20,12 +20,12 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bec_ops.attempt import Attempt
-from bec_ops.errors import MisconfiguredError
-from bec_ops.faults import explain
-from bec_ops.running import Prepare, Work, end_process, run_tasks
+from bec_ops.contract.errors import MisconfiguredError
+from bec_ops.contract.faults import explain
+from bec_ops.contract.task import Assignment
 from bec_ops.running_task import RunningTask
-from bec_ops.task import Assignment
+from bec_ops.runtime.attempt import Attempt
+from bec_ops.runtime.running import Prepare, Work, end_process, run_tasks
 
 F = TypeVar("F", bound=Callable[..., object])
 

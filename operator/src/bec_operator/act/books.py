@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
 
-from bec_operator.decide.memory import Memory
+from bec_operator.decide.memory.memory import Memory
 from bec_operator.metrics import REMEMBERED
 
 

@@ -7,19 +7,19 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import aiohttp
 
-from bec_operator.act.api_server import ApiError
-from bec_operator.act.cache import Key
-from bec_operator.act.context import Context
 from bec_operator.act.doings import BY_PLACE, DOINGS, Lane
-from bec_operator.act.faults import kind_and_place, log_fault
-from bec_operator.act.refused import RefusedError
+from bec_operator.act.ground.api_server import ApiError
+from bec_operator.act.ground.cache import Key
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.faults import kind_and_place, log_fault
+from bec_operator.act.ground.refused import RefusedError
 from bec_operator.act.work import Work
-from bec_operator.decide.actions import Action, ReadMarker
-from bec_operator.decide.ledger import Ledger
-from bec_operator.decide.reasons import INTERNAL_ERROR
-from bec_operator.decide.seen import Fact, MarkerSeen, MarkerState
+from bec_operator.decide.attempts.actions import Action, ReadMarker
+from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState
+from bec_operator.decide.volumes.ledger import Ledger
+from bec_operator.decide.volumes.reasons import INTERNAL_ERROR
 from bec_operator.metrics import ACTIONS, JOB_FAULTS
-from bec_ops.store import StoreError
+from bec_ops.contract.s3.store import StoreError
 
 log = logging.getLogger(__name__)
 

@@ -4,20 +4,20 @@ from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Any
 
-from bec_operator.act.attempt_log import keep_log
-from bec_operator.act.checks import check_storage, check_template, sweep
-from bec_operator.act.comparing import compare_outputs
-from bec_operator.act.context import Context
-from bec_operator.act.gates import load_ended, sweep_gate
-from bec_operator.act.growth import look_at_list
-from bec_operator.act.job_status import write_status
-from bec_operator.act.kubelet import ask_kubelet
-from bec_operator.act.ledger import save_ledger
-from bec_operator.act.manifest import load_manifest
-from bec_operator.act.markers import read_marker
-from bec_operator.act.nodes import check_node
-from bec_operator.act.pods import create_pod, delete_pod, delete_pods, record_heartbeat, stop_pod
-from bec_operator.act.pool import (
+from bec_operator.act.ground.context import Context
+from bec_operator.act.kube.job_status import write_status
+from bec_operator.act.kube.kubelet import ask_kubelet
+from bec_operator.act.kube.nodes import check_node
+from bec_operator.act.kube.pods import (
+    create_pod,
+    delete_pod,
+    delete_pods,
+    record_heartbeat,
+    stop_pod,
+)
+from bec_operator.act.kube.tasks import create_task, delete_tasks, record_task
+from bec_operator.act.kube.template_check import check_template
+from bec_operator.act.pool.pool import (
     delete_pool,
     guard_worker,
     hand_task,
@@ -25,11 +25,19 @@ from bec_operator.act.pool import (
     mark_worker,
     scale_pool,
 )
-from bec_operator.act.report import compile_report
-from bec_operator.act.tasks import create_task, delete_tasks, record_task
-from bec_operator.act.telling import tell_failures, tell_idle
-from bec_operator.decide import actions
-from bec_operator.decide.memory import Memory
+from bec_operator.act.storage.attempt_log import keep_log
+from bec_operator.act.storage.comparing import compare_outputs
+from bec_operator.act.storage.gates import load_ended, sweep_gate
+from bec_operator.act.storage.growth import look_at_list
+from bec_operator.act.storage.ledger import save_ledger
+from bec_operator.act.storage.manifest import load_manifest
+from bec_operator.act.storage.markers import read_marker
+from bec_operator.act.storage.report import compile_report
+from bec_operator.act.storage.storage_check import check_storage
+from bec_operator.act.storage.sweep import sweep
+from bec_operator.act.telling.telling import tell_failures, tell_idle
+from bec_operator.decide.attempts import actions
+from bec_operator.decide.memory.memory import Memory
 
 Doing = Callable[[Context, Memory, Any], Awaitable[None]]
 

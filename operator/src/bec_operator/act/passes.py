@@ -7,26 +7,33 @@ before it is judged what they wait for, and all that before anything is decided.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from bec_operator.act.cache import Key
-from bec_operator.act.context import Context
 from bec_operator.act.doing import Doer
-from bec_operator.act.pool_view import observe_hosts, observe_pool, seats
+from bec_operator.act.ground.cache import Key
+from bec_operator.act.ground.context import Context
+from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
 from bec_operator.act.work import Work
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.actions import Action, CreatePod, CreateTask, LayBy, Settle, SettleUntried
-from bec_operator.decide.checks import CHECK_AGAIN_AFTER, may_launch
-from bec_operator.decide.conflicts import judge
-from bec_operator.decide.dependencies import depend_on, has_gates, judge_gates
-from bec_operator.decide.ended import has_ended
-from bec_operator.decide.job import decide
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.observing import observe
-from bec_operator.decide.pool import Pool
-from bec_operator.decide.scene import Seen
-from bec_operator.decide.seen import PodSeen, TaskSeen
-from bec_operator.decide.settling import settle, settle_untried
-from bec_operator.decide.shares import allowance
-from bec_operator.decide.window import Standings, demand
+from bec_operator.decide.attempts.actions import (
+    Action,
+    CreatePod,
+    CreateTask,
+    LayBy,
+    Settle,
+    SettleUntried,
+)
+from bec_operator.decide.hosts.pool import Pool
+from bec_operator.decide.jobs.checks import CHECK_AGAIN_AFTER, may_launch
+from bec_operator.decide.jobs.conflicts import judge
+from bec_operator.decide.jobs.dependencies import depend_on, has_gates, judge_gates
+from bec_operator.decide.jobs.ended import has_ended
+from bec_operator.decide.jobs.job import decide
+from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.observing import observe
+from bec_operator.decide.memory.settling import settle, settle_untried
+from bec_operator.decide.sight.seen import PodSeen, TaskSeen
+from bec_operator.decide.slots.shares import allowance
+from bec_operator.decide.slots.window import Standings, demand
 from bec_operator.metrics import DECIDE_SECONDS, MARKER_KNOWN_SECONDS
 
 

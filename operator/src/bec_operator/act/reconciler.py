@@ -10,22 +10,22 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bec_operator.act.books import count_books
-from bec_operator.act.cache import Key
-from bec_operator.act.context import Context
 from bec_operator.act.doing import Doer
-from bec_operator.act.faults import kind_and_place, log_fault
+from bec_operator.act.ground.cache import Key
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.faults import kind_and_place, log_fault
 from bec_operator.act.passes import Neighbours, make_pass
 from bec_operator.act.work import Fault, Work
 from bec_operator.api.job import JobStatus
-from bec_operator.decide import pacing
-from bec_operator.decide.actions import WriteStatus
-from bec_operator.decide.dependencies import depend_on
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pacing import Budget
-from bec_operator.decide.reasons import INTERNAL_ERROR
-from bec_operator.decide.seen import JobSeen
-from bec_operator.decide.shares import Demand
-from bec_operator.decide.status import with_stall
+from bec_operator.decide.attempts.actions import WriteStatus
+from bec_operator.decide.jobs.dependencies import depend_on
+from bec_operator.decide.jobs.status import with_stall
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.slots import pacing
+from bec_operator.decide.slots.pacing import Budget
+from bec_operator.decide.slots.shares import Demand
+from bec_operator.decide.volumes.reasons import INTERNAL_ERROR
 from bec_operator.metrics import (
     HOSTS_AVOIDED,
     JOB_FAULTS,

@@ -5,11 +5,11 @@ import random
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-from bec_operator.decide.actions import Action
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pacing import Pacing
-from bec_operator.decide.seen import JobSeen
-from bec_operator.decide.shares import Demand
+from bec_operator.decide.attempts.actions import Action
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.slots.pacing import Pacing
+from bec_operator.decide.slots.shares import Demand
 
 BACKOFF = (1.0, 60.0)  # seconds before what failed is tried again, at first and at most
 LOOK_AGAIN = 5.0  # seconds after which a job whose pass broke is looked at if something happens

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from bec_ops.volume import MAX_ID_CHARACTERS
+from bec_ops.contract.volume import MAX_ID_CHARACTERS
 
 GROUP = "bec.bdrc.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-# No control characters, as `bec_ops.volume.check_id` has it.
+# No control characters, as `bec_ops.contract.volume.check_id` has it.
 _ID = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_ID)]

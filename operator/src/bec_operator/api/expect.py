@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from bec_operator.api.base import rule, validations
-from bec_ops.patterns import (
+from bec_ops.contract.patterns import (
     MAX_PATTERN_CHARACTERS,
     MAX_PATTERN_PARTS,
     MAX_PATTERNS,

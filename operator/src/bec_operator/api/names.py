@@ -6,7 +6,7 @@ import json
 import re
 
 from bec_operator.api.base import GROUP
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 
 JOB_LABEL = f"{GROUP}/job"
 TASK_LABEL = f"{GROUP}/task"

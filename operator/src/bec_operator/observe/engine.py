@@ -11,7 +11,7 @@ from typing import Any
 
 import kopf
 
-from bec_operator.act.context import Context
+from bec_operator.act.ground.context import Context
 from bec_operator.observe.watch import Watch
 
 log = logging.getLogger(__name__)

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from functools import partial
 
-from bec_operator.act.api_server import Body, apps, bec, core
-from bec_operator.act.cache import R, Records
-from bec_operator.act.context import Context
-from bec_operator.act.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
-from bec_operator.act.pods import forget_pod, take_in_pod
-from bec_operator.act.pool import DEPLOYMENTS
-from bec_operator.act.records import deployment_of, job_of, task_of
-from bec_operator.act.tasks import PLURAL, take_in_task
+from bec_operator.act.ground.api_server import Body, apps, bec, core
+from bec_operator.act.ground.cache import R, Records
+from bec_operator.act.ground.context import Context
+from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
+from bec_operator.act.kube.pods import forget_pod, take_in_pod
+from bec_operator.act.kube.records import deployment_of, job_of, task_of
+from bec_operator.act.kube.tasks import PLURAL, take_in_task
+from bec_operator.act.pool.pool import DEPLOYMENTS
 from bec_operator.api.names import JOB_LABEL, POOL_LABEL
-from bec_operator.decide.pool_seen import PoolPod
-from bec_operator.decide.seen import PodSeen
+from bec_operator.decide.sight.pool_seen import PoolPod
+from bec_operator.decide.sight.seen import PodSeen
 from bec_operator.observe.watch import Found, Kind
 
 

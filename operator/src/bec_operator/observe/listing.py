@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from bec_operator.act.api_server import ApiServer
+from bec_operator.act.ground.api_server import ApiServer
 
 PAGE = "50"
 """Objects at once: what a page of whole pods takes in memory is not given back."""

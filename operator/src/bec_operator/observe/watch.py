@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 
-from bec_operator.act.api_server import ApiError, Body
-from bec_operator.act.context import Context
-from bec_operator.act.deep_json import read_json
+from bec_operator.act.ground.api_server import ApiError, Body
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.deep_json import read_json
 from bec_operator.observe.listing import pages
 
 log = logging.getLogger(__name__)

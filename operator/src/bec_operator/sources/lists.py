@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from bec_operator.decide.volume_list import VolumeList, row_of
+from bec_operator.decide.volumes.volume_list import VolumeList, row_of
 from bec_operator.sources.garbled import is_sheet_error
 from bec_operator.sources.headers import EXPECTED
 from bec_operator.sources.rows import JSON_EXPECTED, Row, csv_rows, json_rows
 from bec_operator.sources.text_lines import Line, ListError, text_lines
 from bec_operator.sources.unseen import BYTE_ORDER_MARK, unseen
-from bec_ops.volume import check_volume
+from bec_ops.contract.volume import check_volume
 
 MAX_VOLUMES = 1_000_000
 """Volumes of one list, where the operator is not set otherwise."""

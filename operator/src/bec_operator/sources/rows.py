@@ -21,7 +21,7 @@ from bec_operator.sources.headers import (
 )
 from bec_operator.sources.text_lines import Line, ListError
 from bec_operator.sources.unseen import BYTE_ORDER_MARK
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 
 # Ids with a digit and nothing odd, as nearly all are: such a line needs no second look.
 _ID = r"[A-Za-z_:.-]*+[0-9][A-Za-z0-9_:.-]*+"

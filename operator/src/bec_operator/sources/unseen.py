@@ -13,7 +13,7 @@ and of old Hangul stay as well.
 import re
 import unicodedata
 
-from bec_ops.volume import Volume
+from bec_ops.contract.volume import Volume
 
 BYTE_ORDER_MARK = "\ufeff"
 

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from bec_operator.api.job import ConfigMapSource, ManifestSource, VolumeId, VolumeSource
-from bec_operator.decide.volume_list import VolumeList
+from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.sources.lists import MAX_VOLUMES, max_bytes, parse_list
 from bec_operator.sources.text_lines import ListError
 from bec_operator.sources.unseen import unseen
-from bec_ops.store import StoreError, TooLargeError
-from bec_ops.volume import Volume, check_volume
+from bec_ops.contract.s3.store import StoreError, TooLargeError
+from bec_ops.contract.volume import Volume, check_volume
 
 T = TypeVar("T")
 INVALID_MANIFEST = "InvalidManifest"  # it can be read, and is not good

@@ -5,21 +5,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bec_operator.act.cache import Key
-from bec_operator.act.context import Context
-from bec_operator.decide.failures import class_of
-from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool_seen import PoolPod
-from bec_operator.decide.seen import Report
-from bec_operator.worker_api.callers import Caller
+from bec_operator.act.ground.cache import Key
+from bec_operator.act.ground.context import Context
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.failures import class_of
+from bec_operator.decide.sight.pool_seen import PoolPod
+from bec_operator.decide.sight.seen import Report
+from bec_operator.decide.volumes.ledger import Outcome
+from bec_operator.worker_api.callers.caller import Caller
+from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.sessions import Sessions
 from bec_operator.worker_api.pool_calls import PoolCalls
-from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.sessions import Sessions
 from bec_operator.worker_api.tasks import registered, task_for
 from bec_operator.worker_api.waiting import Waiting
-from bec_ops.location import log_key
-from bec_ops.protocol import (
+from bec_ops.contract.location import log_key
+from bec_ops.contract.protocol import (
     LOG_BYTES,
     AboutAttempt,
     Accepted,
@@ -37,7 +37,7 @@ from bec_ops.protocol import (
     Registered,
     Request,
 )
-from bec_ops.store import Store, StoreError
+from bec_ops.contract.s3.store import Store, StoreError
 
 LOOK_EVERY = 0.2  # seconds between two looks whether a job is loaded
 PRUNE_EVERY = 60.0  # seconds

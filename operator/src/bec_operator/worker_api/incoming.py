@@ -6,9 +6,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from bec_operator.worker_api.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import RefusedError
 from bec_operator.worker_api.routes import Route
-from bec_ops.protocol import Request
+from bec_ops.contract.protocol import Request
 
 BODY_BYTES = 128 * 1024
 BODY_SECONDS = 30.0

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from bec_operator.worker_api.refusals import STATUS
+from bec_operator.worker_api.callers.refusals import STATUS
 from bec_operator.worker_api.routes import OPENAPI_PATH, ROUTES, Route
-from bec_ops.protocol import Refusal
+from bec_ops.contract.protocol import Refusal
 
 Schema = dict[str, Any]
 

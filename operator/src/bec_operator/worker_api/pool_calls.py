@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from bec_operator.act.cache import Key
-from bec_operator.act.context import Context
-from bec_operator.decide.ledger import Outcome
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool_seen import PoolPod
-from bec_operator.decide.seats import seat_of
-from bec_operator.decide.seen import TaskSeen
-from bec_operator.worker_api.callers import Caller
-from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.sessions import Sessions
+from bec_operator.act.ground.cache import Key
+from bec_operator.act.ground.context import Context
+from bec_operator.decide.hosts.seats import seat_of
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.pool_seen import PoolPod
+from bec_operator.decide.sight.seen import TaskSeen
+from bec_operator.decide.volumes.ledger import Outcome
+from bec_operator.worker_api.callers.caller import Caller
+from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.sessions import Sessions
 from bec_operator.worker_api.tasks import registered, task_for
 from bec_operator.worker_api.waiting import Waiting
-from bec_ops.protocol import AboutAttempt, Assigned, Heartbeat, Next, Register, Registered
+from bec_ops.contract.protocol import AboutAttempt, Assigned, Heartbeat, Next, Register, Registered
 
 WAITS_STILL = 1.0  # seconds after which a worker that waits is noted to do so
 

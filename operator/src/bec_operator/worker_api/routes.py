@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bec_ops.protocol import (
+from bec_ops.contract.protocol import (
     PREFIX,
     Accepted,
     Answer,

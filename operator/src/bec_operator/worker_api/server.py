@@ -13,24 +13,24 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from pydantic import BaseModel
 
-from bec_operator.act.cache import Key
-from bec_operator.act.context import Context
-from bec_operator.act.faults import log_fault
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.pool_seen import PoolPod
+from bec_operator.act.ground.cache import Key
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.faults import log_fault
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.pool_seen import PoolPod
 from bec_operator.metrics import WORKER_CALL_SECONDS, WORKER_CALLS
 from bec_operator.settings import Settings
-from bec_operator.worker_api.call_rates import CallRates
-from bec_operator.worker_api.callers import Caller, find_caller
+from bec_operator.worker_api.callers.call_rates import CallRates
+from bec_operator.worker_api.callers.caller import Caller, find_caller
+from bec_operator.worker_api.callers.claims import Identity
+from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refused_log import RefusedLog
+from bec_operator.worker_api.callers.tokens import Tokens
 from bec_operator.worker_api.calls import Calls
-from bec_operator.worker_api.claims import Identity
 from bec_operator.worker_api.connections import Guard, Limits, Why
 from bec_operator.worker_api.incoming import BODY_BYTES, body_of, token_of
 from bec_operator.worker_api.openapi import openapi
-from bec_operator.worker_api.refusals import RefusedError
-from bec_operator.worker_api.refused_log import RefusedLog
 from bec_operator.worker_api.routes import OPENAPI_PATH, ROUTES, Route
-from bec_operator.worker_api.tokens import Tokens
 
 log = logging.getLogger(__name__)
 

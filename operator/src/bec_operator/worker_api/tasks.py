@@ -1,12 +1,12 @@
 """What a worker is told of itself, and of the task that it has."""
 
-from bec_operator.act.context import Context
-from bec_operator.act.pod_spec import heartbeat_seconds
-from bec_operator.decide.memory import Memory
-from bec_operator.decide.moments import redo_time
-from bec_operator.decide.seen import PodSeen, TaskSeen
-from bec_ops.protocol import Registered
-from bec_ops.task import Task
+from bec_operator.act.ground.context import Context
+from bec_operator.act.kube.pod_spec import heartbeat_seconds
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.moments import redo_time
+from bec_operator.decide.sight.seen import PodSeen, TaskSeen
+from bec_ops.contract.protocol import Registered
+from bec_ops.contract.task import Task
 
 
 def worker_id(pod: PodSeen) -> str:

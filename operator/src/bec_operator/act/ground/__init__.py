@@ -1,0 +1,1 @@
+"""What every action needs: the API server, S3, what is known, the time."""

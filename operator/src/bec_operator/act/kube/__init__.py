@@ -1,0 +1,1 @@
+"""What is done in the cluster: pods, VolumeTasks, statuses, Events."""

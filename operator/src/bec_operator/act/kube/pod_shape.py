@@ -1,0 +1,106 @@
+"""What earlier attempts change in the next one's pod: more memory, and rather another node."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from kubernetes.utils import quantity
+
+from bec_operator.api.job import OutOfMemory
+from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.sight.failures import RULES, FailureClass, class_of
+
+Object = dict[str, Any]
+NODES_SHUNNED = 3  # the last ones on which attempts failed
+_MI = 2**20
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_parse: Callable[[object], Decimal] = quantity.parse_quantity  # it has no types
+
+
+def fit(spec: Object, worker: Object, failed: Sequence[Attempt], rule: OutOfMemory) -> None:
+    """Change a pod's `spec`, and in it the container `worker`, by how earlier attempts failed.
+
+    `failed` are these, in their order.
+    """
+    _add_memory(worker, failed, rule)
+    shun_nodes(spec, _failed_on(failed), [])
+
+
+def must_move(failed: Sequence[Attempt]) -> list[str]:
+    """Return the nodes that failed what another one is to try now."""
+    if not failed or class_of(failed[-1].failure) is not FailureClass.BAD_HOST:
+        return []
+    return _failed_on(failed)
+
+
+def _add_memory(worker: Object, failed: Sequence[Attempt], rule: OutOfMemory) -> None:
+    kills = sum(class_of(a.failure) is FailureClass.OUT_OF_MEMORY for a in failed)
+    resources = worker.get("resources") or {}
+    if not kills:
+        return
+    factor, most = Decimal(str(rule.factor)) ** kills, _parse(rule.max)
+    more = {
+        kind: {**amounts, "memory": _scaled(amounts["memory"], factor, rule.max, most)}
+        for kind in ("requests", "limits")
+        if (amounts := resources.get(kind) or {}).get("memory") is not None
+    }
+    worker["resources"] = {**resources, **more}
+
+
+def _scaled(given: Any, factor: Decimal, most_text: str, most: Decimal) -> Any:
+    """Return a quantity times `factor`: in whole Mi, at most `most`, at least what was given.
+
+    It grows with `given`, so that a request never passes its limit.
+    """
+    amount = _amount(given)
+    if amount <= 0 or amount >= most:
+        return given  # also what is no quantity: that is for the API server to say
+    mebibytes = math.ceil(amount * factor / _MI)
+    return f"{mebibytes}Mi" if mebibytes * _MI < most else most_text
+
+
+def _amount(given: Any) -> Decimal:
+    """Return a quantity as a number; 0 for what is none."""
+    try:
+        return _parse(given)
+    except ValueError:
+        return Decimal(0)
+
+
+def _failed_on(failed: Sequence[Attempt]) -> list[str]:
+    """Return the last nodes on which an attempt failed that may be why."""
+    return _distinct(
+        a.node for a in reversed(failed) if a.node and RULES[class_of(a.failure)].of_node
+    )[:NODES_SHUNNED]
+
+
+def shun_nodes(spec: Object, rather: Sequence[str], never: Sequence[str]) -> None:
+    """Have a pod go to other nodes than these, `rather` or in any case.
+
+    Each has an expression of its own: one about a field takes one value only. What a template asks
+    for of its nodes holds as well: a pod goes where one of its terms is met.
+    """
+    affinity = spec.get("affinity") or {}
+    of_nodes = affinity.get("nodeAffinity") or {}
+    if rather:
+        terms = [{"weight": 100, "preference": {"matchFields": [_not(n)]}} for n in rather]
+        of_nodes = {**of_nodes, _PREFERRED: [*(of_nodes.get(_PREFERRED) or []), *terms]}
+    if never:
+        given = (of_nodes.get(_REQUIRED) or {}).get("nodeSelectorTerms") or []
+        others = [
+            {**term, "matchFields": [*(term.get("matchFields") or []), *map(_not, never)]}
+            for term in (filter(None, given) if given else [{}])  # an empty one is met by none
+        ]
+        of_nodes = {**of_nodes, _REQUIRED: {"nodeSelectorTerms": others or given}}
+    if rather or never:
+        spec["affinity"] = {**affinity, "nodeAffinity": of_nodes}
+
+
+def _not(node: str) -> Object:
+    return {"key": "metadata.name", "operator": "NotIn", "values": [node]}
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,1 @@
+"""What is done about a pool: its Deployment, and what is seen of its workers."""

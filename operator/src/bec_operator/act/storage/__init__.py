@@ -1,0 +1,1 @@
+"""What is read from S3 and ConfigMaps, and written to them."""

@@ -1,0 +1,17 @@
+"""Compares where a job writes with where older ones do."""
+
+import asyncio
+
+from bec_operator.act.ground.context import Context
+from bec_operator.decide.attempts.actions import CompareOutputs
+from bec_operator.decide.jobs.conflicts import conflict
+from bec_operator.decide.memory.memory import Memory
+
+
+async def compare_outputs(ctx: Context, memory: Memory, action: CompareOutputs) -> None:
+    """See whether any output is shared: in a thread, since there may be hundreds of thousands."""
+    ledger, prefixes, bucket = memory.ledger, memory.prefixes, memory.output.bucket
+    found = await asyncio.to_thread(conflict, prefixes, bucket, action.rivals, ctx.clock.now())
+    if memory.ledger is ledger and memory.prefixes is prefixes:
+        memory.facts.conflict = found
+        memory.rivals, memory.compared = (), action.rivals

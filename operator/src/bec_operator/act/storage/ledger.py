@@ -1,0 +1,72 @@
+"""Stores what became of the volumes: first the report of the failures, then the ledger."""
+
+from bec_operator.act.ground.api_server import ApiError, core
+from bec_operator.act.ground.context import Context
+from bec_operator.act.storage.failure_parts import append
+from bec_operator.act.storage.growth import prepare_growth, tell_growth
+from bec_operator.act.storage.manifest import ledger_object
+from bec_operator.act.storage.storage_check import storage_fact
+from bec_operator.api.names import ledger_name
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.volumes.failure_report import Part
+from bec_ops.contract.location import reports_prefix
+from bec_ops.contract.s3.store import StoreError
+
+
+async def save_ledger(ctx: Context, memory: Memory) -> None:
+    """Store all results so far. What is stored when this returns may lose its VolumeTask."""
+    ledger = memory.ledger
+    if ledger is None:
+        return
+    growth = await prepare_growth(ctx, memory)
+    if memory.ledger is not ledger or not (growth or not ledger.saved):
+        return
+    results, turns = set(ledger.unsaved), (ledger.retried, ledger.redone)
+    longer = ledger.copy()
+    if growth is not None:
+        longer.lengthen(growth.manifest, len(growth.added))
+    body = ledger_object(memory, longer, memory.ledger_version)
+    if not await _report_failures(ctx, memory):
+        return
+    path = core(memory.job.namespace, "configmaps", ledger_name(memory.job.name))
+    try:
+        saved = await ctx.api.request("PUT", path, body)
+    except ApiError as error:
+        if error.code not in {404, 409}:
+            raise
+        memory.lose_ledger(ctx.clock.now())  # everything is read anew
+        return
+    if memory.ledger is ledger:
+        memory.ledger_version = saved["metadata"]["resourceVersion"]
+        memory.saved_at = ctx.clock.now()
+        ledger.unsaved -= results
+        ledger.turned = ledger.turned and (ledger.retried, ledger.redone) != turns
+        if growth is not None:
+            memory.lengthen(growth.added, growth.prefixes, growth.manifest)
+            await tell_growth(ctx, memory, growth)
+
+
+async def _report_failures(ctx: Context, memory: Memory) -> bool:
+    """Append the failures that no report has yet. Return whether all is told.
+
+    A crash right after it tells them twice; a line's `index` and `jobUid` say that it is the same.
+    """
+    lines, report = dict(memory.failures), memory.report
+    if not lines:
+        return True
+    body = "".join(line.dump() for line in lines.values()).encode()
+    bucket = memory.output.bucket
+    folder = reports_prefix(memory.output.reports, memory.job.job_id)
+    part = report.part
+    try:
+        report.part = await ctx.storage.call(
+            "report", lambda store: append(store, bucket, folder, part, body)
+        )
+    except StoreError as error:
+        report.part = Part(part.number)
+        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        return False
+    memory.report.note(lines.values())
+    for index in lines:
+        memory.failures.pop(index, None)
+    return True

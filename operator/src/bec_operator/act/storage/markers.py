@@ -1,0 +1,74 @@
+"""Looks at success markers: the truth about a volume."""
+
+from bec_operator.act.ground.context import Context
+from bec_operator.act.storage.expected import check_expected
+from bec_operator.act.storage.storage_check import storage_fact
+from bec_operator.decide.attempts.actions import ReadMarker
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.moments import redo_time
+from bec_operator.decide.sight.seen import MarkerSeen, MarkerState
+from bec_ops.contract.marker import InvalidMarker, Marker
+from bec_ops.contract.s3.store import Reason, StoreError
+
+# What may be a matter of this one key, and is no reason to stop.
+_OF_ONE_KEY: dict[Reason, MarkerState] = {
+    "Forbidden": MarkerState.UNKNOWN,
+    "KeyUnanswered": MarkerState.UNKNOWN,
+    "Archived": MarkerState.ARCHIVED,
+    "KeyRefused": MarkerState.IMPOSSIBLE,
+}
+
+
+async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
+    """Look at one marker, and note what it shows; what S3 cannot tell is unknown, never absent."""
+    asked = ctx.clock.now()
+    ledger = memory.ledger
+    volume, prefix = memory.volumes[action.index], memory.prefixes[action.index]
+    output, job_id = memory.output, memory.job.job_id
+    trouble, redone = None, memory.redone
+    redo_at = redo_time(redone)
+    try:
+        marker = await ctx.storage.call(
+            "marker",
+            lambda store: store.read_marker(output.bucket, prefix, job_id, volume, redo_at),
+        )
+        if marker is not None:
+            await check_expected(ctx, output, prefix, marker, redo_at)
+    except InvalidMarker as error:
+        seen = MarkerSeen(MarkerState.INVALID, asked, str(error))
+    except StoreError as error:
+        state = _OF_ONE_KEY.get(error.reason)
+        seen = MarkerSeen(state or MarkerState.UNKNOWN, asked, str(error))
+        if state is not MarkerState.IMPOSSIBLE:
+            trouble = storage_fact(error, asked)
+        if state is None:
+            memory.facts.storage = trouble
+    else:
+        seen = _seen(marker, asked)
+    if memory.redone != redone:  # what counts has changed meanwhile: it must be asked again
+        seen, trouble = MarkerSeen(MarkerState.UNKNOWN, asked), None
+    if memory.ledger is ledger:  # not loaded anew meanwhile
+        memory.note_reading(action.index, seen, trouble)
+
+
+def _seen(marker: Marker | None, asked: float) -> MarkerSeen:
+    if marker is None:
+        return MarkerSeen(MarkerState.ABSENT, asked)
+    return MarkerSeen(
+        MarkerState.VALID,
+        asked,
+        _contents(marker),
+        items=marker.total_images or 0,
+        log=marker.log or "",
+        written=marker.written or 0.0,
+    )
+
+
+def _contents(marker: Marker) -> str:
+    """Say how much was written, if the marker does: a success without anything looks well else."""
+    if marker.nb_artefacts is None:
+        return ""
+    if not marker.nb_artefacts:
+        return "no artefact was written"
+    artefacts = "1 artefact" if marker.nb_artefacts == 1 else f"{marker.nb_artefacts} artefacts"
+    return f"{artefacts}, {marker.artefact_bytes or 0} bytes"

@@ -1,0 +1,65 @@
+"""Whether the bucket of a job is there, and may be listed and read."""
+
+from bec_operator.act.ground.context import Context
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.refusals import (
+    MARKER_ARCHIVED,
+    MARKER_UNANSWERED,
+    STORAGE_FORBIDDEN,
+)
+from bec_operator.decide.sight.seen import Fact
+from bec_ops.contract.location import OutputTemplate, TemplateError
+from bec_ops.contract.marker import MARKER_NAME
+from bec_ops.contract.s3.store import Reason, Store, StoreError, TooLargeError
+
+_REASONS: dict[Reason, str] = {
+    "Unavailable": "StorageUnavailable",
+    "Forbidden": STORAGE_FORBIDDEN,
+    "KeyRefused": "OutputImpossible",
+    "KeyUnanswered": MARKER_UNANSWERED,
+    "Archived": MARKER_ARCHIVED,
+}
+
+
+def storage_fact(error: StoreError, now: float) -> Fact:
+    """Return what a call that S3 did not answer well says about the storage."""
+    return Fact(now, _REASONS.get(error.reason, error.reason), str(error))
+
+
+async def check_storage(ctx: Context, memory: Memory) -> None:
+    """See whether the bucket is there, may be listed, and may be read."""
+    output, now = memory.output, ctx.clock.now()
+    try:
+        folder = OutputTemplate.parse(output.prefix).common_folder(memory.job.job_id)
+    except TemplateError as error:
+        memory.facts.storage = Fact(now, "InvalidOutput", f"spec.output.prefix: {error}")
+        return
+
+    def look(store: Store) -> Fact:
+        hidden = None
+        try:
+            store.check_bucket(output.bucket, folder)
+        except StoreError as error:
+            if error.reason != "Forbidden":
+                raise
+            hidden = error
+        try:  # a probe: that it is absent, or there, is a good answer
+            store.get(output.bucket, folder + MARKER_NAME, limit=0)
+        except TooLargeError:
+            pass
+        except StoreError as error:
+            if error.reason not in {"Archived", "KeyUnanswered"}:  # which others need not be
+                raise
+        if hidden is None:
+            return Fact(now)
+        return Fact(
+            now,
+            "NoListPermission",
+            f"{hidden}: without s3:ListBucket on s3://{output.bucket} what is absent cannot be "
+            "told from what is forbidden; grant it to the operator",
+        )
+
+    try:
+        memory.facts.storage = await ctx.storage.call("check", look)
+    except StoreError as error:
+        memory.facts.storage = storage_fact(error, now)

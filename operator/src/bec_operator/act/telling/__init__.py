@@ -1,0 +1,1 @@
+"""How people are told, inside the cluster and outside of it."""

@@ -1,0 +1,1 @@
+"""One task's life, from its first attempt to its end."""

@@ -1,0 +1,40 @@
+"""How long a task waits before another attempt."""
+
+from itertools import takewhile
+from zlib import crc32
+
+from bec_operator.api.base import seconds
+from bec_operator.api.job import Backoff
+from bec_operator.decide.sight.failures import RULES, FailureClass
+
+JITTER = 0.2  # of the delay, to either side
+_DOUBLINGS = 30  # more are beyond any maximum
+
+
+def delay(backoff: Backoff, failures: list[FailureClass], seed: str) -> float:
+    """Return the seconds between the last of `failures` and the next attempt.
+
+    `initial`, doubled with each earlier failure that had to wait, never above `max`. After a
+    disruption it does not wait, after several in a row it does, whatever there was before. `seed`
+    spreads the attempts of tasks that failed together: the same seed gives the same delay.
+    """
+    waits = _waits(failures)
+    if not waits:
+        return 0.0
+    base = seconds(backoff.initial) * 2.0 ** min(waits - 1, _DOUBLINGS)
+    spread = crc32(f"{seed} {len(failures)}".encode()) / 2**32  # 0 to 1
+    return min(base, seconds(backoff.max)) * (1 + JITTER * (2 * spread - 1))
+
+
+def _waits(failures: list[FailureClass]) -> int:
+    """Return how often the task has had to wait, this time included; 0 if it need not."""
+    if not failures or RULES[failures[-1]].at_once:
+        return 0
+    if RULES[failures[-1]].spared:
+        return disruptions_in_a_row(failures) - 1
+    return sum(not (RULES[f].at_once or RULES[f].spared) for f in failures)
+
+
+def disruptions_in_a_row(failures: list[FailureClass]) -> int:
+    """Return how many of the last failures were disruptions, with no other between them."""
+    return sum(1 for _ in takewhile(lambda failure: RULES[failure].spared, reversed(failures)))

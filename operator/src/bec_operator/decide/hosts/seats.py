@@ -1,0 +1,191 @@
+"""Attempts in workers of a pool, each seen as if it had a pod of its own: its seat.
+
+So one set of rules is enough: what the pod of a volume is to its attempt, a seat is to its.
+"""
+
+import operator
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from bec_operator.api.names import pod_name
+from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.sight.moments import lenient
+from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
+from bec_operator.decide.sight.seen import PodSeen, Report, TaskSeen, WorkerSeen
+
+REPLACED_AFTER = 10.0  # seconds after which a new process is believed without its pod's word
+CLOCKS = 60.0  # seconds that a node's clock may be behind ours
+
+
+_Inputs = tuple[TaskSeen, PoolPod, PoolWorker | None, WorkerSeen | None]
+
+
+@dataclass(slots=True)
+class Seats:
+    """When this process first saw each attempt in its seat, and its end there.
+
+    By the UID of the task; so are the seats of those that are under way.
+    """
+
+    _taken: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _ended: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _kept: dict[str, tuple[_Inputs, PodSeen]] = field(default_factory=dict)
+
+    def of(
+        self,
+        tasks: Collection[TaskSeen],
+        hosts: Mapping[str, PoolPod],
+        worker_of: Callable[[str], PoolWorker | None],
+        told_of: Callable[[str], WorkerSeen | None],
+        now: float,
+    ) -> dict[str, PodSeen]:
+        """Return the seats of those of `tasks` that have one, by name. `hosts` are by UID.
+
+        `worker_of` gives the process in the pod of a UID, `told_of` what was told of a task's
+        attempt.
+        """
+        found = {}
+        for task in tasks:
+            attempt = task.recorded_begun
+            host = hosts.get(attempt.pod_uid) if attempt is not None else None
+            if attempt is None or host is None or task.terminal or not attempt.session:
+                continue
+            worker, told = worker_of(host.uid), told_of(task.uid)
+            seat = self._seat(task, attempt, host, worker, told, now)
+            found[seat.name] = seat
+        self._forget({task.uid for task in tasks})
+        return found
+
+    def _seat(
+        self,
+        task: TaskSeen,
+        attempt: Attempt,
+        host: PoolPod,
+        worker: PoolWorker | None,
+        told: WorkerSeen | None,
+        now: float,
+    ) -> PodSeen:
+        """Return the seat of an attempt; the one of the last look if nothing has changed."""
+        seen = (task, host, worker, told)
+        kept = self._kept.get(task.uid)
+        if kept is not None and all(map(operator.is_, kept[0], seen)):
+            return kept[1]
+        since = self._since(self._taken, task, attempt.number, now)
+        seat = replace(
+            seat_of(task, attempt.number, host),
+            generation=str(attempt.generation or ""),
+            redo_at=int(lenient(attempt.redo_at)),
+            start_time=attempt.start_time,
+            called_since=lenient(attempt.start_time) or None,
+            seen_first=since,
+            seen_running=since,
+        )
+        end = _end(task, host, worker, told, now)
+        if end is not None:
+            follows = worker is not None and worker.session != attempt.session
+            return replace(
+                _with_end(seat, end),
+                worker_ended=True,
+                seen_ended=self._since(self._ended, task, attempt.number, now),
+                succeeded_by_another=follows or (host.runs and not isinstance(end, Report)),
+            )
+        self._ended.pop(task.uid, None)
+        if worker is not None and worker.session == attempt.session and not _is_quiet(host):
+            self._kept[task.uid] = (seen, seat)  # the same whenever it is looked at
+        return seat
+
+    @staticmethod
+    def _since(
+        book: dict[str, tuple[int, float]], task: TaskSeen, number: int, now: float
+    ) -> float:
+        known = book.get(task.uid)
+        if known is None or known[0] != number:
+            known = book[task.uid] = (number, now)
+        return known[1]
+
+    def _forget(self, kept: set[str]) -> None:
+        for uid in self._taken.keys() - kept:
+            for book in (self._taken, self._ended, self._kept):
+                book.pop(uid, None)
+
+
+def seat_of(task: TaskSeen, attempt: int, host: PoolPod) -> PodSeen:
+    """Return the pod of a pool as the one of an attempt in it, which has not ended.
+
+    How the last process in it has ended may be of another attempt, so that is left out.
+    """
+    return replace(
+        host.pod,
+        name=pod_name(task.name, attempt),
+        task=task.name,
+        owner_uid=task.uid,
+        host=host.name,
+        worker_ended=False,
+        exit_code=None,
+        reason="",
+        message="",
+        told=None,
+        end_time=None,
+        seen_ended=None,
+    )
+
+
+def _end(
+    task: TaskSeen,
+    host: PoolPod,
+    worker: PoolWorker | None,
+    told: WorkerSeen | None,
+    now: float,
+) -> PodSeen | Report | None:
+    """Return what ended the attempt: the end of its process, or its word; None if it may go on."""
+    attempt = task.recorded_begun
+    assert attempt is not None
+    mine = told is not None and (told.attempt, told.pod_uid) == (attempt.number, host.uid)
+    if told is not None and mine and told.report is not None:
+        return told.report
+    if worker is None or worker.session != attempt.session:
+        return _of_process(attempt, host, worker, now)
+    if (task.uid, attempt.number) in worker.left:
+        message = "its worker has gone on to another volume"
+        return Report(now, FailureClass.INTERRUPTED, message)
+    # What its pod was seen to do may be from before it registered.
+    settled = now - worker.registered >= REPLACED_AFTER or not host.pod.alive
+    return (host.ended or host.pod) if settled and _is_quiet(host) else None
+
+
+def _of_process(
+    attempt: Attempt, host: PoolPod, worker: PoolWorker | None, now: float
+) -> PodSeen | Report | None:
+    """Judge the attempt of a process that we do not know, or that another one has taken over."""
+    if _is_quiet(host):
+        return host.ended or host.pod
+    if worker is None:
+        return None  # a restart of ours: it will call
+    if host.ended is not None and _is_later(host.ended.end_time, attempt.start_time):
+        return host.ended
+    if now - worker.registered < REPLACED_AFTER:
+        return None  # its pod has not yet told how it ended
+    message = "the worker's process has ended, and another one has taken its place"
+    return Report(now, FailureClass.RETRYABLE, message)
+
+
+def _is_quiet(host: PoolPod) -> bool:
+    return host.pod.worker_ended or not host.runs
+
+
+def _with_end(seat: PodSeen, end: PodSeen | Report) -> PodSeen:
+    if isinstance(end, Report):
+        return replace(seat, report=end)
+    return replace(
+        seat,
+        exit_code=end.exit_code,
+        reason=end.reason,
+        message=end.message,
+        told=end.told,
+        end_time=end.end_time,
+    )
+
+
+def _is_later(end: str | None, start: str | None) -> bool:
+    return end is None or start is None or lenient(end) >= lenient(start) - CLOCKS

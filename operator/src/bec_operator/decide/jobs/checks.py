@@ -1,0 +1,60 @@
+"""What must be known to be well before anything is launched, and when it is found out."""
+
+from collections.abc import Iterator
+
+from bec_operator.decide.attempts.actions import (
+    Action,
+    CheckStorage,
+    CheckTemplate,
+    CompareOutputs,
+    LoadManifest,
+    Sweep,
+)
+from bec_operator.decide.jobs.status import is_hopeless
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import Fact
+
+CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
+LAUNCH_AGAIN_AFTER = (1.0, 15.0)  # seconds after which a refused create is tried again, doubled
+
+
+def may_launch(memory: Memory, now: float) -> bool:
+    """Whether tasks and pods may be made: all is known to be well, and the job is not hopeless."""
+    facts = memory.facts
+    checks = (facts.storage, facts.manifest, facts.template, facts.conflict, facts.sweep)
+    if memory.ledger is None or memory.ledger.turned:
+        return False  # what is opened again is stored first
+    if not all(fact is not None and fact.good for fact in (*checks, facts.gates)):
+        return False
+    if facts.worker is not None or memory.job.spec is None or memory.job.spec.suspend:
+        return False
+    first, most = LAUNCH_AGAIN_AFTER
+    wait = min(first * 2.0 ** min(max(memory.refusals - 1, 0), 10), most)
+    if facts.launch is not None and now - facts.launch.at < wait:
+        return False
+    return not is_hopeless(memory)
+
+
+def is_due(fact: Fact | None, now: float) -> bool:
+    """Whether to find out something: nobody has yet, or it was not well a while ago."""
+    return fact is None or (not fact.good and now - fact.at >= CHECK_AGAIN_AFTER)
+
+
+def checks(memory: Memory, now: float) -> Iterator[Action]:
+    """Say what is to be found out, one after the other."""
+    facts = memory.facts
+    steps = (
+        (facts.storage, CheckStorage()),
+        (facts.manifest, LoadManifest()),
+        (facts.template, CheckTemplate()),
+        # judged beside the other jobs, before a sweep could go stale
+        (facts.conflict, CompareOutputs(memory.rivals) if memory.rivals else None),
+        (facts.sweep, Sweep()),
+    )
+    for fact, check in steps:
+        if check is not None and (is_due(fact, now) or isinstance(check, CompareOutputs)):
+            yield check
+        if fact is None or not fact.good:
+            return
+    if memory.swept < len(memory.volumes):  # the list has grown: only what is new is swept
+        yield Sweep()

@@ -1,0 +1,71 @@
+"""A Job that has ended: what is left of it goes, unless it asks for something to be done again."""
+
+from collections.abc import Iterator
+
+from bec_operator.decide.attempts.actions import Action, LoadEnded, LookAtList, WriteStatus
+from bec_operator.decide.jobs.checks import checks, is_due
+from bec_operator.decide.jobs.growth import is_list_done, is_look_due
+from bec_operator.decide.jobs.history import tidy_history
+from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.jobs.status import is_hopeless, stall_of_checks, with_stall
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.slots.pool_size import dissolve
+from bec_operator.decide.volumes.ledger import Outcome
+
+
+def stays_ended(memory: Memory) -> bool:
+    """Whether a Job that has ended has nothing to do again, though its spec has changed since."""
+    ledger, job = memory.ledger, memory.job
+    assert ledger is not None
+    if job.status.observed_generation == job.generation or not ledger.saved or memory.added:
+        return False
+    return is_hopeless(memory) or ledger.count(Outcome.WAITING) == 0
+
+
+def has_ended(memory: Memory) -> bool:
+    """Whether a Job whose ledger is still loaded has ended, and says so: nothing is under way."""
+    ledger, job = memory.ledger, memory.job
+    if ledger is None or memory.busy or not job.status.terminal:
+        return False
+    return ledger.saved and job.status.observed_generation == job.generation
+
+
+def tidy(seen: Seen) -> Iterator[Action]:
+    """The job has ended and its ledger is put away: what is not history goes."""
+    memory, job = seen.memory, seen.memory.job
+    yield from dissolve(seen.pool)
+    if job.status.observed_generation != job.generation:
+        yield from _reconsider(seen)
+    wanted = memory.ended_wanted and memory.ended is None and memory.ledger is None
+    if wanted and is_due(memory.unreadable, seen.now):
+        yield LoadEnded()
+    if job.spec is None:
+        return  # what may stay is not known
+    yield from tidy_history(memory.tasks.values(), job.spec.history, seen.pods)
+
+
+def _reconsider(seen: Seen) -> Iterator[Action]:
+    """The Job has ended, and its spec has changed since: it may want something done again."""
+    memory, job, now = seen.memory, seen.memory.job, seen.now
+    if job.spec is None:
+        yield from _tell_stall(memory, "InvalidSpec", job.problem, now)
+    elif memory.ledger is None:
+        yield from checks(memory, now)
+        reason, message = stall_of_checks(memory)
+        if reason:
+            yield from _tell_stall(memory, reason, message, now)
+    elif not (is_hopeless(memory) or is_list_done(memory)):
+        if is_look_due(memory, now, seen.list_every):
+            yield LookAtList()
+        if memory.listed is not None and memory.listed.unknown:
+            yield from _tell_stall(memory, "StorageUnavailable", memory.listed.problem, now)
+    else:
+        told = with_stall(job.status, "", "", job.generation, now)
+        yield WriteStatus(told.model_copy(update={"observed_generation": job.generation}))
+
+
+def _tell_stall(memory: Memory, reason: str, message: str, now: float) -> Iterator[Action]:
+    """Have a Job that has ended say why nothing comes of what it asks for now."""
+    status = with_stall(memory.job.status, reason, message, memory.job.generation, now)
+    if status != memory.job.status:
+        yield WriteStatus(status)

@@ -1,0 +1,1 @@
+"""Who may run, and where: the window, fair shares, and the size of the pool."""

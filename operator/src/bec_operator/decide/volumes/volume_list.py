@@ -1,0 +1,171 @@
+"""Volumes by the hundred thousand in little memory, and where their outputs go.
+
+A volume as a Python object takes some 360 bytes; here it is its ids in UTF-8 and two bytes. A
+`VolumeList` is made once and never changes, so two lists may share what they have in common.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from typing import TypeVar, overload
+
+from bec_ops.contract.location import OutputTemplate
+from bec_ops.contract.s3.keys import longest_part
+from bec_ops.contract.volume import Volume
+
+# Control characters stand in no id: `check_volume` refuses them.
+_BETWEEN_IDS = "\x1f"
+_END = "\n"
+_BLOCK = 32  # volumes that are kept as one `bytes`: an object each would double the size
+
+T = TypeVar("T")
+
+
+def row_of(volume: Volume) -> str:
+    """Return a volume as one text, which differs for different volumes."""
+    return _BETWEEN_IDS.join(volume)
+
+
+class VolumeList(Sequence[Volume]):
+    """A sequence of volumes whose ids hold no control character; made by `pack` or `of`."""
+
+    __slots__ = ("_total", "blocks")
+
+    def __init__(self, blocks: list[bytes], total: int) -> None:
+        self.blocks = blocks  # each but the last has `_BLOCK` rows, with their ends
+        self._total = total
+
+    @classmethod
+    def pack(cls, rows: Iterable[str]) -> "VolumeList":
+        """Keep volumes that come one by one, each as `row_of` writes it. It is checked already."""
+        return cls._packed([], 0, iter(rows))
+
+    @classmethod
+    def of(cls, volumes: Sequence[Volume]) -> "VolumeList":
+        """Return the volumes as such a list; they are checked already."""
+        return volumes if isinstance(volumes, cls) else cls.pack(map(row_of, volumes))
+
+    @classmethod
+    def _packed(cls, blocks: list[bytes], total: int, rows: Iterator[str]) -> "VolumeList":
+        """Go on with full blocks of `total` volumes."""
+        while block := list(islice(rows, _BLOCK)):
+            total += len(block)
+            blocks.append((_END.join(block) + _END).encode())
+        return cls(blocks, total)
+
+    def extended(self, more: Sequence[Volume]) -> "VolumeList":
+        """Return the list with more at its end."""
+        full, rest = divmod(self._total, _BLOCK)
+        begun = self.blocks[-1].decode().split(_END)[:-1] if rest else []
+        rows = chain(begun, map(row_of, more))
+        return self._packed(self.blocks[:full], full * _BLOCK, rows)
+
+    def rows(self, after: int = 0) -> Iterator[bytes]:
+        """Yield each volume as `row_of` writes it, in UTF-8; without the first `after` blocks."""
+        for block in islice(self.blocks, after, None):
+            yield from block.split(b"\n")[:-1]
+
+    def alike(self, other: "VolumeList") -> int:
+        """Return how many blocks at the beginning are the same in both lists."""
+        pairs = zip(self.blocks, other.blocks, strict=False)
+        return next(
+            (number for number, (one, two) in enumerate(pairs) if one != two),
+            min(len(self.blocks), len(other.blocks)),
+        )
+
+    def __len__(self) -> int:
+        return self._total
+
+    @overload
+    def __getitem__(self, index: int) -> Volume: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Volume]: ...
+    def __getitem__(self, index: int | slice) -> Volume | list[Volume]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(self._total))]
+        block, at = divmod(range(self._total)[index], _BLOCK)
+        return _volume(self.blocks[block].split(b"\n", at + 1)[at].decode())
+
+    def __iter__(self) -> Iterator[Volume]:
+        for block in self.blocks:
+            for row in block.decode().split(_END)[:-1]:
+                yield _volume(row)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, VolumeList):
+            return self.blocks == other.blocks
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(other) == self._total and all(map(Volume.__eq__, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # as for a list
+
+
+@dataclass(frozen=True, slots=True)
+class LongParts:
+    """Output prefixes in which something between two slashes is longer than some stores take."""
+
+    volumes: int  # how many have such a prefix
+    longest: int  # the index of the one with the longest
+    size: int  # bytes of that
+
+
+class Prefixes(Sequence[str]):
+    """The output prefix of each volume, written when it is asked for. `check` them once."""
+
+    __slots__ = ("job_id", "template", "volumes")
+
+    def __init__(self, template: OutputTemplate, job_id: str, volumes: Sequence[Volume]) -> None:
+        self.template = template
+        self.job_id = job_id
+        self.volumes = volumes
+
+    def check(self) -> None:
+        """Raise what `OutputTemplate.prefix` raises for a volume that has no place."""
+        for volume in self.volumes:
+            self.template.prefix(self.job_id, volume)
+
+    def long_parts(self, limit: int) -> LongParts | None:
+        """Return which have more than `limit` bytes between two slashes; None if none has."""
+        literals = "".join(self.template.parts[::2])
+        # Escaping makes three of a byte, at most: of most rows this says enough.
+        room = limit - len(literals.encode()) - 3 * len(self.job_id.encode())
+        count, longest, most = 0, 0, limit
+        for index, row in enumerate(VolumeList.of(self.volumes).rows()):
+            if 3 * len(row) > room:
+                prefix = self.template.known_prefix(self.job_id, _volume(row.decode()))
+                size = len(longest_part(prefix).encode())
+                count += size > limit
+                if size > most:
+                    longest, most = index, size
+        return LongParts(count, longest, most) if count else None
+
+    def extended(self, more: "Prefixes") -> "Prefixes":
+        """Return the prefixes with those of more volumes at their end."""
+        return Prefixes(self.template, self.job_id, joined(self.volumes, more.volumes))
+
+    def __len__(self) -> int:
+        return len(self.volumes)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        return self.template.prefix(self.job_id, self.volumes[index])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(partial(self.template.known_prefix, self.job_id), self.volumes)
+
+
+def joined(first: Sequence[T], more: Sequence[T]) -> Sequence[T]:
+    """Return a sequence of both, of the kind of the first."""
+    extend: Callable[[Sequence[T]], Sequence[T]] | None = getattr(first, "extended", None)
+    return extend(more) if extend is not None else [*first, *more]
+
+
+def _volume(row: str) -> Volume:
+    return Volume._make(row.split(_BETWEEN_IDS))

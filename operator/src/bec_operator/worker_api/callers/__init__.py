@@ -1,0 +1,1 @@
+"""Who is calling, and whether to listen: tokens, claims, sessions, rates."""

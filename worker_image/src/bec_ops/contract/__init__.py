@@ -1,0 +1,1 @@
+"""What workers and the operator have in common. The operator uses nothing else of `bec_ops`."""

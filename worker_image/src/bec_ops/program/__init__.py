@@ -1,0 +1,1 @@
+"""The command `bec-worker`: any program as a worker, and one volume by hand."""

@@ -1,0 +1,115 @@
+"""The process of a worker that is given its tasks: from the environment to the exit code."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from bec_ops.contract.errors import Failure, WorkerError
+from bec_ops.contract.exit_codes import ExitCode
+from bec_ops.contract.s3.store import StoreError, StoreSettings
+from bec_ops.contract.task import Assignment, Task, TaskError
+from bec_ops.link.environment import Surroundings
+from bec_ops.link.stopping import Stop, signals_stop
+from bec_ops.processes.output_log import OutputLog, output_kept
+from bec_ops.runtime.attempt import Attempt, stopped_at_once, tell
+from bec_ops.runtime.pool_worker import PoolWorker
+
+Work = Callable[[Attempt], None]
+Prepare = Callable[[Assignment], Work]
+"""Makes ready what is needed for any volume; raises MisconfiguredError if it never will be."""
+
+_PLAIN = (WorkerError, TaskError, StoreError)  # their messages say it all
+
+_logger = logging.getLogger(__name__)
+
+
+def run_tasks(prepare: Prepare) -> int:
+    """Do the task that the environment describes, or all that come, and return the exit code."""
+    # For the library's own words; a worker that has set up logging itself keeps that.
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    try:
+        surroundings = Surroundings.from_environment()
+        StoreSettings.from_environment()  # nobody would tell well what is wrong with them later
+        kind = Assignment if surroundings.pool else Task
+        assignment = kind.from_environment()
+    except (WorkerError, TaskError) as error:
+        return tell(Failure.of(error)).exit_code
+    stop = Stop()
+    with output_kept() as log, signals_stop(stop, stopped_at_once):
+        if isinstance(assignment, Task):
+            return _run(assignment, surroundings, stop, log, prepare)
+        return _run_pool(assignment, surroundings, stop, log, prepare)
+
+
+def _run_pool(
+    assignment: Assignment, surroundings: Surroundings, stop: Stop, log: OutputLog, prepare: Prepare
+) -> int:
+    """Make ready once, then do task after task; whatever one does, the next one is asked for."""
+    worker = PoolWorker(surroundings, stop, log)
+    worker.register()
+    try:
+        work = prepare(assignment)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, no task would fare better
+        show_traceback(error)
+        return tell(Failure.of(error)).exit_code
+    while (task := worker.next_task()) is not None:
+        _do(worker.begin(task), work)
+    return ExitCode.DONE
+
+
+def _do(attempt: Attempt, work: Work) -> None:
+    try:
+        attempt.begin()  # before all that S3 may take its time for
+        if attempt.output.marker() is not None:
+            _logger.info("%s: %s is done already", attempt.task.job_id, attempt.task.volume)
+            attempt.finished(None)
+            return
+        work(attempt)
+        attempt.succeed()
+    except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told
+        show_traceback(error)
+        attempt.fail(error)
+    finally:
+        attempt.close()
+
+
+def _run(
+    task: Task, surroundings: Surroundings, stop: Stop, log: OutputLog, prepare: Prepare
+) -> int:
+    attempt = Attempt(task, surroundings, stop, log=log)
+    try:
+        work = prepare(task)
+        attempt.begin()
+        if attempt.output.marker() is not None:
+            _logger.info("%s: %s is done already", task.job_id, task.volume)
+            attempt.finished(None)
+            return ExitCode.DONE
+        attempt.stop.check()  # making ready may have taken long
+        work(attempt)
+        attempt.succeed()
+    except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told
+        show_traceback(error)
+        return attempt.fail(error).exit_code
+    finally:
+        attempt.close()
+    return ExitCode.DONE
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process; one that was told to stop does not wait for what S3 never answers."""
+    if code == ExitCode.INTERRUPTED:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def show_traceback(error: BaseException) -> None:
+    """Print where an error came from, unless it was meant to be told or to end the work."""
+    if isinstance(error, Exception) and not isinstance(error, _PLAIN):
+        traceback.print_exception(error, file=sys.stderr)
