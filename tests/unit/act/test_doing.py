@@ -11,9 +11,11 @@ from bec_operator.act.doings import DOINGS, Lane
 from bec_operator.act.ground.cache import Cache
 from bec_operator.act.ground.clock import Clock
 from bec_operator.act.work import Work
-from bec_operator.decide.attempts.actions import Action, CreateTask, ReadMarker
+from bec_operator.decide.attempts.actions import CreateTask
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.frontier import Look
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_ops.contract.volume import Volume

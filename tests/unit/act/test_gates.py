@@ -10,9 +10,9 @@ from bec_operator.act.ground.storage import Storage
 from bec_operator.act.storage import gates as act_gates
 from bec_operator.act.storage.gates import AGAIN_AFTER_TROUBLE, sweep_gate
 from bec_operator.api.dependency import Dependency
-from bec_operator.decide.attempts.actions import SweepGate
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.actions import SweepGate
 from bec_operator.decide.volumes.frontier import Frontier, Look
 from bec_operator.decide.volumes.gates import Gate, Gates, Place
 from bec_operator.settings import Settings

@@ -9,9 +9,8 @@ import random
 from dataclasses import dataclass, field, replace
 
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.attempts.actions import (
-    Action,
-    DeletePod,
+from bec_operator.decide.attempts.actions import DeletePod
+from bec_operator.decide.hosts.actions import (
     DeletePool,
     GuardWorker,
     MakePool,
@@ -20,6 +19,7 @@ from bec_operator.decide.attempts.actions import (
 )
 from bec_operator.decide.hosts.pool import Host, Pool, Work
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod, PoolWorker
 from bec_operator.decide.sight.seen import JobSeen, PodSeen
 from bec_operator.decide.slots.pool_size import dissolve, hosts_for_work, scale, wanted, with_busy

@@ -3,7 +3,8 @@
 import itertools
 from dataclasses import replace
 
-from bec_operator.decide.attempts.actions import DeletePod, MarkWorker
+from bec_operator.decide.attempts.actions import DeletePod
+from bec_operator.decide.hosts.actions import MarkWorker
 from bec_operator.decide.hosts.calling import CALLS_WITHIN, CANNOT_CALL, TRY_AGAIN, Calling
 from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Work
 from bec_operator.decide.memory.memory import Memory

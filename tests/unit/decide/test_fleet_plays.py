@@ -8,10 +8,10 @@ import pytest
 from bec_operator.act import passes, reconciler
 from bec_operator.act.ground.api_server import ApiError
 from bec_operator.act.work import BACKOFF
-from bec_operator.decide.attempts.actions import Action
 from bec_operator.decide.jobs.job import decide
 from bec_operator.decide.jobs.scene import Seen
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots.pacing import ALL_SHARE
 from tests.unit.decide.books import left_in_memory

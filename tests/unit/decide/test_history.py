@@ -5,8 +5,9 @@ from dataclasses import replace
 from bec_operator.api.job import History
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide.attempts.actions import Action, DeletePod, DeletePods, DeleteTasks
+from bec_operator.decide.attempts.actions import DeletePod, DeletePods, DeleteTasks
 from bec_operator.decide.jobs.history import DELETED_AT_ONCE, LANES, tidy_history
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 
 NOTHING = History(succeeded=0, failed=0)

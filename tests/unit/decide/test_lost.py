@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from bec_operator.act.kube.nodes import node_of
-from bec_operator.decide.attempts.actions import Action, CheckNode, DeletePod, StopPod
+from bec_operator.decide.attempts.actions import CheckNode, DeletePod, StopPod
 from bec_operator.decide.attempts.lost_nodes import is_lost, release_pods
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import iso
 from bec_operator.decide.sight.seen import NodeSeen, PodSeen, Verdict

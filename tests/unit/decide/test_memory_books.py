@@ -5,7 +5,6 @@ from typing import Any
 
 from bec_operator.api.job import JobSpec
 from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
-from bec_operator.decide.attempts.actions import ReadMarker
 from bec_operator.decide.attempts.folding import KEPT, fold
 from bec_operator.decide.jobs.checks import may_launch
 from bec_operator.decide.jobs.job import READS_AT_ONCE, _reads
@@ -13,6 +12,7 @@ from bec_operator.decide.memory.memory import MOST_UNREAD, Memory
 from bec_operator.decide.sight.failures import Budget, FailureClass, is_final
 from bec_operator.decide.sight.seen import Fact, JobSeen, MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.decide.volumes.untold import Unread
 from bec_ops.contract.protocol import Progress

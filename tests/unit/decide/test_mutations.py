@@ -22,12 +22,13 @@ from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.attempts import lost_nodes as lost
 from bec_operator.decide.attempts import running, task
-from bec_operator.decide.attempts.actions import Action, Settle
+from bec_operator.decide.attempts.actions import Settle
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.jobs import checks, job, status
 from bec_operator.decide.jobs.growth import is_list_quiet
 from bec_operator.decide.jobs.tally import Tally
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.conditions import conditions
 from bec_operator.decide.sight.failures import RULES, Budget, FailureClass, Rule, is_final
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState, PodSeen, Verdict

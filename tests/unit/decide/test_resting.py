@@ -7,12 +7,13 @@ import pytest
 
 from bec_operator.api.job import JobSpec, SuspendMode, Timeouts
 from bec_operator.api.names import task_name
-from bec_operator.decide.attempts.actions import Action, ReadMarker, RecordTask, StopPod
+from bec_operator.decide.attempts.actions import RecordTask, StopPod
 from bec_operator.decide.attempts.resting import REST
 from bec_operator.decide.jobs.job import decide
 from bec_operator.decide.jobs.scene import Seen
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.observing import observe
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import (
     Fact,
     Facts,
@@ -23,6 +24,7 @@ from bec_operator.decide.sight.seen import (
     WorkerSeen,
 )
 from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_ops.contract.volume import Volume
 

@@ -7,7 +7,7 @@ import pytest
 
 from bec_operator.api.job import Retry, Timeouts
 from bec_operator.api.volume_task import Attempt, TaskPhase
-from bec_operator.decide.attempts.actions import ReadMarker, RecordHeartbeat, StopPod
+from bec_operator.decide.attempts.actions import RecordHeartbeat, StopPod
 from bec_operator.decide.attempts.running import accompany, is_record_due, overdue
 from bec_operator.decide.attempts.view import Limits, TaskView, Told
 from bec_operator.decide.sight.failures import FailureClass
@@ -20,6 +20,7 @@ from bec_operator.decide.sight.seen import (
     Verdict,
     WorkerSeen,
 )
+from bec_operator.decide.volumes.actions import ReadMarker
 from bec_ops.contract.protocol import Progress
 from tests.unit.decide.views import task_view
 

@@ -6,16 +6,11 @@ from typing import Any
 import pytest
 
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.attempts.actions import (
-    Action,
-    DeletePod,
-    DeletePool,
-    MakePool,
-    MarkWorker,
-    ScalePool,
-)
+from bec_operator.decide.attempts.actions import DeletePod
+from bec_operator.decide.hosts.actions import DeletePool, MakePool, MarkWorker, ScalePool
 from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Work, crashing
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod, PoolWorker
 from bec_operator.decide.sight.seen import JobSeen, PodSeen, Verdict

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from bec_operator.api.job import Condition, JobPhase, JobStatus
-from bec_operator.decide.attempts.actions import Action, TellFailures, TellIdle
+from bec_operator.decide.jobs.actions import TellFailures, TellIdle
 from bec_operator.decide.jobs.job import decide
 from bec_operator.decide.jobs.scene import Seen
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.observing import observe
 from bec_operator.decide.memory.telling import Telling
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.notices import NoticeKind, news, notices
 from bec_operator.decide.sight.seen import Fact, Facts, JobSeen
 from bec_operator.decide.volumes.frontier import Look

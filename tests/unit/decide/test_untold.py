@@ -1,6 +1,5 @@
 """Markers of which S3 does not tell: how often they are asked for, and what people are told."""
 
-from bec_operator.decide.attempts.actions import ReadMarker
 from bec_operator.decide.attempts.task import success_status
 from bec_operator.decide.jobs.job import _reads
 from bec_operator.decide.jobs.status import _stall
@@ -9,6 +8,7 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.refusals import MARKER_ARCHIVED, MARKER_UNANSWERED, STORAGE_FORBIDDEN
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState, TaskSeen
+from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.frontier import Look
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.decide.volumes.untold import PutOff, Unread

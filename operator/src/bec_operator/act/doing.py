@@ -14,8 +14,9 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import kind_and_place, log_fault
 from bec_operator.act.ground.refused import RefusedError
 from bec_operator.act.work import Work
-from bec_operator.decide.attempts.actions import Action, ReadMarker
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState
+from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.decide.volumes.reasons import INTERNAL_ERROR
 from bec_operator.metrics import ACTIONS, JOB_FAULTS

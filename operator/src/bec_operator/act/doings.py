@@ -36,8 +36,12 @@ from bec_operator.act.storage.report import compile_report
 from bec_operator.act.storage.storage_check import check_storage
 from bec_operator.act.storage.sweep import sweep
 from bec_operator.act.telling.telling import tell_failures, tell_idle
-from bec_operator.decide.attempts import actions
+from bec_operator.decide.attempts import actions as attempts
+from bec_operator.decide.hosts import actions as hosts
+from bec_operator.decide.jobs import actions as jobs
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
+from bec_operator.decide.volumes import actions as volumes
 
 Doing = Callable[[Context, Memory, Any], Awaitable[None]]
 
@@ -52,49 +56,49 @@ class Lane(Enum):
     FREE = auto()  # has a bound of its own
 
 
-DOINGS: dict[type[actions.Action], tuple[Doing, Lane]] = {
-    actions.CheckStorage: (lambda ctx, memory, _: check_storage(ctx, memory), Lane.FREE),
-    actions.LoadManifest: (lambda ctx, memory, _: load_manifest(ctx, memory), Lane.LIST),
-    actions.LookAtList: (lambda ctx, memory, _: look_at_list(ctx, memory), Lane.LIST),
-    actions.CheckTemplate: (lambda ctx, memory, _: check_template(ctx, memory), Lane.WRITE),
-    actions.CompareOutputs: (compare_outputs, Lane.LIST),
-    actions.Sweep: (lambda ctx, memory, _: sweep(ctx, memory), Lane.LIST),
-    actions.SweepGate: (sweep_gate, Lane.GATE),
-    actions.LoadEnded: (lambda ctx, memory, _: load_ended(ctx, memory), Lane.LIST),
-    actions.ReadMarker: (read_marker, Lane.FREE),
-    actions.CreateTask: (create_task, Lane.WRITE),
-    actions.CreatePod: (create_pod, Lane.WRITE),
-    actions.HandTask: (hand_task, Lane.WRITE),
-    actions.MakePool: (make_pool, Lane.WRITE),
-    actions.ScalePool: (scale_pool, Lane.WRITE),
-    actions.DeletePool: (lambda ctx, _, action: delete_pool(ctx, action), Lane.WRITE),
-    actions.MarkWorker: (lambda ctx, _, action: mark_worker(ctx, action), Lane.WRITE),
-    actions.GuardWorker: (lambda ctx, _, action: guard_worker(ctx, action), Lane.WRITE),
-    actions.RecordTask: (record_task, Lane.WRITE),
-    actions.RecordHeartbeat: (record_heartbeat, Lane.WRITE),
-    actions.StopPod: (stop_pod, Lane.WRITE),
-    actions.CheckNode: (check_node, Lane.WRITE),
-    actions.AskKubelet: (ask_kubelet, Lane.WRITE),
-    actions.KeepLog: (keep_log, Lane.LOG),
-    actions.SaveLedger: (lambda ctx, memory, _: save_ledger(ctx, memory), Lane.FREE),
-    actions.CompileReport: (lambda ctx, memory, _: compile_report(ctx, memory), Lane.LIST),
-    actions.TellFailures: (tell_failures, Lane.WRITE),
-    actions.TellIdle: (tell_idle, Lane.WRITE),
-    actions.DeletePod: (lambda ctx, _, action: delete_pod(ctx, action), Lane.WRITE),
-    actions.DeletePods: (lambda ctx, _, action: delete_pods(ctx, action), Lane.WRITE),
-    actions.DeleteTasks: (lambda ctx, _, action: delete_tasks(ctx, action), Lane.WRITE),
-    actions.WriteStatus: (
+DOINGS: dict[type[Action], tuple[Doing, Lane]] = {
+    volumes.CheckStorage: (lambda ctx, memory, _: check_storage(ctx, memory), Lane.FREE),
+    volumes.LoadManifest: (lambda ctx, memory, _: load_manifest(ctx, memory), Lane.LIST),
+    volumes.LookAtList: (lambda ctx, memory, _: look_at_list(ctx, memory), Lane.LIST),
+    jobs.CheckTemplate: (lambda ctx, memory, _: check_template(ctx, memory), Lane.WRITE),
+    volumes.CompareOutputs: (compare_outputs, Lane.LIST),
+    volumes.Sweep: (lambda ctx, memory, _: sweep(ctx, memory), Lane.LIST),
+    volumes.SweepGate: (sweep_gate, Lane.GATE),
+    volumes.LoadEnded: (lambda ctx, memory, _: load_ended(ctx, memory), Lane.LIST),
+    volumes.ReadMarker: (read_marker, Lane.FREE),
+    attempts.CreateTask: (create_task, Lane.WRITE),
+    attempts.CreatePod: (create_pod, Lane.WRITE),
+    attempts.HandTask: (hand_task, Lane.WRITE),
+    hosts.MakePool: (make_pool, Lane.WRITE),
+    hosts.ScalePool: (scale_pool, Lane.WRITE),
+    hosts.DeletePool: (lambda ctx, _, action: delete_pool(ctx, action), Lane.WRITE),
+    hosts.MarkWorker: (lambda ctx, _, action: mark_worker(ctx, action), Lane.WRITE),
+    hosts.GuardWorker: (lambda ctx, _, action: guard_worker(ctx, action), Lane.WRITE),
+    attempts.RecordTask: (record_task, Lane.WRITE),
+    attempts.RecordHeartbeat: (record_heartbeat, Lane.WRITE),
+    attempts.StopPod: (stop_pod, Lane.WRITE),
+    attempts.CheckNode: (check_node, Lane.WRITE),
+    attempts.AskKubelet: (ask_kubelet, Lane.WRITE),
+    attempts.KeepLog: (keep_log, Lane.LOG),
+    volumes.SaveLedger: (lambda ctx, memory, _: save_ledger(ctx, memory), Lane.FREE),
+    volumes.CompileReport: (lambda ctx, memory, _: compile_report(ctx, memory), Lane.LIST),
+    jobs.TellFailures: (tell_failures, Lane.WRITE),
+    jobs.TellIdle: (tell_idle, Lane.WRITE),
+    attempts.DeletePod: (lambda ctx, _, action: delete_pod(ctx, action), Lane.WRITE),
+    attempts.DeletePods: (lambda ctx, _, action: delete_pods(ctx, action), Lane.WRITE),
+    attempts.DeleteTasks: (lambda ctx, _, action: delete_tasks(ctx, action), Lane.WRITE),
+    jobs.WriteStatus: (
         lambda ctx, memory, action: write_status(ctx, memory, action.status),
         Lane.WRITE,
     ),
 }
 BY_PLACE = (
-    actions.CheckTemplate,
-    actions.CreateTask,
-    actions.CreatePod,
-    actions.HandTask,
-    actions.MakePool,
-    actions.KeepLog,
-    actions.ReadMarker,
+    jobs.CheckTemplate,
+    attempts.CreateTask,
+    attempts.CreatePod,
+    attempts.HandTask,
+    hosts.MakePool,
+    attempts.KeepLog,
+    volumes.ReadMarker,
 )
 """Those about a volume by its place in the manifest: under another ledger it may be another one."""

@@ -13,14 +13,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
 from bec_operator.act.work import Work
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.attempts.actions import (
-    Action,
-    CreatePod,
-    CreateTask,
-    LayBy,
-    Settle,
-    SettleUntried,
-)
+from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.hosts.pool import Pool
 from bec_operator.decide.jobs.checks import CHECK_AGAIN_AFTER, may_launch
 from bec_operator.decide.jobs.conflicts import judge
@@ -31,6 +24,7 @@ from bec_operator.decide.jobs.scene import Seen
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.observing import observe
 from bec_operator.decide.memory.settling import settle, settle_untried
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 from bec_operator.decide.slots.shares import allowance
 from bec_operator.decide.slots.window import Standings, demand

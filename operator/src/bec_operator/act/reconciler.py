@@ -17,7 +17,7 @@ from bec_operator.act.ground.faults import kind_and_place, log_fault
 from bec_operator.act.passes import Neighbours, make_pass
 from bec_operator.act.work import Fault, Work
 from bec_operator.api.job import JobStatus
-from bec_operator.decide.attempts.actions import WriteStatus
+from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.dependencies import depend_on
 from bec_operator.decide.jobs.status import with_stall
 from bec_operator.decide.memory.memory import Memory

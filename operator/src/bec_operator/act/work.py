@@ -5,8 +5,8 @@ import random
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-from bec_operator.decide.attempts.actions import Action
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots.pacing import Pacing
 from bec_operator.decide.slots.shares import Demand

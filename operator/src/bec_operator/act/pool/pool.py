@@ -14,10 +14,10 @@ from bec_operator.act.kube.records import deployment_of
 from bec_operator.act.kube.tasks import write_task
 from bec_operator.api.names import DRAINING_ANNOTATION
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
-from bec_operator.decide.attempts.actions import (
+from bec_operator.decide.attempts.actions import HandTask
+from bec_operator.decide.hosts.actions import (
     DeletePool,
     GuardWorker,
-    HandTask,
     MakePool,
     MarkWorker,
     ScalePool,

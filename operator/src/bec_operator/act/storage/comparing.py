@@ -3,9 +3,9 @@
 import asyncio
 
 from bec_operator.act.ground.context import Context
-from bec_operator.decide.attempts.actions import CompareOutputs
 from bec_operator.decide.jobs.conflicts import conflict
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.volumes.actions import CompareOutputs
 
 
 async def compare_outputs(ctx: Context, memory: Memory, action: CompareOutputs) -> None:

@@ -9,10 +9,10 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.storage.folders import Wanted
 from bec_operator.act.storage.manifest import read_record
 from bec_operator.act.storage.storage_check import storage_fact
-from bec_operator.decide.attempts.actions import SweepGate
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.volumes.actions import SweepGate
 from bec_operator.decide.volumes.gates import Place, Record
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.sources.volumes import SourceError

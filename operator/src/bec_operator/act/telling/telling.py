@@ -2,7 +2,7 @@
 
 from bec_operator.act.ground.context import Context
 from bec_operator.act.kube.events import post_event
-from bec_operator.decide.attempts.actions import TellFailures, TellIdle
+from bec_operator.decide.jobs.actions import TellFailures, TellIdle
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import iso
 from bec_operator.decide.sight.notices import idle

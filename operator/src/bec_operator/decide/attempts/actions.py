@@ -1,70 +1,14 @@
-"""What can be done about a job: each action is small, and doing it twice changes nothing."""
+"""What can be done about tasks, their attempts and pods."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import VolumeTaskStatus
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass
-from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod, PoolWorker
-from bec_operator.decide.sight.seen import PodSeen, Rival, TaskSeen, Verdict
-from bec_operator.decide.volumes.gates import Place
+from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
+from bec_operator.decide.sight.seen import PodSeen, TaskSeen, Verdict
 from bec_operator.decide.volumes.ledger import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Something to do for one job. No two actions with the same key run at once."""
-
-    @property
-    def key(self) -> tuple[Hashable, ...]:
-        """What the action is about."""
-        return type(self).__name__, *self._about()
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return ()
-
-
-@dataclass(frozen=True, slots=True)
-class CheckStorage(Action):
-    """See whether the bucket is there, and may be listed and read."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadManifest(Action):
-    """Read the volumes: the frozen manifest and its ledger, or else the source, and freeze it."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookAtList(Action):
-    """See whether the source of volumes has changed, and what is new in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckTemplate(Action):
-    """Let the API server judge the pod of a task, without making it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompareOutputs(Action):
-    """See whether the job writes where older ones do, whose outputs are in the same folder."""
-
-    rivals: tuple[Rival, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep(Action):
-    """List which volumes have an output folder: the others need no look at a marker."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadMarker(Action):
-    """Look at the marker of the volume at `index`."""
-
-    index: int
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.index,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,62 +48,6 @@ class HandTask(Action):
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.task.uid, self.pod.uid)
-
-
-@dataclass(frozen=True, slots=True)
-class MakePool(Action):
-    """Make the Deployment of the pool as the job is now, with so many workers, and say why."""
-
-    name: str
-    replicas: int
-    why: str
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.name,)
-
-
-@dataclass(frozen=True, slots=True)
-class ScalePool(Action):
-    """Set the number of workers, if it is still what we saw; `why`, for people."""
-
-    deployment: DeploymentSeen
-    replicas: int
-    why: str
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.deployment.name,)
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePool(Action):
-    """Delete a Deployment in which nobody works any more."""
-
-    deployment: DeploymentSeen
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.deployment.name,)
-
-
-@dataclass(frozen=True, slots=True)
-class MarkWorker(Action):
-    """Make a worker the first that its ReplicaSet takes away, or no longer."""
-
-    pod: PoolPod
-    draining: bool
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.pod.uid,)
-
-
-@dataclass(frozen=True, slots=True)
-class GuardWorker(Action):
-    """Mark that a worker must not be evicted, as it works; or that it may be, as it does not."""
-
-    pod: PoolPod
-    guarded: bool
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.pod.uid, self.guarded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,30 +98,6 @@ class LayBy(Action):
 
 
 @dataclass(frozen=True, slots=True)
-class SweepGate(Action):
-    """Look which of the volumes that wait for it have a marker at the place of a dependency.
-
-    `number` is the place of the dependency in the Job's spec.
-    """
-
-    number: int
-    place: Place
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.number,)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadEnded(Action):
-    """Read what became of the volumes of this job, which has ended: others depend on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class SaveLedger(Action):
-    """Store the failure report, then the ledger, with what is new in the list of volumes."""
-
-
-@dataclass(frozen=True, slots=True)
 class CheckNode(Action):
     """See whether the node of a pod that does not end is lost."""
 
@@ -241,25 +105,6 @@ class CheckNode(Action):
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.node,)
-
-
-@dataclass(frozen=True, slots=True)
-class CompileReport(Action):
-    """Make `report.csv` of the volumes that failed or were skipped by the ledger as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class TellFailures(Action):
-    """Tell people by an Event how many volumes have failed, and why."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class TellIdle(Action):
-    """Tell people that nothing runs and nothing could, though the job has not ended."""
-
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,10 +192,3 @@ class DeleteTasks(Action):
 
     def _about(self) -> tuple[Hashable, ...]:
         return (self.lane,)
-
-
-@dataclass(frozen=True, slots=True)
-class WriteStatus(Action):
-    """Write the status of the Job; tell people where phase or stall changed."""
-
-    status: JobStatus

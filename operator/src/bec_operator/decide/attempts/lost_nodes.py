@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from bec_operator.decide.attempts.actions import Action, CheckNode, DeletePod, StopPod
+from bec_operator.decide.attempts.actions import CheckNode, DeletePod, StopPod
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import duration
 from bec_operator.decide.sight.seen import NodeSeen, PodSeen, Verdict

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide.attempts.actions import Action, ReadMarker, RecordHeartbeat, StopPod
+from bec_operator.decide.attempts.actions import RecordHeartbeat, StopPod
 from bec_operator.decide.attempts.starting import ask_kubelet, overdue_start
 from bec_operator.decide.attempts.view import TaskView
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import duration
 from bec_operator.decide.sight.seen import PodSeen, Verdict
+from bec_operator.decide.volumes.actions import ReadMarker
 
 STOP_SECONDS = 30  # that a worker of a pool gets which we stop; else as long as a task may take
 RECORD_RUNNING_AFTER = 5.0  # seconds: a status that somebody can still read

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from bec_operator.decide.attempts.actions import Action, AskKubelet
+from bec_operator.decide.attempts.actions import AskKubelet
 from bec_operator.decide.attempts.view import TaskView
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass, failure_of_waiting
 from bec_operator.decide.sight.moments import duration
 from bec_operator.decide.sight.seen import PodSeen, Verdict

@@ -5,13 +5,10 @@ from collections.abc import Iterator
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
 from bec_operator.decide.attempts.actions import (
-    Action,
     CreatePod,
     DeletePod,
-    GuardWorker,
     HandTask,
     KeepLog,
-    ReadMarker,
     RecordTask,
     Settle,
 )
@@ -21,9 +18,12 @@ from bec_operator.decide.attempts.ending import Ending, claims_misconfigured, cl
 from bec_operator.decide.attempts.folding import fold
 from bec_operator.decide.attempts.running import accompany, is_record_due, share_done
 from bec_operator.decide.attempts.view import TaskView
+from bec_operator.decide.hosts.actions import GuardWorker
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass, class_of, is_final
 from bec_operator.decide.sight.moments import iso, precise
 from bec_operator.decide.sight.seen import Fact, MarkerState, PodSeen, TaskSeen, failures_of
+from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_ops.contract.location import may_be_log_of
 

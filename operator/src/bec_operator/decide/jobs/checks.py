@@ -2,17 +2,12 @@
 
 from collections.abc import Iterator
 
-from bec_operator.decide.attempts.actions import (
-    Action,
-    CheckStorage,
-    CheckTemplate,
-    CompareOutputs,
-    LoadManifest,
-    Sweep,
-)
+from bec_operator.decide.jobs.actions import CheckTemplate
 from bec_operator.decide.jobs.status import is_hopeless
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.volumes.actions import CheckStorage, CompareOutputs, LoadManifest, Sweep
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
 LAUNCH_AGAIN_AFTER = (1.0, 15.0)  # seconds after which a refused create is tried again, doubled

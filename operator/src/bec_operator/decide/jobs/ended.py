@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
-from bec_operator.decide.attempts.actions import Action, LoadEnded, LookAtList, WriteStatus
+from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.checks import checks, is_due
 from bec_operator.decide.jobs.growth import is_list_done, is_look_due
 from bec_operator.decide.jobs.history import tidy_history
 from bec_operator.decide.jobs.scene import Seen
 from bec_operator.decide.jobs.status import is_hopeless, stall_of_checks, with_stall
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.slots.pool_size import dissolve
+from bec_operator.decide.volumes.actions import LoadEnded, LookAtList
 from bec_operator.decide.volumes.ledger import Outcome
 
 

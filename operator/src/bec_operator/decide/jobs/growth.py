@@ -1,8 +1,8 @@
 """A source of volumes that changes in mid-run: when to look at it, and what to say of it."""
 
 from bec_operator.api.job import JobPhase
-from bec_operator.decide.attempts.actions import LookAtList
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.volumes.actions import LookAtList
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 
 LIST_UNREADABLE = "ListUnreadable"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from bec_operator.api.job import History
 from bec_operator.api.volume_task import TaskPhase, VolumeTaskStatus
 from bec_operator.decide.attempts.actions import (
-    Action,
     DeletePod,
     DeletePods,
     DeleteTasks,
@@ -17,6 +16,7 @@ from bec_operator.decide.attempts.task import LINGER, failure_status, success_st
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.jobs.scene import Seen
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.volumes.ledger import Outcome
 

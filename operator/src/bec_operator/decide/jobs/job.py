@@ -6,27 +6,16 @@ from itertools import islice, zip_longest
 from bec_operator.api.base import seconds
 from bec_operator.api.job import JobSpec, JobStatus, SuspendMode
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide.attempts.actions import (
-    Action,
-    CompileReport,
-    CreateTask,
-    GuardWorker,
-    LookAtList,
-    ReadMarker,
-    SaveLedger,
-    SettleUntried,
-    SweepGate,
-    TellFailures,
-    TellIdle,
-    WriteStatus,
-)
+from bec_operator.decide.attempts.actions import CreateTask, SettleUntried
 from bec_operator.decide.attempts.blame import excuses
 from bec_operator.decide.attempts.lost_nodes import release_pods
 from bec_operator.decide.attempts.notes import Notes
 from bec_operator.decide.attempts.resting import just_runs, seen_of
 from bec_operator.decide.attempts.task import decide_task, is_blocked
 from bec_operator.decide.attempts.view import Limits, TaskView
+from bec_operator.decide.hosts.actions import GuardWorker
 from bec_operator.decide.hosts.pool import Work
+from bec_operator.decide.jobs.actions import TellFailures, TellIdle, WriteStatus
 from bec_operator.decide.jobs.checks import checks, may_launch
 from bec_operator.decide.jobs.ended import stays_ended, tidy
 from bec_operator.decide.jobs.growth import is_look_due
@@ -41,6 +30,7 @@ from bec_operator.decide.jobs.status import (
 from bec_operator.decide.jobs.tally import Tally
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.telling import IDLE_AFTER
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import TaskSeen, Verdict
 from bec_operator.decide.slots.pool_size import (
@@ -51,6 +41,13 @@ from bec_operator.decide.slots.pool_size import (
     with_busy,
 )
 from bec_operator.decide.slots.window import Launches, Standings, hand_out, launches, work_of
+from bec_operator.decide.volumes.actions import (
+    CompileReport,
+    LookAtList,
+    ReadMarker,
+    SaveLedger,
+    SweepGate,
+)
 from bec_operator.decide.volumes.frontier import Look
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.decide.volumes.reasons import failed_of_total

@@ -6,7 +6,6 @@ from typing import Any
 
 from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
-from bec_operator.decide.attempts.actions import Action
 from bec_operator.decide.attempts.notes import Notes
 from bec_operator.decide.attempts.old_pods import OldPods
 from bec_operator.decide.attempts.resting import Resting
@@ -18,6 +17,7 @@ from bec_operator.decide.memory.breaker import CLAIMED, TRIPPED, Breaker
 from bec_operator.decide.memory.eta import Eta
 from bec_operator.decide.memory.telling import Telling
 from bec_operator.decide.memory.throughput import Throughput
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.conditions import find
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import (

@@ -13,18 +13,17 @@ from dataclasses import dataclass, replace
 from bec_operator.api.base import seconds
 from bec_operator.api.job import JobSpec
 from bec_operator.api.pool import Pool as PoolSpec
-from bec_operator.decide.attempts.actions import (
-    Action,
-    DeletePod,
+from bec_operator.decide.attempts.actions import DeletePod, StopPod
+from bec_operator.decide.hosts.actions import (
     DeletePool,
     GuardWorker,
     MakePool,
     MarkWorker,
     ScalePool,
-    StopPod,
 )
 from bec_operator.decide.hosts.pool import SETTLED_AFTER, Host, Pool, PoolNotes, Work
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.pool_seen import DeploymentSeen
 
 ALL_HAVE_CALLED = 30.0  # seconds since we began after which a warm worker has called

@@ -1,0 +1,74 @@
+"""What can be done about the volumes of a job: their list, their markers, what became of them."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from bec_operator.decide.sight.action import Action
+from bec_operator.decide.sight.seen import Rival
+from bec_operator.decide.volumes.gates import Place
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStorage(Action):
+    """See whether the bucket is there, and may be listed and read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadManifest(Action):
+    """Read the volumes: the frozen manifest and its ledger, or else the source, and freeze it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtList(Action):
+    """See whether the source of volumes has changed, and what is new in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOutputs(Action):
+    """See whether the job writes where older ones do, whose outputs are in the same folder."""
+
+    rivals: tuple[Rival, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(Action):
+    """List which volumes have an output folder: the others need no look at a marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMarker(Action):
+    """Look at the marker of the volume at `index`."""
+
+    index: int
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.index,)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepGate(Action):
+    """Look which of the volumes that wait for it have a marker at the place of a dependency.
+
+    `number` is the place of the dependency in the Job's spec.
+    """
+
+    number: int
+    place: Place
+
+    def _about(self) -> tuple[Hashable, ...]:
+        return (self.number,)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnded(Action):
+    """Read what became of the volumes of this job, which has ended: others depend on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveLedger(Action):
+    """Store the failure report, then the ledger, with what is new in the list of volumes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileReport(Action):
+    """Make `report.csv` of the volumes that failed or were skipped by the ledger as it is."""
