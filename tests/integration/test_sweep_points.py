@@ -105,8 +105,8 @@ async def test_the_operator_finds_what_is_done_from_wherever_it_begins(
         memory.load(filled.volumes, filled.prefixes, Ledger("", entries), 0.0)
         await sweep(ctx, memory)
         assert memory.facts.storage is None, memory.facts.storage
-        assert memory.swept == total
-        to_be_read = memory.frontier.first(Look.UNCHECKED, total)
+        assert memory.books.markers.swept == total
+        to_be_read = memory.books.frontier.first(Look.UNCHECKED, total)
         assert to_be_read == [n for n in range(point, total) if n in filled.done], point
 
 

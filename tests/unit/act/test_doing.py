@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from bec_operator.act.case import Case
 from bec_operator.act.doing import Doer
 from bec_operator.act.doings import DOINGS, Lane
 from bec_operator.act.ground.cache import Cache
 from bec_operator.act.ground.clock import Clock
-from bec_operator.act.work import Work
 from bec_operator.decide.attempts.actions import CreateTask
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
@@ -21,11 +21,11 @@ from bec_operator.decide.volumes.ledger import Ledger
 from bec_ops.contract.volume import Volume
 
 
-def _work() -> Work:
+def _case() -> Case:
     memory = Memory(JobSeen("ns", "j", "uid", 1, 1, "1", None))
     named = [Volume("W", f"I{number}") for number in range(3)]
     memory.load(named, [f"a/{v.i_id}/" for v in named], Ledger.fresh("sha", 3), 1.0)
-    return Work(memory)
+    return Case(memory)
 
 
 def _doer() -> tuple[Doer, Any]:
@@ -47,12 +47,12 @@ async def test_what_was_decided_from_another_ledger_is_not_done(
         done.append(action.index)
 
     _let(monkeypatch, CreateTask, create)
-    (doer, ctx), work = _doer(), _work()
-    doer.start(ctx, work, CreateTask(1))
-    work.memory.forget()  # before it has its turn
+    (doer, ctx), case = _doer(), _case()
+    doer.start(ctx, case, CreateTask(1))
+    case.memory.forget()  # before it has its turn
     await doer.drain()
-    assert (done, work.memory.busy) == ([], set())
-    doer.start(ctx, work, CreateTask(2))
+    assert (done, len(case.memory.under_way)) == ([], 0)
+    doer.start(ctx, case, CreateTask(2))
     await doer.drain()
     assert done == [2]
 
@@ -70,15 +70,15 @@ async def test_a_read_that_breaks_is_noted_of_its_own_ledger_alone(
         raise KeyError
 
     _let(monkeypatch, ReadMarker, read)
-    (doer, ctx), work = _doer(), _work()
-    doer.start(ctx, work, ReadMarker(2))
+    (doer, ctx), case = _doer(), _case()
+    doer.start(ctx, case, ReadMarker(2))
     await begun.wait()
     if forgets:
-        work.memory.forget()
+        case.memory.forget()
     go_on.set()
     await doer.drain()
-    memory = work.memory
-    assert memory.busy == set()
-    assert memory.unread.keys() == (set() if forgets else {2})
+    memory = case.memory
+    assert not memory.under_way
+    assert memory.books.markers.unread.keys() == (set() if forgets else {2})
     if not forgets:
-        assert memory.frontier[2] is Look.UNCHECKED  # it is read again
+        assert memory.books.frontier[2] is Look.UNCHECKED  # it is read again

@@ -56,16 +56,16 @@ class Sweeping:
         self.store = CountingStore()
         self.place = Place("ldv1", "b", prefix)
         self.memory = Memory(JobSeen("ns", "ocr", "uid", 1, 1, "2026", None))
-        self.memory.volumes = VOLUMES
-        self.memory.frontier = Frontier(len(VOLUMES))
+        self.memory.books.volumes = VOLUMES
+        self.memory.books.frontier = Frontier(len(VOLUMES))
         for index in range(len(VOLUMES)):
-            self.memory.frontier[index] = Look.GATED
-        self.memory.gates = Gates([Dependency(job="ldv1")], VOLUMES)
+            self.memory.books.frontier[index] = Look.GATED
+        self.memory.books.gates = Gates([Dependency(job="ldv1")], VOLUMES)
         self.gate.locate(self.place)
 
     @property
     def gate(self) -> Gate:
-        return self.memory.gates.gates[0]
+        return self.memory.books.gates.gates[0]
 
     def put(self, *numbers: int, body: bytes = MARKER) -> None:
         for number in numbers:
@@ -83,12 +83,12 @@ class Sweeping:
         )
         await sweep_gate(ctx, self.memory, SweepGate(0, self.place))
         self.gate.follow_artefacts()
-        self.memory.gates.apply(self.memory.frontier)
+        self.memory.books.gates.apply(self.memory.books.frontier)
         return self.store.reads
 
     @property
     def open(self) -> list[int]:
-        return self.memory.frontier.first(Look.STARTABLE, len(VOLUMES))
+        return self.memory.books.frontier.first(Look.STARTABLE, len(VOLUMES))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_one_forbidden_key_holds_up_no_other() -> None:
     sweeping.store.forbidden = "W-I1/"
     await sweeping.sweep()
     assert sweeping.open == [0, 2]
-    trouble = sweeping.memory.gates.trouble(sweeping.memory.frontier)
+    trouble = sweeping.memory.books.gates.trouble(sweeping.memory.books.frontier)
     assert trouble is not None
     assert trouble.reason == "StorageForbidden"
     assert trouble.message.startswith("dependsOn ldv1: S3 forbids access to s3://b/a/ldv1/W-I1/")
@@ -141,19 +141,19 @@ async def test_s3_is_away() -> None:
     sweeping.store.trouble = "Unavailable"
     await sweeping.sweep()
     assert sweeping.open == []
-    trouble = sweeping.memory.gates.trouble(sweeping.memory.frontier)
+    trouble = sweeping.memory.books.gates.trouble(sweeping.memory.books.frontier)
     assert trouble is not None
     assert trouble.reason == "StorageUnavailable"
     sweeping.store.trouble = None
     await sweeping.sweep()
     assert sweeping.open == [0]
-    assert sweeping.memory.gates.trouble(sweeping.memory.frontier) is None
+    assert sweeping.memory.books.gates.trouble(sweeping.memory.books.frontier) is None
 
 
 async def test_a_template_with_no_place_for_a_volume() -> None:
     sweeping = Sweeping("a/{job_id}/{w_id}{i_id}/")
     await sweeping.sweep()
-    trouble = sweeping.memory.gates.trouble(sweeping.memory.frontier)
+    trouble = sweeping.memory.books.gates.trouble(sweeping.memory.books.frontier)
     assert trouble is not None
     assert trouble.reason == "InvalidOutput"
     assert "write {w_id}-{i_id}" in trouble.message

@@ -41,7 +41,7 @@ def test_it_takes_little_memory_even_where_the_order_is_another() -> None:
 
 async def test_a_job_does_not_grow_beyond_its_limit() -> None:
     memory = Memory(JOB)
-    memory.volumes = some([1, 2, 3])
+    memory.books.volumes = some([1, 2, 3])
     new, gone = await _compare(memory, some([3, 4]), 4)
     assert (list(new.volumes), gone) == ([Volume("W4", "I")], 2)
     with pytest.raises(SourceError, match="1 volumes are new in the list, and with the 3 that"):

@@ -113,7 +113,7 @@ async def test_the_store_is_asked_about_the_longest_alone() -> None:
     stage = Stage(FakeStore())
     memory = await stage.load(SHORT, LONGER, LONG)
     assert said_of(memory)[0] == ""
-    prefix = memory.prefixes[1]
+    prefix = memory.books.prefixes[1]
     assert {key for key in stage.store.read if key.endswith(MARKER_NAME)} == {
         f"{prefix}{MARKER_NAME}",
         f"{prefix.removeprefix('artefacts/ocr/')}{MARKER_NAME}",
@@ -155,10 +155,10 @@ async def test_a_store_that_does_not_tell_is_no_fault_of_the_list() -> None:
 async def test_a_list_does_not_grow_by_such_a_name(refusal: Reason, unknown: bool) -> None:
     stage = Stage(FileStore(refusal))
     memory = stage.memory(SHORT, LONG)
-    memory.volumes, memory.ledger = VolumeList.of([SHORT]), Ledger.fresh("0", 1)
+    memory.books.volumes, memory.books.ledger = VolumeList.of([SHORT]), Ledger.fresh("0", 1)
     await look_at_list(stage.ctx, memory)
-    assert memory.listed is not None
-    assert memory.listed.unknown is unknown
-    assert "400 KeyTooLongError" in memory.listed.problem
-    assert ("number 1 of those that are new" in memory.listed.problem) is not unknown
-    assert not memory.added
+    assert memory.books.listed is not None
+    assert memory.books.listed.unknown is unknown
+    assert "400 KeyTooLongError" in memory.books.listed.problem
+    assert ("number 1 of those that are new" in memory.books.listed.problem) is not unknown
+    assert not memory.books.added

@@ -90,11 +90,11 @@ class Stage:
 async def test_what_is_frozen_is_loaded_again() -> None:
     stage = Stage()
     first, again = await stage.load(), await stage.load()
-    assert isinstance(again.volumes, VolumeList)
-    assert isinstance(again.prefixes, Prefixes)
-    assert len(again.volumes) > 0
-    assert again.volumes == first.volumes
-    assert list(again.prefixes) == list(first.prefixes)
+    assert isinstance(again.books.volumes, VolumeList)
+    assert isinstance(again.books.prefixes, Prefixes)
+    assert len(again.books.volumes) > 0
+    assert again.books.volumes == first.books.volumes
+    assert list(again.books.prefixes) == list(first.books.prefixes)
 
 
 async def test_a_full_quota_is_told_and_not_tried_all_the_time() -> None:

@@ -33,14 +33,14 @@ async def _look(code: int, *nodes: str) -> tuple[Memory, _Api]:
 
 async def test_a_node_that_is_not_there_is_gone() -> None:
     memory, api = await _look(404, "n1")
-    assert memory.nodes == {"n1": NodeSeen(7.0, gone=True)}
+    assert memory.books.nodes == {"n1": NodeSeen(7.0, gone=True)}
     assert api.asked == ["/api/v1/nodes/n1"]
 
 
 async def test_who_may_not_look_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         memory, _ = await _look(403, "n1", "n2", "n1")
-    assert set(memory.nodes.values()) == {NodeSeen(7.0, forbidden=True)}
+    assert set(memory.books.nodes.values()) == {NodeSeen(7.0, forbidden=True)}
     (said,) = caplog.records
     assert "whether node n1 is lost cannot be seen" in said.getMessage()
 

@@ -34,8 +34,8 @@ def _memory(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> M
         }
     )
     memory = Memory(JobSeen("ns", "ocr", "job-uid", 1, 1, "2026", spec))
-    memory.volumes = [VOLUME]
-    memory.prefixes = [OutputTemplate.parse(memory.output.prefix).prefix("ocr", VOLUME)]
+    memory.books.volumes = [VOLUME]
+    memory.books.prefixes = [OutputTemplate.parse(memory.output.prefix).prefix("ocr", VOLUME)]
     return memory
 
 
@@ -70,9 +70,11 @@ def test_the_worker_learns_what_is_expected_of_its_output() -> None:
 
 def test_the_worker_learns_where_its_dependencies_write() -> None:
     memory = _memory(SIMPLE)
-    memory.gates = Gates([Dependency(job="lines"), Dependency(job="layout")], memory.volumes)
+    memory.books.gates = Gates(
+        [Dependency(job="lines"), Dependency(job="layout")], memory.books.volumes
+    )
     places = [Place("ldv1", "b", "p/{job_id}/"), Place("layout", "c", "q/", 1_800_000_000)]
-    for gate, place in zip(memory.gates, places, strict=True):
+    for gate, place in zip(memory.books.gates, places, strict=True):
         gate.locate(place)
     plain = _plain(task_pod(memory, 0, "task", "task-uid", 2, SETTINGS))
     known = Surroundings.from_environment(plain).dependencies

@@ -92,7 +92,7 @@ async def test_where_nothing_failed_there_is_none() -> None:
     stage = Stage()
     assert await stage.compile() is None
     assert stage.memory.ledger is not None
-    assert stage.memory.report.is_current(stage.memory.ledger)
+    assert stage.memory.books.report.is_current(stage.memory.ledger)
 
 
 async def test_an_old_report_is_emptied_when_all_is_mended() -> None:
@@ -105,7 +105,7 @@ async def test_an_old_report_is_emptied_when_all_is_mended() -> None:
 
 async def test_a_failure_that_is_not_stored_yet_is_in_it() -> None:
     stage = Stage(3)
-    stage.memory.failures[3] = Line.model_validate_json(_line(3, "just now"))
+    stage.memory.books.report.unsaved[3] = Line.model_validate_json(_line(3, "just now"))
     assert await stage.compile() == ["I3: just now"]
 
 
@@ -118,7 +118,7 @@ async def test_s3_that_does_not_answer_is_asked_again() -> None:
     assert fact is not None
     assert ledger is not None
     assert fact.reason == "StorageForbidden"
-    assert not stage.memory.report.is_current(ledger)
+    assert not stage.memory.books.report.is_current(ledger)
     stage.store.trouble = None
     assert await stage.compile() == ["I1: torn"]
 
@@ -135,7 +135,7 @@ async def test_what_changes_while_it_is_written_is_not_forgotten() -> None:
 
     stage.store.put = slow  # type: ignore[method-assign]
     await stage.compile()
-    assert not stage.memory.report.is_current(ledger)
+    assert not stage.memory.books.report.is_current(ledger)
 
 
 async def test_a_part_that_is_far_too_large_is_left_out(
@@ -193,19 +193,19 @@ def test_two_writers_never_write_to_one_place() -> None:
 @pytest.mark.parametrize("first", [b"", _line(1, "first")])
 async def test_a_write_that_comes_late_takes_nothing_away(first: bytes) -> None:
     stage = Stage(1)
-    objects, report = stage.store.objects, stage.memory.report
+    objects, report = stage.store.objects, stage.memory.books.report
     if first:
         report.part = failure_parts.append(stage.store, "b", FOLDER, Part(), first)
-    stage.memory.failures[1] = Line.model_validate_json(_line(1, "second"))
+    stage.memory.books.report.unsaved[1] = Line.model_validate_json(_line(1, "second"))
     before, late = dict(objects), FakeStore()
     late.objects.update(before)
     failure_parts.append(late, "b", FOLDER, report.part, _line(1, "late"))
     stage.store.trouble = "Unavailable"
     assert not await _report_failures(stage.ctx, stage.memory)
-    assert stage.memory.failures
+    assert stage.memory.books.report.unsaved
     stage.store.trouble = None
     assert await _report_failures(stage.ctx, stage.memory)
-    assert not stage.memory.failures
+    assert not stage.memory.books.report.unsaved
     objects.update({key: body for key, body in late.objects.items() if before.get(key) != body})
     assert {"second", "late"} <= set(_parts(stage.store))
     assert not first or "first" in _parts(stage.store)

@@ -13,12 +13,11 @@ from bec_operator.decide.memory.memory import Memory
 _OF_THE_JOB = {
     "job",
     "facts",
-    "ledger_version",
+    "saving.version",
     "telling.stalls",
     "pool.revision",
     "pool.decision",
-    "throughput.unit",
-    "resting._terms",
+    "books.throughput.unit",
 }
 
 

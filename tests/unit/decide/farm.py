@@ -110,7 +110,7 @@ class Farm:
             for found in self.objects.selected(kind, f"{JOB_LABEL}={name}"):
                 self.objects.remove(kind, found["metadata"]["name"])
         self.operator.hear_all()
-        self.operator.reconciler._fenced_work(self.operator.ctx, (NAMESPACE, name))
+        self.operator.reconciler._fenced_case(self.operator.ctx, (NAMESPACE, name))
 
     # --- the operator
 
@@ -169,7 +169,7 @@ class Farm:
             run_through(load_ended(self.operator.ctx, memory))
 
     def _work(self, name: str) -> Memory:
-        work = self.operator.reconciler._fenced_work(self.operator.ctx, (NAMESPACE, name))
+        work = self.operator.reconciler._fenced_case(self.operator.ctx, (NAMESPACE, name))
         assert work is not None
         return work.memory
 

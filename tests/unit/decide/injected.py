@@ -10,8 +10,7 @@ from bec_operator.act import passes
 from bec_operator.act.doings import DOINGS
 from bec_operator.act.kube import pod_records, records
 from bec_operator.api.names import JOB_LABEL
-from bec_operator.decide.attempts import actions
-from bec_operator.decide.jobs import job
+from bec_operator.decide.jobs import announcing
 from bec_operator.decide.memory.memory import Memory
 from tests.unit.decide.fake_s3 import FakeStore
 
@@ -84,7 +83,7 @@ def injected(fault: Fault) -> Iterator[None]:
     """Let it break within. What is patched is named by module: who moves it, moves it here, too."""
     with ExitStack() as stack:
         if fault.kind == "action":
-            kind = getattr(actions, fault.what)
+            kind = next(kind for kind in DOINGS if kind.__name__ == fault.what)
             do, lane = DOINGS[kind]
             stack.enter_context(patch.dict(DOINGS, {kind: (_broken_action(fault, do), lane)}))
         elif fault.kind == "pass":
@@ -120,9 +119,9 @@ def _break(stack: ExitStack, fault: Fault, where: Any, name: str, job_of: Any) -
 _Place = tuple[Any, str, Callable[..., str]]
 _PLACES: dict[str, _Place] = {
     "decide": (passes, "decide", lambda seen: seen.memory.job.name),
-    "observe": (Memory, "observe", lambda memory, *_: memory.job.name),
+    "observe": (passes, "observe_attempts", lambda memory, *_: memory.job.name),
     "observe_job": (Memory, "observe_job", lambda memory, _: memory.job.name),
-    "job_status": (job, "job_status", lambda memory, *_: memory.job.name),
+    "job_status": (announcing, "job_status", lambda memory, *_: memory.job.name),
     "judge_gates": (passes, "judge_gates", lambda memory, *_: memory.job.name),
     "note": (passes, "_note", lambda _, memory, *__: memory.job.name),
     "view_pool": (passes, "observe_pool", lambda _, memory, *__: memory.job.name),

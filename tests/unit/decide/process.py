@@ -141,7 +141,7 @@ class Process:
         """Make one pass over a job, and begin what it decides."""
         with self._loop.running():
             key = (NAMESPACE, job)
-            work = self.reconciler._fenced_work(self.ctx, key)
+            work = self.reconciler._fenced_case(self.ctx, key)
             if work is not None:
                 self.reconciler.look(self.ctx, key, work)
 

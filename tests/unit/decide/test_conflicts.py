@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
-from bec_operator.decide.jobs.conflicts import SAY_AFTER, conflict, judge
+from bec_operator.decide.jobs.conflicts import SAY_AFTER, compare, judge
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact, JobSeen
+from bec_operator.decide.volumes.actions import LoadManifest
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_ops.contract.volume import Volume
 
@@ -33,10 +34,10 @@ def _job(name: str, created: str, *volumes: str, bucket: str = "b", begun: bool 
 def _judged(memory: Memory, others: list[Memory], now: float = NOW) -> Fact | None:
     """Judge a job, and compare its outputs with those that it has to be compared with."""
     judge(memory, others, now)
-    if memory.rivals:
-        found = conflict(memory.prefixes, memory.output.bucket, memory.rivals, now)
-        memory.facts.conflict = found
-        memory.rivals, memory.compared = (), memory.rivals
+    rivals = memory.books.conflict.rivals
+    if rivals:
+        memory.learn("conflict", compare(memory.books.prefixes, memory.output.bucket, rivals, now))
+        memory.books.conflict.note_compared(rivals)
     return memory.facts.conflict
 
 
@@ -138,7 +139,7 @@ def test_other_folders_are_not_compared_at_all() -> None:
     apart = young.job.spec.model_copy(update={"job_id": "apart"})
     young.job = replace(young.job, spec=apart)
     judge(young, [old, young], NOW)
-    assert young.rivals == ()
+    assert young.books.conflict.rivals == ()
     assert young.facts.conflict == Fact(NOW)
 
 
@@ -148,14 +149,15 @@ def test_a_conflict_is_not_found_again_each_time() -> None:
     assert verdict is not None
     assert not verdict.good
     judge(young, [old, young], NOW + 5)
-    assert young.rivals == ()
+    assert young.books.conflict.rivals == ()
     assert young.facts.conflict == replace(verdict, at=NOW + 5)
 
 
 def test_who_waits_for_an_older_job_that_is_not_read_says_so() -> None:
     old, young = _job("old", "2026-01", "I1"), _job("young", "2026-02", "I1")
     old.forget()
-    old.broken["LoadManifest"] = Fact(NOW, "InternalError", "LoadManifest fails with KeyError")
+    broken = Fact(NOW, "InternalError", "LoadManifest fails with KeyError")
+    old.under_way.note_fault(LoadManifest().key, broken)
     assert _judged(young, [old, young], NOW) is None
     verdict = _judged(young, [old, young], NOW + SAY_AFTER)
     assert verdict is not None

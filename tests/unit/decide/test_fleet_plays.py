@@ -6,10 +6,10 @@ from unittest.mock import patch
 import pytest
 
 from bec_operator.act import passes, reconciler
+from bec_operator.act.case import BACKOFF
 from bec_operator.act.ground.api_server import ApiError
-from bec_operator.act.work import BACKOFF
 from bec_operator.decide.jobs.job import decide
-from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import JobSeen
@@ -85,7 +85,7 @@ def test_a_job_whose_passes_take_long_leaves_time_to_all_others() -> None:
     """Half a second each: of the time it gets no more than its share, and others go on."""
     spent = [0.0]
 
-    def slow(seen: Seen) -> list[Action]:
+    def slow(seen: Scene) -> list[Action]:
         if seen.memory.job.name == "ocr":
             fleet.loop.pass_by(0.5)
             spent[0] += 0.5
@@ -138,7 +138,7 @@ def test_a_pool_waits_for_that_of_an_older_job_of_its_name() -> None:
         assert _ready(fleet, "ocr")[0] == "WaitingForOldPool"
         fleet.pods_rest = False
         fleet.run_until(lambda: fleet.has_ended("ocr"), 120.0)
-        assert _left(fleet, "ocr").keys() <= {"tasks"}
+        assert _left(fleet, "ocr").keys() <= {"books.tasks"}
 
 
 def _ready(fleet: Fleet, name: str) -> tuple[str, str]:
@@ -206,7 +206,7 @@ def test_what_was_read_for_another_job_goes_with_it(how: str) -> None:
         fleet.run_until(lambda: fleet.has_ended("ocr"), 60.0)
         fleet.apply(WAITING)
         fleet.run(30.0)
-        assert fleet.memory("ocr").ended is not None
+        assert fleet.memory("ocr").ends.record is not None
         if how == "delete":
             fleet.delete("ner")
         else:

@@ -111,7 +111,7 @@ def test_no_volume_fails_for_a_node_that_is_broken(
 def _check_forgotten(holes: Holes) -> None:
     holes.run(120.0)
     left = left_in_memory(holes.memory(holes.plan.name))
-    left.pop("tasks", None)  # its history
+    left.pop("books.tasks", None)  # its history
     assert not left
 
 
@@ -132,7 +132,7 @@ def test_pods_that_all_fail_are_no_nodes_fault() -> None:
     with Holes(plan, NODES) as holes:
         holes.run(600.0)
         assert holes.stall("ocr")[0] == TRIPPED
-        assert holes.memory("ocr").hosts.shunned(holes.clock.now()) == []
+        assert holes.memory("ocr").books.hosts.shunned(holes.clock.now()) == []
 
 
 def test_volumes_that_nobody_does_condemn_nobody() -> None:
@@ -180,7 +180,7 @@ def test_a_node_that_is_well_again_gets_pods_again() -> None:
     with Holes(plan, NODES, room=2) as holes:
         holes.seconds, holes.bad_nodes = 20.0, {"n2"}
         holes.run(300.0)
-        assert holes.memory("ocr").hosts.shunned(holes.clock.now()) == ["n2"]
+        assert holes.memory("ocr").books.hosts.shunned(holes.clock.now()) == ["n2"]
         holes.bad_nodes = set()
         out = holes.play(WITHIN)
     assert out.failed == []
@@ -208,7 +208,7 @@ def test_a_restart_replaces_no_worker_of_a_pool_that_avoids_a_node() -> None:
     with Holes(plan, NODES, room=1) as holes:
         holes.bad_nodes, holes.prefers, holes.seconds = {"n2"}, "n2", 20.0
         holes.run(5.0)
-        holes.run_until(lambda: holes.memory("ocr").hosts.of_pool, 600.0)
+        holes.run_until(lambda: holes.memory("ocr").books.hosts.of_pool, 600.0)
         holes.run(120.0)
 
         def names() -> list[str]:
@@ -220,7 +220,7 @@ def test_a_restart_replaces_no_worker_of_a_pool_that_avoids_a_node() -> None:
         holes.memory("ocr").lose_ledger(holes.clock.now())
         holes.run(60.0)
         assert (names(), holes.pools.born) == (before, born)
-        assert holes.memory("ocr").hosts.of_pool == ("n2",)
+        assert holes.memory("ocr").books.hosts.of_pool == ("n2",)
 
 
 def _play_a_hole(limit: int) -> Outcome:

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.observing import observe
+from bec_operator.decide.memory.observing import observe_tasks
 from tests.unit.decide.books import left_in_memory
 from tests.unit.decide.fake_api import NAMESPACE
 from tests.unit.decide.fleet import Fleet
@@ -54,19 +54,19 @@ def _kept(fleet: Fleet) -> list[dict[str, Any]]:
 def test_nothing_is_remembered_of_them() -> None:
     with _waiting() as fleet:
         left = left_in_memory(fleet.memory("ner"))
-        of_volumes = (
-            "volumes", "prefixes", "ledger", "frontier", "gates", "listed", "report", "breaker",
-            "throughput", "hosts.nodes",
-        )  # fmt: skip
-        assert {name for name in left if not name.startswith(of_volumes)} == set()
+        of_volumes = tuple(f"books.{name}" for name in (
+            "volumes", "prefixes", "ledger", "frontier", "gates", "listed", "report", "throughput",
+            "hosts.nodes",
+        ))  # fmt: skip
+        assert {name for name in left if not name.startswith(("breaker", *of_volumes))} == set()
 
 
 def test_a_pass_looks_at_none_of_them() -> None:
     seen: list[int] = []
 
-    def counted(memory: Memory, tasks: Any, *more: Any) -> None:
+    def counted(memory: Memory, tasks: Any) -> None:
         seen.append(len(tasks))
-        observe(memory, tasks, *more)
+        observe_tasks(memory, tasks)
 
     plan = Plan(
         volumes=60,
@@ -76,7 +76,7 @@ def test_a_pass_looks_at_none_of_them() -> None:
         keep_succeeded=0,
         hopeless=frozenset(range(0, 60, 2)),
     )
-    with patch("bec_operator.act.passes.observe", counted), Fleet([plan]) as fleet:
+    with patch("bec_operator.act.passes.observe_tasks", counted), Fleet([plan]) as fleet:
         fleet.run_until(lambda: fleet.status("ocr").counts.failed >= 28, 300.0)
         # Those that run, and what has ended since the ledger was stored last.
         assert max(seen[-20:]) <= 16

@@ -7,12 +7,13 @@ from bec_operator.api.job import JobSpec
 from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
 from bec_operator.decide.attempts.folding import KEPT, fold
 from bec_operator.decide.jobs.checks import may_launch
-from bec_operator.decide.jobs.job import READS_AT_ONCE, _reads
-from bec_operator.decide.memory.memory import MOST_UNREAD, Memory
+from bec_operator.decide.jobs.reading import READS_AT_ONCE
+from bec_operator.decide.memory.markers import MOST_UNREAD
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.readings import note_reading, note_reading_begun, note_swept
 from bec_operator.decide.sight.failures import Budget, FailureClass, is_final
 from bec_operator.decide.sight.seen import Fact, JobSeen, MarkerSeen, MarkerState, PodSeen, TaskSeen
-from bec_operator.decide.slots.window import Standings
-from bec_operator.decide.volumes.actions import ReadMarker
+from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.decide.volumes.untold import Unread
 from bec_ops.contract.protocol import Progress
@@ -20,6 +21,7 @@ from bec_ops.contract.volume import Volume
 from tests.unit.decide.plan import Plan
 from tests.unit.decide.plays import the_operator, until_it_calls
 from tests.unit.decide.stage import Stage
+from tests.unit.decide.steps import read
 
 NOW = 1000.0
 LONG_WORDS = "0/40 nodes are available: " + 20 * "12 Insufficient nvidia.com/gpu, "
@@ -41,7 +43,7 @@ def _memory(volumes: int, **status: Any) -> Memory:
     facts.storage = facts.template = facts.conflict = facts.gates = good
     if status:
         memory.job = replace(memory.job, status=memory.job.status.model_copy(update=status))
-    memory.note_swept(frozenset(range(volumes)), volumes, NOW)
+    note_swept(memory, frozenset(range(volumes)), volumes, NOW)
     return memory
 
 
@@ -60,7 +62,7 @@ def test_what_a_worker_got_done_is_counted_once() -> None:
     stage.let_pass([11.0])
     memory = operator.memory
     assert memory is not None
-    throughput = memory.throughput
+    throughput = memory.books.throughput
     assert throughput.total == 450
     body = b'{"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z", "total_images": 480}'
     stage.write(life.index, body)
@@ -78,24 +80,24 @@ def test_markers_of_which_s3_tells_nothing_are_asked_for_ever_more_rarely() -> N
     """A policy on the keys: 20,000 markers were asked for 800 times a second, without end."""
     memory, now, asked = _memory(3000), NOW, 0
     while now < NOW + 3600.0:
-        actions = [action for action in _reads(memory, now) if isinstance(action, ReadMarker)]
-        for action in actions:
-            memory.note_reading_begun(action.index)
+        indices = read(memory, now)
+        for index in indices:
+            note_reading_begun(memory, index)
             unknown = MarkerSeen(MarkerState.UNKNOWN, now)
-            memory.note_reading(action.index, unknown, Fact(now, "StorageForbidden", "no"))
-        asked += len(actions)
+            note_reading(memory, index, unknown, Fact(now, "StorageForbidden", "no"))
+        asked += len(indices)
         now += 0.5
-    assert len(memory.unread) == MOST_UNREAD
+    assert len(memory.books.markers.unread) == MOST_UNREAD
     assert 20 * 3000 < asked < 70 * 3000  # a round a minute, not one every 24 seconds
 
 
 def test_a_marker_that_is_told_brings_the_next_round_at_once() -> None:
     memory = _memory(3)
     for state, trouble in ((MarkerState.UNKNOWN, Fact(NOW, "x", "y")), (MarkerState.ABSENT, None)):
-        list(_reads(memory, NOW))
-        memory.note_reading(0, MarkerSeen(state, NOW), trouble)
-    memory.end_round(NOW)
-    assert memory.rounds_lost == 0
+        read(memory, NOW)
+        note_reading(memory, 0, MarkerSeen(state, NOW), trouble)
+    memory.books.markers.turn(0, NOW, over=True)
+    assert memory.books.markers.rounds_lost == 0
 
 
 # --- a ledger that somebody else writes
@@ -117,16 +119,11 @@ def test_a_ledger_that_is_written_by_others_again_and_again_is_read_ever_more_ra
     assert memory.facts.manifest is None
 
 
-def _read(memory: Memory, now: float) -> list[int]:
-    """Return the volumes whose markers are read now."""
-    return [action.index for action in _reads(memory, now) if isinstance(action, ReadMarker)]
-
-
 def test_what_cannot_be_read_hides_nothing_behind_it() -> None:
     memory = _memory(1000)
     for index in range(READS_AT_ONCE):
-        memory.unread[index] = Unread(Fact(NOW, "StorageForbidden", "x"))
-    assert _read(memory, NOW + 1) == list(range(READS_AT_ONCE, 2 * READS_AT_ONCE))
+        memory.books.markers.unread[index] = Unread(Fact(NOW, "StorageForbidden", "x"))
+    assert read(memory, NOW + 1) == list(range(READS_AT_ONCE, 2 * READS_AT_ONCE))
 
 
 def test_all_markers_have_their_turn_though_none_can_be_read() -> None:
@@ -134,9 +131,9 @@ def test_all_markers_have_their_turn_though_none_can_be_read() -> None:
     now = NOW
     for _ in range(40):
         now += 6.0
-        for index in _read(memory, now):
+        for index in read(memory, now):
             asked.add(index)
-            memory.unread[index] = Unread(Fact(now, "StorageForbidden", "x"))
+            memory.books.markers.unread[index] = Unread(Fact(now, "StorageForbidden", "x"))
     assert asked == set(range(1000))
 
 
@@ -204,14 +201,14 @@ def test_names_of_old_pods_are_not_kept() -> None:
         stage.let_pass([3.0] * 2)
         memory = the_operator(stage).memory
         assert memory is not None
-        most = max(most, len(memory.old_pods._alive) + len(memory.old_pods._over))
+        most = max(most, len(memory.books.old_pods._alive) + len(memory.books.old_pods._over))
         _go_on(stage, late=turn % 3 == 0)
         if stage.guard.status().terminal:
             break
     assert stage.guard.status().terminal
     assert most <= 6
     assert memory is not None
-    assert not memory.old_pods.any
+    assert not memory.books.old_pods.any
 
 
 def _go_on(stage: Stage, *, late: bool) -> None:
@@ -238,17 +235,17 @@ def test_a_list_that_grows_stops_nothing() -> None:
     assert may_launch(memory, NOW)
     memory.lengthen([Volume("W", "new")], ["a/new/"], "longer")
     assert may_launch(memory, NOW)
-    assert memory.swept == 4
-    memory.note_swept(frozenset(), 5, NOW)
-    assert memory.swept == len(memory.volumes) == 5
+    assert memory.books.markers.swept == 4
+    note_swept(memory, frozenset(), 5, NOW)
+    assert memory.books.markers.swept == len(memory.books.volumes) == 5
 
 
 def test_only_what_is_new_is_swept() -> None:
     """A sweep that ends after the list has grown again counts for what it has seen."""
     memory = _memory(4, start_time="2026-11-24T12:00:00Z")
     for number in range(3):
-        before = len(memory.volumes)
+        before = len(memory.books.volumes)
         memory.lengthen([Volume("W", f"new{number}")], [f"a/new{number}/"], f"longer{number}")
-        memory.note_swept(frozenset(), before, NOW)  # one that began earlier
-        assert memory.swept == before
+        note_swept(memory, frozenset(), before, NOW)  # one that began earlier
+        assert memory.books.markers.swept == before
         assert may_launch(memory, NOW)

@@ -16,6 +16,7 @@ from bec_operator.act.ground.cache import Records, Workers
 from bec_operator.act.kube.pod_spec import task_pod
 from bec_operator.act.storage import growth as act_growth
 from bec_operator.act.storage import ledger as act_ledger
+from bec_operator.act.storage import markers
 from bec_operator.act.storage.frozen import put_manifest
 from bec_operator.act.storage.manifest import ledger_object
 from bec_operator.api.job import JobStatus
@@ -23,16 +24,21 @@ from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.attempts import lost_nodes as lost
 from bec_operator.decide.attempts import running, task
 from bec_operator.decide.attempts.actions import Settle
+from bec_operator.decide.attempts.record import TaskRecord
 from bec_operator.decide.attempts.view import TaskView
-from bec_operator.decide.jobs import checks, job, status
+from bec_operator.decide.jobs import checks, job, saving, status, viewing
+from bec_operator.decide.jobs import launches as job_launches
 from bec_operator.decide.jobs.growth import is_list_quiet
 from bec_operator.decide.jobs.tally import Tally
+from bec_operator.decide.memory import readings
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.conditions import conditions
 from bec_operator.decide.sight.failures import RULES, Budget, FailureClass, Rule, is_final
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState, PodSeen, Verdict
-from bec_operator.decide.slots.window import Launches, Standings, launches
+from bec_operator.decide.slots.room import Room
+from bec_operator.decide.slots.standings import Standings
+from bec_operator.decide.slots.window import Launches, launches
 from bec_operator.decide.volumes.failure_report import FailureReport
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.worker_api.callers.caller import Caller
@@ -56,27 +62,27 @@ def _restart_not_doubted(patch: pytest.MonkeyPatch) -> None:
     def view(**seen: Any) -> TaskView:
         return TaskView(**{**seen, "own": True})
 
-    patch.setattr(job, "TaskView", view)
+    patch.setattr(viewing, "TaskView", view)
 
 
 def _unknown_is_absent(patch: pytest.MonkeyPatch) -> None:
-    note = Memory.note_reading
+    note = readings.note_reading
 
-    def wrong(self: Memory, index: int, reading: MarkerSeen, *_: Any) -> None:
+    def wrong(memory: Memory, index: int, reading: MarkerSeen, *_: Any) -> None:
         unknown = reading.state is MarkerState.UNKNOWN
-        note(self, index, replace(reading, state=MarkerState.ABSENT) if unknown else reading)
+        note(memory, index, replace(reading, state=MarkerState.ABSENT) if unknown else reading)
 
-    patch.setattr(Memory, "note_reading", wrong)
+    patch.setattr(markers, "note_reading", wrong)
 
 
 def _blind_between_passes(patch: pytest.MonkeyPatch) -> None:
     """What came and went before a pass could see it was never there."""
-    patch.setattr(Memory, "note_begun", lambda *_: None)
+    patch.setattr(TaskRecord, "note_begun", lambda *_: None)
 
 
 def _lost_answer_not_doubted(patch: pytest.MonkeyPatch) -> None:
     """A request that brought no answer has done nothing."""
-    patch.setattr(Memory, "doubt", lambda *_: None)
+    patch.setattr(TaskRecord, "doubt", lambda *_: None)
 
 
 def _old_pod_not_awaited(patch: pytest.MonkeyPatch) -> None:
@@ -118,14 +124,11 @@ def _window_never_filled(patch: pytest.MonkeyPatch) -> None:
 
 
 def _change_window(patch: pytest.MonkeyPatch, more: int) -> None:
-    def wrong(memory: Memory, standings: Standings, _: int, now: float) -> Launches:
-        spec = memory.job.spec
-        assert spec is not None
-        wider = spec.model_copy(update={"parallelism": spec.parallelism + more})
-        other = replace(memory, job=replace(memory.job, spec=wider))
-        return launches(other, standings, 10_000, now)
+    def wrong(memory: Memory, standings: Standings, room: Room, now: float) -> Launches:
+        most = room.parallelism + more
+        return launches(memory, standings, replace(room, parallelism=most, allowed=most), now)
 
-    patch.setattr(job, "launches", wrong)
+    patch.setattr(job_launches, "launches", wrong)
 
 
 def _counted_twice(patch: pytest.MonkeyPatch) -> None:
@@ -298,11 +301,12 @@ def _ledger_first(patch: pytest.MonkeyPatch) -> None:
 
 def _end_without_a_last_look(patch: pytest.MonkeyPatch) -> None:
     """The list is looked at each minute, and that must do."""
-    patch.setattr(
-        job,
-        "is_look_due",
-        lambda memory, now, every: memory.listed is None or now - memory.listed.at >= every,
-    )
+
+    def too_seldom(memory: Memory, now: float, every: float) -> bool:
+        listed = memory.books.listed
+        return listed is None or now - listed.at >= every
+
+    patch.setattr(saving, "is_look_due", too_seldom)
     patch.setattr(status, "is_list_done", is_list_quiet)
 
 

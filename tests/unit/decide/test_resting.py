@@ -10,9 +10,8 @@ from bec_operator.api.names import task_name
 from bec_operator.decide.attempts.actions import RecordTask, StopPod
 from bec_operator.decide.attempts.resting import REST
 from bec_operator.decide.jobs.job import decide
-from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.observing import observe
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import (
     Fact,
@@ -23,10 +22,11 @@ from bec_operator.decide.sight.seen import (
     TaskSeen,
     WorkerSeen,
 )
-from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_ops.contract.volume import Volume
+from tests.unit.decide.steps import observe
 
 SPEC = JobSpec.model_validate(
     {
@@ -50,7 +50,7 @@ class Running:
         self.memory = Memory(JobSeen("ns", "j", "j", 1, 1, "2026-01", SPEC))
         self.memory.load([VOLUME], ["artefacts/"], Ledger.fresh("sha", 1), BEGAN)
         good = Fact(BEGAN)
-        self.memory.facts = Facts(good, good, good, good, good, None, good)
+        self.memory.facts = Facts(good, good, good, good, good, good)
         self.pod, self.worker, self.turned_away = POD, None, 0.0
 
     pod: PodSeen
@@ -62,7 +62,7 @@ class Running:
         observe(self.memory, [TASK], pods, now, lambda _: self.worker)
         standings = Standings.of(self.memory, pods)
         kinds = {ReadMarker, RecordTask, StopPod}
-        seen = Seen(self.memory, pods, now, standings=standings, turned_away=self.turned_away)
+        seen = Scene(self.memory, pods, now, standings=standings, turned_away=self.turned_away)
         actions = decide(seen)
         return [type(action) for action in actions if type(action) in kinds]
 

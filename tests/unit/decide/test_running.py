@@ -8,8 +8,9 @@ import pytest
 from bec_operator.api.job import Retry, Timeouts
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.attempts.actions import RecordHeartbeat, StopPod
+from bec_operator.decide.attempts.record import Shown
 from bec_operator.decide.attempts.running import accompany, is_record_due, overdue
-from bec_operator.decide.attempts.view import Limits, TaskView, Told
+from bec_operator.decide.attempts.view import Limits, TaskView
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import (
     MarkerSeen,
@@ -128,15 +129,15 @@ def test_the_progress_reaches_the_volume_task_in_steps() -> None:
     task = replace(TASK, phase=TaskPhase.RUNNING, attempts=(running,), progress="200/480 pages")
     worker = _worker(100)
 
-    def due(told: Told | None, after: float = 100) -> bool:
-        return is_record_due(_view(after, worker, task=task, told=told), POD)
+    def due(told: Shown | None, after: float = 100) -> bool:
+        return is_record_due(_view(after, worker, task=task, shown=told), POD)
 
     assert not is_record_due(_view(4, _worker(1)), POD), "too short to be looked at"
     assert is_record_due(_view(5, _worker(1)), POD)
     assert due(None)
-    assert not due(Told(START + 90, 0.45))
-    assert due(Told(START + 90, 0.39))
-    assert due(Told(START, 0.45), after=301)
+    assert not due(Shown(START + 90, 0.45))
+    assert due(Shown(START + 90, 0.39))
+    assert due(Shown(START, 0.45), after=301)
 
 
 def test_the_word_that_it_is_done_asks_for_a_look_at_the_marker() -> None:

@@ -8,7 +8,7 @@ import pytest
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.attempts.ending import Ending, classify
-from bec_operator.decide.hosts.seats import REPLACED_AFTER, Seats
+from bec_operator.decide.hosts.seats import REPLACED_AFTER, Seating, seats_of
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import iso
 from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
@@ -37,7 +37,7 @@ def seat(
     task: TaskSeen = TASK,
 ) -> PodSeen | None:
     hosts = {host.uid: host} if host is not None else {}
-    found = Seats().of([task], hosts, lambda _: worker, lambda _: told, NOW)
+    found = seats_of([task], hosts, lambda _: worker, lambda _: told, lambda _: Seating(), NOW)
     return found.get(pod_name("t", len(task.failed) + 1))
 
 
@@ -136,24 +136,29 @@ def test_what_does_not(host: PoolPod, worker: PoolWorker | None, report: WorkerS
 
 
 def test_its_times_are_those_of_its_attempt() -> None:
-    seats, hosts = Seats(), {HOST.uid: HOST}
-    first = seats.of([TASK], hosts, lambda _: WORKER, lambda _: None, NOW)["t-1"]
-    again = seats.of([TASK], hosts, lambda _: WORKER, lambda _: None, NOW + 9)["t-1"]
+    hosts, seating = {HOST.uid: HOST}, Seating()
+
+    def seen(task: TaskSeen, now: float) -> dict[str, PodSeen]:
+        return seats_of([task], hosts, lambda _: WORKER, lambda _: None, lambda _: seating, now)
+
+    first = seen(TASK, NOW)["t-1"]
+    again = seen(TASK, NOW + 9)["t-1"]
     assert first.seen_running == again.seen_running == NOW
     failed = BEGUN.model_copy(update={"failure": "Silent"})
     second = BEGUN.model_copy(update={"number": 2})
     task = replace(TASK, attempts=(failed, second))
-    later = seats.of([task], hosts, lambda _: WORKER, lambda _: None, NOW + 20)["t-2"]
+    later = seen(task, NOW + 20)["t-2"]
     assert later.seen_running == NOW + 20
 
 
 def test_one_that_is_on_record_but_not_yet_told_to_its_worker_goes_on() -> None:
     """The watch may tell of the record before the answer to it comes: no end, and none is kept."""
-    seats, before = Seats(), replace(WORKER, has=("other", 1))
+    seating, before = Seating(), replace(WORKER, has=("other", 1))
 
     def seen(worker: PoolWorker, report: WorkerSeen | None, now: float) -> PodSeen:
-        (found,) = seats.of(
-            [TASK], {HOST.uid: HOST}, lambda _: worker, lambda _: report, now
+        hosts = {HOST.uid: HOST}
+        (found,) = seats_of(
+            [TASK], hosts, lambda _: worker, lambda _: report, lambda _: seating, now
         ).values()
         return found
 

@@ -15,7 +15,7 @@ from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import duration, iso
 from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod
 from bec_operator.decide.sight.seen import Fact, Facts, JobSeen, ListSeen, PodSeen
-from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_ops.contract.volume import Volume
 
@@ -36,7 +36,7 @@ def _memory(volumes: int = 10, status: JobStatus | None = None, **spec: Any) -> 
     listed = [Volume("W1", f"I{n}") for n in range(volumes)]
     memory.load(listed, [f"{v}/" for v in listed], Ledger.fresh("sha", volumes), NOW)
     memory.facts = Facts(GOOD, GOOD, GOOD, GOOD, GOOD)
-    memory.listed = ListSeen(NOW, 3, settled=volumes)
+    memory.books.listed = ListSeen(NOW, 3, settled=volumes)
     return memory
 
 
@@ -45,7 +45,7 @@ def _settle(memory: Memory, outcome: Outcome, *indices: int, code: int = 0) -> N
     for index in indices:
         memory.ledger.settle(index, outcome, code)
     memory.ledger.unsaved.clear()
-    memory.report.compiled = memory.ledger.changes
+    memory.books.report.compiled = memory.ledger.changes
 
 
 def _truths(status: JobStatus) -> dict[str, str]:
@@ -55,9 +55,9 @@ def _truths(status: JobStatus) -> dict[str, str]:
 def test_counts_and_time_left() -> None:
     started = JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 100))
     memory = _memory(10, started)
-    memory.eta.begin(0, NOW - 100)
-    memory.eta.note(NOW - 100, working=True)
-    memory.eta.note(NOW, working=True)
+    memory.books.eta.begin(0, NOW - 100)
+    memory.books.eta.note(NOW - 100, working=True)
+    memory.books.eta.note(NOW, working=True)
     _settle(memory, Outcome.SUCCEEDED, 0, 1)
     _settle(memory, Outcome.SUCCEEDED, 2, 3, code=ALREADY_DONE)
     status = job_status(memory, Tally(queued=1, running=2), NOW)
@@ -87,7 +87,7 @@ def _ready(memory: Memory) -> tuple[str, str]:
 
 def test_what_is_gone_from_the_list_is_told() -> None:
     memory = _memory()
-    memory.listed = ListSeen(NOW, 3, settled=0, gone=3)
+    memory.books.listed = ListSeen(NOW, 3, settled=0, gone=3)
     assert _ready(memory) == (
         "Running",
         "0 of 10 volumes done; 3 volumes are no longer in the list; they are done all the same",
@@ -96,11 +96,11 @@ def test_what_is_gone_from_the_list_is_told() -> None:
 
 def test_a_list_that_cannot_be_read_speaks_in_ready() -> None:
     memory = _memory()
-    memory.listed = ListSeen(NOW, 3, settled=0, problem="list.csv, line 3: 1 column(s)")
+    memory.books.listed = ListSeen(NOW, 3, settled=0, problem="list.csv, line 3: 1 column(s)")
     reason, message = _ready(memory)
     assert reason == "ListUnreadable"
     assert message.endswith("goes on with what it has: list.csv, line 3: 1 column(s)")
-    memory.listed = ListSeen(NOW, 3, settled=0, problem="S3 does not answer", unknown=True)
+    memory.books.listed = ListSeen(NOW, 3, settled=0, problem="S3 does not answer", unknown=True)
     reason, message = _ready(memory)
     assert reason == "Running"
     assert message.endswith("S3 does not answer")
@@ -118,11 +118,11 @@ def test_a_list_that_cannot_be_read_speaks_in_ready() -> None:
 def test_a_job_is_complete_only_once_its_list_was_looked_at(seen: ListSeen | None) -> None:
     memory = _memory(2)
     _settle(memory, Outcome.SUCCEEDED, 0, 1)
-    memory.listed = seen
+    memory.books.listed = seen
     assert not job_status(memory, Tally(), NOW).terminal
-    memory.listed = ListSeen(NOW, 3, settled=2)
+    memory.books.listed = ListSeen(NOW, 3, settled=2)
     assert job_status(memory, Tally(), NOW).terminal
-    memory.added = [Volume("W1", "I9")]
+    memory.books.added = [Volume("W1", "I9")]
     assert not job_status(memory, Tally(), NOW).terminal
 
 
@@ -162,10 +162,10 @@ def test_the_end_waits_for_the_report() -> None:
     memory = _memory(2, maxFailed=1)
     _settle(memory, Outcome.SUCCEEDED, 0)
     _settle(memory, Outcome.FAILED, 1, code=2)
-    memory.report.compiled = 0
+    memory.books.report.compiled = 0
     assert is_over(memory, Tally())
     assert job_status(memory, Tally(), NOW).phase is JobPhase.RUNNING
-    memory.report.compiled = 1
+    memory.books.report.compiled = 1
     assert job_status(memory, Tally(), NOW).phase is JobPhase.COMPLETE
 
 
@@ -263,7 +263,7 @@ def test_what_is_written_and_when() -> None:
     same = job_status(memory, Tally(), NOW + 3600)
     assert not worth_writing(same, memory, NOW + 3600)
     moved = job_status(memory, Tally(running=1), NOW + 1)
-    memory.written_at = NOW
+    memory.telling.written_at = NOW
     assert not worth_writing(moved, memory, NOW + 1)
     assert worth_writing(moved, memory, NOW + 2)
 
@@ -317,9 +317,9 @@ def test_time_left_is_at_the_rate_since_it_was_opened_again() -> None:
     memory = _memory(1000, JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 9)))
     _settle(memory, Outcome.SUCCEEDED, *range(900))
     assert memory.ledger is not None
-    memory.eta.begin(memory.ledger.tried, NOW - 100)
-    memory.eta.note(NOW - 100, working=True)
-    memory.eta.note(NOW, working=True)
+    memory.books.eta.begin(memory.ledger.tried, NOW - 100)
+    memory.books.eta.note(NOW - 100, working=True)
+    memory.books.eta.note(NOW, working=True)
     assert job_status(memory, Tally(running=1), NOW).eta == ""
     _settle(memory, Outcome.SUCCEEDED, *range(900, 950))
     assert job_status(memory, Tally(running=1), NOW).eta == "1m"
@@ -328,8 +328,8 @@ def test_time_left_is_at_the_rate_since_it_was_opened_again() -> None:
 def test_time_in_which_nothing_ran_says_nothing_of_the_time_left() -> None:
     """It was suspended over the weekend, stalled, or waited for another job."""
     memory = _memory(10, JobStatus(phase=JobPhase.RUNNING, start_time=iso(NOW - 9)))
-    memory.eta.begin(0, NOW - 300_000)
+    memory.books.eta.begin(0, NOW - 300_000)
     for since, working in ((300_000, True), (299_900, False), (100, True), (0, True)):
-        memory.eta.note(NOW - since, working=working)
+        memory.books.eta.note(NOW - since, working=working)
     _settle(memory, Outcome.SUCCEEDED, *range(4))
     assert job_status(memory, Tally(running=1), NOW).eta == "5m"  # 4 in 200 s, 6 left

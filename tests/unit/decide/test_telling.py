@@ -5,9 +5,8 @@ from dataclasses import replace
 from bec_operator.api.job import Condition, JobPhase, JobStatus
 from bec_operator.decide.jobs.actions import TellFailures, TellIdle
 from bec_operator.decide.jobs.job import decide
-from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.observing import observe
 from bec_operator.decide.memory.telling import Telling
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.notices import NoticeKind, news, notices
@@ -15,6 +14,7 @@ from bec_operator.decide.sight.seen import Fact, Facts, JobSeen
 from bec_operator.decide.volumes.frontier import Look
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_ops.contract.volume import Volume
+from tests.unit.decide.steps import observe
 from tests.unit.worker_api.scene import JOB
 
 NOW = 1_800_000_000.0
@@ -49,7 +49,7 @@ def _memory(*outcomes: Outcome) -> Memory:
     assert memory.ledger is not None
     for index, outcome in enumerate(outcomes):
         waits = outcome is Outcome.WAITING
-        memory.frontier[index] = Look.GATED if waits else Look.SETTLED
+        memory.books.frontier[index] = Look.GATED if waits else Look.SETTLED
         if not waits:
             memory.ledger.settle(index, outcome, 2 if outcome is Outcome.FAILED else 0)
     return memory
@@ -57,7 +57,7 @@ def _memory(*outcomes: Outcome) -> Memory:
 
 def _told(memory: Memory, now: float) -> list[Action]:
     observe(memory, [], {}, now)
-    actions = decide(Seen(memory, {}, now))
+    actions = decide(Scene(memory, {}, now))
     return [action for action in actions if isinstance(action, TellFailures | TellIdle)]
 
 
@@ -77,7 +77,7 @@ def test_what_had_failed_before_the_start_is_no_news() -> None:
     memory = _memory(Outcome.FAILED, Outcome.WAITING)
     assert memory.ledger is not None
     stored = Ledger.decode("sha", memory.ledger.encode(), 2)
-    memory.load(memory.volumes, memory.prefixes, stored, NOW)
+    memory.load(memory.books.volumes, memory.books.prefixes, stored, NOW)
     assert _told(memory, NOW) == []
 
 
@@ -97,10 +97,10 @@ def test_a_job_with_nothing_to_run_says_so_after_a_minute() -> None:
 def test_a_volume_that_could_start_keeps_a_job_from_being_idle() -> None:
     memory = _memory(Outcome.SUCCEEDED, Outcome.WAITING)
     for look in (Look.STARTABLE, Look.UNCHECKED, Look.READING):
-        memory.frontier[1] = look
+        memory.books.frontier[1] = look
         observe(memory, [], {}, NOW)
         assert memory.telling.idle_since is None
-    memory.frontier[1] = Look.GATED
+    memory.books.frontier[1] = Look.GATED
     observe(memory, [], {}, NOW)
     assert memory.telling.idle_since == NOW
 
@@ -115,6 +115,7 @@ def test_a_stalled_job_is_not_idle() -> None:
 def test_a_stall_that_flaps_is_notified_once_in_ten_minutes() -> None:
     telling = Telling()
     assert telling.stall_due("StorageUnavailable", NOW)
+    telling.note_stall("StorageUnavailable", NOW)
     assert not telling.stall_due("StorageUnavailable", NOW + 599)
     assert telling.stall_due("BucketNotFound", NOW + 1)
     assert telling.stall_due("StorageUnavailable", NOW + 600)

@@ -1,17 +1,21 @@
 """Markers of which S3 does not tell: how often they are asked for, and what people are told."""
 
 from bec_operator.decide.attempts.task import success_status
-from bec_operator.decide.jobs.job import _reads
 from bec_operator.decide.jobs.status import _stall
 from bec_operator.decide.jobs.tally import Tally
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.readings import (
+    note_reading,
+    note_reading_begun,
+    note_reading_over,
+)
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.refusals import MARKER_ARCHIVED, MARKER_UNANSWERED, STORAGE_FORBIDDEN
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState, TaskSeen
-from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.frontier import Look
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.decide.volumes.untold import PutOff, Unread
+from tests.unit.decide.steps import read
 from tests.unit.decide.test_memory_books import _memory
 from tests.unit.decide.views import task_view
 
@@ -19,17 +23,17 @@ HOUR = 3600.0
 
 
 def _asked(memory: Memory, now: float) -> list[int]:
-    found = [action.index for action in _reads(memory, now) if isinstance(action, ReadMarker)]
+    found = read(memory, now)
     for index in found:
-        memory.note_reading_begun(index)
+        note_reading_begun(memory, index)
     return found
 
 
 def _archive(memory: Memory, indices: list[int], now: float) -> None:
     fact = Fact(now, MARKER_ARCHIVED, "s3://b/k is archived: restore it")
     for index in indices:
-        memory.note_reading(index, MarkerSeen(MarkerState.ARCHIVED, now), fact)
-        memory.note_reading_over(index)
+        note_reading(memory, index, MarkerSeen(MarkerState.ARCHIVED, now), fact)
+        note_reading_over(memory, index)
 
 
 def test_one_key_is_asked_for_ever_more_rarely() -> None:
@@ -53,9 +57,9 @@ def test_what_is_forbidden_may_be_mended_in_a_moment() -> None:
 def test_archived_markers_are_asked_for_in_rounds_that_come_ever_later() -> None:
     """Yelp/mrjob#1887: however many there are, each is asked for once a round."""
     memory, now, rounds = _memory(100), 1000.0, list[float]()
-    while memory.frontier.count(Look.UNCHECKED):
+    while memory.books.frontier.count(Look.UNCHECKED):
         _archive(memory, _asked(memory, now), now)
-    assert memory.frontier.count(Look.ARCHIVED) == 100
+    assert memory.books.frontier.count(Look.ARCHIVED) == 100
     began = now
     while now < began + 12 * HOUR:
         now += 10.0
@@ -83,7 +87,7 @@ def test_what_is_archived_is_told_with_its_number_while_it_is_asked_for_too() ->
     memory.look_at_archived()
     assert _stall(memory, Tally()) == told
     for index in range(10):
-        memory.note_reading(index, MarkerSeen(MarkerState.VALID, 1100.0))
+        note_reading(memory, index, MarkerSeen(MarkerState.VALID, 1100.0))
     assert _stall(memory, Tally())[0] == ""
     assert memory.ledger
     assert memory.ledger.count(Outcome.SUCCEEDED) == 10
@@ -99,13 +103,13 @@ def test_a_job_that_is_changed_asks_at_once() -> None:
 
 def test_a_volume_that_cannot_be_held_has_failed_without_a_task() -> None:
     memory = _memory(2)
-    memory.note_reading(1, MarkerSeen(MarkerState.IMPOSSIBLE, 1000.0, "too long"))
+    note_reading(memory, 1, MarkerSeen(MarkerState.IMPOSSIBLE, 1000.0, "too long"))
     assert memory.ledger
     assert memory.ledger.classes(Outcome.FAILED) == {FailureClass.OUTPUT_IMPOSSIBLE: 1}
-    assert memory.frontier[1] is Look.SETTLED
-    assert memory.failures[1].message == "too long"
-    memory.note_reading(1, MarkerSeen(MarkerState.IMPOSSIBLE, 1001.0, "again"))
-    assert memory.failures[1].message == "too long"
+    assert memory.books.frontier[1] is Look.SETTLED
+    assert memory.books.report.unsaved[1].message == "too long"
+    note_reading(memory, 1, MarkerSeen(MarkerState.IMPOSSIBLE, 1001.0, "again"))
+    assert memory.books.report.unsaved[1].message == "too long"
 
 
 def test_what_is_put_off_before_it_is_noted_never_ends() -> None:

@@ -13,18 +13,17 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
 from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
+from bec_operator.decide.slots.room import MAX_ENDED, demand
+from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.slots.window import (
-    MAX_ENDED,
     Launches,
-    Standings,
-    demand,
     hand_out,
     launches,
-    startable_anew,
 )
 from bec_operator.decide.volumes.frontier import Look
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_ops.contract.volume import Volume
+from tests.unit.decide.steps import room_of
 
 TOTAL = 3000
 SPEC = JobSpec.model_validate(
@@ -47,7 +46,7 @@ def _memory(ended: int) -> Memory:
     memory.load(volumes, prefixes, Ledger.fresh("sha", TOTAL), 0.0)
     assert memory.ledger is not None
     for index in range(ended):
-        memory.tasks[index] = TaskSeen(
+        memory.books.tasks[index] = TaskSeen(
             "ns", f"t{index}", f"u{index}", 1, "j", "j", index, phase=TaskPhase.SUCCEEDED
         )
         memory.ledger.settle(index, Outcome.SUCCEEDED)
@@ -61,7 +60,7 @@ def test_tasks_that_have_ended_do_not_pile_up(ended: int, new: int) -> None:
     """kueue#4266: what the API server is slow to take away holds up what is new, in the end."""
     memory = _memory(ended)
     standings = Standings.of(memory, {})
-    assert launches(memory, standings, 10_000, 1.0).tasks == new
+    assert launches(memory, standings, room_of(memory, standings), 1.0).tasks == new
 
 
 def _pool_memory(*failures: FailureClass | None) -> Memory:
@@ -72,7 +71,7 @@ def _pool_memory(*failures: FailureClass | None) -> Memory:
     memory.job = replace(memory.job, spec=spec)
     for index, failure in enumerate(failures):
         attempts = (Attempt(number=1, pod="p", failure=failure.label),) if failure else ()
-        memory.tasks[index] = TaskSeen(
+        memory.books.tasks[index] = TaskSeen(
             "ns", f"t{index}", f"u{index}", 1, "j", "j", index, attempts=attempts
         )
     return memory
@@ -80,7 +79,8 @@ def _pool_memory(*failures: FailureClass | None) -> Memory:
 
 def _handed(memory: Memory, workers: int) -> Launches:
     idle = [Host(_pod(f"p{n}"), PoolWorker(f"p{n}", "s", 0.0, 1.0, 1.0), False) for n in range(9)]
-    return hand_out(memory, Standings.of(memory, {}), 10_000, 1.0, idle[:workers])
+    standings = Standings.of(memory, {})
+    return hand_out(memory, standings, room_of(memory, standings), 1.0, idle[:workers])
 
 
 def _pod(name: str) -> PoolPod:
@@ -95,7 +95,8 @@ def test_each_worker_gets_a_task_as_far_as_the_window_goes() -> None:
 
 def _fresh(memory: Memory, workers: int) -> list[str]:
     for index in range(TOTAL):
-        memory.frontier[index] = Look.ACTIVE if index in memory.tasks else Look.STARTABLE
+        active = index in memory.books.tasks
+        memory.books.frontier[index] = Look.ACTIVE if active else Look.STARTABLE
     return [host.pod.name for host in _handed(memory, workers).fresh]
 
 
@@ -110,18 +111,18 @@ def test_a_new_task_is_made_for_a_worker_that_gets_no_other() -> None:
 
 def test_what_is_being_made_for_a_worker_has_its_slot() -> None:
     memory = _pool_memory()
-    memory.busy.add(CreateTask(0, _pod("p0")).key)
+    memory.under_way.begin(CreateTask(0, _pod("p0")))
     assert _fresh(memory, 1) == ["p0"], "one slot is left"
-    memory.busy.add(CreateTask(1, _pod("p1")).key)
+    memory.under_way.begin(CreateTask(1, _pod("p1")))
     assert _fresh(memory, 1) == []
-    assert startable_anew(memory) == TOTAL - 2
+    assert room_of(memory, Standings.of(memory, {})).startable == TOTAL - 2
 
 
 def test_a_task_that_is_made_for_no_worker_in_particular_will_take_one() -> None:
     memory = _pool_memory()
-    memory.busy.add(CreateTask(0).key)
+    memory.under_way.begin(CreateTask(0))
     assert _fresh(memory, 2) == ["p0"]
-    memory.busy.add(CreateTask(1).key)
+    memory.under_way.begin(CreateTask(1))
     assert _fresh(memory, 2) == []
 
 
@@ -130,9 +131,9 @@ def test_what_needs_more_memory_than_a_worker_has_gets_a_pod_of_its_own() -> Non
     handed = _handed(memory, 2)
     assert handed.pods == {"u0"}
     assert set(handed.hosts) == {"u1"}, "there are two slots"
-    task = memory.tasks[0]
+    task = memory.books.tasks[0]
     evicted = Attempt(number=2, pod="p", failure=FailureClass.DISRUPTED.label)
-    memory.tasks[0] = replace(task, attempts=(*task.attempts, evicted))
+    memory.books.tasks[0] = replace(task, attempts=(*task.attempts, evicted))
     assert _handed(memory, 2).pods == {"u0"}, "what it needs is not forgotten"
 
 
@@ -148,26 +149,32 @@ def test_a_job_with_a_pool_wants_no_more_than_its_workers_can_do() -> None:
     """And a pod of its own for what needs more memory than they have: the rest is for others."""
     memory = _memory(0)
     for index in range(50):
-        memory.frontier[index] = Look.STARTABLE
-    assert demand(memory, Standings(), 0.0, launch=True).wants == 50
+        memory.books.frontier[index] = Look.STARTABLE
+    assert demand(memory, room_of(memory, Standings(), 0.0), launch=True).wants == 50
     spec = SPEC.model_copy(update={"pool": PoolSpec(max_workers=5)})
     memory.job = replace(memory.job, spec=spec)
-    assert demand(memory, Standings(), 0.0, launch=True).wants == 5
+    assert demand(memory, room_of(memory, Standings(), 0.0), launch=True).wants == 5
     greedy = Attempt(number=1, pod="p", failure=FailureClass.OUT_OF_MEMORY.label)
     own = TaskSeen("ns", "t", "u", 1, "j", "j", 0, TaskPhase.RETRYING, attempts=(greedy,))
-    assert demand(memory, Standings(retrying=[own]), 0.0, launch=True).wants == 6
+    assert demand(memory, room_of(memory, Standings(retrying=[own]), 0.0), launch=True).wants == 6
 
 
 def test_what_its_workers_have_left_behind_keeps_them_from_nothing() -> None:
     """Attempts that have ended and are not settled yet hold slots, and workers wait already."""
     memory = _memory(0)
     for index in range(50):
-        memory.frontier[index] = Look.STARTABLE
+        memory.books.frontier[index] = Look.STARTABLE
     spec = SPEC.model_copy(update={"pool": PoolSpec(max_workers=5)})
     memory.job = replace(memory.job, spec=spec)
     pods = [PoolPod(_pod(f"p{number}").pod, "now") for number in range(5)]
     working = [Host(pod, None, busy=number < 3) for number, pod in enumerate(pods)]
     held = Standings(held=5)
-    assert demand(memory, held, 0.0, Pool(hosts=tuple(working)), launch=True).wants == 7
+    assert (
+        demand(memory, room_of(memory, held, 0.0), Pool(hosts=tuple(working)), launch=True).wants
+        == 7
+    )
     leaving = [Host(replace(p, pod=replace(p.pod, deleting=True)), None, busy=True) for p in pods]
-    assert demand(memory, held, 0.0, Pool(hosts=tuple(leaving)), launch=True).wants == 10
+    assert (
+        demand(memory, room_of(memory, held, 0.0), Pool(hosts=tuple(leaving)), launch=True).wants
+        == 10
+    )

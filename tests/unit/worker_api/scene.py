@@ -10,7 +10,6 @@ from bec_operator.act.ground.context import Context
 from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.api.names import JOB_LABEL, TASK_LABEL, pod_name, task_name
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.observing import observe
 from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.settings import Settings
@@ -18,6 +17,7 @@ from bec_operator.worker_api.callers.claims import Identity
 from bec_ops.contract.location import OutputTemplate
 from bec_ops.contract.s3.store import Store, StoreError
 from tests.support.jobs import TEMPLATE, job, numbered
+from tests.unit.decide.steps import observe
 
 VOLUMES = numbered(2)
 TASK = task_name("ocr", VOLUMES[0])

@@ -8,7 +8,6 @@ import pytest
 
 from bec_operator.api.names import JOB_LABEL, POOL_LABEL
 from bec_operator.api.volume_task import Attempt, TaskPhase
-from bec_operator.decide.memory.observing import observe
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import iso
 from bec_operator.decide.sight.pool_seen import PoolPod
@@ -18,6 +17,7 @@ from bec_operator.worker_api.callers.refusals import RefusedError
 from bec_operator.worker_api.calls import Calls
 from bec_operator.worker_api.routes import ROUTES
 from bec_ops.contract.protocol import Assigned, Directive
+from tests.unit.decide.steps import observe
 from tests.unit.worker_api.scene import POD, TASK_SEEN, Scene
 
 SEEN = replace(POD, name="ocr-pool-a-1", uid="uid-host", task="", owner_uid="uid-rs")
@@ -113,7 +113,7 @@ async def test_what_it_does_not_work_on_it_has_left(scene: Scene, worker: Worker
         TASK_SEEN, name="other", uid="uid-other", index=1, version=21, attempts=(begun,)
     )
     scene.cache.tasks.put(other)
-    scene.memory.tasks[1] = other
+    scene.memory.books.tasks[1] = other
     await worker.report("heartbeat", progress=None, activity=0)
     known = scene.cache.pool_workers.get(SEEN.uid)
     assert known is not None

@@ -1,34 +1,51 @@
 """How much is remembered: the entries of each book of all jobs, for `/metrics`."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import MISSING, fields
+from collections.abc import Iterable, Sized
 
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.metrics import REMEMBERED
 
-
-def _books() -> list[str]:
-    """Return the names of what grows with the work on a job."""
-    made = {
-        book.name: book.default if book.default_factory is MISSING else book.default_factory()
-        for book in fields(Memory)
-    }
-    return [name for name, book in made.items() if isinstance(book, dict | list | set | tuple)]
-
-
-BOOKS = _books()
+BOOKS = (
+    "volumes",
+    "added",
+    "tasks",
+    "records",
+    "blocked",
+    "nodes",
+    "unread",
+    "released",
+    "failures",
+    "reported",
+    "under_way",
+    "faults",
+)
 
 
 def count_books(memories: Iterable[Memory]) -> None:
     """Say how many entries the books of all jobs have together."""
-    sizes: Counter[str] = Counter(dict.fromkeys(BOOKS, 0))
+    sizes: Counter[str] = Counter()
     for memory in memories:
         sizes.update(books_of(memory))
-    for book, size in sizes.items():
-        REMEMBERED.labels(book).set(size)
+    for book in BOOKS:
+        REMEMBERED.labels(book).set(sizes[book])
 
 
 def books_of(memory: Memory) -> dict[str, int]:
-    """Return the number of entries of each book of one job."""
-    return {name: len(getattr(memory, name)) for name in BOOKS}
+    """Return the number of entries of each book of one job that grows with the work on it."""
+    books = memory.books
+    found: tuple[Sized, ...] = (
+        books.volumes,
+        books.added,
+        books.tasks,
+        books.records,
+        books.blocked,
+        books.nodes,
+        books.markers.unread,
+        books.markers.released,
+        books.report.unsaved,
+        books.report.rows,
+        memory.under_way,
+        memory.under_way.faults,
+    )
+    return dict(zip(BOOKS, map(len, found), strict=True))

@@ -7,13 +7,18 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import aiohttp
 
+from bec_operator.act.case import Case
 from bec_operator.act.doings import BY_PLACE, DOINGS, Lane
 from bec_operator.act.ground.api_server import ApiError
 from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import kind_and_place, log_fault
 from bec_operator.act.ground.refused import RefusedError
-from bec_operator.act.work import Work
+from bec_operator.decide.memory.readings import (
+    note_reading,
+    note_reading_begun,
+    note_reading_over,
+)
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState
 from bec_operator.decide.volumes.actions import ReadMarker
@@ -44,21 +49,21 @@ class Doer:
         }
         self._parts = {lane: max(width // 2, 1) for lane, width in widths.items()}
 
-    def start(self, ctx: Context, work: Work, action: Action) -> None:
+    def start(self, ctx: Context, case: Case, action: Action) -> None:
         """Begin an action."""
-        work.memory.busy.add(action.key)
+        case.memory.under_way.begin(action)
         if isinstance(action, ReadMarker):
-            work.memory.note_reading_begun(action.index)
+            note_reading_begun(case.memory, action.index)
         # As it is now: by the time that it is done, the ledger may be another one.
-        doing = asyncio.create_task(self._do(ctx, work, action, work.memory.ledger))
+        doing = asyncio.create_task(self._do(ctx, case, action, case.memory.ledger))
         self._doing.add(doing)
         doing.add_done_callback(self._doing.discard)
 
-    def _own_part(self, work: Work, lane: Lane) -> AbstractAsyncContextManager[None]:
+    def _own_part(self, case: Case, lane: Lane) -> AbstractAsyncContextManager[None]:
         """Return what keeps a job to half of a lane: where nothing answers it, others go on."""
         if lane is Lane.FREE:
             return nullcontext()
-        return work.parts.setdefault(lane, asyncio.Semaphore(self._parts[lane]))
+        return case.parts.setdefault(lane, asyncio.Semaphore(self._parts[lane]))
 
     async def drain(self) -> None:
         """Wait for what is under way; what takes too long is broken off, as by a crash."""
@@ -69,55 +74,55 @@ class Doer:
             doing.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _do(self, ctx: Context, work: Work, action: Action, ledger: Ledger | None) -> None:
-        memory, name, outcome = work.memory, type(action).__name__, "ok"
+    async def _do(self, ctx: Context, case: Case, action: Action, ledger: Ledger | None) -> None:
+        memory, name, outcome = case.memory, type(action).__name__, "ok"
         do, lane = DOINGS[type(action)]
         try:
-            async with self._own_part(work, lane), self._lanes[lane]:
+            async with self._own_part(case, lane), self._lanes[lane]:
                 if self.stopping or (memory.ledger is not ledger and isinstance(action, BY_PLACE)):
                     outcome = "dropped"
                     return
                 await do(ctx, memory, action)
-            work.note_done(action)
+            case.note_done(action)
         except asyncio.CancelledError:
             outcome = "dropped"
             raise
         except RefusedError:
             outcome = "refused"  # what it means is noted already
-            work.pause(action, ctx.clock.now())
+            case.pause(action, ctx.clock.now())
         except (ApiError, StoreError, aiohttp.ClientError, TimeoutError) as error:
             outcome = "failed"
-            _note_failure(ctx, work, action, error)
+            _note_failure(ctx, case, action, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this job alone
             outcome = "broken"
-            fact = _note_fault(ctx, work, action, error)
+            fact = _note_fault(ctx, case, action, error)
             if isinstance(action, ReadMarker) and memory.ledger is ledger:
-                memory.note_reading(action.index, MarkerSeen(MarkerState.UNKNOWN, fact.at), fact)
+                note_reading(memory, action.index, MarkerSeen(MarkerState.UNKNOWN, fact.at), fact)
         finally:
-            memory.busy.discard(action.key)
+            memory.under_way.end(action)
             if isinstance(action, ReadMarker) and memory.ledger is ledger:
-                memory.note_reading_over(action.index)
+                note_reading_over(memory, action.index)
             ACTIONS.labels(name, outcome).inc()
             self._changed((memory.job.namespace, memory.job.name))
 
 
-def _note_failure(ctx: Context, work: Work, action: Action, error: Exception) -> None:
+def _note_failure(ctx: Context, case: Case, action: Action, error: Exception) -> None:
     wish = error.retry_after if isinstance(error, ApiError) else 0.0
-    delay, job = work.pause(action, ctx.clock.now(), wish), work.memory.job
+    delay, job = case.pause(action, ctx.clock.now(), wish), case.memory.job
     log.warning(
         "%s of %s/%s failed, again in %.0f s: %s",
         type(action).__name__, job.namespace, job.name, delay, str(error) or repr(error),
     )  # fmt: skip
 
 
-def _note_fault(ctx: Context, work: Work, action: Action, error: Exception) -> Fact:
+def _note_fault(ctx: Context, case: Case, action: Action, error: Exception) -> Fact:
     """Have the Job say that something is done for it in vain, for a fault of ours; return that."""
-    job, now, name = work.memory.job, ctx.clock.now(), type(action).__name__
-    work.pause(action, now)
+    job, now, name = case.memory.job, ctx.clock.now(), type(action).__name__
+    case.pause(action, now)
     log_fault(log, error, f"{job.namespace}/{job.name}: {name}")
     if ctx.cache.jobs.get(job.namespace, job.name) is not None:  # else it would be told for ever
         JOB_FAULTS.labels(job.namespace, job.name).inc()
     said = f"{name} fails with {kind_and_place(error)}; it is tried again, ever more rarely"
     fact = Fact(now, INTERNAL_ERROR, said)
-    work.memory.broken[action.key] = fact
+    case.memory.under_way.note_fault(action.key, fact)
     return fact

@@ -56,42 +56,61 @@ class Lane(Enum):
     FREE = auto()  # has a bound of its own
 
 
-DOINGS: dict[type[Action], tuple[Doing, Lane]] = {
-    volumes.CheckStorage: (lambda ctx, memory, _: check_storage(ctx, memory), Lane.FREE),
-    volumes.LoadManifest: (lambda ctx, memory, _: load_manifest(ctx, memory), Lane.LIST),
-    volumes.LookAtList: (lambda ctx, memory, _: look_at_list(ctx, memory), Lane.LIST),
-    jobs.CheckTemplate: (lambda ctx, memory, _: check_template(ctx, memory), Lane.WRITE),
+def _of_job(do: Callable[[Context, Memory], Awaitable[None]]) -> Doing:
+    """Return what is done about the job as a whole: the action says no more than that."""
+    return lambda ctx, memory, _: do(ctx, memory)
+
+
+def _of_cluster(do: Callable[[Context, Any], Awaitable[None]]) -> Doing:
+    """Return what is done in the cluster, of which nothing need be remembered."""
+    return lambda ctx, _, action: do(ctx, action)
+
+
+_ABOUT_VOLUMES: dict[type[Action], tuple[Doing, Lane]] = {
+    volumes.CheckStorage: (_of_job(check_storage), Lane.FREE),
+    volumes.LoadManifest: (_of_job(load_manifest), Lane.LIST),
+    volumes.LookAtList: (_of_job(look_at_list), Lane.LIST),
     volumes.CompareOutputs: (compare_outputs, Lane.LIST),
-    volumes.Sweep: (lambda ctx, memory, _: sweep(ctx, memory), Lane.LIST),
-    volumes.SweepGate: (sweep_gate, Lane.GATE),
-    volumes.LoadEnded: (lambda ctx, memory, _: load_ended(ctx, memory), Lane.LIST),
+    volumes.Sweep: (_of_job(sweep), Lane.LIST),
     volumes.ReadMarker: (read_marker, Lane.FREE),
-    attempts.CreateTask: (create_task, Lane.WRITE),
-    attempts.CreatePod: (create_pod, Lane.WRITE),
-    attempts.HandTask: (hand_task, Lane.WRITE),
-    hosts.MakePool: (make_pool, Lane.WRITE),
-    hosts.ScalePool: (scale_pool, Lane.WRITE),
-    hosts.DeletePool: (lambda ctx, _, action: delete_pool(ctx, action), Lane.WRITE),
-    hosts.MarkWorker: (lambda ctx, _, action: mark_worker(ctx, action), Lane.WRITE),
-    hosts.GuardWorker: (lambda ctx, _, action: guard_worker(ctx, action), Lane.WRITE),
-    attempts.RecordTask: (record_task, Lane.WRITE),
-    attempts.RecordHeartbeat: (record_heartbeat, Lane.WRITE),
-    attempts.StopPod: (stop_pod, Lane.WRITE),
-    attempts.CheckNode: (check_node, Lane.WRITE),
-    attempts.AskKubelet: (ask_kubelet, Lane.WRITE),
-    attempts.KeepLog: (keep_log, Lane.LOG),
-    volumes.SaveLedger: (lambda ctx, memory, _: save_ledger(ctx, memory), Lane.FREE),
-    volumes.CompileReport: (lambda ctx, memory, _: compile_report(ctx, memory), Lane.LIST),
-    jobs.TellFailures: (tell_failures, Lane.WRITE),
-    jobs.TellIdle: (tell_idle, Lane.WRITE),
-    attempts.DeletePod: (lambda ctx, _, action: delete_pod(ctx, action), Lane.WRITE),
-    attempts.DeletePods: (lambda ctx, _, action: delete_pods(ctx, action), Lane.WRITE),
-    attempts.DeleteTasks: (lambda ctx, _, action: delete_tasks(ctx, action), Lane.WRITE),
-    jobs.WriteStatus: (
-        lambda ctx, memory, action: write_status(ctx, memory, action.status),
-        Lane.WRITE,
-    ),
+    volumes.SweepGate: (sweep_gate, Lane.GATE),
+    volumes.LoadEnded: (_of_job(load_ended), Lane.LIST),
+    volumes.SaveLedger: (_of_job(save_ledger), Lane.FREE),
+    volumes.CompileReport: (_of_job(compile_report), Lane.LIST),
 }
+_ABOUT_ATTEMPTS: dict[type[Action], Doing] = {
+    attempts.CreateTask: create_task,
+    attempts.CreatePod: create_pod,
+    attempts.HandTask: hand_task,
+    attempts.RecordTask: record_task,
+    attempts.RecordHeartbeat: record_heartbeat,
+    attempts.StopPod: stop_pod,
+    attempts.CheckNode: check_node,
+    attempts.AskKubelet: ask_kubelet,
+    attempts.DeletePod: _of_cluster(delete_pod),
+    attempts.DeletePods: _of_cluster(delete_pods),
+    attempts.DeleteTasks: _of_cluster(delete_tasks),
+}
+_ABOUT_POOL: dict[type[Action], Doing] = {
+    hosts.MakePool: make_pool,
+    hosts.ScalePool: scale_pool,
+    hosts.DeletePool: _of_cluster(delete_pool),
+    hosts.MarkWorker: _of_cluster(mark_worker),
+    hosts.GuardWorker: _of_cluster(guard_worker),
+}
+_ABOUT_JOB: dict[type[Action], Doing] = {
+    jobs.CheckTemplate: _of_job(check_template),
+    jobs.TellFailures: tell_failures,
+    jobs.TellIdle: tell_idle,
+    jobs.WriteStatus: write_status,
+}
+DOINGS: dict[type[Action], tuple[Doing, Lane]] = {
+    **_ABOUT_VOLUMES,
+    **{k: (do, Lane.WRITE) for k, do in (_ABOUT_ATTEMPTS | _ABOUT_POOL | _ABOUT_JOB).items()},
+    attempts.KeepLog: (keep_log, Lane.LOG),
+}
+"""What is not of volumes is written to the API server alone, but for logs."""
+
 BY_PLACE = (
     jobs.CheckTemplate,
     attempts.CreateTask,

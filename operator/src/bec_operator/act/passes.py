@@ -1,17 +1,18 @@
-"""One pass over one job: what is seen is put together, decided on, and begun.
+"""One pass over one job: look, judge, decide, apply.
 
-The order is of weight: what turns volumes back comes before the tasks are looked at, the tasks
-before it is judged what they wait for, and all that before anything is decided.
+The order is of weight. What turns volumes back comes before the tasks are looked at, tasks before
+the seats and pods of their attempts; it is judged what the job waits for, and how much room it has
+beside the others, before anything is decided; and only then is anything begun.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from bec_operator.act.case import Case
 from bec_operator.act.doing import Doer
 from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
 from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
-from bec_operator.act.work import Work
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.hosts.pool import Pool
@@ -20,87 +21,188 @@ from bec_operator.decide.jobs.conflicts import judge
 from bec_operator.decide.jobs.dependencies import depend_on, has_gates, judge_gates
 from bec_operator.decide.jobs.ended import has_ended
 from bec_operator.decide.jobs.job import decide
-from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.observing import observe
+from bec_operator.decide.memory.observing import observe_attempts, observe_tasks
+from bec_operator.decide.memory.readings import let_time_pass
 from bec_operator.decide.memory.settling import settle, settle_untried
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
-from bec_operator.decide.slots.shares import allowance
-from bec_operator.decide.slots.window import Standings, demand
+from bec_operator.decide.slots.picture import Picture
+from bec_operator.decide.slots.room import Room, demand
+from bec_operator.decide.slots.standings import Standings
+from bec_operator.decide.volumes.actions import TurnRound
 from bec_operator.metrics import DECIDE_SECONDS, MARKER_KNOWN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """All jobs that there are, and how to have one looked at.
+    """All jobs that there are, what they have and want, and how to have one looked at.
 
-    `of_namespace` gives the work on the Job of a name in the namespace of the one that is looked
+    `of_namespace` gives the case of the Job of a name in the namespace of the one that is looked
     at, even if nobody has looked at that yet.
     """
 
-    jobs: Mapping[Key, Work]
-    of_namespace: Callable[[str], Work | None]
+    jobs: Mapping[Key, Case]
+    picture: Picture[Key]
+    of_namespace: Callable[[str], Case | None]
     look_at: Callable[[Key], None]
 
 
-def make_pass(ctx: Context, work: Work, neighbours: Neighbours, doer: Doer) -> bool:
+def make_pass(ctx: Context, case: Case, neighbours: Neighbours, doer: Doer) -> bool:
     """Make one pass over a job, and begin what it decides; return whether it has a pool."""
-    memory, now = work.memory, ctx.clock.now()
-    key = (memory.job.namespace, memory.job.name)
+    memory, now = case.memory, ctx.clock.now()
     with DECIDE_SECONDS.time():
-        memory.turn_back(now)
-        _take_up(ctx, work, key)
-        tasks = list(ctx.cache.tasks.of_job(key).values())
-        pods = {**ctx.cache.pods.of_job(key), **seats(ctx, memory, tasks, now)}
-        observe(memory, tasks, pods, now, ctx.cache.workers.get)
-        memory.note_unreadable(ctx.cache.unreadable.of_job(key), now)
-        _judge_conflict(memory, neighbours, now)
-        _judge_gates(ctx, memory, neighbours, now)
-        pool = observe_pool(ctx, memory, tasks, now)
-        observe_hosts(memory, pods, pool, now)
-        actions = decide(_seen(ctx, work, neighbours, pods, pool, now))
-    if not actions and has_ended(memory):
-        memory.end()  # the answer was lost when that was written
-        neighbours.look_at(key)  # what is left of its pool and its history goes
-    work.forget_pauses(actions, now)
-    for action in actions:
-        if not _note(ctx, memory, action, now):
-            if work.may_start(action, now):
-                if isinstance(action, CreatePod) or (isinstance(action, CreateTask) and action.pod):
-                    work.demand = replace(work.demand, holds=work.demand.holds + 1)
-                doer.start(ctx, work, action)
-        elif not isinstance(action, LayBy):
-            neighbours.look_at(key)
-    _tell_dependants(work, neighbours)
+        pods = _look(ctx, case, now)
+        pool = _judge(ctx, memory, neighbours, pods, now)
+        scene = _scene(ctx, case, neighbours, pods, pool, now)
+        actions = decide(scene)
+    _apply(ctx, case, neighbours, doer, actions, now)
+    _tell_dependants(case, neighbours)
     return bool(pool.deployments)
 
 
-def _take_up(ctx: Context, work: Work, key: Key) -> None:
+# --- look
+
+
+def _look(ctx: Context, case: Case, now: float) -> Mapping[str, PodSeen]:
+    """Take in what there is; return the job's pods and seats by name."""
+    memory, key = case.memory, case.key
+    memory.turn_back(now)
+    let_time_pass(memory, now)
+    _take_up(ctx, case)
+    observe_tasks(memory, list(ctx.cache.tasks.of_job(key).values()))
+    pods = {**ctx.cache.pods.of_job(key), **seats(ctx, memory, now)}
+    observe_attempts(memory, pods, now, ctx.cache.workers.get)
+    memory.under_way.note_unreadable(ctx.cache.unreadable.of_job(key), now)
+    return pods
+
+
+def _take_up(ctx: Context, case: Case) -> None:
     """Look again at the tasks that were laid by, if what bears on them has changed."""
-    memory, ledger = work.memory, work.memory.ledger
+    memory, ledger, key = case.memory, case.memory.ledger, case.key
     turns = (ledger.retried, ledger.redone) if ledger is not None else ()
     bearing = (ledger, turns, memory.job.generation, memory.job.status.terminal)
-    if bearing != work.laid_by:
-        work.laid_by = bearing
+    if bearing != case.laid_by:
+        case.laid_by = bearing
         ctx.cache.tasks.take_up(key)
     ctx.cache.tasks.take_up(key, (pod.task for pod in ctx.cache.pods.of_job(key).values()))
+
+
+# --- judge
+
+
+def _judge(
+    ctx: Context,
+    memory: Memory,
+    neighbours: Neighbours,
+    pods: Mapping[str, PodSeen],
+    now: float,
+) -> Pool:
+    """Derive what the job waits for, and which hosts are at fault; return its pool.
+
+    Where other jobs write is told to its workers, so the pool comes after the gates.
+    """
+    known = memory.facts.conflict
+    stale = known is None or (not known.good and now - known.at >= CHECK_AGAIN_AFTER)
+    if memory.ledger is not None and stale:
+        judge(memory, [case.memory for case in neighbours.jobs.values()], now)
+    _judge_gates(ctx, memory, neighbours, now)
+    pool = observe_pool(ctx, memory, now)
+    observe_hosts(memory, pods, pool, now)
+    return pool
+
+
+def _judge_gates(ctx: Context, memory: Memory, neighbours: Neighbours, now: float) -> None:
+    """Derive what the job waits for; what others have to read for that is asked of them."""
+    namespace = memory.job.namespace
+    others: dict[str, Memory] = {}
+    if has_gates(memory):
+        names = [job.name for job in ctx.cache.jobs.all() if job.namespace == namespace]
+        cases = {name: neighbours.of_namespace(name) for name in names}
+        others = {name: case.memory for name, case in cases.items() if case is not None}
+    if memory.job.status.terminal and memory.ledger is None:
+        return
+    for name in judge_gates(memory, others, now):
+        others[name].ends.want()
+        neighbours.look_at((namespace, name))
+
+
+def _scene(
+    ctx: Context,
+    case: Case,
+    neighbours: Neighbours,
+    pods: Mapping[str, PodSeen],
+    pool: Pool,
+    now: float,
+) -> Scene:
+    """Return what the decisions are made from; the job's demand counts beside all others'."""
+    memory = case.memory
+    standings = Standings.of(memory, pods)
+    memory.note_standings(standings.held, working=bool(standings.running), now=now)
+    room = Room.of(memory, standings, now)
+    case.demand = demand(memory, room, pool, launch=may_launch(memory, now))
+    return Scene(
+        memory,
+        pods,
+        now,
+        record_every=2 * ctx.settings.heartbeat_seconds,
+        node_lost=ctx.settings.node_lost_seconds,
+        marker_shows=ctx.settings.marker_seconds,
+        parted=ctx.cache.parted,
+        list_every=ctx.settings.list_every,
+        standings=standings,
+        room=room.granted(neighbours.picture.grant(case.key, case.demand)),
+        pool=pool,
+        laid_by=ctx.cache.tasks.laid_by(case.key),
+        turned_away=ctx.cache.workers.turned_away,
+    )
+
+
+# --- apply
+
+
+def _apply(
+    ctx: Context,
+    case: Case,
+    neighbours: Neighbours,
+    doer: Doer,
+    actions: list[Action],
+    now: float,
+) -> None:
+    """Do what is done in memory alone, and begin all else that is not paused."""
+    memory, key = case.memory, case.key
+    if not actions and has_ended(memory):
+        memory.end()  # the answer was lost when that was written
+        neighbours.look_at(key)  # what is left of its pool and its history goes
+    case.forget_pauses(actions, now)
+    for action in actions:
+        if _note(ctx, memory, action, now):
+            if not isinstance(action, LayBy | TurnRound):
+                neighbours.look_at(key)
+        elif case.may_start(action, now):
+            if isinstance(action, CreatePod) or (isinstance(action, CreateTask) and action.pod):
+                case.demand = neighbours.picture.begin(key)
+            doer.start(ctx, case, action)
 
 
 def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
     """Do what is done in memory alone; return whether it was such an action."""
     if isinstance(action, Settle):
-        reading = memory.readings.get(action.task.index)
+        reading = memory.books.known_of(action.task).reading
         if action.failure is None and reading is not None and reading.written:
             MARKER_KNOWN_SECONDS.observe(max(now - reading.written, 0.0))
         if action.failure is None:
-            memory.hosts.note_success(action.task.index, _done_in(ctx, action.task), now)
+            done = _done_in(ctx, action.task)
+            memory.books.hosts.note_success(action.task.index, done, now)
         settle(memory, action.task, action.outcome, action.failure, now)
     elif isinstance(action, SettleUntried):
         settle_untried(memory, action.index, action.outcome)
     elif isinstance(action, LayBy):
-        memory.lay_by(action.task)
+        memory.books.lay_by(action.task)
         ctx.cache.tasks.lay_by(action.task)
+    elif isinstance(action, TurnRound):
+        memory.books.markers.turn(action.read_from, now, over=action.over)
     else:
         return False
     return True
@@ -123,77 +225,13 @@ def _done_in(ctx: Context, task: TaskSeen) -> Attempt:
     )
 
 
-def _seen(
-    ctx: Context,
-    work: Work,
-    neighbours: Neighbours,
-    pods: Mapping[str, PodSeen],
-    pool: Pool,
-    now: float,
-) -> Seen:
-    """Return what the decisions are made from; the job's demand counts beside all others'."""
-    memory = work.memory
-    key = (memory.job.namespace, memory.job.name)
-    standings = Standings.of(memory, pods)
-    memory.note_standings(standings.held, working=bool(standings.running), now=now)
-    work.demand = demand(memory, standings, now, pool, launch=may_launch(memory, now))
-    demands = {other: work.demand for other, work in neighbours.jobs.items()}
-    return Seen(
-        memory,
-        pods,
-        now,
-        record_every=2 * ctx.settings.heartbeat_seconds,
-        node_lost=ctx.settings.node_lost_seconds,
-        marker_shows=ctx.settings.marker_seconds,
-        parted=ctx.cache.parted,
-        list_every=ctx.settings.list_every,
-        standings=standings,
-        allowed=allowance(demands, key, ctx.settings.max_pods - _homeless(ctx, neighbours)),
-        pool=pool,
-        laid_by=ctx.cache.tasks.laid_by(key),
-        turned_away=ctx.cache.workers.turned_away,
-    )
-
-
-def _homeless(ctx: Context, neighbours: Neighbours) -> int:
-    """Return how many pods are alive whose Job is gone: they take their room until they end."""
-    return sum(
-        pod.alive
-        for key in ctx.cache.pods.jobs()
-        if key not in neighbours.jobs
-        for pod in ctx.cache.pods.of_job(key).values()
-    )
-
-
-def _judge_conflict(memory: Memory, neighbours: Neighbours, now: float) -> None:
-    known = memory.facts.conflict
-    stale = known is None or (not known.good and now - known.at >= CHECK_AGAIN_AFTER)
-    if memory.ledger is not None and stale:
-        judge(memory, [work.memory for work in neighbours.jobs.values()], now)
-
-
-def _judge_gates(ctx: Context, memory: Memory, neighbours: Neighbours, now: float) -> None:
-    """Derive what the job waits for; what others have to read for that is asked of them."""
-    namespace = memory.job.namespace
-    others: dict[str, Memory] = {}
-    if has_gates(memory):
-        names = [job.name for job in ctx.cache.jobs.all() if job.namespace == namespace]
-        works = {name: neighbours.of_namespace(name) for name in names}
-        others = {name: work.memory for name, work in works.items() if work is not None}
-    if memory.job.status.terminal and memory.ledger is None:
-        return
-    for name in judge_gates(memory, others, now):
-        others[name].ended_wanted = True
-        neighbours.look_at((namespace, name))
-
-
-def _tell_dependants(work: Work, neighbours: Neighbours) -> None:
+def _tell_dependants(case: Case, neighbours: Neighbours) -> None:
     """Have those looked at that depend on a job of which more is known now."""
-    news = work.memory.known_of_volumes
-    if news == work.told:
+    news = case.memory.known_of_volumes
+    if news == case.dependants_know:
         return
-    work.told = news
-    job = work.memory.job
+    case.dependants_know = news
+    job = case.memory.job
     for (namespace, name), other in neighbours.jobs.items():
         if namespace == job.namespace and depend_on(other.memory, job.name):
             neighbours.look_at((namespace, name))

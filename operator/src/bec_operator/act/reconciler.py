@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bec_operator.act.books import count_books
+from bec_operator.act.case import Case, Fault
 from bec_operator.act.doing import Doer
 from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import kind_and_place, log_fault
 from bec_operator.act.passes import Neighbours, make_pass
-from bec_operator.act.work import Fault, Work
 from bec_operator.api.job import JobStatus
 from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.dependencies import depend_on
@@ -24,6 +24,7 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots import pacing
 from bec_operator.decide.slots.pacing import Budget
+from bec_operator.decide.slots.picture import Picture
 from bec_operator.decide.slots.shares import Demand
 from bec_operator.decide.volumes.reasons import INTERNAL_ERROR
 from bec_operator.metrics import (
@@ -46,7 +47,7 @@ class Reconciler:
     """Looks at each job when something happened to it, and each second while it is unfinished."""
 
     def __init__(self) -> None:
-        self._jobs: dict[Key, Work] = {}
+        self._jobs: dict[Key, Case] = {}
         self._faults: dict[Key, Fault] = {}
         self._dirty: set[Key] = set()
         self._wake = asyncio.Event()
@@ -62,15 +63,17 @@ class Reconciler:
 
     def memory(self, job: Key) -> Memory | None:
         """Return what is remembered of a job."""
-        work = self._jobs.get(job)
-        return work.memory if work is not None else None
+        case = self._jobs.get(job)
+        return case.memory if case is not None else None
 
     async def run(self, ctx: Context) -> None:
         """Reconcile until `stop` is called."""
         self._doer = self._doer or Doer(ctx.settings.api_requests, self.look_at)
         while not self._stopping:
-            for key in self._due(ctx):
-                took = self._look(ctx, key)
+            due = self._due(ctx)
+            picture = self._picture(ctx)
+            for key in due:
+                took = self._look(ctx, key, picture)
                 # Whoever else needs the loop gets it now, and its share of the time.
                 await asyncio.sleep(self._budget.spend(ctx.clock.now(), took))
                 if self._stopping:
@@ -101,16 +104,16 @@ class Reconciler:
                 log_fault(log, error, "a look at what bears on all Jobs")
         unfinished = {
             key
-            for key, work in self._jobs.items()
-            if (work.pauses or not work.memory.job.has_ended) and now - work.pacing.last >= TICK
+            for key, case in self._jobs.items()
+            if (case.pauses or not case.memory.job.has_ended) and now - case.pacing.last >= TICK
         }
         due = self._dirty | unfinished | self._faults.keys()
         due -= {key for key in self._faults if self._must_wait(ctx, key, now)}
         # First all of them: their pods count beside all others'.
         for key in due - self._jobs.keys():
-            self._fenced_work(ctx, key)
-        works = [(work.pacing.last, key) for key in due if (work := self._jobs.get(key))]
-        return [key for last, key in sorted(works) if now >= self._jobs[key].pacing.next]
+            self._fenced_case(ctx, key)
+        cases = [(case.pacing.last, key) for key in due if (case := self._jobs.get(key))]
+        return [key for last, key in sorted(cases) if now >= self._jobs[key].pacing.next]
 
     def _must_wait(self, ctx: Context, key: Key, now: float) -> bool:
         """Whether a pass over a job has broken so lately that none is made now."""
@@ -119,56 +122,73 @@ class Reconciler:
 
     def _tick(self) -> None:
         """See to what bears on all jobs together."""
-        count_books([work.memory for work in self._jobs.values()])
-        for (namespace, name), work in self._jobs.items():
-            if not work.memory.ended_wanted:
+        count_books([case.memory for case in self._jobs.values()])
+        for (namespace, name), case in self._jobs.items():
+            if not case.memory.ends.wanted:
                 continue
             others = (w.memory for (where, _), w in self._jobs.items() if where == namespace)
             if not any(depend_on(other, name) for other in others):
-                work.memory.let_record_go()
+                case.memory.ends.let_go()
 
-    def _look(self, ctx: Context, key: Key) -> float:
+    def _picture(self, ctx: Context) -> Picture[Key]:
+        """Return what all jobs have and want, and what the pods of jobs that are gone take up."""
+        homeless = sum(
+            pod.alive
+            for key in ctx.cache.pods.jobs()
+            if key not in self._jobs
+            for pod in ctx.cache.pods.of_job(key).values()
+        )
+        demands = {key: case.demand for key, case in self._jobs.items()}
+        return Picture.of(demands, ctx.settings.max_pods, homeless)
+
+    def _look(self, ctx: Context, key: Key, picture: Picture[Key]) -> float:
         """Make one pass over a job, behind its fence, and return the seconds that it took."""
-        work = self._fenced_work(ctx, key)
-        if work is None:
+        case = self._fenced_case(ctx, key)
+        if case is None:
             return 0.0
         began = ctx.clock.now()
         self._dirty.discard(key)
         try:
-            pools = self.look(ctx, key, work)
+            pools = self.look(ctx, key, case, picture)
             self._faults.pop(key, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this job alone
             pools = False
-            self._note_fault(ctx, key, work, error)
+            self._note_fault(ctx, key, case, error)
         took = ctx.clock.now() - began
-        work.pacing.note(began, took, pacing.POOL_SHARE if pools else pacing.SHARE)
+        case.pacing.note(began, took, pacing.POOL_SHARE if pools else pacing.SHARE)
         PASS_SECONDS.labels(*key).inc(took)
         return took
 
-    def look(self, ctx: Context, key: Key, work: Work) -> bool:
-        """Make one pass over a job, and begin what it decides; return whether it has a pool."""
+    def look(self, ctx: Context, key: Key, case: Case, picture: Picture[Key] | None = None) -> bool:
+        """Make one pass over a job, and begin what it decides; return whether it has a pool.
+
+        What it is granted is in `picture`, that of this round.
+        """
         neighbours = Neighbours(
-            self._jobs, lambda name: self._fenced_work(ctx, (key[0], name)), self.look_at
+            self._jobs,
+            picture if picture is not None else self._picture(ctx),
+            lambda name: self._fenced_case(ctx, (key[0], name)),
+            self.look_at,
         )
         assert self._doer is not None
-        return make_pass(ctx, work, neighbours, self._doer)
+        return make_pass(ctx, case, neighbours, self._doer)
 
-    def _fenced_work(self, ctx: Context, key: Key) -> Work | None:
-        """Return the work on a job as it is now; None, and nothing is kept, if it is gone."""
+    def _fenced_case(self, ctx: Context, key: Key) -> Case | None:
+        """Return the case of a job as it is now; None, and nothing is kept, if it is gone."""
         job = ctx.cache.jobs.get(*key)
         if job is None:
             self._forget(key)
             return None
-        work = self._jobs.get(key)
+        case = self._jobs.get(key)
         try:
-            if work is None or work.memory.job.uid != job.uid:
-                work = self._jobs[key] = Work(Memory(job), _demand_of_pods(ctx, key))
-            work.memory.observe_job(job)
+            if case is None or case.memory.job.uid != job.uid:
+                case = self._jobs[key] = Case(Memory(job), _demand_of_pods(ctx, key))
+            case.memory.observe_job(job)
         except Exception as error:  # noqa: BLE001 - as above
             self._dirty.discard(key)
-            self._note_fault(ctx, key, work, error)
+            self._note_fault(ctx, key, case, error)
             return None
-        return work
+        return case
 
     def _forget(self, key: Key) -> None:
         self._dirty.discard(key)
@@ -179,7 +199,7 @@ class Reconciler:
             for counter in (PASS_SECONDS, JOB_FAULTS):
                 counter.remove_by_labels({"namespace": key[0], "job": key[1]})
 
-    def _note_fault(self, ctx: Context, key: Key, work: Work | None, error: Exception) -> None:
+    def _note_fault(self, ctx: Context, key: Key, case: Case | None, error: Exception) -> None:
         """Note that a pass broke. What is remembered may be why: in the end it goes."""
         job, now = ctx.cache.jobs.get(*key), ctx.clock.now()
         log_fault(log, error, f"{key[0]}/{key[1]}: a pass")
@@ -194,21 +214,21 @@ class Reconciler:
         fault.note(said, job, now)
         if self._doer is None:
             return
-        work = work or _bare_work(job)
-        if work is None:
+        case = case or _bare_case(job)
+        if case is None:
             return
         status = with_stall(job.status, INTERNAL_ERROR, said, job.generation, now)
         telling = WriteStatus(status)
-        if status != job.status and work.may_start(telling, now):
-            self._doer.start(ctx, work, telling)
-        elif fault.failures >= BEGIN_ANEW_AFTER and not work.memory.busy:
+        if status != job.status and case.may_start(telling, now):
+            self._doer.start(ctx, case, telling)
+        elif fault.failures >= BEGIN_ANEW_AFTER and not case.memory.under_way:
             self._jobs.pop(key, None)
 
 
-def _bare_work(job: JobSeen) -> Work | None:
-    """Return the work on a job of which nothing can be remembered: it can be told so."""
+def _bare_case(job: JobSeen) -> Case | None:
+    """Return the case of a job of which nothing can be remembered: it can be told so."""
     try:
-        return Work(Memory(replace(job, spec=None, status=JobStatus())))
+        return Case(Memory(replace(job, spec=None, status=JobStatus())))
     except Exception as error:  # noqa: BLE001 - then nobody can help it
         log_fault(log, error, f"{job.namespace}/{job.name}: what is to be told")
         return None

@@ -141,7 +141,7 @@ class Calls:
         if memory is None:
             raise RefusedError("Unavailable", "the job is not loaded yet; try again later")
         bucket = memory.output.bucket
-        key = log_key(memory.prefixes[caller.task.index], call.attempt, caller.task.uid)
+        key = log_key(memory.books.prefixes[caller.task.index], call.attempt, caller.task.uid)
         # The cut may go through a character.
         body = call.text.encode()[-LOG_BYTES:].decode(errors="ignore").encode()
 
@@ -210,7 +210,7 @@ class Calls:
         memory = self._memory_of((caller.pod.namespace, caller.pod.job))
         if memory is None or memory.ledger is None or memory.job.spec is None:
             return None
-        task = memory.tasks.get(caller.task.index)
+        task = memory.books.tasks.get(caller.task.index)
         return memory if task is not None and task.uid == caller.task.uid else None
 
     async def _loaded(self, caller: Caller, seconds: float, enough: asyncio.Event) -> Memory | None:

@@ -94,7 +94,7 @@ class PoolCalls:
                 and attempt.session == session
                 and (task.namespace, task.job) == _job(host)
                 and task.owner_uid == memory.job.uid
-                and task.index < len(memory.volumes)
+                and task.index < len(memory.books.volumes)
                 and memory.ledger.outcome(task.index) is Outcome.WAITING
                 and not self._has_ended(task, attempt.number)
             ):

@@ -27,7 +27,7 @@ def registered(ctx: Context, pod: PodSeen, session: str) -> Registered:
 def task_for(memory: Memory, task: TaskSeen, attempt: int, pod: PodSeen) -> Task:
     """Return an attempt at a task, for the worker in `pod`."""
     assert memory.job.spec is not None
-    worker, volume = memory.job.spec.worker, memory.volumes[task.index]
+    worker, volume = memory.job.spec.worker, memory.books.volumes[task.index]
     return Task(
         job_id=memory.job.job_id,
         w_id=volume.w_id,

@@ -29,9 +29,11 @@ def notify_news(
 ) -> None:
     """Notify of what a Job says now and did not say before; of a stall that flaps only once."""
     for notice in news(before, after):
-        stalled = notice.kind is NoticeKind.STALLED
-        if not stalled or memory.telling.stall_due(notice.reason, clock.now()):
-            notifier.notify(notice)
+        if notice.kind is NoticeKind.STALLED:
+            if not memory.telling.stall_due(notice.reason, clock.now()):
+                continue
+            memory.telling.note_stall(notice.reason, clock.now())
+        notifier.notify(notice)
 
 
 def notify_again(notifier: Notifier, job: JobSeen, now: float) -> None:

@@ -36,7 +36,7 @@ def tell(ctx: Context, memory: Memory, task: TaskSeen, pod: PoolPod, worker: Poo
     """Let a process know of the attempt that is on record for it."""
     now = ctx.clock.now()
     memory.breaker.note_probe(now)
-    memory.note_begun(task, task.attempt)
+    memory.books.note_begun(task, task.attempt)
     ctx.cache.pool_workers.give(pod.uid, task.uid, task.attempt)
     since = max(memory.pool.startable or now, worker.idle_since or now)
     POOL_HANDOVER_SECONDS.observe(now - since)

@@ -8,15 +8,16 @@ from bec_operator.act.ground.notifier import notify_news
 from bec_operator.act.kube.events import post_event
 from bec_operator.act.kube.records import job_of
 from bec_operator.api.job import Condition, JobPhase, JobStatus
+from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.conditions import find
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.metrics import JOB_VOLUMES
 
 
-async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
-    """Write `status`; what others write there at the same time is looked at in the next pass."""
-    before = memory.job
+async def write_status(ctx: Context, memory: Memory, action: WriteStatus) -> None:
+    """Write a status; what others write there at the same time is looked at in the next pass."""
+    before, status = memory.job, action.status
     absent = {
         "startTime": None,
         "completionTime": None,
@@ -33,8 +34,7 @@ async def write_status(ctx: Context, memory: Memory, status: JobStatus) -> None:
             raise
         ctx.cache.jobs.remove(before.namespace, before.name, before.uid)
         return
-    memory.written_at = ctx.clock.now()
-    memory.told_total = memory.throughput.total
+    memory.note_status_written(ctx.clock.now())
     after = job_of(written)
     ctx.cache.jobs.put(after)
     for state, number in status.counts.model_dump().items():

@@ -25,12 +25,12 @@ async def ask_kubelet(ctx: Context, memory: Memory, action: AskKubelet) -> None:
     except ApiError as error:
         if error.code >= 500 or error.code == 429:
             raise
-        if all(notes.heard is None for notes in memory.notes.values()):
+        if all(record.heard is None for record in memory.books.records.values()):
             log.warning("%s: Events of pods cannot be read: %s", pod.namespace, error)
         heard = Fact(now)
     else:
         heard = _last_warning(found.get("items") or [], now)
-    memory.notes_of(action.task).heard = (action.attempt, heard)
+    memory.books.record(action.task).note_heard(action.attempt, heard)
 
 
 def _last_warning(events: list[dict[str, Any]], now: float) -> Fact:

@@ -21,14 +21,15 @@ async def check_node(ctx: Context, memory: Memory, action: CheckNode) -> None:
     except ApiError as error:
         if error.code not in {403, 404}:
             raise
-        if error.code == 403 and not any(node.forbidden for node in memory.nodes.values()):
+        if error.code == 403 and not any(node.forbidden for node in memory.books.nodes.values()):
             log.warning(
                 "%s/%s: whether node %s is lost cannot be seen, so pods on it wait until it is "
                 "back: %s", memory.job.namespace, memory.job.name, name, error,
             )  # fmt: skip
-        memory.nodes[name] = NodeSeen(now, gone=error.code == 404, forbidden=error.code == 403)
+        seen = NodeSeen(now, gone=error.code == 404, forbidden=error.code == 403)
     else:
-        memory.nodes[name] = node_of(found, memory.nodes.get(name), now)
+        seen = node_of(found, memory.books.nodes.get(name), now)
+    memory.books.note_node(name, seen)
 
 
 def node_of(raw: dict[str, Any], before: NodeSeen | None, now: float) -> NodeSeen:

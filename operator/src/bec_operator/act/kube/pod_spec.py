@@ -71,7 +71,7 @@ def task_pod(
 
     `failed` are the attempts before it; none of them, and it is as the template has it.
     """
-    volume, redo_at = memory.volumes[index], redo_moment(memory)
+    volume, redo_at = memory.books.volumes[index], redo_moment(memory)
     values = {
         "BEC_W_ID": volume.w_id,
         "BEC_I_ID": volume.i_id,
@@ -111,7 +111,7 @@ def pool_deployment(memory: Memory, settings: Settings, replicas: int = 0) -> Ob
     # A worker that is to go finishes its volume; one that hangs is ended by the time-outs.
     spec["terminationGracePeriodSeconds"] = int(seconds(memory.job.spec.timeouts.task))
     spec.pop("activeDeadlineSeconds", None)
-    avoided = memory.hosts.of_pool
+    avoided = memory.books.hosts.of_pool
     shun_nodes(spec, [], avoided)
     name = pool_name(job.name, json.dumps(template, sort_keys=True))
     labels = {JOB_LABEL: job.name, POOL_LABEL: name}
@@ -270,7 +270,7 @@ def _environment(values: Mapping[str, str | None]) -> list[Object]:
 def _dependencies(memory: Memory) -> str | None:
     """Return where the jobs write on which this one depends, as JSON; None if there are none."""
     found = {}
-    for place in memory.gates.places:
+    for place in memory.books.gates.places:
         redone = {"redoAt": iso(place.redone)} if place.redone else {}
         found[place.job_id] = {"bucket": place.bucket, "prefix": place.prefix, **redone}
     return json.dumps(found, ensure_ascii=False) if found else None

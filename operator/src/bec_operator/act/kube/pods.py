@@ -56,23 +56,19 @@ async def create_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
         if error.reason == "AlreadyExists":
             await _take_in(ctx, memory, action)
         elif error.over_quota:
-            memory.note_refused(task)
-            memory.note_launch_refused(Fact(ctx.clock.now(), "QuotaExceeded", error.message))
+            memory.note_pod_refused(task)
+            memory.launching.note_refused(Fact(ctx.clock.now(), "QuotaExceeded", error.message))
         elif error.final:
-            memory.note_refused(task)
-            memory.facts.template = template_fact(error, ctx.clock.now())
+            memory.note_pod_refused(task)
+            memory.learn("template", template_fact(error, ctx.clock.now()))
         else:
-            memory.doubt(task)
+            memory.books.record(task).doubt()
             raise
         return
     except (aiohttp.ClientError, TimeoutError):
-        memory.doubt(task)
+        memory.books.record(task).doubt()
         raise
-    memory.note_launched()
-    memory.hosts.note_launch(ctx.clock.now())
-    memory.burst += 1
-    memory.breaker.note_probe(ctx.clock.now())
-    memory.note_begun(task, action.attempt)
+    memory.note_pod_made(task, action.attempt, ctx.clock.now())
     ctx.cache.pods.put(pod_of(made, None, ctx.clock.now()))
 
 
@@ -82,7 +78,7 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     Some namespaces allow no pod as much memory as `retry.outOfMemory.max` does.
     """
     task, path = action.task, core(action.task.namespace, "pods")
-    now, hosts = ctx.clock.now(), memory.hosts
+    now, hosts = ctx.clock.now(), memory.books.hosts
     what = (memory, task.index, task.name, task.uid, action.attempt, ctx.settings)
     fitted = task_pod(*what, task.failed)
     never = hosts.shunned(now)
@@ -106,23 +102,25 @@ async def _take_in(ctx: Context, memory: Memory, action: CreatePod) -> None:
     name = pod_name(task.name, action.attempt)
     pod = await _look(ctx, task, action.attempt)
     if pod is None:
-        memory.doubt(task)  # it went just now, and may have been ours
+        memory.books.record(task).doubt()  # it went just now, and may have been ours
         return
     if pod.owner_uid == task.uid:
-        memory.note_begun(task, action.attempt)
+        memory.books.note_begun(task, action.attempt)
         ctx.cache.pods.put(pod)
     elif pod.job == memory.job.name:
-        memory.blocked[task.index] = Fact(
+        fact = Fact(
             now,
             "WaitingForOldPod",
             f"pod {name} of an older task of this name is still there; the task waits for its end",
         )
+        memory.books.block(task.index, fact)
     else:
-        memory.blocked[task.index] = Fact(
+        fact = Fact(
             now,
             "PodNameTaken",
             f"pod {name} is there and is not ours; delete it, and the task goes on",
         )
+        memory.books.block(task.index, fact)
 
 
 async def _look(ctx: Context, task: TaskSeen, attempt: int) -> PodSeen | None:
@@ -194,7 +192,7 @@ async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
         await _set_condition(ctx, pod, condition)
     task = ctx.cache.tasks.get(pod.namespace, pod.task)
     if task is not None and task.uid == pod.owner_uid:  # the pod may go before a pass sees it
-        memory.notes_of(task).verdict = (task.attempt, verdict)
+        memory.books.record(task).note_verdict(task.attempt, verdict)
     await delete_pod(ctx, DeletePod(pod, action.force))
 
 
@@ -213,7 +211,7 @@ async def record_heartbeat(ctx: Context, memory: Memory, action: RecordHeartbeat
     await _set_condition(ctx, pod, condition)
     task = ctx.cache.tasks.get(pod.namespace, pod.task)
     if task is not None and task.uid == pod.owner_uid:
-        memory.notes_of(task).probed = ctx.clock.now()
+        memory.books.record(task).note_probe(ctx.clock.now())
 
 
 async def _set_condition(ctx: Context, pod: PodSeen, condition: Body) -> None:

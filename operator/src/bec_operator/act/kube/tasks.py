@@ -22,7 +22,6 @@ from bec_operator.api.names import (
 )
 from bec_operator.api.volume_task import VolumeTaskSpec, VolumeTaskStatus
 from bec_operator.decide.attempts.actions import CreateTask, DeleteTasks, RecordTask
-from bec_operator.decide.attempts.view import Told
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.settling import note_failed_attempt, note_misconfigured
 from bec_operator.decide.sight.seen import Fact, TaskSeen
@@ -52,16 +51,17 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
         if error.reason == "AlreadyExists":
             await _take_in(ctx, memory, action.index, body["metadata"]["name"])
         elif error.over_quota:
-            memory.note_launch_refused(Fact(ctx.clock.now(), "QuotaExceeded", error.message))
+            memory.launching.note_refused(Fact(ctx.clock.now(), "QuotaExceeded", error.message))
         elif error.final:
-            memory.note_launch_refused(Fact(ctx.clock.now(), "TaskRefused", error.message))
+            memory.launching.note_refused(Fact(ctx.clock.now(), "TaskRefused", error.message))
         else:
             raise
         return
-    if worker is not None or (memory.facts.launch and memory.facts.launch.reason == "TaskRefused"):
-        memory.note_launched()  # else it is its pod that matters
+    refused = memory.launching.refused
+    if worker is not None or (refused and refused.reason == "TaskRefused"):
+        memory.launching.note_made()  # else it is its pod that matters
     task = task_of(made)
-    memory.born.add(task.uid)
+    memory.books.record(task).note_made()
     ctx.cache.tasks.put(task)
     if pod is not None and worker is not None:
         tell(ctx, memory, task, pod, worker)
@@ -69,7 +69,7 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
 
 def _new_task(memory: Memory, index: int, annotations: Mapping[str, str]) -> Body:
     """Return the VolumeTask of the volume at `index`."""
-    job, volume = memory.job, memory.volumes[index]
+    job, volume = memory.job, memory.books.volumes[index]
     name = task_name(job.name, volume)
     volume_id = VolumeId(w_id=volume.w_id, i_id=volume.i_id, i_version=volume.i_version)
     return {
@@ -108,7 +108,7 @@ async def _take_in(ctx: Context, memory: Memory, index: int, name: str) -> None:
         )
     else:
         return
-    memory.blocked[index] = Fact(ctx.clock.now(), "WaitingForOldTask", said)
+    memory.books.block(index, Fact(ctx.clock.now(), "WaitingForOldTask", said))
 
 
 async def refresh_task(ctx: Context, namespace: str, name: str) -> TaskSeen | None:
@@ -138,9 +138,9 @@ async def record_task(ctx: Context, memory: Memory, action: RecordTask) -> None:
     now = ctx.clock.now()
     if action.failed is not None:
         note_failed_attempt(memory, action, action.failed, now)
-        memory.hosts.note_failure(task.index, action.status.attempts[-1], now)
+        memory.books.hosts.note_failure(task.index, action.status.attempts[-1], now)
     if action.share is not None:
-        memory.notes_of(task).told = Told(now, action.share)
+        memory.books.record(task).note_shown(now, action.share)
     if action.gone:  # made again in the meantime: it has to go before there is another
         await find_pod(ctx, task, action.status.attempt)
     if action.status.message:

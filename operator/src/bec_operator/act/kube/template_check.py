@@ -26,7 +26,7 @@ async def check_template(ctx: Context, memory: Memory) -> None:
     if wrong:
         _reject(memory, wrong, now)
         return
-    name = task_name(memory.job.name, memory.volumes[0])
+    name = task_name(memory.job.name, memory.books.volumes[0])
     try:
         pod = task_pod(memory, 0, name, memory.job.uid, 0, ctx.settings)
         revision = pool_revision(memory, ctx.settings)
@@ -43,13 +43,11 @@ async def check_template(ctx: Context, memory: Memory) -> None:
         fact = template_fact(error, now)
     else:
         fact = Fact(now)
-    if memory.template_basis == basis:
-        memory.facts.template, memory.pool.revision = fact, (basis, revision)
+    memory.learn_template(basis, fact, revision)
 
 
 def _reject(memory: Memory, why: str, now: float) -> None:
-    memory.facts.template = Fact(now, TEMPLATE_REJECTED, why)
-    memory.pool.revision = (memory.template_basis, "")
+    memory.learn_template(memory.template_basis, Fact(now, TEMPLATE_REJECTED, why))
 
 
 def template_fact(error: ApiError, now: float) -> Fact:

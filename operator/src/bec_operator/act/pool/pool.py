@@ -47,7 +47,7 @@ async def make_pool(ctx: Context, memory: Memory, action: MakePool) -> None:
     except ApiError as error:
         await _note_refusal(ctx, memory, action, error)
         return
-    memory.note_launched()
+    memory.launching.note_made()
     ctx.cache.deployments.put(deployment_of(made))
     await _tell(ctx, memory, 0, action.replicas, action.why)
 
@@ -65,12 +65,12 @@ async def _note_refusal(ctx: Context, memory: Memory, action: MakePool, error: A
             f"Deployment {action.name} is there and is not this Job's; it goes by itself if it was "
             "an older Job's of this name, else delete it"
         )
-        memory.note_launch_refused(Fact(now, "WaitingForOldPool", said))
+        memory.launching.note_refused(Fact(now, "WaitingForOldPool", said))
     elif error.over_quota:
-        memory.note_launch_refused(Fact(now, "QuotaExceeded", error.message))
+        memory.launching.note_refused(Fact(now, "QuotaExceeded", error.message))
     elif error.final:
         said = f"spec.worker.template makes no valid Deployment: {error.message}"
-        memory.facts.template = Fact(now, TEMPLATE_REJECTED, said)
+        memory.learn("template", Fact(now, TEMPLATE_REJECTED, said))
     else:
         raise error
     raise RefusedError
@@ -85,7 +85,7 @@ async def scale_pool(ctx: Context, memory: Memory, action: ScalePool) -> None:
     }
     path = apps(seen.namespace, DEPLOYMENTS, seen.name)
     if action.replicas < seen.replicas:
-        memory.pool.lowered = ctx.clock.now()
+        memory.pool.note_lowered(ctx.clock.now())
     try:
         written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
     except ApiError as error:
@@ -104,9 +104,10 @@ async def scale_pool(ctx: Context, memory: Memory, action: ScalePool) -> None:
 async def _tell(ctx: Context, memory: Memory, before: int, after: int, why: str) -> None:
     """Say to people what was decided, and why."""
     reason = "ScaledUp" if after > before else "ScaledDown"
-    memory.pool.decision = f"{before} → {after} workers: {why}"
+    said = f"{before} → {after} workers: {why}"
+    memory.pool.note_decision(said)
     POOL_DECISIONS.labels(reason).inc()
-    await post_event(ctx.api, ctx.clock, memory.job, reason, memory.pool.decision, "Normal")
+    await post_event(ctx.api, ctx.clock, memory.job, reason, said, "Normal")
 
 
 async def delete_pool(ctx: Context, action: DeletePool) -> None:

@@ -1,10 +1,11 @@
 """Puts together what is seen of a job's pool, for one pass."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from bec_operator.act.ground.context import Context
 from bec_operator.decide.attempts.actions import CreateTask, HandTask
 from bec_operator.decide.hosts.pool import Pool, hosts_of, misconfigured
+from bec_operator.decide.hosts.seats import seats_of
 from bec_operator.decide.memory.memory import MISCONFIGURED, Memory
 from bec_operator.decide.sight.pool_seen import DeploymentSeen
 from bec_operator.decide.sight.refusals import OF_ONE_KEY
@@ -14,23 +15,22 @@ from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.metrics import HOSTS_AVOIDED, POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
 
 
-def seats(
-    ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: float
-) -> dict[str, PodSeen]:
+def seats(ctx: Context, memory: Memory, now: float) -> dict[str, PodSeen]:
     """Return the seats of the job's tasks that are not settled, by name."""
     hosts = ctx.cache.pool_pods.of_job((memory.job.namespace, memory.job.name))
     if not hosts or memory.ledger is None:
         return {}
-    return memory.pool.seats.of(
-        _unsettled(memory, tasks),
+    return seats_of(
+        _unsettled(memory),
         {host.uid: host for host in hosts.values()},
         ctx.cache.pool_workers.get,
         ctx.cache.workers.get,
+        lambda task: memory.books.record(task).seating,
         now,
     )
 
 
-def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: float) -> Pool:
+def observe_pool(ctx: Context, memory: Memory, now: float) -> Pool:
     """Return the pool as it is, and note what is seen of it."""
     key = (memory.job.namespace, memory.job.name)
     deployments = {
@@ -45,17 +45,17 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
             memory.pool.observe((), now)  # the last of its pods are of no interest any more
             memory.calling.observe(Pool(), None, 0.0, now)
         return Pool()
-    unsettled = _unsettled(memory, tasks)
+    unsettled = _unsettled(memory)
     busy = {uid for task in unsettled if (uid := _at_work(ctx, task))}
-    giving = {CreateTask.__name__, HandTask.__name__}
-    busy |= {str(about[2]) for about in memory.busy if about[0] in giving}
+    busy |= {action.pod.uid for action in memory.under_way.of(HandTask)}
+    busy |= {made.pod.uid for made in memory.under_way.of(CreateTask) if made.pod is not None}
     pods = ctx.cache.pool_pods.of_job(key).values()
     basis, revision = memory.pool.revision
     if basis is None and not memory.job.status.terminal:
-        memory.hosts.of_pool = _avoided_before(deployments.values())
+        memory.books.hosts.avoid_again(_avoided_before(deployments.values()))
     known = basis == memory.template_basis
     if wanted and not known:
-        memory.facts.template = None  # which is what finds it out
+        memory.learn("template", None)  # which is what finds it out
     pool = Pool(
         revision=revision if wanted else "",
         deployments=deployments,
@@ -67,10 +67,10 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
     said = misconfigured(pool)
     if said and memory.facts.worker is None:
         message = f"{said}; correct spec.worker, and the job goes on"
-        memory.facts.worker = Fact(now, MISCONFIGURED, message)
+        memory.learn("worker", Fact(now, MISCONFIGURED, message))
     _count(memory, pool, now)
     queued = sum(not task.attempts for task in unsettled)
-    work = queued + memory.frontier.count(Look.STARTABLE)
+    work = queued + memory.books.frontier.count(Look.STARTABLE)
     memory.pool.note_startable(work, now)
     POOL_QUEUE.labels(*key).set(work)
     return pool
@@ -78,12 +78,12 @@ def observe_pool(ctx: Context, memory: Memory, tasks: Sequence[TaskSeen], now: f
 
 def observe_hosts(memory: Memory, pods: Mapping[str, PodSeen], pool: Pool, now: float) -> None:
     """Note where the job runs, and tell how many workers and nodes are at fault."""
-    spec, hosts = memory.job.spec, memory.hosts
+    spec, hosts = memory.job.spec, memory.books.hosts
     if memory.ledger is None or spec is None:
         return
     more = spec.pool is not None and spec.pool.max_workers > 1
     tripped = memory.breaker.tripped
-    hosts.observe(memory.tasks.values(), pods, pool, now, more_workers=more, tripped=tripped)
+    hosts.observe(memory.books.tasks.values(), pods, pool, now, more_workers=more, tripped=tripped)
     for kind, number in hosts.numbers(now).items():
         HOSTS_AVOIDED.labels(memory.job.namespace, memory.job.name, kind).set(number)
 
@@ -94,15 +94,15 @@ def _avoided_before(deployments: Collection[DeploymentSeen]) -> tuple[str, ...]:
     return largest.avoids if largest is not None else ()
 
 
-def _unsettled(memory: Memory, tasks: Sequence[TaskSeen]) -> list[TaskSeen]:
-    ledger = memory.ledger
+def _unsettled(memory: Memory) -> list[TaskSeen]:
+    """Return the tasks of the job of which the end is not known, strays included."""
+    ledger, books = memory.ledger, memory.books
     if ledger is None:
         return []
     return [
         task
-        for task in tasks
-        if task.owner_uid == memory.job.uid
-        and task.index < len(ledger)
+        for task in (*books.tasks.values(), *books.strays)
+        if task.index < len(ledger)
         and ledger.outcome(task.index) is Outcome.WAITING
         and not task.terminal
     ]
@@ -128,7 +128,7 @@ def _is_sure(memory: Memory) -> bool:
     """
     facts = memory.facts
     checks = (facts.storage, facts.manifest, facts.sweep)
-    told = all(unread.fact.reason in OF_ONE_KEY for unread in memory.unread.values())
+    told = all(unread.fact.reason in OF_ONE_KEY for unread in memory.books.markers.unread.values())
     return told and all(fact is not None and fact.good for fact in checks)
 
 
@@ -143,8 +143,7 @@ def _count(memory: Memory, pool: Pool, now: float) -> None:
             states["draining"] += 1
         else:
             states["starting" if host.worker is None else "idle"] += 1
-    passed = max(now - memory.pool.booked, 0.0) if memory.pool.booked else 0.0
-    memory.pool.booked = now
+    passed = memory.pool.book(now)
     for state, number in states.items():
         POOL_WORKERS.labels(*labels, state).set(number)
         POOL_SECONDS.labels(*labels, state).inc(number * passed)

@@ -29,13 +29,13 @@ async def keep_log(ctx: Context, memory: Memory, action: KeepLog) -> None:
         if error.reason == "Unavailable":
             raise
         kept = f"lost: {error}"
-    memory.notes_of(action.task).log = (action.attempt, kept)
+    memory.books.record(action.task).note_log(action.attempt, kept)
 
 
 async def _keep(ctx: Context, memory: Memory, action: KeepLog) -> str:
     """Return where the log stands, or why it is lost; raises StoreError."""
     bucket = memory.output.bucket
-    key = log_key(memory.prefixes[action.task.index], action.attempt, action.task.uid)
+    key = log_key(memory.books.prefixes[action.task.index], action.attempt, action.task.uid)
     if await ctx.storage.call("log", lambda store: store.head(bucket, key)) is None:
         found = await _read(ctx, action.pod)
         if isinstance(found, str):

@@ -3,15 +3,15 @@
 import asyncio
 
 from bec_operator.act.ground.context import Context
-from bec_operator.decide.jobs.conflicts import conflict
+from bec_operator.decide.jobs.conflicts import compare
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.actions import CompareOutputs
 
 
 async def compare_outputs(ctx: Context, memory: Memory, action: CompareOutputs) -> None:
     """See whether any output is shared: in a thread, since there may be hundreds of thousands."""
-    ledger, prefixes, bucket = memory.ledger, memory.prefixes, memory.output.bucket
-    found = await asyncio.to_thread(conflict, prefixes, bucket, action.rivals, ctx.clock.now())
-    if memory.ledger is ledger and memory.prefixes is prefixes:
-        memory.facts.conflict = found
-        memory.rivals, memory.compared = (), action.rivals
+    ledger, prefixes, bucket = memory.ledger, memory.books.prefixes, memory.output.bucket
+    found = await asyncio.to_thread(compare, prefixes, bucket, action.rivals, ctx.clock.now())
+    if memory.ledger is ledger and memory.books.prefixes is prefixes:
+        memory.learn("conflict", found)
+        memory.books.conflict.note_compared(action.rivals)

@@ -39,10 +39,10 @@ async def load_ended(ctx: Context, memory: Memory) -> None:
     except SourceError as error:
         log.warning("%s/%s: %s", memory.job.namespace, memory.job.name, error)
     except StoreError as error:
-        memory.note_ended(None, storage_fact(error, ctx.clock.now()))
+        memory.ends.note(None, storage_fact(error, ctx.clock.now()))
         return
     if memory.ledger is None:  # it has not come back to life meanwhile
-        memory.note_ended(record or Record((), Ledger.fresh("", 0)))
+        memory.ends.note(record or Record((), Ledger.fresh("", 0)))
 
 
 async def sweep_gate(ctx: Context, memory: Memory, action: SweepGate) -> None:
@@ -51,11 +51,11 @@ async def sweep_gate(ctx: Context, memory: Memory, action: SweepGate) -> None:
     One LIST tells which of them have a folder there, and only of those the marker is read. As long
     as sweeps find something they follow each other, else there is a pause between them.
     """
-    gate = memory.gates.at(action.number, action.place)
+    gate = memory.books.gates.at(action.number, action.place)
     if gate is None:
         return
-    look = _Look(action.place, memory.volumes)
-    sought = gate.sought(memory.frontier)
+    look = _Look(action.place, memory.books.volumes)
+    sought = gate.sought(memory.books.frontier)
     later = [index for index in sought if index >= gate.cursor]
     order = later + sought[: len(sought) - len(later)]
     opened, trouble, candidates = False, None, list[int]()
@@ -64,7 +64,7 @@ async def sweep_gate(ctx: Context, memory: Memory, action: SweepGate) -> None:
         for start in range(0, len(candidates), MARKERS_AT_ONCE):
             batch = candidates[start : start + MARKERS_AT_ONCE]
             found = await ctx.storage.call("marker", partial(look.proven, batch))
-            if memory.gates.at(action.number, action.place) is not gate:
+            if memory.books.gates.at(action.number, action.place) is not gate:
                 return  # something else is waited for by now
             for index in found:
                 gate.note_found(index)

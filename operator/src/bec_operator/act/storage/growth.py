@@ -34,7 +34,7 @@ async def look_at_list(ctx: Context, memory: Memory) -> None:
 
     One that cannot be read changes nothing but what is said of it.
     """
-    ledger, before, spec = memory.ledger, memory.listed, memory.job.spec
+    ledger, before, spec = memory.ledger, memory.books.listed, memory.job.spec
     if ledger is None or spec is None:
         return
     gone = before.gone if before is not None else 0
@@ -50,9 +50,7 @@ async def look_at_list(ctx: Context, memory: Memory) -> None:
         seen = replace(seen, problem=f"the API server refuses the operator: {error.message}")
     if memory.ledger is not ledger:
         return  # loaded anew meanwhile: that begins with a look
-    memory.listed = seen
-    if added is not None:
-        memory.added = added
+    memory.books.note_list(seen, added)
     await _tell(ctx, memory, before, seen)
 
 
@@ -60,7 +58,7 @@ async def _look(
     ctx: Context, memory: Memory, source: VolumeSource, seen: ListSeen
 ) -> tuple[ListSeen, Sequence[Volume] | None]:
     """Return `seen` with what the source shows, and what is new; None where it has not changed."""
-    reader, before = SourceReader(ctx, memory.job.namespace), memory.listed
+    reader, before = SourceReader(ctx, memory.job.namespace), memory.books.listed
     mark = await read_mark(source, reader)
     seen = replace(seen, mark=mark)
     if before is not None and mark and mark == before.mark:
@@ -83,7 +81,7 @@ async def _look(
 async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[Prefixes, int]:
     """Return the places for the outputs of what is new, and how many volumes are gone."""
     while True:
-        known = memory.volumes
+        known = memory.books.volumes
         added, gone = await asyncio.to_thread(difference, VolumeList.of(known), listed)
         if added and len(known) + len(added) > most:
             raise SourceError(
@@ -92,7 +90,7 @@ async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[Prefi
                 f"has there would be more than {most:,}; put what is new into another job",
             )
         prefixes = await asyncio.to_thread(prefixes_of, memory, added)
-        if memory.volumes is known:  # else it grew meanwhile, by an earlier look
+        if memory.books.volumes is known:  # else it grew meanwhile, by an earlier look
             return prefixes, gone
 
 
@@ -143,25 +141,23 @@ async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
 
     None if nothing is new, or S3 does not take it.
     """
-    added = memory.added
+    added = memory.books.added
     if not added:
         return None
     prefixes = await asyncio.to_thread(prefixes_of, memory, added)
     try:
-        manifest = await put_manifest(ctx, memory, joined(memory.volumes, added))
+        manifest = await put_manifest(ctx, memory, joined(memory.books.volumes, added))
     except StoreError as error:
-        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return None
     except SourceError as error:
-        memory.added = ()
-        if memory.listed is not None:
-            memory.listed = replace(memory.listed, problem=str(error))
+        memory.books.refuse_added(str(error))
         return None
     return Growth(added, prefixes, manifest)
 
 
 async def tell_growth(ctx: Context, memory: Memory, growth: Growth) -> None:
     """Tell people that volumes were added."""
-    count, total = len(growth.added), len(memory.volumes)
+    count, total = len(growth.added), len(memory.books.volumes)
     said = f"{count} volume{'s' if count > 1 else ''} came to the list, {total} in all"
     await post_event(ctx.api, ctx.clock, memory.job, "VolumesAdded", said)

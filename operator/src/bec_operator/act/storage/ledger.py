@@ -25,7 +25,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     longer = ledger.copy()
     if growth is not None:
         longer.lengthen(growth.manifest, len(growth.added))
-    body = ledger_object(memory, longer, memory.ledger_version)
+    body = ledger_object(memory, longer, memory.saving.version)
     if not await _report_failures(ctx, memory):
         return
     path = core(memory.job.namespace, "configmaps", ledger_name(memory.job.name))
@@ -37,8 +37,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
         memory.lose_ledger(ctx.clock.now())  # everything is read anew
         return
     if memory.ledger is ledger:
-        memory.ledger_version = saved["metadata"]["resourceVersion"]
-        memory.saved_at = ctx.clock.now()
+        memory.saving.note(saved["metadata"]["resourceVersion"], ctx.clock.now())
         ledger.unsaved -= results
         ledger.turned = ledger.turned and (ledger.retried, ledger.redone) != turns
         if growth is not None:
@@ -51,7 +50,7 @@ async def _report_failures(ctx: Context, memory: Memory) -> bool:
 
     A crash right after it tells them twice; a line's `index` and `jobUid` say that it is the same.
     """
-    lines, report = dict(memory.failures), memory.report
+    lines, report = dict(memory.books.report.unsaved), memory.books.report
     if not lines:
         return True
     body = "".join(line.dump() for line in lines.values()).encode()
@@ -64,9 +63,7 @@ async def _report_failures(ctx: Context, memory: Memory) -> bool:
         )
     except StoreError as error:
         report.part = Part(part.number)
-        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return False
-    memory.report.note(lines.values())
-    for index in lines:
-        memory.failures.pop(index, None)
+    report.note_saved(lines)
     return True

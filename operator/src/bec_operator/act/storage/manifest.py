@@ -46,21 +46,20 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
             volumes, ledger, version = await _thaw(ctx, memory, found)
         prefixes = await asyncio.to_thread(prefixes_of, memory, volumes)
     except SourceError as error:
-        memory.facts.manifest = Fact(_later(ctx, begun), error.reason, str(error))
+        memory.learn("manifest", Fact(_later(ctx, begun), error.reason, str(error)))
     except TemplateError as error:
         said = f"spec.output: {error}"
-        memory.facts.manifest = Fact(_later(ctx, begun), "InvalidOutput", said)
+        memory.learn("manifest", Fact(_later(ctx, begun), "InvalidOutput", said))
     except StoreError as error:
-        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        memory.learn("storage", storage_fact(error, ctx.clock.now()))
     except ApiError as error:
         if error.reason == "AlreadyExists":
             return  # another operator was faster: the next pass reads its ledger
         least = QUOTA_AGAIN_AFTER if error.over_quota else 0.0
-        memory.facts.manifest = _refused(error, _later(ctx, begun, least))
+        memory.learn("manifest", _refused(error, _later(ctx, begun, least)))
     else:
         now = ctx.clock.now()
-        memory.ledger_version = version
-        memory.saved_at = now
+        memory.saving.note(version, now)
         memory.load(volumes, prefixes, ledger, now)
         log.info(
             "%s/%s: %d volumes, manifest %s",

@@ -4,6 +4,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.storage.expected import check_expected
 from bec_operator.act.storage.storage_check import storage_fact
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.readings import note_reading
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState
 from bec_operator.decide.volumes.actions import ReadMarker
@@ -23,7 +24,7 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
     """Look at one marker, and note what it shows; what S3 cannot tell is unknown, never absent."""
     asked = ctx.clock.now()
     ledger = memory.ledger
-    volume, prefix = memory.volumes[action.index], memory.prefixes[action.index]
+    volume, prefix = memory.books.volumes[action.index], memory.books.prefixes[action.index]
     output, job_id = memory.output, memory.job.job_id
     trouble, redone = None, memory.redone
     redo_at = redo_time(redone)
@@ -42,13 +43,13 @@ async def read_marker(ctx: Context, memory: Memory, action: ReadMarker) -> None:
         if state is not MarkerState.IMPOSSIBLE:
             trouble = storage_fact(error, asked)
         if state is None:
-            memory.facts.storage = trouble
+            memory.learn("storage", trouble)
     else:
         seen = _seen(marker, asked)
     if memory.redone != redone:  # what counts has changed meanwhile: it must be asked again
         seen, trouble = MarkerSeen(MarkerState.UNKNOWN, asked), None
     if memory.ledger is ledger:  # not loaded anew meanwhile
-        memory.note_reading(action.index, seen, trouble)
+        note_reading(memory, action.index, seen, trouble)
 
 
 def _seen(marker: Marker | None, asked: float) -> MarkerSeen:

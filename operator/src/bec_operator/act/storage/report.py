@@ -14,7 +14,7 @@ from bec_ops.contract.s3.store import Store, StoreError, TooLargeError
 
 async def compile_report(ctx: Context, memory: Memory) -> None:
     """Make `report.csv` as the ledger is now; where no volume failed and none is there, none."""
-    report, ledger = memory.report, memory.ledger
+    report, ledger = memory.books.report, memory.ledger
     if ledger is None:
         return
     bucket, now = memory.output.bucket, ctx.clock.now()
@@ -23,23 +23,23 @@ async def compile_report(ctx: Context, memory: Memory) -> None:
         if not report.is_read:
             look = partial(_read, memory=memory, bucket=bucket, folder=folder)
             report.note_older(await ctx.storage.call("report", look))
-        report.note(memory.failures.values())
+        report.note(memory.books.report.unsaved.values())
         changes, needed = ledger.changes, bool(ledger.unsuccessful())
-        rows, ended, volumes = dict(report.rows), ledger.copy(), memory.volumes
+        rows, ended, volumes = dict(report.rows), ledger.copy(), memory.books.volumes
         body = await asyncio.to_thread(table, rows, ended, volumes)
         key = f"{folder}report.csv"
         await ctx.storage.call(
             "report", lambda store: _write(store, bucket, key, body, needed=needed)
         )
     except StoreError as error:
-        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return
     report.compiled, report.compiled_at = changes, now
 
 
 def _read(store: Store, memory: Memory, bucket: str, folder: str) -> FailureReport:
     """Return what was reported of this very Job, of volumes that are where the lines say."""
-    uid, volumes = memory.job.uid, memory.volumes
+    uid, volumes = memory.job.uid, memory.books.volumes
     found = FailureReport()
     found.note(
         line

@@ -32,7 +32,7 @@ async def check_storage(ctx: Context, memory: Memory) -> None:
     try:
         folder = OutputTemplate.parse(output.prefix).common_folder(memory.job.job_id)
     except TemplateError as error:
-        memory.facts.storage = Fact(now, "InvalidOutput", f"spec.output.prefix: {error}")
+        memory.learn("storage", Fact(now, "InvalidOutput", f"spec.output.prefix: {error}"))
         return
 
     def look(store: Store) -> Fact:
@@ -60,6 +60,6 @@ async def check_storage(ctx: Context, memory: Memory) -> None:
         )
 
     try:
-        memory.facts.storage = await ctx.storage.call("check", look)
+        memory.learn("storage", await ctx.storage.call("check", look))
     except StoreError as error:
-        memory.facts.storage = storage_fact(error, now)
+        memory.learn("storage", storage_fact(error, now))

@@ -8,6 +8,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.storage.folders import Wanted
 from bec_operator.act.storage.storage_check import storage_fact
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.readings import note_swept
 from bec_ops.contract.location import OutputTemplate
 from bec_ops.contract.s3.keys import LONGEST_PART
 from bec_ops.contract.s3.store import Store, StoreError
@@ -24,9 +25,9 @@ async def sweep(ctx: Context, memory: Memory) -> None:
     mostly in S3's order, so those that are done lie before the first that is not, and need not be
     listed again after a restart.
     """
-    bucket, prefixes, ledger = memory.output.bucket, memory.prefixes, memory.ledger
+    bucket, prefixes, ledger = memory.output.bucket, memory.books.prefixes, memory.ledger
     common = OutputTemplate.parse(memory.output.prefix).common_folder(memory.job.job_id)
-    swept = memory.swept
+    swept = memory.books.markers.swept
     ends = ledger.translated(_AS_IT_IS) if ledger is not None else bytes(len(prefixes))
 
     def wanted() -> Iterator[tuple[int, str]]:
@@ -51,10 +52,10 @@ async def sweep(ctx: Context, memory: Memory) -> None:
     try:
         candidates = await ctx.storage.call("list", look)
     except StoreError as error:
-        memory.facts.storage = storage_fact(error, ctx.clock.now())
+        memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return
     if memory.ledger is ledger:  # not loaded anew meanwhile
-        memory.note_swept(candidates, len(prefixes), ctx.clock.now())
+        note_swept(memory, candidates, len(prefixes), ctx.clock.now())
         log.info(
             "%s/%s: %d volumes have an output folder",
             memory.job.namespace, memory.job.name, len(candidates),

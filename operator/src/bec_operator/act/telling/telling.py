@@ -15,7 +15,7 @@ async def tell_failures(ctx: Context, memory: Memory, action: TellFailures) -> N
         return
     changes, now = memory.ledger.changes, ctx.clock.now()
     await post_event(ctx.api, ctx.clock, memory.job, "VolumesFailed", action.message, "Warning")
-    memory.telling.failures, memory.telling.failures_at = changes, now
+    memory.telling.note_failures(changes, now)
 
 
 async def tell_idle(ctx: Context, memory: Memory, action: TellIdle) -> None:
@@ -28,4 +28,4 @@ async def tell_idle(ctx: Context, memory: Memory, action: TellIdle) -> None:
     if ctx.notifier is not None:
         ctx.notifier.notify(notice)
     await post_event(ctx.api, ctx.clock, memory.job, notice.reason, notice.message)
-    memory.telling.idle_at = ended
+    memory.telling.note_idle_told(ended)

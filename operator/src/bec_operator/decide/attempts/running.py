@@ -113,9 +113,9 @@ def is_record_due(view: TaskView, pod: PodSeen) -> bool:
     progress = _progress(view)
     if not progress or progress == view.task.progress:
         return False
-    told = view.told
+    shown = view.shown
     return (
-        told is None
-        or abs(share_done(view) - told.share) >= RECORD_PROGRESS_STEP
-        or view.now - told.at >= RECORD_PROGRESS_EVERY
+        shown is None
+        or abs(share_done(view) - shown.share) >= RECORD_PROGRESS_STEP
+        or view.now - shown.at >= RECORD_PROGRESS_EVERY
     )

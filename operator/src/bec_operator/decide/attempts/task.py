@@ -46,8 +46,8 @@ def decide_task(view: TaskView) -> Iterator[Action]:
         return
     elif pod is None and view.impossible:
         yield from _conclude(view, None, since=0.0)
-    elif pod is None and view.lost is not None:
-        yield from _conclude(view, None, view.lost)
+    elif pod is None and view.missed is not None:
+        yield from _conclude(view, None, view.missed)
     elif pod is None:
         yield from _launch(view)
     elif pod.worker_ended:

@@ -7,6 +7,7 @@ from typing import Self
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
+from bec_operator.decide.attempts.record import Shown
 from bec_operator.decide.hosts.hosts import Hosts
 from bec_operator.decide.hosts.pool import Host
 from bec_operator.decide.sight.failures import Budget, FailureClass
@@ -48,19 +49,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a VolumeTask was last made to say of its progress."""
-
-    at: float
-    share: float  # of the work that was done
-
-
-@dataclass(frozen=True, slots=True)
 class TaskView:
     """One task with all that bears on it.
 
     `parted` is the pod of it that went last, as it was then. `blocked` says that somebody else has
-    a name that it needs, `lost` is when the pod of its attempt was first missed, `own` whether this
+    a name that it needs, `missed` is when the pod of its attempt was missed, `own` whether this
     process made the task (so that its marker was looked at before), `rivals_until` when somebody
     else who might write its marker was last seen, `may_launch` whether its pod may be made now,
     or it be handed to `host`, a worker of the pool,
@@ -79,7 +72,7 @@ class TaskView:
     parted: PodSeen | None
     reading: MarkerSeen | None
     blocked: Fact | None
-    lost: float | None
+    missed: float | None
     own: bool
     rivals_until: float
     said: WorkerSeen | None
@@ -87,7 +80,7 @@ class TaskView:
     log: str | None
     heard: Fact | None
     probed: float
-    told: Told | None
+    shown: Shown | None
     may_launch: bool
     host: Host | None
     stop: Verdict | None

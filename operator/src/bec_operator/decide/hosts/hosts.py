@@ -234,6 +234,10 @@ class Hosts:
             if term.hold and (now < term.until or now - term.tried < term.hold)
         ]
 
+    def avoid_again(self, nodes: tuple[str, ...]) -> None:
+        """Take in which nodes the pool's pods avoided before a restart: so they may stay."""
+        self.of_pool = nodes
+
     def note_launch(self, now: float) -> None:
         """Take in that a pod was made: if it may try a node, no other one does for a while."""
         for term in self._terms.values():

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from bec_operator.decide.hosts.seats import Seats
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import lenient
 from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod, PoolWorker
@@ -45,7 +44,6 @@ class Host:
 class PoolNotes:
     """What this process remembers of a job's pool."""
 
-    seats: Seats = field(default_factory=Seats)
     marked: dict[str, float] = field(default_factory=dict)  # uid of a pod → when its mark was seen
     ready: dict[str, float] = field(default_factory=dict)  # uid of a pod → since when it is Ready
     started: dict[str, float] = field(default_factory=dict)  # uid of a pod → when first seen
@@ -83,6 +81,24 @@ class PoolNotes:
         for book in books:
             for uid in book.keys() - there:
                 del book[uid]
+
+    def note_revision(self, basis: object, name: str) -> None:
+        """Take in what the Deployment is called that is made from `basis`; "" if none can be."""
+        self.revision = (basis, name)
+
+    def note_lowered(self, now: float) -> None:
+        """Take in that workers are about to be taken away."""
+        self.lowered = now
+
+    def note_decision(self, said: str) -> None:
+        """Take in what was decided last, in words for people."""
+        self.decision = said
+
+    def book(self, now: float) -> float:
+        """Return the seconds since this was asked last: they are to be counted now."""
+        passed = max(now - self.booked, 0.0) if self.booked else 0.0
+        self.booked = now
+        return passed
 
     def crashes(self, host: Host) -> int:
         """Return how often its process has ended since it did well, or since we began."""

@@ -4,8 +4,8 @@ So one set of rules is enough: what the pod of a volume is to its attempt, a sea
 """
 
 import operator
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt
@@ -22,92 +22,80 @@ _Inputs = tuple[TaskSeen, PoolPod, PoolWorker | None, WorkerSeen | None]
 
 
 @dataclass(slots=True)
-class Seats:
-    """When this process first saw each attempt in its seat, and its end there.
+class Seating:
+    """When this process first saw the attempt of a task in its seat, and its end there.
 
-    By the UID of the task; so are the seats of those that are under way.
+    `kept` is the seat as it was made last, and of what: it is the same as long as that is.
     """
 
-    _taken: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _ended: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _kept: dict[str, tuple[_Inputs, PodSeen]] = field(default_factory=dict)
+    taken: tuple[int, float] | None = None  # number of the attempt, and the moment
+    ended: tuple[int, float] | None = None
+    kept: tuple[_Inputs, PodSeen] | None = None
 
-    def of(
-        self,
-        tasks: Collection[TaskSeen],
-        hosts: Mapping[str, PoolPod],
-        worker_of: Callable[[str], PoolWorker | None],
-        told_of: Callable[[str], WorkerSeen | None],
-        now: float,
-    ) -> dict[str, PodSeen]:
-        """Return the seats of those of `tasks` that have one, by name. `hosts` are by UID.
 
-        `worker_of` gives the process in the pod of a UID, `told_of` what was told of a task's
-        attempt.
-        """
-        found = {}
-        for task in tasks:
-            attempt = task.recorded_begun
-            host = hosts.get(attempt.pod_uid) if attempt is not None else None
-            if attempt is None or host is None or task.terminal or not attempt.session:
-                continue
-            worker, told = worker_of(host.uid), told_of(task.uid)
-            seat = self._seat(task, attempt, host, worker, told, now)
-            found[seat.name] = seat
-        self._forget({task.uid for task in tasks})
-        return found
+def seats_of(
+    tasks: Iterable[TaskSeen],
+    hosts: Mapping[str, PoolPod],
+    worker_of: Callable[[str], PoolWorker | None],
+    told_of: Callable[[str], WorkerSeen | None],
+    seating_of: Callable[[TaskSeen], Seating],
+    now: float,
+) -> dict[str, PodSeen]:
+    """Return the seats of those of `tasks` that have one, by name. `hosts` are by UID.
 
-    def _seat(
-        self,
-        task: TaskSeen,
-        attempt: Attempt,
-        host: PoolPod,
-        worker: PoolWorker | None,
-        told: WorkerSeen | None,
-        now: float,
-    ) -> PodSeen:
-        """Return the seat of an attempt; the one of the last look if nothing has changed."""
-        seen = (task, host, worker, told)
-        kept = self._kept.get(task.uid)
-        if kept is not None and all(map(operator.is_, kept[0], seen)):
-            return kept[1]
-        since = self._since(self._taken, task, attempt.number, now)
-        seat = replace(
-            seat_of(task, attempt.number, host),
-            generation=str(attempt.generation or ""),
-            redo_at=int(lenient(attempt.redo_at)),
-            start_time=attempt.start_time,
-            called_since=lenient(attempt.start_time) or None,
-            seen_first=since,
-            seen_running=since,
+    `worker_of` gives the process in the pod of a UID, `told_of` what was told of a task's attempt,
+    `seating_of` what is remembered of its seat.
+    """
+    found = {}
+    for task in tasks:
+        attempt = task.recorded_begun
+        host = hosts.get(attempt.pod_uid) if attempt is not None else None
+        if attempt is None or host is None or task.terminal or not attempt.session:
+            continue
+        seen = (task, host, worker_of(host.uid), told_of(task.uid))
+        seat = _seat(attempt, seen, seating_of(task), now)
+        found[seat.name] = seat
+    return found
+
+
+def _seat(attempt: Attempt, seen: _Inputs, seating: Seating, now: float) -> PodSeen:
+    """Return the seat of an attempt; the one of the last look if nothing has changed."""
+    kept, (task, host, worker, told) = seating.kept, seen
+    if kept is not None and all(map(operator.is_, kept[0], seen)):
+        return kept[1]
+    seating.taken, since = _since(seating.taken, attempt.number, now)
+    seat = replace(
+        seat_of(task, attempt.number, host),
+        generation=str(attempt.generation or ""),
+        redo_at=int(lenient(attempt.redo_at)),
+        start_time=attempt.start_time,
+        called_since=lenient(attempt.start_time) or None,
+        seen_first=since,
+        seen_running=since,
+    )
+    end = _end(task, host, worker, told, now)
+    if end is not None:
+        follows = worker is not None and worker.session != attempt.session
+        seating.ended, ended = _since(seating.ended, attempt.number, now)
+        return replace(
+            _with_end(seat, end),
+            worker_ended=True,
+            seen_ended=ended,
+            succeeded_by_another=follows or (host.runs and not isinstance(end, Report)),
         )
-        end = _end(task, host, worker, told, now)
-        if end is not None:
-            follows = worker is not None and worker.session != attempt.session
-            return replace(
-                _with_end(seat, end),
-                worker_ended=True,
-                seen_ended=self._since(self._ended, task, attempt.number, now),
-                succeeded_by_another=follows or (host.runs and not isinstance(end, Report)),
-            )
-        self._ended.pop(task.uid, None)
-        if worker is not None and worker.session == attempt.session and not _is_quiet(host):
-            self._kept[task.uid] = (seen, seat)  # the same whenever it is looked at
-        return seat
+    seating.ended = None
+    if worker is not None and worker.session == attempt.session and not _is_quiet(host):
+        seating.kept = (seen, seat)  # the same whenever it is looked at
+    return seat
 
-    @staticmethod
-    def _since(
-        book: dict[str, tuple[int, float]], task: TaskSeen, number: int, now: float
-    ) -> float:
-        known = book.get(task.uid)
-        if known is None or known[0] != number:
-            known = book[task.uid] = (number, now)
-        return known[1]
 
-    def _forget(self, kept: set[str]) -> None:
-        for uid in self._taken.keys() - kept:
-            for book in (self._taken, self._ended, self._kept):
-                book.pop(uid, None)
+def _since(
+    known: tuple[int, float] | None, number: int, now: float
+) -> tuple[tuple[int, float], float]:
+    """Return what is to be remembered of the attempt of a number, and since when it is so."""
+    if known is None or known[0] != number:
+        known = (number, now)
+    return known, known[1]
 
 
 def seat_of(task: TaskSeen, attempt: int, host: PoolPod) -> PodSeen:

@@ -10,7 +10,6 @@ from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.actions import CheckStorage, CompareOutputs, LoadManifest, Sweep
 
 CHECK_AGAIN_AFTER = 5.0  # seconds after which a check that failed is made again
-LAUNCH_AGAIN_AFTER = (1.0, 15.0)  # seconds after which a refused create is tried again, doubled
 
 
 def may_launch(memory: Memory, now: float) -> bool:
@@ -23,9 +22,7 @@ def may_launch(memory: Memory, now: float) -> bool:
         return False
     if facts.worker is not None or memory.job.spec is None or memory.job.spec.suspend:
         return False
-    first, most = LAUNCH_AGAIN_AFTER
-    wait = min(first * 2.0 ** min(max(memory.refusals - 1, 0), 10), most)
-    if facts.launch is not None and now - facts.launch.at < wait:
+    if not memory.launching.may_try(now):
         return False
     return not is_hopeless(memory)
 
@@ -37,13 +34,14 @@ def is_due(fact: Fact | None, now: float) -> bool:
 
 def checks(memory: Memory, now: float) -> Iterator[Action]:
     """Say what is to be found out, one after the other."""
-    facts = memory.facts
+    facts, books = memory.facts, memory.books
+    rivals = books.conflict.rivals
     steps = (
         (facts.storage, CheckStorage()),
         (facts.manifest, LoadManifest()),
         (facts.template, CheckTemplate()),
         # judged beside the other jobs, before a sweep could go stale
-        (facts.conflict, CompareOutputs(memory.rivals) if memory.rivals else None),
+        (facts.conflict, CompareOutputs(rivals) if rivals else None),
         (facts.sweep, Sweep()),
     )
     for fact, check in steps:
@@ -51,5 +49,5 @@ def checks(memory: Memory, now: float) -> Iterator[Action]:
             yield check
         if fact is None or not fact.good:
             return
-    if memory.swept < len(memory.volumes):  # the list has grown: only what is new is swept
+    if books.markers.swept < len(books.volumes):  # it has grown: only what is new is swept
         yield Sweep()

@@ -17,29 +17,31 @@ SAY_AFTER = 8.0  # seconds for which a job waits for an older one to be read wit
 def judge(memory: Memory, others: Iterable[Memory], now: float) -> None:
     """Say whether the outputs of a loaded job may meet those of older, unfinished ones.
 
-    Where that has to be found out first, `memory.rivals` says from whom.
+    Where that has to be found out first, `memory.books.conflict.rivals` says from whom.
     """
-    facts = memory.facts
+    known, conflict = memory.facts.conflict, memory.books.conflict
     if _has_begun(memory) or not _has_work(memory):
-        facts.conflict, memory.rivals = Fact(now), ()  # whoever comes later is the one that waits
+        memory.learn("conflict", Fact(now))  # whoever comes later is the one that waits
+        conflict.rivals = ()
         return
     ahead = [other for other in others if other is not memory and _comes_first(other, memory)]
     unread = next((other for other in ahead if _is_unread(other)), None)
     if unread is not None:
-        memory.rivals = ()
+        conflict.rivals = ()
         _wait_for(memory, unread, now)
         return
-    memory.waits_since = None
+    conflict.waits_since = None
     rivals = tuple(_rival(other) for other in ahead if other.ledger is not None)
     if not rivals:
-        facts.conflict, memory.rivals = Fact(now), ()
-    elif facts.conflict is not None and not facts.conflict.good and rivals == memory.compared:
-        facts.conflict = Fact(now, facts.conflict.reason, facts.conflict.message)
+        conflict.rivals = ()
+        memory.learn("conflict", Fact(now))
+    elif known is not None and not known.good and rivals == conflict.compared:
+        memory.learn("conflict", Fact(now, known.reason, known.message))
     else:
-        memory.rivals = rivals
+        conflict.rivals = rivals
 
 
-def conflict(prefixes: Sequence[str], bucket: str, rivals: Iterable[Rival], now: float) -> Fact:
+def compare(prefixes: Sequence[str], bucket: str, rivals: Iterable[Rival], now: float) -> Fact:
     """Compare where a job writes with where its rivals do, volume by volume: it takes a while."""
     mine = set(prefixes)
     for rival in rivals:
@@ -57,18 +59,19 @@ def conflict(prefixes: Sequence[str], bucket: str, rivals: Iterable[Rival], now:
 
 def _wait_for(memory: Memory, other: Memory, now: float) -> None:
     """Wait until an older job was read; say so if that takes its time."""
-    if memory.waits_since is None:
-        memory.waits_since = now
-    if now - memory.waits_since < SAY_AFTER:
-        memory.facts.conflict = None
+    conflict = memory.books.conflict
+    if conflict.waits_since is None:
+        conflict.waits_since = now
+    if now - conflict.waits_since < SAY_AFTER:
+        memory.learn("conflict", None)
         return
-    why = next((fact.message for fact in other.broken.values()), "its list cannot be loaded")
-    memory.facts.conflict = Fact(
-        now,
-        "WaitingForOlderJob",
+    faults = other.under_way.faults.values()
+    why = next((fact.message for fact in faults), "its list cannot be loaded")
+    said = (
         f"Job {_name(other)} is older, writes to the same folder, and could not be read yet: "
-        f"{why}; this Job starts once it was, or is gone",
+        f"{why}; this Job starts once it was, or is gone"
     )
+    memory.learn("conflict", Fact(now, "WaitingForOlderJob", said))
 
 
 def _is_unread(other: Memory) -> bool:
@@ -78,7 +81,8 @@ def _is_unread(other: Memory) -> bool:
 
 
 def _rival(other: Memory) -> Rival:
-    return Rival(other.job.uid, _name(other), other.prefixes, len(other.prefixes))
+    prefixes = other.books.prefixes
+    return Rival(other.job.uid, _name(other), prefixes, len(prefixes))
 
 
 def _name(memory: Memory) -> str:

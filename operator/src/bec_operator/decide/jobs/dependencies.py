@@ -36,7 +36,7 @@ def _path(name: str, came_from: Mapping[str, str]) -> list[str]:
 def has_gates(memory: Memory) -> bool:
     """Whether a job depends on others, or did when it was last looked at."""
     spec = memory.job.spec
-    return bool(memory.gates) or (spec is not None and bool(spec.depends_on))
+    return bool(memory.books.gates) or (spec is not None and bool(spec.depends_on))
 
 
 def judge_gates(memory: Memory, others: Mapping[str, Memory], now: float) -> list[str]:
@@ -48,20 +48,20 @@ def judge_gates(memory: Memory, others: Mapping[str, Memory], now: float) -> lis
     if spec is None:
         return []
     if not has_gates(memory):
-        memory.facts.gates = Fact(now)
+        memory.learn("gates", Fact(now))
         return []
-    if not memory.gates.fit(spec.depends_on, memory.volumes):
-        memory.gates = Gates(spec.depends_on, memory.volumes)
+    if not memory.books.gates.fit(spec.depends_on, memory.books.volumes):
+        memory.books.gates = Gates(spec.depends_on, memory.books.volumes)
     cycle = find_cycle(memory.job.name, {name: _needs(other) for name, other in others.items()})
     unread = []
-    for gate in memory.gates:
+    for gate in memory.books.gates:
         if cycle:
             gate.shut()
         elif not _follow(gate, others, now):
             unread.append(gate.dependency.job or "")
     if memory.ledger is not None:
-        memory.gates.apply(memory.frontier)
-    memory.facts.gates = _fact(memory.gates, cycle, others, now)
+        memory.books.gates.apply(memory.books.frontier)
+    memory.learn("gates", _fact(memory.books.gates, cycle, others, now))
     return unread
 
 
@@ -91,10 +91,10 @@ def _follow(gate: Gate, others: Mapping[str, Memory], now: float) -> bool:
         gate.shut()
         return True
     ended = other.ledger is None and other.job.status.terminal
-    gate.unreadable = other.unreadable if ended else None
-    record = other.ended if ended else None
+    gate.unreadable = other.ends.unreadable if ended else None
+    record = other.ends.record if ended else None
     if other.ledger is not None:
-        record = Record(other.volumes, other.ledger)
+        record = Record(other.books.volumes, other.ledger)
     if record is None:
         gate.shut()
         return not ended

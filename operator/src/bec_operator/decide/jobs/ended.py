@@ -6,7 +6,7 @@ from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.checks import checks, is_due
 from bec_operator.decide.jobs.growth import is_list_done, is_look_due
 from bec_operator.decide.jobs.history import tidy_history
-from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.status import is_hopeless, stall_of_checks, with_stall
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
@@ -19,7 +19,7 @@ def stays_ended(memory: Memory) -> bool:
     """Whether a Job that has ended has nothing to do again, though its spec has changed since."""
     ledger, job = memory.ledger, memory.job
     assert ledger is not None
-    if job.status.observed_generation == job.generation or not ledger.saved or memory.added:
+    if job.status.observed_generation == job.generation or not ledger.saved or memory.books.added:
         return False
     return is_hopeless(memory) or ledger.count(Outcome.WAITING) == 0
 
@@ -27,26 +27,26 @@ def stays_ended(memory: Memory) -> bool:
 def has_ended(memory: Memory) -> bool:
     """Whether a Job whose ledger is still loaded has ended, and says so: nothing is under way."""
     ledger, job = memory.ledger, memory.job
-    if ledger is None or memory.busy or not job.status.terminal:
+    if ledger is None or memory.under_way or not job.status.terminal:
         return False
     return ledger.saved and job.status.observed_generation == job.generation
 
 
-def tidy(seen: Seen) -> Iterator[Action]:
+def tidy(seen: Scene) -> Iterator[Action]:
     """The job has ended and its ledger is put away: what is not history goes."""
     memory, job = seen.memory, seen.memory.job
     yield from dissolve(seen.pool)
     if job.status.observed_generation != job.generation:
         yield from _reconsider(seen)
-    wanted = memory.ended_wanted and memory.ended is None and memory.ledger is None
-    if wanted and is_due(memory.unreadable, seen.now):
+    wanted = memory.ends.wanted and memory.ends.record is None and memory.ledger is None
+    if wanted and is_due(memory.ends.unreadable, seen.now):
         yield LoadEnded()
     if job.spec is None:
         return  # what may stay is not known
-    yield from tidy_history(memory.tasks.values(), job.spec.history, seen.pods)
+    yield from tidy_history(memory.books.tasks.values(), job.spec.history, seen.pods)
 
 
-def _reconsider(seen: Seen) -> Iterator[Action]:
+def _reconsider(seen: Scene) -> Iterator[Action]:
     """The Job has ended, and its spec has changed since: it may want something done again."""
     memory, job, now = seen.memory, seen.memory.job, seen.now
     if job.spec is None:
@@ -59,8 +59,8 @@ def _reconsider(seen: Seen) -> Iterator[Action]:
     elif not (is_hopeless(memory) or is_list_done(memory)):
         if is_look_due(memory, now, seen.list_every):
             yield LookAtList()
-        if memory.listed is not None and memory.listed.unknown:
-            yield from _tell_stall(memory, "StorageUnavailable", memory.listed.problem, now)
+        if memory.books.listed is not None and memory.books.listed.unknown:
+            yield from _tell_stall(memory, "StorageUnavailable", memory.books.listed.problem, now)
     else:
         told = with_stall(job.status, "", "", job.generation, now)
         yield WriteStatus(told.model_copy(update={"observed_generation": job.generation}))

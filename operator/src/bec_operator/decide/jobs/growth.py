@@ -16,7 +16,7 @@ def is_look_due(memory: Memory, now: float, every: float) -> bool:
     Inline volumes change with their Job only. `every` is in seconds.
     """
     assert memory.ledger is not None
-    listed = memory.listed
+    listed = memory.books.listed
     if listed is None or listed.generation != memory.job.generation:
         return True
     if listed.unknown:
@@ -33,9 +33,9 @@ def is_list_done(memory: Memory) -> bool:
 
     Else what is added while the last volumes run would be left out.
     """
-    if not is_list_quiet(memory) or memory.listed is None or memory.ledger is None:
+    if not is_list_quiet(memory) or memory.books.listed is None or memory.ledger is None:
         return False
-    listed = memory.listed
+    listed = memory.books.listed
     if listed.unknown or listed.generation != memory.job.generation:
         return False
     return not _may_change(memory) or listed.settled == len(memory.ledger)
@@ -43,7 +43,7 @@ def is_list_done(memory: Memory) -> bool:
 
 def is_list_quiet(memory: Memory) -> bool:
     """Whether no volume is about to be added."""
-    return not memory.added and LookAtList().key not in memory.busy
+    return not memory.books.added and not memory.under_way.of(LookAtList)
 
 
 def settled(ledger: Ledger) -> int:
@@ -53,7 +53,7 @@ def settled(ledger: Ledger) -> int:
 
 def tell_of_list(memory: Memory, phase: JobPhase, verdict: tuple[str, str]) -> tuple[str, str]:
     """Return reason and sentence of a Job, with what is to be said of its list."""
-    listed = memory.listed
+    listed = memory.books.listed
     if listed is None or phase not in _TOLD_IN:
         return verdict
     reason, message = verdict

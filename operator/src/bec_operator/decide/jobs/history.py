@@ -14,7 +14,7 @@ from bec_operator.decide.attempts.actions import (
 )
 from bec_operator.decide.attempts.task import LINGER, failure_status, success_status
 from bec_operator.decide.attempts.view import TaskView
-from bec_operator.decide.jobs.scene import Seen
+from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState, PodSeen, TaskSeen
@@ -31,7 +31,7 @@ def keep_history(
     view_of: Callable[[TaskSeen], TaskView],
     memory: Memory,
     history: History,
-    seen: Seen,
+    seen: Scene,
 ) -> Iterator[Action]:
     """Of tasks whose end is in the ledger keep some, and delete the rest once it is stored.
 
@@ -46,7 +46,7 @@ def keep_history(
     ends = [(PHASES[ledger.outcome(task.index)], task) for task in tasks]
     ends.sort(key=lambda end: (end[1].phase is not end[0], end[1].version))
     for phase, task in ends:
-        reading = memory.readings.get(task.index)
+        reading = memory.books.known_of(task).reading
         yield from _end_lingerers(task, reading, pods, now)
         told = task.phase is phase
         if room[phase] > 0 and (told or _can_tell(task, reading, phase)):

@@ -7,11 +7,12 @@ from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.hosts.pool import Pool
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import PodSeen
-from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.slots.room import Room
+from bec_operator.decide.slots.standings import Standings
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Scene:
     """What bears on one pass: the memory of the job, its pods by name, and the time."""
 
     memory: Memory
@@ -19,7 +20,7 @@ class Seen:
     now: float
     record_every: float = 60.0  # seconds between two heartbeats that are written on a pod
     standings: Standings = field(default_factory=Standings)
-    allowed: int = 10_000  # pods that the job may have beside the other jobs
+    room: Room = field(default_factory=Room)
     node_lost: float = 300.0  # seconds after which a node that is not Ready is lost
     marker_shows: float = 30.0  # seconds that S3 may take to show a marker that was written
     parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last

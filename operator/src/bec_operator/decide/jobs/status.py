@@ -33,10 +33,10 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
     anew = old.terminal and not finished and counts.waiting + tally.active > 0
     started = (None if anew else old.start_time) or (moment if began else None)
     same = counts == old.counts and phase is old.phase
-    moved = memory.throughput.total != memory.told_total
-    rate = _rate(memory.throughput, now)
+    moved = memory.books.throughput.total != memory.books.throughput.written
+    rate = _rate(memory.books.throughput, now)
     news = moved or (rate and not old.rate)
-    stale = not same or (news and now - memory.written_at >= TELL_RATE_EVERY)
+    stale = not same or (news and now - memory.telling.written_at >= TELL_RATE_EVERY)
     return JobStatus(
         phase=phase,
         observed_generation=memory.job.generation,
@@ -67,7 +67,7 @@ def is_over(memory: Memory, tally: Tally) -> bool:
     ledger = memory.ledger
     if ledger is None or memory.job.spec is None or not ledger.saved:
         return False
-    if memory.under_way(RecordTask):
+    if memory.under_way.of(RecordTask):
         return False  # what became of a task that stays as history is not told yet
     if is_hopeless(memory):
         return not tally.running and is_list_quiet(memory)
@@ -98,12 +98,12 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
     checked = stall_of_checks(memory)
     if checked[0]:
         return checked
-    if memory.unread:
-        unread = memory.unread[min(memory.unread)].fact
+    if memory.books.markers.unread:
+        unread = memory.books.markers.unread[min(memory.books.markers.unread)].fact
         return unread.reason, unread.message
     if (archived := _archived(memory)) is not None:
         return archived
-    trouble = memory.gates.trouble(memory.frontier)
+    trouble = memory.books.gates.trouble(memory.books.frontier)
     if trouble is not None:
         return trouble.reason, trouble.message
     return _given_up(memory, tally) or tally.trouble
@@ -111,7 +111,7 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
 
 def _archived(memory: Memory) -> tuple[str, str] | None:
     """Return what to say of markers that have to be restored, while they are looked at, too."""
-    put_off, frontier = memory.archived, memory.frontier
+    put_off, frontier = memory.books.markers.archived, memory.books.frontier
     looked_at = any(frontier.count(look) for look in (Look.UNCHECKED, Look.READING))
     number = max(frontier.count(Look.ARCHIVED), put_off.number if looked_at else 0)
     if not number or put_off.fact is None:
@@ -124,7 +124,7 @@ def stall_of_checks(memory: Memory) -> tuple[str, str]:
     """Return the reason and the sentence of what was found wrong before anything is launched."""
     facts = memory.facts
     checks = (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep)
-    faults = memory.broken.values()
+    faults = memory.under_way.faults.values()
     for fact in (*checks, facts.gates, facts.worker, *faults):
         if fact is not None and not fact.good:
             return fact.reason, fact.message
@@ -148,11 +148,12 @@ def with_stall(
 
 def _given_up(memory: Memory, tally: Tally) -> tuple[str, str] | None:
     """Return what to say if nothing is left but volumes that other jobs have given up."""
-    lost = memory.gates.lost(memory.frontier)
+    lost = memory.books.gates.lost(memory.books.frontier)
     ledger = memory.ledger
     if not lost or tally.active or ledger is None or lost != ledger.count(Outcome.WAITING):
         return None
-    given_up = [waiting for waiting in memory.gates.waiting(memory.frontier) if waiting.lost]
+    waiting = memory.books.gates.waiting(memory.books.frontier)
+    given_up = [each for each in waiting if each.lost]
     said = ", ".join(f"{_volumes(w.lost)} for Job {w.name}" for w in given_up)
     return "DependencyFailed", (
         f"only volumes are left that wait in vain: {said}, which has failed for them; have them "
@@ -162,7 +163,7 @@ def _given_up(memory: Memory, tally: Tally) -> tuple[str, str] | None:
 
 def _waiting(memory: Memory) -> str:
     """Return what is waited for, such as `; 27700 volumes wait for ldv1`; empty if nothing is."""
-    waiting = memory.gates.waiting(memory.frontier)
+    waiting = memory.books.gates.waiting(memory.books.frontier)
     if not waiting:
         return ""
     first, *rest = waiting
@@ -181,7 +182,7 @@ def _phase(
     """Return the phase, and its reason and sentence."""
     ledger, spec = memory.ledger, memory.job.spec
     # report.csv first: whoever is told of the end finds it as it will stay
-    told = ledger is not None and memory.report.is_current(ledger)
+    told = ledger is not None and memory.books.report.is_current(ledger)
     if ledger is not None and spec is not None and told and is_over(memory, tally):
         if is_hopeless(memory):
             return JobPhase.FAILED, ("TooManyFailed", _too_many(ledger, spec))
@@ -200,14 +201,14 @@ def _phase(
 
 
 def _running(memory: Memory, tally: Tally, counts: Counts) -> tuple[str, str]:
-    launch = memory.facts.launch
+    launch = memory.launching.refused
     if launch is not None:
         return launch.reason, launch.message
     progress = _progress(memory.ledger, counts) + _waiting(memory)
     reason, waits = tally.held_up
     if reason:
         return reason, waits
-    return "Running", "; ".join(filter(None, (progress, waits, memory.hosts.said)))
+    return "Running", "; ".join(filter(None, (progress, waits, memory.books.hosts.said)))
 
 
 def _suspended(tally: Tally, progress: str) -> str:
@@ -259,7 +260,7 @@ def worth_writing(status: JobStatus, memory: Memory, now: float) -> bool:
     moved_only = status.phase is old.phase and [c.reason for c in status.conditions] == [
         c.reason for c in old.conditions
     ]
-    return not moved_only or now - memory.written_at >= WRITE_EVERY
+    return not moved_only or now - memory.telling.written_at >= WRITE_EVERY
 
 
 def _rate(throughput: Throughput, now: float) -> str:
@@ -269,5 +270,5 @@ def _rate(throughput: Throughput, now: float) -> str:
 
 
 def _eta(memory: Memory, counts: Counts, share: float) -> str:
-    left = memory.eta.seconds_left(counts, share)
+    left = memory.books.eta.seconds_left(counts, share)
     return duration(left) if left is not None else ""

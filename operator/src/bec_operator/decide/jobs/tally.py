@@ -12,7 +12,7 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass, failure_of_waiting
 from bec_operator.decide.sight.refusals import is_final, is_over_quota
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
-from bec_operator.decide.slots.window import Standings
+from bec_operator.decide.slots.standings import Standings
 
 _ADVICE = {
     "ImagePull": "correct the image or the pull secret in worker.template",
@@ -86,8 +86,8 @@ def _current(task: TaskSeen, pods: Mapping[str, PodSeen]) -> PodSeen | None:
 
 
 def _share(memory: Memory, task: TaskSeen) -> float:
-    notes = memory.notes.get(task.uid)
-    progress = notes.worker.progress if notes is not None and notes.worker is not None else None
+    worker = memory.books.known_of(task).worker
+    progress = worker.progress if worker is not None else None
     return progress.share if progress is not None else 0.0
 
 
@@ -104,8 +104,8 @@ def _trouble(memory: Memory, pods: list[PodSeen]) -> tuple[str, str] | None:
     stuck = [pod for pod in starting if pod.waiting]
     if stuck:
         return _stuck(stuck)
-    if memory.blocked:
-        first_blocked = memory.blocked[min(memory.blocked)]
+    if memory.books.blocked:
+        first_blocked = memory.books.blocked[min(memory.books.blocked)]
         return first_blocked.reason, first_blocked.message
     homeless = [pod for pod in pods if pod.unschedulable and not pod.node]
     if homeless and len(homeless) == len(pods):
@@ -131,11 +131,11 @@ def _stuck(pods: list[PodSeen]) -> tuple[str, str]:
 def _heard(memory: Memory, starting: list[PodSeen]) -> tuple[str, str] | None:
     """Say what kubelets say of pods that take long to start."""
     names = {pod.name for pod in starting}
-    for task in memory.tasks.values():
-        notes = memory.notes.get(task.uid)
-        if task.pod not in names or notes is None or notes.heard is None:
+    for task in memory.books.tasks.values():
+        found = memory.books.known_of(task).heard
+        if task.pod not in names or found is None:
             continue
-        number, heard = notes.heard
+        number, heard = found
         if number == task.attempt and not heard.good:
             return heard.reason, f"a pod takes long to start ({task.pod}: {heard.message})"
     return None

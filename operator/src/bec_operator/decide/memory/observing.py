@@ -10,82 +10,91 @@ from bec_operator.decide.volumes.frontier import Look
 from bec_operator.decide.volumes.ledger import Outcome
 
 
-def observe(
+def observe_tasks(memory: Memory, tasks: Sequence[TaskSeen]) -> None:
+    """Take in the tasks of the job as they are now. They come before their pods."""
+    books = memory.books
+    if books.ledger is None:
+        books.tasks = {task.index: task for task in tasks if task.owner_uid == memory.job.uid}
+        return
+    mine = {task.index: task for task in tasks if _is_mine(memory, task)}
+    for index, task in books.tasks.items():
+        now_there = mine.get(index)
+        if now_there is None:
+            _release(memory, task)
+        elif now_there.uid != task.uid:
+            books.forget_task(task)
+    strays: list[TaskSeen] = []
+    if len(mine) < len(tasks):
+        ours = (task for task in tasks if task.owner_uid == memory.job.uid)
+        strays = [task for task in ours if mine.get(task.index) is not task]
+    for uid in {task.uid for task in books.strays} - {task.uid for task in tasks}:
+        books.records.pop(uid, None)
+    books.tasks, books.strays = mine, strays
+
+
+def observe_attempts(
     memory: Memory,
-    tasks: Sequence[TaskSeen],
     pods: Mapping[str, PodSeen],
     now: float,
     worker_of: Callable[[str], WorkerSeen | None] = lambda _: None,
 ) -> None:
-    """Take in the tasks and pods of the job as they are now.
+    """Take in the pods of the tasks that were observed, and their seats, as they are now.
 
     `worker_of` says what the worker of the task of a UID has told.
     """
-    if memory.ledger is None:
-        memory.tasks = {task.index: task for task in tasks if task.owner_uid == memory.job.uid}
+    books, ledger = memory.books, memory.ledger
+    if ledger is None:
         return
-    mine = {task.index: task for task in tasks if _is_mine(memory, task)}
-    for gone in memory.tasks.keys() - mine.keys():
-        _release(memory, gone, memory.tasks[gone])
-    memory.strays = ()
-    if len(mine) < len(tasks):
-        ours = (task for task in tasks if task.owner_uid == memory.job.uid)
-        memory.strays = [task for task in ours if mine.get(task.index) is not task]
-    for index, task in mine.items():
-        memory.frontier[index] = Look.ACTIVE
-        if memory.ledger.outcome(index) is Outcome.WAITING:
+    for index, task in books.tasks.items():
+        books.frontier[index] = Look.ACTIVE
+        if ledger.outcome(index) is Outcome.WAITING:
             _note_pod(memory, task, pods, now)
             _note_worker(memory, task, worker_of(task.uid), now)
-    memory.tasks = mine
-    memory.blocked.update(memory.old_pods.look(mine, pods, now))
-    memory.telling.note_idle(is_idle(memory.job.status, memory.ledger, memory.frontier, mine), now)
+    books.blocked.update(books.old_pods.look(books.tasks, pods, now))
+    idle = is_idle(memory.job.status, ledger, books.frontier, books.tasks)
+    memory.telling.note_idle(idle, now)
 
 
 def _is_mine(memory: Memory, task: TaskSeen) -> bool:
     """Whether the task is of this very Job, at the place of the manifest where it says."""
-    if memory.vetted.get(task.uid) == task.index:
+    books = memory.books
+    record = books.records.get(task.uid)
+    if record is not None and record.cached.vetted == task.index:
         return True
-    if task.owner_uid != memory.job.uid or task.index >= len(memory.volumes):
+    if task.owner_uid != memory.job.uid or task.index >= len(books.volumes):
         return False
-    if task.name != task_name(memory.job.name, memory.volumes[task.index]):
+    if task.name != task_name(memory.job.name, books.volumes[task.index]):
         return False
-    memory.vetted[task.uid] = task.index
+    books.record(task).cached.vetted = task.index
     return True
 
 
-def _release(memory: Memory, index: int, task: TaskSeen) -> None:
+def _release(memory: Memory, task: TaskSeen) -> None:
     """Take back a volume whose task is gone: whether it is done must be read anew."""
-    assert memory.ledger is not None
-    waits = memory.ledger.outcome(index) is Outcome.WAITING
-    memory.frontier[index] = Look.UNCHECKED if waits else Look.SETTLED
-    if memory.swept < len(memory.volumes):
-        memory.released.add(index)
+    books, index = memory.books, task.index
+    assert books.ledger is not None
+    waits = books.ledger.outcome(index) is Outcome.WAITING
+    books.frontier[index] = Look.UNCHECKED if waits else Look.SETTLED
+    books.markers.note_released(index, len(books.volumes))
     if not waits:
-        memory.old_pods.end(task.name)
-    memory.forget_task(index, task)
+        books.old_pods.end(task.name)
+    books.forget_task(task)
 
 
 def _note_pod(memory: Memory, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
-    attempt, pod = task.attempt, pods.get(task.pod)
+    books, attempt, pod = memory.books, task.attempt, pods.get(task.pod)
+    record = books.record(task)
     if pod is not None and pod.owner_uid == task.uid:
-        memory.started[task.uid] = attempt
-        memory.unsure.discard(task.uid)
-        memory.blocked.pop(task.index, None)
-        memory.lost.pop(task.uid, None)
-        if pod.stopped is not None:
-            memory.notes_of(task).verdict = (attempt, pod.stopped)
-    elif memory.started.get(task.uid) == attempt or task.recorded_begun is not None:
-        memory.lost.setdefault(task.uid, now)
+        record.note_pod(attempt, pod)
+        books.blocked.pop(task.index, None)
     else:
-        memory.lost.pop(task.uid, None)
+        record.note_no_pod(attempt, now, recorded=task.recorded_begun is not None)
 
 
 def _note_worker(memory: Memory, task: TaskSeen, worker: WorkerSeen | None, now: float) -> None:
     if worker is None or worker.attempt != task.attempt:
         return
-    notes = memory.notes_of(task)
-    if notes.worker is not None and notes.worker.pod_uid != worker.pod_uid:
-        memory.throughput.forget(task.uid)
-    notes.worker = worker
+    record = memory.books.record(task)
+    record.note_worker(worker)
     if worker.progress is not None:
-        memory.throughput.note(task.uid, worker.progress, now)
+        memory.books.throughput.note(record.counted, worker.progress, now)

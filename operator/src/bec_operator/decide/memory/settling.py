@@ -21,21 +21,21 @@ def settle(
     assert memory.ledger is not None
     if memory.ledger.outcome(task.index) is not Outcome.WAITING:
         return
+    books, record = memory.books, memory.books.record(task)
     memory.ledger.settle(task.index, outcome, failure or 0)
-    memory.unread.pop(task.index, None)
-    memory.blocked.pop(task.index, None)
-    memory.old_pods.forget(task.name)
-    reading = memory.readings.get(task.index)
+    books.markers.unread.pop(task.index, None)
+    books.blocked.pop(task.index, None)
+    books.old_pods.forget(task.name)
+    reading = record.reading
     if failure is None:
         if memory.breaker.claimed:  # by exit codes alone, and that was not so
-            memory.facts.worker = None
+            memory.learn("worker", None)
         memory.breaker.note_success()
     memory.pool.note_end(task, now)
-    if failure is None and reading is not None and (memory.throughput.unit or reading.items):
-        memory.throughput.note_done(task.uid, reading.items, now)
-    memory.throughput.forget(task.uid)
+    if failure is None and reading is not None and (books.throughput.unit or reading.items):
+        books.throughput.note_done(record.counted, reading.items, now)
     if failure is not None:
-        memory.hosts.acquit(task.index, now)
+        books.hosts.acquit(task.index, now)
         message = task.failed[-1].message
         _note_failure(memory, task.index, failure, message, task.name, task.attempts)
 
@@ -56,17 +56,18 @@ def note_misconfigured(memory: Memory, task: TaskSeen, said: str, now: float) ->
     """Take in that the job is set up wrongly: nothing is launched until it is changed."""
     if memory.facts.worker is None:
         message = f"{said} ({task.name}); correct spec.worker, and the job goes on"
-        memory.facts.worker = Fact(now, MISCONFIGURED, message)
+        memory.learn("worker", Fact(now, MISCONFIGURED, message))
 
 
 def settle_untried(memory: Memory, index: int, outcome: Outcome) -> None:
     """Note that a volume will never start, for the sake of a job that it depends on."""
     assert memory.ledger is not None
-    if memory.frontier[index] is not Look.GATED:
+    books = memory.books
+    if books.frontier[index] is not Look.GATED:
         return
     memory.ledger.settle(index, outcome, FailureClass.DEPENDENCY_FAILED)
-    memory.frontier[index] = Look.SETTLED
-    names = " and ".join(f"Job {name}" for name in memory.gates.blamed(index, outcome))
+    books.frontier[index] = Look.SETTLED
+    names = " and ".join(f"Job {name}" for name in books.gates.blamed(index, outcome))
     done = "skipped" if outcome is Outcome.SKIPPED else "failed"
     _note_failure(
         memory,
@@ -84,6 +85,6 @@ def _note_failure(
     task: str = "",
     attempts: Sequence[Attempt] = (),
 ) -> None:
-    memory.failures[index] = Line.of(
-        memory.job.uid, index, memory.volumes[index], failure.label, message, task, attempts
-    )
+    volume = memory.books.volumes[index]
+    line = Line.of(memory.job.uid, index, volume, failure.label, message, task, attempts)
+    memory.books.report.note_unsaved(line)

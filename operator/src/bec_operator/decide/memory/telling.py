@@ -22,6 +22,7 @@ class Telling:
     idle_since: float | None = None
     idle_at: int | None = None  # volumes that had ended when it was told that nothing is left
     stalls: dict[str, float] = field(default_factory=dict)  # reason → when it was notified
+    written_at: float = 0.0  # when the Job's status was last written
 
     def note_idle(self, idle: bool, now: float) -> None:
         """Take in whether nothing runs and nothing could."""
@@ -41,12 +42,21 @@ class Telling:
         return now - self.idle_since >= after
 
     def stall_due(self, reason: str, now: float) -> bool:
-        """Whether to notify of a stall; if so, it is noted."""
+        """Whether to notify of a stall."""
         last = self.stalls.get(reason)
-        if last is not None and now - last < STALL_AGAIN_AFTER:
-            return False
+        return last is None or now - last >= STALL_AGAIN_AFTER
+
+    def note_stall(self, reason: str, now: float) -> None:
+        """Take in that a stall was notified."""
         self.stalls[reason] = now
-        return True
+
+    def note_failures(self, changes: int, now: float) -> None:
+        """Take in that it was told how many have failed, the ledger having been at `changes`."""
+        self.failures, self.failures_at = changes, now
+
+    def note_idle_told(self, ended: int) -> None:
+        """Take in that it was told that no task is left, so many volumes having ended."""
+        self.idle_at = ended
 
 
 def is_idle(status: JobStatus, ledger: Ledger, frontier: Frontier, tasks: Iterable[int]) -> bool:

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from bec_operator.decide.attempts.record import Counted
 from bec_ops.contract.protocol import Progress
 
 WINDOW = 1800.0  # seconds over which the rate is taken
@@ -15,27 +16,26 @@ class Throughput:
 
     unit: str = ""
     total: int = 0
-    _at: dict[str, int] = field(default_factory=dict)  # task uid → items of its attempt so far
+    written: int = 0  # what that was when the Job's status was last written
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def note(self, task_uid: str, progress: Progress, now: float) -> None:
-        """Take in how far the worker of a task is."""
+    def note(self, counted: Counted, progress: Progress, now: float) -> None:
+        """Take in how far a worker is; `counted` is what of its attempt is in the total already."""
         if not self._samples:
             self._samples.append((now, self.total))
         self.unit = progress.unit
-        self._count(task_uid, progress.done)
+        self._count(counted, progress.done)
         self._sample(now)
 
-    def note_done(self, task_uid: str, items: int, now: float) -> None:
+    def note_done(self, counted: Counted, items: int, now: float) -> None:
         """Take in that a task is done, and how many items it had; 0 where that is not told."""
         if items:
-            self._count(task_uid, items)
-        self._at.pop(task_uid, None)
+            self._count(counted, items)
         self._sample(now)
 
-    def forget(self, task_uid: str) -> None:
-        """Take in that the attempt at a task is over: the next one begins at nothing."""
-        self._at.pop(task_uid, None)
+    def note_written(self) -> None:
+        """Take in that the Job's status tells what it comes to now."""
+        self.written = self.total
 
     def per_hour(self, now: float) -> float | None:
         """Return the items an hour; None while there is nothing to tell."""
@@ -46,10 +46,9 @@ class Throughput:
             return None
         return (self.total - before) * 3600.0 / (now - since)
 
-    def _count(self, task_uid: str, done: int) -> None:
-        known = self._at.get(task_uid, 0)
-        self.total += max(0, done - known)
-        self._at[task_uid] = done
+    def _count(self, counted: Counted, done: int) -> None:
+        self.total += max(0, done - counted.items)
+        counted.items = done
 
     def _sample(self, now: float) -> None:
         if not self._samples or now - self._samples[-1][0] >= SAMPLE_EVERY:

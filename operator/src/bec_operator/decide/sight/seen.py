@@ -265,7 +265,6 @@ class Facts:
     template: Fact | None = None
     conflict: Fact | None = None
     sweep: Fact | None = None
-    launch: Fact | None = None  # the last create that the API server refused
     gates: Fact | None = None  # whether the jobs that it waits for are there, in no circle
     worker: Fact | None = None  # a worker that said that it is set up wrongly
 

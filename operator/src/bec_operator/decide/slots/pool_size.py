@@ -176,10 +176,13 @@ def hosts_for_work(pool: Pool, memory: Memory, spec: JobSpec, now: float) -> lis
     Who has waited least goes first, so that the others may leave.
     """
     enough = spec.pool.tasks_per_worker if spec.pool is not None else 0
-    leaving = memory.under_way(MarkWorker) | memory.under_way(DeletePod)
-    leaving |= memory.hosts.withheld(tripped=memory.breaker.tripped)
-    leaving |= {host.pod.uid for host in pool.hosts if _is_stopped(host, memory)}
-    leaving |= {key[1] for key in memory.busy if key[0] == GuardWorker.__name__ and not key[2]}
+    under_way = memory.under_way
+    leaving = {action.pod.uid for action in under_way.of(MarkWorker)}
+    leaving |= {action.pod.uid for action in under_way.of(DeletePod)}
+    leaving |= memory.books.hosts.withheld(tripped=memory.breaker.tripped)
+    leaving |= {action.pod.uid for action in under_way.of(StopPod)}
+    leaving |= {host.pod.uid for host in pool.hosts if host.pod.pod.stopped is not None}
+    leaving |= {action.pod.uid for action in under_way.of(GuardWorker) if not action.guarded}
     found = [
         host
         for host in pool.hosts
@@ -191,11 +194,6 @@ def hosts_for_work(pool: Pool, memory: Memory, spec: JobSpec, now: float) -> lis
         and not _is_too_new(host, memory.pool, now)
     ]
     return sorted(found, key=lambda host: host.idle_for(now))
-
-
-def _is_stopped(host: Host, memory: Memory) -> bool:
-    """Whether its last attempt was ended by us, and it with that."""
-    return host.pod.pod.stopped is not None or host.pod.uid in memory.under_way(StopPod)
 
 
 def _is_too_new(host: Host, notes: PoolNotes, now: float) -> bool:

@@ -46,6 +46,14 @@ class ReadMarker(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnRound(Action):
+    """Note where the next look at markers begins, and whether all had their turn. In memory."""
+
+    read_from: int
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SweepGate(Action):
     """Look which of the volumes that wait for it have a marker at the place of a dependency.
 

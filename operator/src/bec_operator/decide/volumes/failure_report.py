@@ -99,11 +99,23 @@ class FailureReport:
     the ledger (`Ledger.changes`) that `report.csv` shows.
     """
 
+    unsaved: dict[int, Line] = field(default_factory=dict)  # not yet written, by the volume
     rows: dict[int, tuple[str, str]] = field(default_factory=dict)
     is_read: bool = False  # whether what was written before the load is in `rows`
     part: Part = field(default_factory=Part)
     compiled: int | None = None
     compiled_at: float = 0.0
+
+    def note_unsaved(self, line: Line) -> None:
+        """Take in how a volume has failed, which is to be written."""
+        self.unsaved[line.index] = line
+
+    def note_saved(self, lines: Mapping[int, Line]) -> None:
+        """Take in that these lines stand in the report."""
+        self.note(lines.values())
+        for index, line in lines.items():
+            if self.unsaved.get(index) is line:
+                del self.unsaved[index]
 
     def note(self, lines: Iterable[Line]) -> None:
         """Take in lines in the order in which they were written."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.sight.action import Action
+from bec_operator.decide.sight.action import Action, Key
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots.pacing import Pacing
 from bec_operator.decide.slots.shares import Demand
@@ -56,20 +56,25 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Work:
-    """One job's memory, and what is paused in it."""
+class Case:
+    """One job as the reconciler keeps it: what is remembered, what it wants, what is paused."""
 
     memory: Memory
     demand: Demand = field(default_factory=Demand)
     pacing: Pacing = field(default_factory=Pacing)
-    pauses: dict[Hashable, Pause] = field(default_factory=dict)
-    told: object = None  # what those that depend on it have last been told of
+    pauses: dict[Key, Pause] = field(default_factory=dict)
+    dependants_know: object = None  # what those that depend on it were last looked at for
     parts: dict[Hashable, asyncio.Semaphore] = field(default_factory=dict)  # of each lane
     laid_by: object = None  # what bears on the tasks that were laid by, as it was then
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name of the Job."""
+        return self.memory.job.namespace, self.memory.job.name
+
     def may_start(self, action: Action, now: float) -> bool:
         """Whether an action is not under way, nor paused."""
-        if action.key in self.memory.busy:
+        if self.memory.under_way.has(action.key):
             return False
         pause = self.pauses.get(action.key)
         return pause is None or pause.until <= now
@@ -85,7 +90,7 @@ class Work:
     def note_done(self, action: Action) -> None:
         """Take in that an action was done."""
         self.pauses.pop(action.key, None)
-        self.memory.broken.pop(action.key, None)
+        self.memory.under_way.forget_fault(action.key)
 
     def forget_pauses(self, actions: Iterable[Action], now: float) -> None:
         """Drop the pauses that are over of what is not among the actions any more."""
@@ -93,6 +98,6 @@ class Work:
             return
         wanted = {action.key for action in actions}
         for key in [key for key in self.pauses if key not in wanted]:
-            if self.pauses[key].until <= now and key not in self.memory.busy:
+            if self.pauses[key].until <= now and not self.memory.under_way.has(key):
                 del self.pauses[key]
-                self.memory.broken.pop(key, None)
+                self.memory.under_way.forget_fault(key)

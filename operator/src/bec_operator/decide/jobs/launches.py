@@ -1,0 +1,82 @@
+"""What a job launches now: pods, tasks for workers, new tasks; and the size of its pool."""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+
+from bec_operator.decide.attempts.actions import CreateTask
+from bec_operator.decide.attempts.task import is_blocked
+from bec_operator.decide.hosts.actions import GuardWorker
+from bec_operator.decide.hosts.pool import Work
+from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
+from bec_operator.decide.slots.pool_size import (
+    hosts_for_work,
+    replace_hosts,
+    scale,
+    wanted,
+    with_busy,
+)
+from bec_operator.decide.slots.standings import Standings
+from bec_operator.decide.slots.window import Launches, hand_out, launches, work_of
+from bec_operator.decide.volumes.frontier import Look
+
+
+def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]:
+    """Return what is to be done about the pool, if there is one, and what may be launched."""
+    memory, spec = seen.memory, seen.memory.job.spec
+    standings, room, now = seen.standings, seen.room, seen.now
+    if (spec is None or spec.pool is None) and not seen.pool.deployments:
+        return [], launches(memory, standings, room, now) if launch else Launches()
+    assert spec is not None
+    free = hosts_for_work(seen.pool, memory, spec, now)
+    next_up = Launches()
+    if launch and spec.pool is not None:
+        next_up = hand_out(memory, standings, room, now, free, seen.pool)
+    elif launch:
+        next_up = launches(memory, standings, room, now)
+    work = work_of(memory, standings, room) if launch and spec.pool is not None else Work()
+    handed = next_up.handed
+    pool = with_busy(seen.pool, handed)
+    aim = wanted(
+        spec,
+        pool,
+        memory.pool,
+        work.without(len(handed)),
+        launch=launch,
+        more_may_come=_more_may_come(memory, standings),
+        most=memory.calling.most,
+    )
+    bad = memory.books.hosts.to_replace(pool, now, tripped=memory.breaker.tripped)
+    replaced = replace_hosts(pool, {*memory.calling.mute, *bad, *next_up.stale})
+    return [*replaced, *scale(spec, pool, memory.pool, aim, now)], next_up
+
+
+def _more_may_come(memory: Memory, standings: Standings) -> bool:
+    """Whether there are volumes that could start later, beside those that run."""
+    looks = (Look.GATED, Look.UNCHECKED, Look.READING, Look.STARTABLE)
+    return bool(standings.retrying) or any(memory.books.frontier.count(look) for look in looks)
+
+
+def new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action]:
+    """Fill the free slots of the window, in manifest order.
+
+    What is under way has its slot already; a volume whose name is taken holds up no other. In a
+    pool, a worker has its task from the start, but where somebody else may still be at work on it.
+    """
+    books = memory.books
+    under_way = {action.index for action in memory.under_way.of(CreateTask)}
+    left_out = under_way | {i for i, fact in books.blocked.items() if is_blocked(fact, now)}
+    free = next_up.tasks - len(under_way - books.tasks.keys())
+    wanted = max(free, len(next_up.fresh))
+    if wanted <= 0:
+        return
+    found = books.frontier.first(Look.STARTABLE, wanted + len(left_out))
+    chosen = [index for index in found if index not in left_out][:wanted]
+    for index, host in zip_longest(chosen, next_up.fresh[: len(chosen)]):
+        if host is None or memory.rivals_until(index):
+            yield CreateTask(index)
+        elif not host.pod.guarded:
+            yield GuardWorker(host.pod, guarded=True)
+        else:
+            yield CreateTask(index, host.pod, host.worker)

@@ -1,0 +1,43 @@
+"""When what is known of a job is stored, and the list of volumes looked at again."""
+
+from collections.abc import Iterator
+
+from bec_operator.decide.jobs.actions import WriteStatus
+from bec_operator.decide.jobs.growth import is_look_due
+from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.jobs.status import is_hopeless
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
+from bec_operator.decide.volumes.actions import LookAtList, SaveLedger
+from bec_operator.decide.volumes.frontier import Look
+
+SAVE_AFTER = 5.0  # seconds
+SAVE_AT = 500  # results
+SAVE_NOT_BEFORE = 1.0  # seconds since the last write of the ledger
+
+
+def keep(seen: Scene, *, may_read: bool) -> Iterator[Action]:
+    """Store the ledger, and see whether the list of volumes has grown."""
+    memory, now, active = seen.memory, seen.now, seen.standings.active
+    grows = may_read and memory.books.added and now - memory.saving.at >= SAVE_NOT_BEFORE
+    if grows or ((may_read or not memory.books.report.unsaved) and _save_due(memory, active, now)):
+        yield SaveLedger()  # which begins with the report of the failures, in S3
+    if not may_read or is_hopeless(memory) or memory.under_way.of(WriteStatus):
+        return  # the last: it may be the end of the job that is written
+    if is_look_due(memory, now, seen.list_every):
+        yield LookAtList()
+
+
+def _save_due(memory: Memory, active: int, now: float) -> bool:
+    """Whether the ledger should be stored: in time, when it is much, or when nothing else is left.
+
+    A failure report that could not be written keeps its volumes unsaved, so it is tried again.
+    """
+    assert memory.ledger is not None
+    unsaved = len(memory.ledger.unsaved)
+    since = now - memory.saving.at
+    gated = memory.books.frontier.count(Look.GATED)
+    if memory.ledger.saved or ((active or gated) and since < SAVE_NOT_BEFORE):
+        return False
+    nothing_left = not active and not gated and memory.books.frontier.count(Look.UNCHECKED) == 0
+    return memory.ledger.turned or since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left
