@@ -86,6 +86,14 @@ class Attempt:
         if self.link is not None:
             self.link.start()
 
+    def end_if_done(self) -> bool:
+        """Where the marker stands already, end with that; True if so."""
+        if self.output.marker() is None:
+            return False
+        _logger.info("%s: %s is done already", self.task.job_id, self.task.volume)
+        self.finished(None)
+        return True
+
     def dependency(self, job_id: str) -> Dependency:
         """Return what a job that this one depends on has written for the volume.
 

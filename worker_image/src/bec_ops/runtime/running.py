@@ -23,8 +23,6 @@ Prepare = Callable[[Assignment], Work]
 
 _PLAIN = (WorkerError, TaskError, StoreError)  # their messages say it all
 
-_logger = logging.getLogger(__name__)
-
 
 def run_tasks(prepare: Prepare) -> int:
     """Do the task that the environment describes, or all that come, and return the exit code."""
@@ -64,9 +62,7 @@ def _run_pool(
 def _do(attempt: Attempt, work: Work) -> None:
     try:
         attempt.begin()  # before all that S3 may take its time for
-        if attempt.output.marker() is not None:
-            _logger.info("%s: %s is done already", attempt.task.job_id, attempt.task.volume)
-            attempt.finished(None)
+        if attempt.end_if_done():
             return
         work(attempt)
         attempt.succeed()
@@ -84,9 +80,7 @@ def _run(
     try:
         work = prepare(task)
         attempt.begin()
-        if attempt.output.marker() is not None:
-            _logger.info("%s: %s is done already", task.job_id, task.volume)
-            attempt.finished(None)
+        if attempt.end_if_done():
             return ExitCode.DONE
         attempt.stop.check()  # making ready may have taken long
         work(attempt)
