@@ -26,7 +26,7 @@ from bec_ops.link.undelivered import Undelivered
 from bec_ops.processes.output_log import OutputLog
 from bec_ops.runtime.job_outputs import output_of_dependency
 from bec_ops.runtime.memory import oom_kills
-from bec_ops.runtime.outputs import Output
+from bec_ops.runtime.outputs import TaskOutput
 
 LISTED_ERRORS = 100
 """How many errors of single items a marker lists."""
@@ -60,7 +60,7 @@ class Attempt:
         self.task, self.surroundings, self.stop = task, surroundings, stop
         self._open_store = open_store or cache(partial(Store.of_worker, lambda: stop.requested))
         self.meter = meter or Meter()
-        self.output = Output(
+        self.output = TaskOutput(
             place or open_place(task.output_uri, self._open_store), task, self._see_moving
         )
         self._pooled = channel is not None
