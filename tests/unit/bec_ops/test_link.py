@@ -1,16 +1,14 @@
 """An attempt's link to the operator: when it calls, what it hears, and what it reports."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from bec_ops.contract.errors import Failure, ProgramError
 from bec_ops.contract.task import Task
 from bec_ops.link.environment import Surroundings
-from bec_ops.link.link import Link
+from bec_ops.link.link import Link, open_channel
 from bec_ops.link.meter import Meter
-from bec_ops.link.spool import NAME, Spool
 from bec_ops.link.stopping import Stop
 from tests.support.fake_operator import FakeOperator, refusal
 
@@ -29,12 +27,12 @@ ABOUT = {"task_uid": "uid", "attempt": 3}
 class Linked:
     """A link, and what it is told of and tells."""
 
-    def __init__(self, operator: FakeOperator, folder: Path, every: float = 0.01) -> None:
+    def __init__(self, operator: FakeOperator, every: float = 0.01) -> None:
         self.meter, self.stop = Meter(), Stop()
-        surroundings = Surroundings(
-            operator_url=operator.url, work_dir=folder, heartbeat_seconds=every
-        )
-        link = Link.open(surroundings, TASK, self.meter, self.stop)
+        surroundings = Surroundings(operator_url=operator.url, heartbeat_seconds=every)
+        channel = open_channel(surroundings)
+        self.undelivered = channel[1]
+        link = Link.open(surroundings, TASK, self.meter, self.stop, channel)
         assert link
         self.link = link
 
@@ -46,8 +44,8 @@ def operator() -> Iterator[FakeOperator]:
 
 
 @pytest.fixture
-def linked(operator: FakeOperator, tmp_path: Path) -> Linked:
-    return Linked(operator, tmp_path)
+def linked(operator: FakeOperator) -> Linked:
+    return Linked(operator)
 
 
 def beats(operator: FakeOperator, count: int) -> None:
@@ -62,10 +60,8 @@ def test_where_there_is_no_operator_there_is_no_link() -> None:
 
 
 @pytest.mark.parametrize("failure", [None, Failure("Retryable", "m")])
-def test_a_short_attempt_calls_nobody(
-    operator: FakeOperator, tmp_path: Path, failure: Failure | None
-) -> None:
-    linked = Linked(operator, tmp_path, every=60)
+def test_a_short_attempt_calls_nobody(operator: FakeOperator, failure: Failure | None) -> None:
+    linked = Linked(operator, every=60)
     linked.link.start()
     linked.link.end(failure)
     assert operator.calls == []
@@ -159,7 +155,7 @@ def test_the_report_is_delivered_once_the_operator_is_back(
 
 
 def test_an_operator_that_hangs_does_not_hold_up_the_end(
-    linked: Linked, operator: FakeOperator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    linked: Linked, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bec_ops.link.link.DELIVERY_SECONDS", 0.1)
     linked.link.start()
@@ -167,21 +163,8 @@ def test_an_operator_that_hangs_does_not_hold_up_the_end(
     with operator.hanging():
         linked.link.end(Failure("Retryable", "m"))
     sent: list[str] = []
-    Spool(tmp_path / NAME).deliver(lambda kind, fields: sent.append(f"{kind} {fields['attempt']}"))
+    linked.undelivered.deliver(lambda kind, fields: sent.append(f"{kind} {fields['attempt']}"))
     assert sent == ["failed 3"]
-
-
-def test_what_an_earlier_process_left_is_delivered_first(
-    linked: Linked, operator: FakeOperator, tmp_path: Path
-) -> None:
-    earlier = Spool(tmp_path / NAME)
-    earlier.add("failed", {**ABOUT, "attempt": 2, "failure": "Retryable", "message": "m"})
-    earlier.close()
-    linked.link.start()
-    beats(operator, 1)
-    linked.link.end(None)
-    reports = [path for path in operator.paths() if path in {"done", "failed"}]
-    assert reports == ["failed", "done"]
 
 
 def test_the_log_goes_to_the_operator_if_it_must(linked: Linked, operator: FakeOperator) -> None:
@@ -192,8 +175,8 @@ def test_the_log_goes_to_the_operator_if_it_must(linked: Linked, operator: FakeO
     linked.link.send_log(b"x")  # the operator's loss
 
 
-def test_one_that_is_told_to_go_asks_at_once(operator: FakeOperator, tmp_path: Path) -> None:
-    linked = Linked(operator, tmp_path, every=3600.0)
+def test_one_that_is_told_to_go_asks_at_once(operator: FakeOperator) -> None:
+    linked = Linked(operator, every=3600.0)
     linked.link.start()
     linked.link.leave()
     beats(operator, 1)

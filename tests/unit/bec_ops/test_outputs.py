@@ -17,7 +17,7 @@ from bec_ops.contract.errors import (
 from bec_ops.contract.s3.places import FolderPlace
 from bec_ops.contract.s3.transfers import Watch
 from bec_ops.contract.task import Task
-from bec_ops.runtime.outputs import Output
+from bec_ops.runtime.outputs import TaskOutput
 
 
 def task_in(folder: Path) -> Task:
@@ -46,7 +46,7 @@ class Kinds(FolderPlace):
 
 def test_what_is_written_is_there_with_its_type(tmp_path: Path) -> None:
     place = Kinds(tmp_path / "out")
-    output = Output(place, task_in(tmp_path))
+    output = TaskOutput(place, task_in(tmp_path))
     output.write("text/1.txt", "ཀ")
     output.write("a.json", b"{}")
     output.write("b", b"\0", "x/y")
@@ -86,11 +86,11 @@ def test_what_is_written_is_there_with_its_type(tmp_path: Path) -> None:
 def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
     """A folder `success.json` or a file `_logs` would be in the marker's and the log's way."""
     with pytest.raises(ValueError, match=r"page-1\.txt|written for you|place of logs|backslash"):
-        Output(FolderPlace(tmp_path), task_in(tmp_path)).write(name, b"")
+        TaskOutput(FolderPlace(tmp_path), task_in(tmp_path)).write(name, b"")
 
 
 def test_a_write_that_failed_in_silence_fails_the_task(tmp_path: Path) -> None:
-    output = Output(Kinds(tmp_path, refused=("a", "b")), task_in(tmp_path))
+    output = TaskOutput(Kinds(tmp_path, refused=("a", "b")), task_in(tmp_path))
     for name in ("a", "b", "c"):
         thread = threading.Thread(target=_swallow, args=(output, name))
         thread.start()
@@ -105,7 +105,7 @@ def test_what_is_wrong_with_a_write_itself_is_not_forgotten_either(
     tmp_path: Path, name: str, data: str
 ) -> None:
     """A text that has no UTF-8 and a name that is refused, in a thread whose end nobody reads."""
-    output = Output(FolderPlace(tmp_path), task_in(tmp_path))
+    output = TaskOutput(FolderPlace(tmp_path), task_in(tmp_path))
     with ThreadPoolExecutor(1) as pool:
         pool.submit(output.write, name, data)
     with pytest.raises(RetryableError, match=f"such as {name}: ") as caught:
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_a_write_itself_is_not_forgotten_either(
 
 
 def test_a_text_without_utf_8_is_made_good_by_another_one(tmp_path: Path) -> None:
-    output = Output(FolderPlace(tmp_path), task_in(tmp_path))
+    output = TaskOutput(FolderPlace(tmp_path), task_in(tmp_path))
     with pytest.raises(UnicodeEncodeError):
         output.write("a.txt", "x\ud800")
     output.write("a.txt", "x")
@@ -130,14 +130,14 @@ def test_a_write_that_was_stopped_in_a_thread_stops_the_task(tmp_path: Path) -> 
 
     source = tmp_path / "source"
     source.write_bytes(b"x")
-    output = Output(FolderPlace(tmp_path / "out"), task_in(tmp_path), stop)
+    output = TaskOutput(FolderPlace(tmp_path / "out"), task_in(tmp_path), stop)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(output.upload, "a", source)
     with pytest.raises(Interrupted, match="told to stop"):
         output.seal()
 
 
-def _swallow(output: Output, name: str) -> None:
+def _swallow(output: TaskOutput, name: str) -> None:
     try:
         output.write(name, b"")
     except OSError:
@@ -153,7 +153,7 @@ def test_writes_under_way_are_waited_for_and_none_begins_after_the_end(tmp_path:
             go.wait(10)
             super().put(name, body, content_type)
 
-    output = Output(Slow(tmp_path), task_in(tmp_path))
+    output = TaskOutput(Slow(tmp_path), task_in(tmp_path))
     writer = threading.Thread(target=output.write, args=("a", b"x"))
     sealer = threading.Thread(target=output.seal)
     writer.start()
@@ -180,7 +180,7 @@ def test_what_is_given_up_ends_and_nothing_else_begins(tmp_path: Path) -> None:
 
     source = tmp_path / "source"
     source.write_bytes(bytes(3 * 1024 * 1024))
-    output = Output(FolderPlace(tmp_path / "out"), task_in(tmp_path), slowly)
+    output = TaskOutput(FolderPlace(tmp_path / "out"), task_in(tmp_path), slowly)
     with ThreadPoolExecutor(1) as pool:
         left = pool.submit(output.upload, "a", source)
         assert begun.wait(10)
@@ -197,7 +197,7 @@ def test_what_is_given_up_ends_and_nothing_else_begins(tmp_path: Path) -> None:
 
 def test_only_a_valid_marker_is_one(tmp_path: Path) -> None:
     task = task_in(tmp_path)
-    output = Output(FolderPlace(tmp_path), task)
+    output = TaskOutput(FolderPlace(tmp_path), task)
     assert output.marker() is None
     (tmp_path / "success.json").write_text("{}")
     assert output.marker() is None
@@ -209,10 +209,10 @@ def test_only_a_valid_marker_is_one(tmp_path: Path) -> None:
 
 def test_an_outdated_marker_is_none_until_it_is_replaced(tmp_path: Path) -> None:
     task = task_in(tmp_path)
-    output = Output(FolderPlace(tmp_path), task)
+    output = TaskOutput(FolderPlace(tmp_path), task)
     output.put_marker(task.marker())
     later = task.model_copy(update={"redo_at": datetime.now(UTC) + timedelta(hours=1)})
-    redone = Output(FolderPlace(tmp_path), later)
+    redone = TaskOutput(FolderPlace(tmp_path), later)
     assert redone.marker() is None
     assert output.marker()
     redone.put_marker(later.marker())
@@ -224,7 +224,7 @@ def expecting(folder: Path, *patterns: str) -> Task:
 
 
 def test_what_is_written_counts_once_with_its_last_size(tmp_path: Path) -> None:
-    output = Output(Kinds(tmp_path, refused=("b",)), task_in(tmp_path))
+    output = TaskOutput(Kinds(tmp_path, refused=("b",)), task_in(tmp_path))
     output.write("a", b"first")
     output.write("a", "ཀ")
     _swallow(output, "b")
@@ -235,7 +235,7 @@ def test_what_is_written_counts_once_with_its_last_size(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_a_write_that_failed(tmp_path: Path) -> None:
-    output = Output(FolderPlace(tmp_path), task_in(tmp_path))
+    output = TaskOutput(FolderPlace(tmp_path), task_in(tmp_path))
     with pytest.raises(FileNotFoundError):
         output.upload("a", tmp_path / "gone")
     with pytest.raises(RetryableError, match="such as a: "):
@@ -244,7 +244,7 @@ def test_a_file_that_is_not_there_is_a_write_that_failed(tmp_path: Path) -> None
 
 def test_what_is_expected_is_written_or_there(tmp_path: Path) -> None:
     task = expecting(tmp_path, "*.txt", "volume.json")
-    output = Output(FolderPlace(tmp_path), task)
+    output = TaskOutput(FolderPlace(tmp_path), task)
     output.write("pages/1.txt", "")
     with pytest.raises(MissingArtefactsError, match=r"matches 'volume.json', .*'pages/1.txt'"):
         output.check_expected()
@@ -257,12 +257,12 @@ def test_what_was_there_before_redo_at_is_not(tmp_path: Path) -> None:
     os.utime(tmp_path / "volume.json", (1e9, 1e9))
     redone = expecting(tmp_path, "*.json").model_copy(update={"redo_at": datetime.now(UTC)})
     with pytest.raises(MissingArtefactsError, match="from before redoAt"):
-        Output(FolderPlace(tmp_path), redone).check_expected()
+        TaskOutput(FolderPlace(tmp_path), redone).check_expected()
 
 
 def test_a_marker_counts_if_what_is_expected_was_found_or_is_there(tmp_path: Path) -> None:
     task = expecting(tmp_path, "*.txt")
-    output = Output(FolderPlace(tmp_path), task)
+    output = TaskOutput(FolderPlace(tmp_path), task)
     output.put_marker(task.marker())
     assert output.marker() is None
     output.put_marker(task.marker(expect_met=["*.txt"]))

@@ -15,7 +15,7 @@ from bec_ops.contract.exit_codes import ExitCode
 from bec_ops.contract.s3.store import Store
 from bec_ops.contract.task import Task
 from bec_ops.link.environment import Surroundings
-from bec_ops.link.spool import NAME, Spool
+from bec_ops.link.link import open_channel
 from bec_ops.link.stopping import Stop
 from bec_ops.runtime.pool_worker import PoolWorker
 from tests.support.fake_operator import Answer, FakeOperator, refusal
@@ -213,13 +213,13 @@ def test_it_asks_for_nothing_while_a_report_waits(
 ) -> None:
     """Else the operator, which knows of no end, gives the same task again."""
     monkeypatch.setattr("bec_ops.runtime.pool_worker._AGAIN", 0.01)
-    waiting = Spool(run.folder / NAME)
+    surroundings = Surroundings(operator_url=operator.url)
+    client, undelivered = open_channel(surroundings)
     about = {"task_uid": "uid-one", "attempt": 1, "failure": "Retryable", "message": "m"}
-    waiting.add("failed", about)
-    waiting.close()
+    undelivered.add("failed", about)
+    monkeypatch.setattr("bec_ops.runtime.pool_worker.open_channel", lambda _: (client, undelivered))
     operator.answers["failed"] = [(503, {}), (503, {})]
     operator.answers["next"] = [task(run, "two")]
-    surroundings = Surroundings(operator_url=operator.url, work_dir=run.folder)
     worker = PoolWorker(surroundings, Stop(), None)
     given = worker.next_task()
     assert given is not None

@@ -25,7 +25,7 @@ from bec_ops.contract.faults import explain
 from bec_ops.contract.task import Assignment
 from bec_ops.running_task import RunningTask
 from bec_ops.runtime.attempt import Attempt
-from bec_ops.runtime.running import Prepare, Work, end_process, run_tasks
+from bec_ops.runtime.running import DoVolume, Prepare, end_process, run_tasks
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -38,7 +38,7 @@ class Handler:
     function: Callable[..., object]
     parameters: type[BaseModel] | None
 
-    def work(self, task: Assignment) -> Work:
+    def prepare(self, task: Assignment) -> DoVolume:
         """Check the parameters, and return what does a volume with them."""
         given = (self.parameters_of(task),) if self.parameters else ()
 
@@ -92,9 +92,9 @@ class Handlers:
             raise MisconfiguredError(f"{what}; this image has {listed}")
         return self._known[name]
 
-    def prepare(self, task: Assignment) -> Work:
+    def prepare(self, task: Assignment) -> DoVolume:
         """Choose the task's handler, and check its parameters."""
-        return self.choose(task.handler).work(task)
+        return self.choose(task.handler).prepare(task)
 
 
 _handlers = Handlers()

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
-from bec_ops.contract.errors import MisconfiguredError
-from bec_ops.contract.faults import explain
+from bec_ops.contract.variables import read_variables
 
 TERMINATION_LOG = "/dev/termination-log"
 
@@ -50,12 +49,7 @@ class Surroundings(BaseModel):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read what is set and not empty; raises MisconfiguredError naming what is wrong."""
-        found = {key: text for key, text in environ.items() if key.startswith("BEC_") and text}
-        try:
-            return cls.model_validate(found)
-        except ValidationError as error:
-            wrong = explain(error)
-            raise MisconfiguredError(f"the worker's environment is wrong: {wrong}") from None
+        return read_variables(cls, "BEC_", environ, "the worker's environment is wrong")
 
     @field_validator("dependencies", mode="before")
     @classmethod

@@ -11,8 +11,8 @@ from bec_ops.contract.task import Task
 from bec_ops.link.environment import Surroundings
 from bec_ops.link.meter import Meter
 from bec_ops.link.operator_client import OperatorClient, RefusedError, UnreachableError
-from bec_ops.link.spool import NAME, Spool
 from bec_ops.link.stopping import Stop
+from bec_ops.link.undelivered import Undelivered
 
 DELIVERY_SECONDS = 10.0
 """How long the end of an attempt may be held up by an operator that does not answer."""
@@ -33,9 +33,14 @@ class Link:
     """
 
     def __init__(
-        self, client: OperatorClient, spool: Spool, task: Task, meter: Meter, stop: Stop
+        self,
+        client: OperatorClient,
+        undelivered: Undelivered,
+        task: Task,
+        meter: Meter,
+        stop: Stop,
     ) -> None:
-        self._client, self._spool = client, spool
+        self._client, self._undelivered = client, undelivered
         self._meter, self._stop = meter, stop
         self._about = {"task_uid": task.task_uid, "attempt": task.attempt}
         self._ended = threading.Event()
@@ -52,7 +57,7 @@ class Link:
         task: Task,
         meter: Meter,
         stop: Stop,
-        channel: tuple[OperatorClient, Spool] | None = None,
+        channel: tuple[OperatorClient, Undelivered] | None = None,
     ) -> "Link | None":
         """Make the link of a task; None where there is no operator to tell of it.
 
@@ -88,20 +93,20 @@ class Link:
         if not self._client.is_registered:
             return
         if failure is None:
-            self._spool.add("done", dict(self._about))
+            self._undelivered.add("done", dict(self._about))
         else:
             told: dict[str, Any] = {
                 "failure": failure.failure,
                 "message": failure.short_message,
                 "exit_code": failure.passed_on,
             }
-            self._spool.add("failed", self._about | told)
+            self._undelivered.add("failed", self._about | told)
         # A call under way may take longer than there is time.
         thread = threading.Thread(target=self._deliver, args=(deadline,), daemon=True)
         thread.start()
         thread.join(max(deadline - time.monotonic(), 0))
         if thread.is_alive():
-            _logger.warning("the report waits: the operator does not answer")
+            _logger.warning("the report is not delivered: the operator does not answer")
 
     def send_log(self, tail: bytes) -> None:
         """Give the end of the attempt's output to the operator, which stores it if it can."""
@@ -116,8 +121,6 @@ class Link:
             try:
                 self.register()
                 self._obey(self._beat())
-                if not self._ended.is_set():  # else the end delivers
-                    self._spool.deliver(self._client.report)
                 self._complained = False
                 self._heard = time.monotonic()
             except UnreachableError as error:
@@ -146,11 +149,8 @@ class Link:
             self._stop.request("told to stop, and the operator does not answer")
 
     def _deliver(self, deadline: float) -> None:
-        try:
-            if not self._spool.deliver(self._client.report, deadline - time.monotonic()):
-                _logger.warning("the report waits: the operator is away")
-        except RefusedError as refusal:
-            _logger.warning("the report waits: %s", refusal)
+        if not self._undelivered.deliver(self._client.report, deadline - time.monotonic()):
+            _logger.warning("the report is not delivered: the operator is away")
 
     def _beat(self) -> HeartbeatAnswer:
         fields: dict[str, Any] = {
@@ -171,8 +171,6 @@ class Link:
             _logger.warning("no heartbeat: %s; the work goes on", error)
 
 
-def open_channel(surroundings: Surroundings) -> tuple[OperatorClient, Spool]:
+def open_channel(surroundings: Surroundings) -> tuple[OperatorClient, Undelivered]:
     """Return what a process calls its operator with, and where its reports wait."""
-    folder = surroundings.work_dir
-    client = OperatorClient(surroundings.operator_url, surroundings.token_file)
-    return client, Spool(folder / NAME if folder else None)
+    return OperatorClient(surroundings.operator_url, surroundings.token_file), Undelivered()

@@ -105,7 +105,7 @@ def _uri(place: str) -> str:
     return f"s3://{bucket}/{prefix}/"
 
 
-class Seen:
+class NotingPlace:
     """A place that notes what is written to it, for the author to see."""
 
     def __init__(self, place: Place) -> None:
@@ -147,12 +147,12 @@ def run_by_hand(wish: Wish, prepare: Prepare, console: Console) -> int:
     try:
         task = wish.task()
         with _bar(console) as bar, signals_stop(stop, at_once):
-            seen = Seen(open_place(task.output_uri))
+            place = NotingPlace(open_place(task.output_uri))
             attempt = Attempt(
                 task,
                 Surroundings(),
                 stop,
-                place=seen,
+                place=place,
                 meter=_meter(bar),
                 dependencies=wish.dependency_uris(),
             )
@@ -164,7 +164,7 @@ def run_by_hand(wish: Wish, prepare: Prepare, console: Console) -> int:
         failure = Failure.of(error)
         console.print(f"[red]{failure.failure}[/]: {escape(failure.message)}")
         return _INTERRUPTED if failure.failure == "Interrupted" else 1
-    _show(console, task, seen, attempt)
+    _show(console, task, place, attempt)
     return 0
 
 
@@ -189,10 +189,10 @@ def _meter(bar: Progress) -> Meter:
     return Meter(on_change=move)
 
 
-def _show(console: Console, task: Task, seen: Seen, attempt: Attempt) -> None:
+def _show(console: Console, task: Task, place: NotingPlace, attempt: Attempt) -> None:
     marker = attempt.output.marker()
     assert marker is not None
-    for name in seen.names:
+    for name in place.names:
         console.print(f"[green]wrote[/] {escape(task.output_uri + name)}")
     details: dict[str, Any] = json.loads(marker.dump())
     console.print_json(data=details)

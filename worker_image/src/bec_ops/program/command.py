@@ -13,7 +13,7 @@ from bec_ops.contract.volume import Volume
 from bec_ops.program.by_hand import JOB_ID, Wish, run_by_hand
 from bec_ops.program.execute import GRACE, Program
 from bec_ops.runtime.loading import load
-from bec_ops.runtime.running import Prepare, Work, end_process, run_tasks
+from bec_ops.runtime.running import DoVolume, Prepare, end_process, run_tasks
 
 _USAGE = 2  # typer's exit code for it
 
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def _prepare_handlers(where: str) -> Prepare:
-    def prepare(task: Assignment) -> Work:
+    def prepare(task: Assignment) -> DoVolume:
         load(where)
         return worker.prepare(task)
 

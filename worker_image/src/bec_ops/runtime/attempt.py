@@ -21,12 +21,12 @@ from bec_ops.link.environment import Surroundings, write_termination_message
 from bec_ops.link.link import DELIVERY_SECONDS, Link
 from bec_ops.link.meter import Meter
 from bec_ops.link.operator_client import OperatorClient
-from bec_ops.link.spool import Spool
 from bec_ops.link.stopping import Stop
+from bec_ops.link.undelivered import Undelivered
 from bec_ops.processes.output_log import OutputLog
 from bec_ops.runtime.job_outputs import output_of_dependency
 from bec_ops.runtime.memory import oom_kills
-from bec_ops.runtime.outputs import Output
+from bec_ops.runtime.outputs import TaskOutput
 
 LISTED_ERRORS = 100
 """How many errors of single items a marker lists."""
@@ -54,13 +54,13 @@ class Attempt:
         place: Place | None = None,
         meter: Meter | None = None,
         dependencies: Mapping[str, str] | None = None,
-        channel: tuple[OperatorClient, Spool] | None = None,
+        channel: tuple[OperatorClient, Undelivered] | None = None,
         open_store: Callable[[], Store] | None = None,
     ) -> None:
         self.task, self.surroundings, self.stop = task, surroundings, stop
         self._open_store = open_store or cache(partial(Store.of_worker, lambda: stop.requested))
         self.meter = meter or Meter()
-        self.output = Output(
+        self.output = TaskOutput(
             place or open_place(task.output_uri, self._open_store), task, self._see_moving
         )
         self._pooled = channel is not None
@@ -85,6 +85,14 @@ class Attempt:
         """Begin to give signs of life."""
         if self.link is not None:
             self.link.start()
+
+    def end_if_done(self) -> bool:
+        """Where the marker stands already, end with that; True if so."""
+        if self.output.marker() is None:
+            return False
+        _logger.info("%s: %s is done already", self.task.job_id, self.task.volume)
+        self.finished(None)
+        return True
 
     def dependency(self, job_id: str) -> Dependency:
         """Return what a job that this one depends on has written for the volume.

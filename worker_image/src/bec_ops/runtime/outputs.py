@@ -21,7 +21,7 @@ from bec_ops.runtime.snapshot import unchanged
 _logger = logging.getLogger(__name__)
 
 
-class Output:
+class TaskOutput:
     """What one task writes, from any thread, and last of all its marker.
 
     A write that failed and was not made good fails the task, even if nobody looked at the error.

@@ -97,10 +97,10 @@ class PoolWorker:
             self._attempt.link.leave()
 
     def _ask(self, take: Callable[[Task], None]) -> None:
-        client, spool = self._channel
+        client, undelivered = self._channel
         try:
             # While a report waits the operator would give the task again that it is about.
-            delivered = spool.deliver(client.report)
+            delivered = undelivered.deliver(client.report)
             given = client.next() if delivered else Assigned()
         except UnreachableError as error:
             _logger.warning("no task: %s", error)

@@ -17,13 +17,12 @@ from bec_ops.processes.output_log import OutputLog, output_kept
 from bec_ops.runtime.attempt import Attempt, stopped_at_once, tell
 from bec_ops.runtime.pool_worker import PoolWorker
 
-Work = Callable[[Attempt], None]
-Prepare = Callable[[Assignment], Work]
+DoVolume = Callable[[Attempt], None]
+"""Does one volume: what an author's handler or program comes to."""
+Prepare = Callable[[Assignment], DoVolume]
 """Makes ready what is needed for any volume; raises MisconfiguredError if it never will be."""
 
 _PLAIN = (WorkerError, TaskError, StoreError)  # their messages say it all
-
-_logger = logging.getLogger(__name__)
 
 
 def run_tasks(prepare: Prepare) -> int:
@@ -52,23 +51,21 @@ def _run_pool(
     worker = PoolWorker(surroundings, stop, log)
     worker.register()
     try:
-        work = prepare(assignment)
+        do_volume = prepare(assignment)
     except BaseException as error:  # noqa: BLE001 - whatever it is, no task would fare better
         show_traceback(error)
         return tell(Failure.of(error)).exit_code
     while (task := worker.next_task()) is not None:
-        _do(worker.begin(task), work)
+        _do(worker.begin(task), do_volume)
     return ExitCode.DONE
 
 
-def _do(attempt: Attempt, work: Work) -> None:
+def _do(attempt: Attempt, do_volume: DoVolume) -> None:
     try:
         attempt.begin()  # before all that S3 may take its time for
-        if attempt.output.marker() is not None:
-            _logger.info("%s: %s is done already", attempt.task.job_id, attempt.task.volume)
-            attempt.finished(None)
+        if attempt.end_if_done():
             return
-        work(attempt)
+        do_volume(attempt)
         attempt.succeed()
     except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told
         show_traceback(error)
@@ -82,14 +79,12 @@ def _run(
 ) -> int:
     attempt = Attempt(task, surroundings, stop, log=log)
     try:
-        work = prepare(task)
+        do_volume = prepare(task)
         attempt.begin()
-        if attempt.output.marker() is not None:
-            _logger.info("%s: %s is done already", task.job_id, task.volume)
-            attempt.finished(None)
+        if attempt.end_if_done():
             return ExitCode.DONE
         attempt.stop.check()  # making ready may have taken long
-        work(attempt)
+        do_volume(attempt)
         attempt.succeed()
     except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told
         show_traceback(error)

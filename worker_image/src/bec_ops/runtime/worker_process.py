@@ -77,12 +77,8 @@ class WorkerProcess:
             return None
         self._given = True
         attempt.begin()
-        if attempt.output.marker() is not None:
-            _logger.info("%s: %s is done already", task.job_id, task.volume)
-            attempt.finished(None)
-            self._ended = True
-            return None
-        return task.volume
+        self._ended = attempt.end_if_done()
+        return None if self._ended else task.volume
 
     def _next_of_pool(self, job_id: str) -> Volume | None:
         assigned = Assignment.from_environment()
@@ -94,11 +90,9 @@ class WorkerProcess:
         while (task := worker.next_task()) is not None:
             self._made, self._given, self._ended = worker.begin(task), True, False
             self._made.begin()
-            if self._made.output.marker() is None:
+            self._ended = self._made.end_if_done()
+            if not self._ended:
                 return task.volume
-            _logger.info("%s: %s is done already", task.job_id, task.volume)
-            self._made.finished(None)
-            self._ended = True
         self._ended = True
         return None
 

@@ -4,10 +4,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bec_ops.contract.errors import MisconfiguredError
-from bec_ops.contract.faults import explain
+from bec_ops.contract.variables import read_variables
 
 Encryption = Literal["", "AES256", "aws:kms", "aws:kms:dsse"]
 ACCOUNT = r"^([0-9]{12})?$"
@@ -35,12 +34,7 @@ class StoreSettings(BaseModel):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read what is set and not empty; raises MisconfiguredError naming what is wrong."""
-        found = {key: text for key, text in environ.items() if key.startswith("BEC_S3_") and text}
-        try:
-            return cls.model_validate(found)
-        except ValidationError as error:
-            wrong = explain(error)
-            raise MisconfiguredError(f"the worker's settings of S3 are wrong: {wrong}") from None
+        return read_variables(cls, "BEC_S3_", environ, "the worker's settings of S3 are wrong")
 
     @model_validator(mode="after")
     def _check_key(self) -> Self:

@@ -41,22 +41,22 @@ class Transfers:
 
         Of one that is given up, a request that is under way may still come to its end.
         """
-        seen = _Seen()
+        told = _Subscriber()
         given = dict(extra)
         # By name: of a file that is open, s3transfer would read parts ahead, and hold them.
-        future = self._manager.upload(str(path), bucket, key, given, [seen])
+        future = self._manager.upload(str(path), bucket, key, given, [told])
         try:
-            while not seen.done.wait(_LOOK):
-                watch(seen.take())
+            while not told.done.wait(_LOOK):
+                watch(told.take())
         except BaseException:
             future.cancel()
-            seen.done.wait(_CLEAN_UP)
+            told.done.wait(_CLEAN_UP)
             raise
         future.result()
-        watch(seen.take())
+        watch(told.take())
 
 
-class _Seen(BaseSubscriber):
+class _Subscriber(BaseSubscriber):
     """What s3transfer says of one upload, from threads of its own."""
 
     def __init__(self) -> None:
