@@ -24,6 +24,7 @@ from tests.stores import SERVERS
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 REQUIREMENTS = DOCS.parent / "requirements"
 CHART = DOCS.parent / "helm/bec-operator/templates/deployment.yaml"
+BOUNDS = DOCS.parent / "tests/scale/bounds.yaml"
 PAGES = sorted(
     [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md"), *DOCS.parent.glob("examples/*/*.md")]
 )
@@ -152,6 +153,20 @@ def anchors(page: Path) -> set[str]:
     """Return what the headings of a page are called in links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_bound_of_the_benches_is_told() -> None:
+    runs = yaml.safe_load(BOUNDS.read_text(encoding="utf-8"))
+    bounds = [
+        [f"`{run}`", each["what"], _words(each), str(each["aim"])]
+        for run, listed in runs.items()
+        for each in listed
+    ]
+    assert [row[:4] for row in rows("performance.md", "What must hold")] == bounds
+
+
+def _words(bound: dict[str, object]) -> str:
+    return f"at least {bound['least']}" if "least" in bound else f"at most {bound['most']}"
 
 
 def test_every_metric_is_told() -> None:
