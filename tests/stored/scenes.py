@@ -183,7 +183,7 @@ class Scenes:
 
     def pool(self) -> None:
         """Workers of a pool: one has just got a volume, one has its second attempt, one may go."""
-        spec: dict[str, Any] = {"pool": {"maxWorkers": 2}, "parallelism": 2}
+        spec: dict[str, Any] = {"pool": {"maxWorkers": 2}, "parallelism": 2, "redoAt": _now()}
         live = self.space.submit(job("pooled", self.space.bucket, numbered(2), **spec))
         path = apps(self.space.namespace, "deployments")
         (deployment,) = until(lambda: self.space.kube.items(path), "a pool is made", 60)

@@ -68,6 +68,23 @@ def test_it_means_what_it_meant(folder: Path, kind: str) -> None:
 
 
 @of_each_release
+def test_there_is_some_of_everything(folder: Path) -> None:
+    meant = yaml.safe_load((folder / EXPECTED).read_text(encoding="utf-8"))
+    tasks, pods = meant["tasks"].values(), meant["pods"].values()
+    attempts = [attempt for task in tasks for attempt in task["attempts"]]
+    phases = {task["phase"] for task in tasks}
+    assert phases == {"queued", "Running", "Retrying", "Succeeded", "Failed"}
+    assert meant["tasks"]["handed"]["attempts"], "of a task that has no status yet"
+    assert any(task["progress"] for task in tasks)
+    assert {"session", "repeats", "redo at", "exit code"} <= {key for a in attempts for key in a}
+    assert any(pod["stopped"] for pod in pods)
+    assert any(pod["called since"] for pod in pods)
+    assert any(pod.get("draining") for pod in pods)
+    assert any(found["avoids"] for found in meant["deployments"].values())
+    assert any(job["retried"] and job["redone"] for job in meant["jobs"].values())
+
+
+@of_each_release
 def test_names_are_derived_as_they_were(folder: Path) -> None:
     """They are the lock: with another name a volume that runs would be begun once more."""
     jobs = dict(objects(folder, "jobs"))
