@@ -24,6 +24,8 @@ from tests.stores import SERVERS
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 REQUIREMENTS = DOCS.parent / "requirements"
 CHART = DOCS.parent / "helm/bec-operator/templates/deployment.yaml"
+CODE = [DOCS.parent / path for path in ("operator/src/bec_operator", "worker_image/src/bec_ops")]
+BOUNDS = DOCS.parent / "tests/scale/bounds.yaml"
 PAGES = sorted(
     [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md"), *DOCS.parent.glob("examples/*/*.md")]
 )
@@ -152,6 +154,39 @@ def anchors(page: Path) -> set[str]:
     """Return what the headings of a page are called in links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_bound_of_the_benches_is_told() -> None:
+    runs = yaml.safe_load(BOUNDS.read_text(encoding="utf-8"))
+    bounds = [
+        [f"`{run}`", each["what"], _words(each), str(each["aim"])]
+        for run, listed in runs.items()
+        for each in listed
+    ]
+    assert [row[:4] for row in rows("performance.md", "What must hold")] == bounds
+
+
+def _words(bound: dict[str, object]) -> str:
+    return f"at least {bound['least']}" if "least" in bound else f"at most {bound['most']}"
+
+
+def test_every_name_on_the_way_of_a_volume_is_there() -> None:
+    page = (DOCS / "a-volume-through-the-code.md").read_text(encoding="utf-8")
+    code = "\n".join(
+        file.read_text(encoding="utf-8") for root in CODE for file in root.rglob("*.py")
+    )
+    for name in set(re.findall("`([^`]+)`", page)):
+        if "/" in name or name.endswith(".py"):
+            there = [root / name for root in CODE] + [DOCS.parent / name]
+            assert any(path.exists() for path in there), f"{name} is not there"
+        elif re.fullmatch(r"\w+", name) and not name.startswith("BEC_"):
+            known = rf"(def|class) {name}\b|\b{name} = auto|\b{_constant(name)} = \d"
+            assert name == "onFailure" or re.search(known, code), f"there is no {name}"
+
+
+def _constant(name: str) -> str:
+    """Return the name of a failure class as the code has it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
 
 
 def test_every_metric_is_told() -> None:
