@@ -8,7 +8,8 @@ import pytest
 from bec_operator.api.dependency import Dependency, OnFailure
 from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.frontier import Frontier, Look
-from bec_operator.decide.volumes.gates import Gate, Gates, Place, Record, Waiting, Way, answers
+from bec_operator.decide.volumes.gate import Gate, Place, Record, Way, answers
+from bec_operator.decide.volumes.gates import Gates, Waiting
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_ops.contract.volume import Volume

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from bec_operator.act.ground.cache import Records, Workers
+from bec_operator.act.ground.known_objects import Records
+from bec_operator.act.ground.task_workers import TaskWorkers
 from bec_operator.act.kube.pod_spec import task_pod
 from bec_operator.act.storage import growth as act_growth
 from bec_operator.act.storage import ledger as act_ledger
@@ -211,12 +212,12 @@ def _no_grace_after_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 
 def _progress_not_noted(patch: pytest.MonkeyPatch) -> None:
-    note_call = Workers.note_call
+    note_call = TaskWorkers.note_call
 
-    def wrong(self: Workers, pod: PodSeen, attempt: int, now: float, *_: Any) -> None:
+    def wrong(self: TaskWorkers, pod: PodSeen, attempt: int, now: float, *_: Any) -> None:
         note_call(self, pod, attempt, now, None, 0)
 
-    patch.setattr(Workers, "note_call", wrong)
+    patch.setattr(TaskWorkers, "note_call", wrong)
 
 
 def _verdict_lost(patch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bec_operator.act.doing import Doer
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.key import Key
 from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
 from bec_operator.act.work import Work
 from bec_operator.api.volume_task import Attempt

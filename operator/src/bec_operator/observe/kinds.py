@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from bec_operator.act.ground.api_server import Body, apps, bec, core
-from bec_operator.act.ground.cache import R, Records
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.known_objects import R, Records
 from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.act.kube.pods import forget_pod, take_in_pod
 from bec_operator.act.kube.records import deployment_of, job_of, task_of

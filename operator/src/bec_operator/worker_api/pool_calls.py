@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.key import Key
 from bec_operator.decide.hosts.seats import seat_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.pool_seen import PoolPod

@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from pydantic import BaseModel
 
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import log_fault
+from bec_operator.act.ground.key import Key
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.pool_seen import PoolPod
 from bec_operator.metrics import WORKER_CALL_SECONDS, WORKER_CALLS

@@ -13,7 +13,7 @@ from bec_operator.decide.attempts.actions import SweepGate
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.gates import Place, Record
+from bec_operator.decide.volumes.gate import Place, Record
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.sources.volumes import SourceError
 from bec_ops.contract.location import OutputTemplate, TemplateError

@@ -17,7 +17,7 @@ from bec_operator.api.names import JOB_LABEL, ledger_name
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import epoch, iso, precise
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.gates import Record
+from bec_operator.decide.volumes.gate import Record
 from bec_operator.decide.volumes.ledger import Honoured, Ledger
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList
 from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError, read_volumes

@@ -8,7 +8,7 @@ from bec_operator.api.volume_task import VolumeTaskStatus
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod, PoolWorker
 from bec_operator.decide.sight.seen import PodSeen, Rival, TaskSeen, Verdict
-from bec_operator.decide.volumes.gates import Place
+from bec_operator.decide.volumes.gate import Place
 from bec_operator.decide.volumes.ledger import Outcome
 
 

@@ -6,7 +6,8 @@ from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobPhase
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.gates import Gate, Gates, Place, Record, answers
+from bec_operator.decide.volumes.gate import Gate, Place, Record, answers
+from bec_operator.decide.volumes.gates import Gates
 
 
 def find_cycle(start: str, needs: Mapping[str, Sequence[str]]) -> list[str]:

@@ -33,7 +33,8 @@ from bec_operator.decide.sight.seen import (
 )
 from bec_operator.decide.volumes.failure_report import FailureReport, Line
 from bec_operator.decide.volumes.frontier import Frontier, Look
-from bec_operator.decide.volumes.gates import Gates, Record
+from bec_operator.decide.volumes.gate import Record
+from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.volumes.reasons import INTERNAL_ERROR
 from bec_operator.decide.volumes.untold import PutOff, Unread

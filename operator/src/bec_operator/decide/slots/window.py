@@ -4,7 +4,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bec_operator.api.base import seconds
-from bec_operator.api.job import Backoff, JobSpec
+from bec_operator.api.job import JobSpec
+from bec_operator.api.retry import Backoff
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, HandTask
 from bec_operator.decide.attempts.backoff import JITTER
 from bec_operator.decide.attempts.task import is_blocked
