@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from bec_operator.act.ground.known_objects import Records
+from bec_operator.act.ground.known_objects import KnownObjects
 from bec_operator.act.ground.task_workers import TaskWorkers
 from bec_operator.act.kube.pod_spec import task_pod
 from bec_operator.act.storage import growth as act_growth
@@ -259,12 +259,12 @@ def _phase_believed(patch: pytest.MonkeyPatch) -> None:
 def _lists_heal_nothing(patch: pytest.MonkeyPatch) -> None:
     """A full look adds what is new, and leaves alone what is known already."""
 
-    def wrong(self: Records[Any], _: str | None, records: Any, *__: Any) -> None:
+    def wrong(self: KnownObjects[Any], _: str | None, records: Any, *__: Any) -> None:
         for record in records:
             if self.get(record.namespace, record.name) is None:
                 self.put(record)
 
-    patch.setattr(Records, "replace_all", wrong)
+    patch.setattr(KnownObjects, "replace_all", wrong)
 
 
 def _report_not_compiled(patch: pytest.MonkeyPatch) -> None:

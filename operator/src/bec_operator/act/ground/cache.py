@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from bec_operator.act.ground.key import Key
-from bec_operator.act.ground.known_objects import Records, TaskRecords
+from bec_operator.act.ground.known_objects import KnownObjects, KnownTasks
 from bec_operator.act.ground.pool_workers import PoolWorkers
 from bec_operator.act.ground.task_workers import TaskWorkers
 from bec_operator.act.ground.unreadable import Unreadable
@@ -17,13 +17,15 @@ class Cache:
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self.workers = TaskWorkers(changed)
         self.pool_workers = PoolWorkers(changed)
-        self.jobs: Records[JobSeen] = Records(lambda job: job.name, changed)
-        self.pods: Records[PodSeen] = Records(lambda pod: pod.job, changed, self._part)
-        self.tasks = TaskRecords(changed, self._forget, self.pods)
-        self.pool_pods: Records[PoolPod] = Records(
+        self.jobs: KnownObjects[JobSeen] = KnownObjects(lambda job: job.name, changed)
+        self.pods: KnownObjects[PodSeen] = KnownObjects(lambda pod: pod.job, changed, self._part)
+        self.tasks = KnownTasks(changed, self._forget, self.pods)
+        self.pool_pods: KnownObjects[PoolPod] = KnownObjects(
             lambda pod: pod.job, changed, lambda pod: self.pool_workers.forget(pod.uid)
         )
-        self.deployments: Records[DeploymentSeen] = Records(lambda seen: seen.job, changed)
+        self.deployments: KnownObjects[DeploymentSeen] = KnownObjects(
+            lambda seen: seen.job, changed
+        )
         self.unreadable = Unreadable(changed)
         self.parted: dict[str, PodSeen] = {}  # task uid → its pod that went last, as it was then
 

@@ -31,8 +31,8 @@ G = TypeVar("G")
 N = TypeVar("N")
 
 
-class Records(Generic[R]):
-    """Records of one kind by namespace and name, grouped by the Job that they belong to."""
+class KnownObjects(Generic[R]):
+    """Records of them by namespace and name, grouped by the Job that they belong to."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Records(Generic[R]):
                 self.remove(known.namespace, known.name, known.uid)
 
 
-class TaskRecords(Records[TaskSeen]):
+class KnownTasks(KnownObjects[TaskSeen]):
     """VolumeTasks, grouped by the pod of a pool that has the attempt on record as well.
 
     With a task that is laid by, its pods are, and with it they are taken up.
@@ -165,7 +165,7 @@ class TaskRecords(Records[TaskSeen]):
         self,
         changed: Callable[[Key], None],
         gone: Callable[[TaskSeen], None],
-        pods: Records[PodSeen],
+        pods: KnownObjects[PodSeen],
     ) -> None:
         super().__init__(lambda task: task.job, changed, gone)
         self._pods = pods

@@ -6,7 +6,7 @@ from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobPhase
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.gate import Gate, Place, Record, answers
+from bec_operator.decide.volumes.gate import Gate, Outcomes, Place, answers
 from bec_operator.decide.volumes.gates import Gates
 
 
@@ -95,7 +95,7 @@ def _follow(gate: Gate, others: Mapping[str, Memory], now: float) -> bool:
     gate.unreadable = other.unreadable if ended else None
     record = other.ended if ended else None
     if other.ledger is not None:
-        record = Record(other.volumes, other.ledger)
+        record = Outcomes(other.volumes, other.ledger)
     if record is None:
         gate.shut()
         return not ended

@@ -33,7 +33,7 @@ from bec_operator.decide.sight.seen import (
 )
 from bec_operator.decide.volumes.failure_report import FailureReport, Line
 from bec_operator.decide.volumes.frontier import Frontier, Look
-from bec_operator.decide.volumes.gate import Record
+from bec_operator.decide.volumes.gate import Outcomes
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.volumes.reasons import INTERNAL_ERROR
@@ -64,7 +64,7 @@ class Memory:
     added: Sequence[Volume] = ()  # what is new in the source and not yet in the manifest
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     gates: Gates = field(default_factory=Gates)
-    ended: Record | None = None  # of a job that has ended, while others ask for it
+    ended: Outcomes | None = None  # of a job that has ended, while others ask for it
     ended_wanted: bool = False  # whether any do
     unreadable: Fact | None = None  # why it cannot be read
     readings: dict[int, MarkerSeen] = field(default_factory=dict)
@@ -262,7 +262,7 @@ class Memory:
         revision = self.ledger.revision if self.ledger is not None else 0
         return self.ledger, revision, self.ended, self.job.status.terminal
 
-    def note_ended(self, record: Record | None, trouble: Fact | None = None) -> None:
+    def note_ended(self, record: Outcomes | None, trouble: Fact | None = None) -> None:
         """Take in what became of the volumes of this job, which has ended: others ask for it."""
         self.ended, self.unreadable = record, trouble
 

@@ -52,7 +52,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Outcomes:
     """The volumes of a job, and what became of each."""
 
     volumes: Sequence[Volume]
@@ -126,15 +126,15 @@ class Gate:
         if self._basis != (self._finds,):
             self._become(bytes(self._found.translate(_AS_WAYS)), (self._finds,))
 
-    def follow(self, record: Record, ways: bytes) -> None:
+    def follow(self, outcomes: Outcomes, ways: bytes) -> None:
         """Derive the gate from a job's ledger, whose bytes stand for `ways`.
 
         For volumes that are not in its list, markers speak.
         """
-        ledger = record.ledger
+        ledger = outcomes.ledger
         known = (ledger.manifest, len(ledger))
         if known != self._list:
-            self._align(record.volumes)
+            self._align(outcomes.volumes)
             self._list, self._basis = known, ()
         basis = (ledger, ledger.revision, ways, self._finds)
         if basis != self._basis:

@@ -17,7 +17,7 @@ _OUTCOME_OF = {Way.SKIP: Outcome.SKIPPED, Way.FAIL: Outcome.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingFor:
     """How many volumes wait for a dependency; `lost` of them for one that has given them up."""
 
     name: str
@@ -92,14 +92,14 @@ class Gates:
         """Return the dependencies for which a volume comes to such an end."""
         return [g.name for g in self.gates if _OUTCOME_OF.get(Way(g.states[index])) is outcome]
 
-    def waiting(self, frontier: Frontier) -> list[Waiting]:
+    def waiting(self, frontier: Frontier) -> list[WaitingFor]:
         """Return how many volumes wait for each dependency, where any do."""
         found = []
         for gate in self.gates:
             states = frontier.among(Look.GATED, gate.states)
             volumes = self._total - states.count(Way.OPEN)
             if volumes:
-                found.append(Waiting(gate.name, volumes, states.count(Way.LOST)))
+                found.append(WaitingFor(gate.name, volumes, states.count(Way.LOST)))
         return found
 
     def lost(self, frontier: Frontier) -> int:
