@@ -18,9 +18,9 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import Storage
 from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.act.kube.records import deployment_of, job_of, task_of
-from bec_operator.act.storage.failure_parts import read
+from bec_operator.act.storage.failure_report import read
 from bec_operator.act.storage.manifest import load_manifest
-from bec_operator.act.storage.report import compile_report
+from bec_operator.act.storage.report_csv import compile_report
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import precise
 from bec_operator.decide.sight.seen import PodSeen
@@ -125,7 +125,7 @@ async def _job(ctx: Context, raw: Body) -> Body:
         "volumes": {
             str(volume): f"{place} {_end(ledger, index)}"
             for index, (volume, place) in enumerate(
-                zip(memory.volumes, memory.prefixes, strict=True)
+                zip(memory.books.volumes, memory.books.prefixes, strict=True)
             )
         },
         "retried": _honoured(ledger.retried),

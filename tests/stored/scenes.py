@@ -215,7 +215,7 @@ class Scenes:
 
         until(draining, "the one without work is marked to go", 60)
         memory = Memory(job_of(live.read()))
-        memory.hosts.of_pool = ("node-2", "node-3")
+        memory.books.hosts.of_pool = ("node-2", "node-3")
         self.seen["avoiding"] = self.space.kube.create(path, pool_deployment(memory, Settings()))
 
     def _pool_worker(self, pod: Body) -> CallingWorker:

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from bec_operator.act.ground.cache import Cache, Key
+from bec_operator.act.ground.cache import Cache
+from bec_operator.act.ground.key import Key
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 

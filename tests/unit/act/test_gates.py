@@ -14,7 +14,8 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.volumes.actions import SweepGate
 from bec_operator.decide.volumes.frontier import Frontier, Look
-from bec_operator.decide.volumes.gates import Gate, Gates, Place
+from bec_operator.decide.volumes.gate import Gate, Place
+from bec_operator.decide.volumes.gates import Gates
 from bec_operator.settings import Settings
 from bec_ops.contract.s3.store import READ_AT_MOST, Content, StoreError
 from bec_ops.contract.volume import Volume

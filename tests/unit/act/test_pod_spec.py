@@ -8,7 +8,8 @@ from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
-from bec_operator.decide.volumes.gates import Gates, Place
+from bec_operator.decide.volumes.gate import Place
+from bec_operator.decide.volumes.gates import Gates
 from bec_operator.settings import Settings
 from bec_ops.contract.location import OutputTemplate
 from bec_ops.contract.s3.settings import StoreSettings

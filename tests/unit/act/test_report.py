@@ -11,9 +11,9 @@ from bec_operator.act.ground.cache import Cache
 from bec_operator.act.ground.clock import Clock
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import Storage
-from bec_operator.act.storage import failure_parts
+from bec_operator.act.storage import failure_report
 from bec_operator.act.storage.ledger import _report_failures
-from bec_operator.act.storage.report import compile_report
+from bec_operator.act.storage.report_csv import compile_report
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.failure_report import Line, Part
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
@@ -141,7 +141,7 @@ async def test_what_changes_while_it_is_written_is_not_forgotten() -> None:
 async def test_a_part_that_is_far_too_large_is_left_out(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failure_parts, "PART_AT_MOST", 1000)
+    monkeypatch.setattr(failure_report, "PART_AT_MOST", 1000)
     stage = Stage(1)
     stage.store.objects[f"{FOLDER}failures-1.jsonl"] = _line(1, "torn")
     stage.store.objects[f"{FOLDER}failures-2.jsonl"] = _line(1, "x" * 1000)
@@ -168,13 +168,13 @@ class CountingStore(FakeStore):
 
 
 def _parts(store: FakeStore) -> list[str]:
-    return [line.message for line in failure_parts.read(store, "b", FOLDER)]
+    return [line.message for line in failure_report.read(store, "b", FOLDER)]
 
 
 def test_many_failures_are_few_objects_and_one_list() -> None:
     store, part = CountingStore(), Part()
     for number in range(2000):
-        part = failure_parts.append(store, "b", FOLDER, part, _line(1, f"{number:0100}"))
+        part = failure_report.append(store, "b", FOLDER, part, _line(1, f"{number:0100}"))
     assert store.lists == 1
     assert len(store.objects) == 2
     assert _parts(store) == [f"{number:0100}" for number in range(2000)]
@@ -185,7 +185,9 @@ def test_two_writers_never_write_to_one_place() -> None:
     store.objects[f"{FOLDER}failures-7.jsonl"] = _line(1, "earlier")
     for number in range(20):
         which = number % 2
-        parts[which] = failure_parts.append(store, "b", FOLDER, parts[which], _line(1, str(number)))
+        parts[which] = failure_report.append(
+            store, "b", FOLDER, parts[which], _line(1, str(number))
+        )
     assert _parts(store)[0] == "earlier"
     assert sorted(_parts(store)[1:], key=int) == [str(number) for number in range(20)]
 
@@ -195,11 +197,11 @@ async def test_a_write_that_comes_late_takes_nothing_away(first: bytes) -> None:
     stage = Stage(1)
     objects, report = stage.store.objects, stage.memory.books.report
     if first:
-        report.part = failure_parts.append(stage.store, "b", FOLDER, Part(), first)
+        report.part = failure_report.append(stage.store, "b", FOLDER, Part(), first)
     stage.memory.books.report.unsaved[1] = Line.model_validate_json(_line(1, "second"))
     before, late = dict(objects), FakeStore()
     late.objects.update(before)
-    failure_parts.append(late, "b", FOLDER, report.part, _line(1, "late"))
+    failure_report.append(late, "b", FOLDER, report.part, _line(1, "late"))
     stage.store.trouble = "Unavailable"
     assert not await _report_failures(stage.ctx, stage.memory)
     assert stage.memory.books.report.unsaved

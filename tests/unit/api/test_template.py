@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bec_operator.api.job import MAX_PARAMETERS_BYTES, JobSpec
+from bec_operator.api.job import JobSpec
 from bec_operator.api.template import faults_of_template
+from bec_operator.api.worker import MAX_PARAMETERS_BYTES
 
 
 def _template(worker: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from bec_operator.api.names import pod_name
 from bec_operator.decide.sight.failures import FailureClass, class_of
 from bec_operator.worker_api.callers.claims import Identity
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import (
     AboutAttempt,
     Assigned,
@@ -73,7 +73,7 @@ class Fence:
     ) -> None:
         """See that the answer is right, and take down what the call means."""
         said = f"rule 3: {teller.life.name} was answered {answer!r} to {request!r}"
-        if isinstance(answer, RefusedError):
+        if isinstance(answer, CallRefusedError):
             away = answer.word in _SENT_AWAY and self._is_honest(operator, teller, request)
             assert not (alone and away), said
             return

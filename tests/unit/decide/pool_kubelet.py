@@ -7,7 +7,7 @@ from typing import Any
 from bec_operator.api.names import JOB_LABEL
 from bec_operator.worker_api.callers.caller import find_caller
 from bec_operator.worker_api.callers.claims import Identity
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import Done, Failed, Next, Register, Request
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_api import NAMESPACE, Object, Objects, owner_uid
@@ -126,7 +126,7 @@ class PoolKubelet:
         await asyncio.sleep(0.01)
         operator = self._operator()
         if not operator.ready:
-            raise RefusedError("Unavailable", "the operator is not there")
+            raise CallRefusedError("Unavailable", "the operator is not there")
         return await operator.calls.answer(await find_caller(operator.ctx, me), request)
 
 

@@ -20,7 +20,7 @@ from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
 from bec_operator.worker_api.callers.caller import find_caller
 from bec_operator.worker_api.callers.claims import Identity
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.calls import Calls
 from bec_ops.contract.protocol import Request
 from bec_ops.contract.s3.store import Store, StoreError
@@ -164,7 +164,7 @@ class Process:
         try:
             caller = await find_caller(self.ctx, identity)
             answered(await self.calls.answer(caller, request))
-        except RefusedError as refused:
+        except CallRefusedError as refused:
             answered(refused)
 
     def get_answer(self, doing: Doing) -> None:

@@ -171,7 +171,7 @@ def test_ended_long_ago() -> None:
     farm.settle_down()
     assert farm.outcomes("ocr") == farm.outcomes("layout") == [S, K, S]
     farm.settle_down()
-    assert farm.memories["ldv1"].ends.record is None
+    assert farm.memories["ldv1"].ends.outcomes is None
 
 
 def test_what_cannot_be_read_of_an_ended_job_opens_and_fails_nothing() -> None:

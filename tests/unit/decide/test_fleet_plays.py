@@ -206,7 +206,7 @@ def test_what_was_read_for_another_job_goes_with_it(how: str) -> None:
         fleet.run_until(lambda: fleet.has_ended("ocr"), 60.0)
         fleet.apply(WAITING)
         fleet.run(30.0)
-        assert fleet.memory("ocr").ends.record is not None
+        assert fleet.memory("ocr").ends.outcomes is not None
         if how == "delete":
             fleet.delete("ner")
         else:

@@ -8,7 +8,8 @@ import pytest
 from bec_operator.api.dependency import Dependency, OnFailure
 from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.frontier import Frontier, Look
-from bec_operator.decide.volumes.gates import Gate, Gates, Place, Record, Waiting, Way, answers
+from bec_operator.decide.volumes.gate import Gate, Outcomes, Place, Way, answers
+from bec_operator.decide.volumes.gates import Gates, WaitingFor
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_ops.contract.volume import Volume
@@ -19,10 +20,10 @@ JOB = Dependency(job="ldv1")
 WAIT = answers(OnFailure.WAIT, failures_stand=True, ended=False)
 
 
-def _gate(*there: Volume) -> tuple[Gate, Ledger, Record]:
+def _gate(*there: Volume) -> tuple[Gate, Ledger, Outcomes]:
     gate, ledger = Gate(JOB, SOME), Ledger.fresh("sha", len(there))
     gate.locate(PLACE)
-    return gate, ledger, Record(there, ledger)
+    return gate, ledger, Outcomes(there, ledger)
 
 
 def _at(look: Look) -> Frontier:
@@ -50,11 +51,11 @@ def test_what_an_entry_means(
 
 
 def test_volumes_are_found_wherever_they_are_in_the_other_list() -> None:
-    gate, ledger, record = _gate(SOME[3], Volume("W9", "I9"), SOME[0])
+    gate, ledger, outcomes = _gate(SOME[3], Volume("W9", "I9"), SOME[0])
     ledger.settle(0, Outcome.SUCCEEDED, 1)
     ledger.settle(1, Outcome.SUCCEEDED)
     ledger.settle(2, Outcome.FAILED, 4)
-    gate.follow(record, WAIT)
+    gate.follow(outcomes, WAIT)
     assert list(gate.states) == [Way.LOST, Way.SHUT, Way.SHUT, Way.OPEN]
 
 
@@ -68,16 +69,16 @@ def test_lists_of_any_order_and_kind_are_laid_over_each_other() -> None:
             ledger.settle(index, Outcome.SUCCEEDED)
         done = {there[i] for i in range(len(there)) if ledger.outcome(i) is Outcome.SUCCEEDED}
         gate = Gate(JOB, VolumeList.of(own))
-        gate.follow(Record(there, ledger), WAIT)
+        gate.follow(Outcomes(there, ledger), WAIT)
         assert list(gate.states) == [Way.OPEN if v in done else Way.SHUT for v in own]
 
 
 def test_what_is_kept_of_where_volumes_are_is_small() -> None:
     volumes = VolumeList.of([Volume("W", f"I{n}") for n in range(20_000)])
-    record = Record(volumes, Ledger.fresh("sha", len(volumes)))
+    outcomes = Outcomes(volumes, Ledger.fresh("sha", len(volumes)))
     gate = Gate(JOB, VolumeList.of(volumes[::-1]))
     tracemalloc.start()
-    gate.follow(record, WAIT)
+    gate.follow(outcomes, WAIT)
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 12 * len(volumes)
@@ -85,48 +86,48 @@ def test_what_is_kept_of_where_volumes_are_is_small() -> None:
 
 
 def test_nothing_is_computed_twice() -> None:
-    gate, ledger, record = _gate(*SOME)
-    gate.follow(record, WAIT)
+    gate, ledger, outcomes = _gate(*SOME)
+    gate.follow(outcomes, WAIT)
     before = gate.states
-    gate.follow(Record(record.volumes, ledger), WAIT)
+    gate.follow(Outcomes(outcomes.volumes, ledger), WAIT)
     assert gate.states is before
     ledger.settle(0, Outcome.SUCCEEDED)
-    gate.follow(record, WAIT)
+    gate.follow(outcomes, WAIT)
     assert gate.states[0] == Way.OPEN
 
 
 def test_markers_speak_for_what_is_not_listed() -> None:
-    gate, _, record = _gate(*SOME[:2])
-    gate.follow(record, WAIT)
+    gate, _, outcomes = _gate(*SOME[:2])
+    gate.follow(outcomes, WAIT)
     frontier = _at(Look.GATED)
     assert gate.sought(frontier) == [2, 3]
     gate.note_found(0)  # of which the ledger knows better
     gate.note_found(3)
-    gate.follow(record, WAIT)
+    gate.follow(outcomes, WAIT)
     assert list(gate.states) == [Way.SHUT, Way.SHUT, Way.SHUT, Way.OPEN]
     assert gate.sought(frontier) == [2]
     assert not gate.seeks(_at(Look.UNCHECKED))
 
 
 def test_a_longer_list_takes_over_from_markers() -> None:
-    gate, _, record = _gate(*SOME[:2])
-    gate.follow(record, WAIT)
+    gate, _, outcomes = _gate(*SOME[:2])
+    gate.follow(outcomes, WAIT)
     gate.note_found(3)
     longer = Ledger.fresh("longer", 3)
-    gate.follow(Record(SOME[:3], longer), WAIT)
+    gate.follow(Outcomes(SOME[:3], longer), WAIT)
     longer.settle(2, Outcome.SUCCEEDED)
-    gate.follow(Record(SOME[:3], longer), WAIT)
+    gate.follow(Outcomes(SOME[:3], longer), WAIT)
     assert list(gate.states) == [Way.SHUT, Way.SHUT, Way.OPEN, Way.OPEN]
 
 
 def test_another_place_begins_anew() -> None:
-    gate, _, record = _gate()
+    gate, _, outcomes = _gate()
     gate.note_found(1)
     gate.note_sweep(Fact(0.0, "StorageForbidden", "no"), cursor=2, again_at=9.0)
     gate.locate(PLACE)
     assert (gate.cursor, gate.sweep_at) == (2, 9.0)
     gate.locate(Place("ldv1", "other", "p/"))
-    gate.follow(record, WAIT)
+    gate.follow(outcomes, WAIT)
     assert gate.states[1] == Way.SHUT
     assert (gate.trouble, gate.sweep_at) == (None, 0.0)
 
@@ -163,7 +164,7 @@ def test_several_are_laid_over_each_other() -> None:
     assert dict(gates.ends(frontier, 9)) == {1: Outcome.FAILED, 3: Outcome.SKIPPED}
     assert len(list(gates.ends(frontier, 1))) == 1
     assert gates.blamed(1, Outcome.FAILED) == ["b"]
-    assert gates.waiting(frontier) == [Waiting("a", 3, 1), Waiting("b", 2, 0)]
+    assert gates.waiting(frontier) == [WaitingFor("a", 3, 1), WaitingFor("b", 2, 0)]
     assert gates.lost(frontier) == 1
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from bec_operator.act.ground.cache import Records, Workers
+from bec_operator.act.ground.known_objects import KnownObjects
+from bec_operator.act.ground.task_workers import TaskWorkers
 from bec_operator.act.kube.pod_spec import task_pod
 from bec_operator.act.storage import growth as act_growth
 from bec_operator.act.storage import ledger as act_ledger
@@ -215,12 +216,12 @@ def _no_grace_after_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 
 def _progress_not_noted(patch: pytest.MonkeyPatch) -> None:
-    note_call = Workers.note_call
+    note_call = TaskWorkers.note_call
 
-    def wrong(self: Workers, pod: PodSeen, attempt: int, now: float, *_: Any) -> None:
+    def wrong(self: TaskWorkers, pod: PodSeen, attempt: int, now: float, *_: Any) -> None:
         note_call(self, pod, attempt, now, None, 0)
 
-    patch.setattr(Workers, "note_call", wrong)
+    patch.setattr(TaskWorkers, "note_call", wrong)
 
 
 def _verdict_lost(patch: pytest.MonkeyPatch) -> None:
@@ -262,12 +263,12 @@ def _phase_believed(patch: pytest.MonkeyPatch) -> None:
 def _lists_heal_nothing(patch: pytest.MonkeyPatch) -> None:
     """A full look adds what is new, and leaves alone what is known already."""
 
-    def wrong(self: Records[Any], _: str | None, records: Any, *__: Any) -> None:
+    def wrong(self: KnownObjects[Any], _: str | None, records: Any, *__: Any) -> None:
         for record in records:
             if self.get(record.namespace, record.name) is None:
                 self.put(record)
 
-    patch.setattr(Records, "replace_all", wrong)
+    patch.setattr(KnownObjects, "replace_all", wrong)
 
 
 def _report_not_compiled(patch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bec_operator.api.job import JobSpec, SuspendMode, Timeouts
+from bec_operator.api.job import JobSpec, SuspendMode
 from bec_operator.api.names import task_name
+from bec_operator.api.timeouts import Timeouts
 from bec_operator.decide.attempts.actions import RecordTask, StopPod
 from bec_operator.decide.attempts.resting import REST
 from bec_operator.decide.jobs.job import decide

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bec_operator.api.job import Retry, Timeouts
+from bec_operator.api.retry import Retry
+from bec_operator.api.timeouts import Timeouts
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.attempts.actions import RecordHeartbeat, StopPod
 from bec_operator.decide.attempts.record import Shown

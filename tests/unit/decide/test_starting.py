@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bec_operator.api.job import Retry, Timeouts
+from bec_operator.api.retry import Retry
+from bec_operator.api.timeouts import Timeouts
 from bec_operator.decide.attempts.actions import AskKubelet
 from bec_operator.decide.attempts.starting import ask_kubelet, overdue_start
 from bec_operator.decide.attempts.view import Limits, TaskView

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bec_operator.api.job import Backoff, Retry, Timeouts
+from bec_operator.api.retry import Backoff, Retry
+from bec_operator.api.timeouts import Timeouts
 from bec_operator.decide.attempts.view import Limits, TaskView
 from bec_operator.decide.sight.seen import TaskSeen
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bec_operator.api.job import VolumeSource
+from bec_operator.api.volume_source import VolumeSource
 from bec_operator.sources.volumes import SourceError, read_mark, read_volumes
 from bec_ops.contract.s3.store import Reason, StoreError, TooLargeError
 from bec_ops.contract.volume import Volume

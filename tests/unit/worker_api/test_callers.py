@@ -9,12 +9,12 @@ from bec_operator.act.ground.api_server import ApiError
 from bec_operator.api.volume_task import Attempt
 from bec_operator.worker_api.callers.caller import Caller, find_caller
 from bec_operator.worker_api.callers.claims import Identity
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from tests.unit.worker_api.scene import IDENTITY, POD, TASK, TASK_SEEN, Scene, raw_pod, raw_task
 
 
 async def refusal(scene: Scene, identity: Identity = IDENTITY) -> str:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(CallRefusedError) as caught:
         await find_caller(scene.ctx, identity)
     return caught.value.word
 

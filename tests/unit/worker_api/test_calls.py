@@ -11,7 +11,7 @@ from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import Report, Verdict, WorkerSeen
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.worker_api.callers.caller import Caller, find_caller
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.calls import PRUNE_EVERY, Calls
 from bec_operator.worker_api.routes import ROUTES
 from bec_ops.contract.protocol import (
@@ -63,7 +63,7 @@ class Worker:
         return await self.call(name, **{**about, **fields})
 
     async def refusal(self, name: str, **fields: Any) -> str:
-        with pytest.raises(RefusedError) as caught:
+        with pytest.raises(CallRefusedError) as caught:
             await self.report(name, **fields)
         return caught.value.word
 
@@ -150,7 +150,7 @@ async def test_who_is_not_meant_ends_nobodys_wait(scene: Scene, worker: Worker) 
     scene.memory.forget()
     waiting = asyncio.ensure_future(worker.next(wait=60))
     await asyncio.sleep(0)
-    with pytest.raises(RefusedError, match="StaleSession"):
+    with pytest.raises(CallRefusedError, match="StaleSession"):
         await worker.call("next", session="of another", wait=60)
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -164,7 +164,7 @@ async def test_whose_session_ends_while_it_waits_gets_nothing(scene: Scene, work
     await asyncio.sleep(0)
     await worker.call("register", process="1" * 32)
     scene.load()
-    with pytest.raises(RefusedError, match="StaleSession"):
+    with pytest.raises(CallRefusedError, match="StaleSession"):
         await soon(waiting)
 
 
@@ -304,5 +304,5 @@ async def test_sessions_of_pods_that_are_gone_are_forgotten(scene: Scene, worker
     scene.cache.pods.remove(POD.namespace, POD.name, POD.uid)
     scene.time += PRUNE_EVERY
     await worker.calls.register(other, Register(process=PROCESS))
-    with pytest.raises(RefusedError, match="UnknownSession"):
+    with pytest.raises(CallRefusedError, match="UnknownSession"):
         await worker.calls.next(caller, Next(session=worker.session))

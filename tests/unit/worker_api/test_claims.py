@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bec_operator.worker_api.callers.claims import LEEWAY, LONGEST, claim_of
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import AUDIENCE
 from tests.unit.worker_api.made_tokens import A_POD, bound_to, encoded, made_token
 
@@ -15,8 +15,8 @@ HEADER, BODY, SIGNATURE = made_token(NOW + 1).split(".")
 BOUND = bound_to(A_POD)
 
 
-def refusal(token: str) -> RefusedError:
-    with pytest.raises(RefusedError) as caught:
+def refusal(token: str) -> CallRefusedError:
+    with pytest.raises(CallRefusedError) as caught:
         claim_of(token, NOW)
     return caught.value
 

@@ -13,7 +13,7 @@ from bec_operator.decide.sight.moments import iso
 from bec_operator.decide.sight.pool_seen import PoolPod
 from bec_operator.worker_api.callers.caller import find_caller
 from bec_operator.worker_api.callers.claims import Identity
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.calls import Calls
 from bec_operator.worker_api.routes import ROUTES
 from bec_ops.contract.protocol import Assigned, Directive
@@ -51,7 +51,7 @@ class Worker:
         return await self.call(name, **{**about, **fields})
 
     async def refusal(self, name: str, **fields: Any) -> str:
-        with pytest.raises(RefusedError) as caught:
+        with pytest.raises(CallRefusedError) as caught:
             await self.report(name, **fields)
         return caught.value.word
 
@@ -178,7 +178,7 @@ async def test_a_pod_that_goes_while_it_waits(scene: Scene, worker: Worker) -> N
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     scene.cache.pool_pods.remove(SEEN.namespace, SEEN.name, SEEN.uid)
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(CallRefusedError) as caught:
         await asking
     assert caught.value.word == "Gone"
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.callers.sessions import Sessions
 
 A, B = "a" * 32, "b" * 32
 
 
 def refusal(sessions: Sessions, pod: str, session: str) -> str:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(CallRefusedError) as caught:
         sessions.check(pod, session)
     return caught.value.word
 
@@ -37,7 +37,7 @@ def test_the_latest_process_counts_and_the_one_before_cannot_come_back() -> None
     sessions.check("pod", second)
     assert not sessions.given("pod")
     assert refusal(sessions, "pod", first) == "StaleSession"
-    with pytest.raises(RefusedError, match="StaleSession"):
+    with pytest.raises(CallRefusedError, match="StaleSession"):
         sessions.register("pod", A)
     sessions.check("pod", second)
 

@@ -11,7 +11,7 @@ import pytest
 from bec_operator.act.ground.api_server import ApiError
 from bec_operator.worker_api.callers import tokens as module
 from bec_operator.worker_api.callers.claims import Identity
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.callers.tokens import (
     REMEMBER,
     REMEMBER_REFUSAL,
@@ -98,7 +98,7 @@ def pod(number: int) -> Identity:
 
 
 async def refusal(tokens: Tokens, sent: str = TOKEN, address: str = HERE) -> str:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(CallRefusedError) as caught:
         await tokens.identify(sent, address)
     return caught.value.word
 
@@ -162,7 +162,7 @@ async def test_no_answer_is_no_refusal_and_is_not_remembered(
     tokens: Tokens, api: Api, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     api.error = error
-    with caplog.at_level(logging.DEBUG), pytest.raises(RefusedError) as caught:
+    with caplog.at_level(logging.DEBUG), pytest.raises(CallRefusedError) as caught:
         await tokens.identify(TOKEN, HERE)
     assert caught.value.status == 503
     assert SIGNATURE not in caplog.text + str(caught.value)

@@ -10,9 +10,9 @@ import aiohttp
 from bec_operator.act.case import Case
 from bec_operator.act.doings import BY_PLACE, DOINGS, Lane
 from bec_operator.act.ground.api_server import ApiError
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import kind_and_place, log_fault
+from bec_operator.act.ground.key import Key
 from bec_operator.act.ground.refused import RefusedError
 from bec_operator.decide.memory.readings import (
     note_reading,

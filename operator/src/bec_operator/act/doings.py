@@ -32,7 +32,7 @@ from bec_operator.act.storage.growth import look_at_list
 from bec_operator.act.storage.ledger import save_ledger
 from bec_operator.act.storage.manifest import load_manifest
 from bec_operator.act.storage.markers import read_marker
-from bec_operator.act.storage.report import compile_report
+from bec_operator.act.storage.report_csv import compile_report
 from bec_operator.act.storage.storage_check import check_storage
 from bec_operator.act.storage.sweep import sweep
 from bec_operator.act.telling.telling import tell_failures, tell_idle

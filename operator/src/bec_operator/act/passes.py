@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from bec_operator.act.case import Case
 from bec_operator.act.doing import Doer
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.key import Key
 from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried

@@ -12,9 +12,9 @@ from dataclasses import replace
 from bec_operator.act.books import count_books
 from bec_operator.act.case import Case, Fault
 from bec_operator.act.doing import Doer
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import kind_and_place, log_fault
+from bec_operator.act.ground.key import Key
 from bec_operator.act.passes import Neighbours, make_pass
 from bec_operator.api.job import JobStatus
 from bec_operator.decide.jobs.actions import WriteStatus

@@ -1,20 +1,17 @@
 """The `Job` resource: an action on many volumes. Source of the CRD `jobs.bec.bdrc.io`."""
 
-import json
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field
 
 from bec_operator.api.base import (
     DEFAULT_PREFIX,
-    Duration,
     Id,
     Moment,
     ObjectName,
     Prefix,
     Resource,
-    VersionId,
     immutable,
     rule,
     schema,
@@ -23,137 +20,16 @@ from bec_operator.api.base import (
 from bec_operator.api.dependency import Dependencies
 from bec_operator.api.expect import Expect
 from bec_operator.api.pool import Pool, PoolStatus
-from bec_operator.api.template import MAX_DEPTH, TEMPLATE_SCHEMA, is_too_deep
+from bec_operator.api.retry import Retry
+from bec_operator.api.timeouts import Timeouts
+from bec_operator.api.volume_source import VolumeSource
+from bec_operator.api.worker import Worker
 
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
-MAX_INLINE_VOLUMES = 1000
 
 _PERCENT = "^(100|[0-9]{1,2})%$"
 
 Count = Annotated[int, Field(ge=0)]
-
-
-class VolumeId(Resource):
-    """A volume, as written in a resource."""
-
-    w_id: Id
-    i_id: Id
-    i_version: VersionId = ""
-
-
-class ManifestSource(Resource):
-    """A list of volumes in S3: csv or jsonl, also gzipped."""
-
-    uri: str = Field(
-        max_length=1100,
-        pattern=r"^s3://[^/]+/.+$",
-        description="s3://bucket/key of a csv or jsonl list, also gzipped",
-    )
-
-
-class ConfigMapSource(Resource):
-    """A list of volumes in a ConfigMap of the Job's namespace."""
-
-    name: ObjectName
-    key: str = Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")
-
-
-_SAME_KIND = " && ".join(
-    f"has(self.{source}) == has(oldSelf.{source})" for source in ("items", "manifest", "configMap")
-)
-
-
-class VolumeSource(Resource):
-    """Where the volumes come from: exactly one source, whose kind never changes."""
-
-    model_config = schema(
-        validations(
-            rule(
-                "[has(self.items), has(self.manifest), has(self.configMap)]"
-                ".filter(given, given).size() == 1",
-                "give exactly one source of volumes: items, manifest or configMap",
-            ),
-            rule(
-                _SAME_KIND,
-                "the kind of source cannot be changed: make a new Job instead",
-            ),
-            rule(
-                f"!has(self.items) || self.items.size() <= {MAX_INLINE_VOLUMES}",
-                f"at most {MAX_INLINE_VOLUMES} volumes fit into items: put a longer list into "
-                "S3 and name it in volumes.manifest.uri (csv or jsonl)",
-            ),
-        )
-    )
-
-    # Neither a map nor a set. As the key of a map an absent version would need a default: the API
-    # server would write it into the list, and tools that compare the Job with its file would always
-    # differ. And server-side apply has no sets of maps. The operator sees what stands there twice.
-    items: list[VolumeId] | None = Field(
-        default=None, min_length=1, json_schema_extra={"x-kubernetes-list-type": "atomic"}
-    )
-    manifest: ManifestSource | None = None
-    config_map: ConfigMapSource | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        given = [s for s in (self.items, self.manifest, self.config_map) if s is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one source of volumes: items, manifest or configMap")
-        return self
-
-
-MAX_PARAMETERS_BYTES = 100 * 1024
-"""Of `parameters` as JSON: they are one environment variable, which Linux limits to 128 KiB."""
-
-
-def _check_template(template: dict[str, Any]) -> dict[str, Any]:
-    if is_too_deep(template):
-        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep: write it flatter")
-    return template
-
-
-def _check_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
-    if is_too_deep(parameters):
-        raise ValueError(f"they are nested more than {MAX_DEPTH} levels deep: write them flatter")
-    size = len(json.dumps(parameters, ensure_ascii=False).encode(errors="replace"))
-    if size > MAX_PARAMETERS_BYTES:
-        raise ValueError(
-            f"they have {size} bytes as JSON, and {MAX_PARAMETERS_BYTES} is the limit, since they "
-            "travel in an environment variable: put what is large into S3, or into a ConfigMap "
-            "that the template mounts, and give its place here"
-        )
-    return parameters
-
-
-class Worker(Resource):
-    """What runs the task: the template of a pod, the handler, and the parameters it gets."""
-
-    model_config = schema(
-        validations(
-            rule(
-                "has(self.handler) == has(oldSelf.handler)",
-                "handler cannot be changed: make a new Job instead",
-            )
-        )
-    )
-
-    template: Annotated[
-        dict[str, Any],
-        Field(json_schema_extra={"x-replace": TEMPLATE_SCHEMA}),
-        AfterValidator(_check_template),
-    ]
-    handler: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=128,
-        description="Which of the image's handlers is meant, by its exact name",
-        json_schema_extra=validations(immutable("handler")),
-    )
-    parameters: Annotated[dict[str, Any], AfterValidator(_check_parameters)] = Field(
-        default_factory=dict,
-        description="Free JSON of at most 100 KiB, handed to the worker as BEC_PARAMETERS",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
-    )
 
 
 class Output(Resource):
@@ -176,64 +52,6 @@ class Output(Resource):
         description="Secret with AWS_* keys for the workers; else the template's service account",
     )
     expect: Expect = Field(default_factory=tuple)
-
-
-class Backoff(Resource):
-    """How long a volume waits for its next attempt: from `initial` on, doubled each time."""
-
-    initial: Duration = "10s"
-    max: Duration = "10m"
-
-
-class OnTimeout(StrEnum):
-    """What follows when an attempt took too long."""
-
-    RETRY = "Retry"
-    FAIL = "Fail"
-
-
-_QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,9})?([KMGTPE]i|[kMGTPE])?$"
-
-
-class OutOfMemory(Resource):
-    """How much more memory an attempt gets after one that was killed for its memory."""
-
-    factor: float = Field(default=1.5, ge=1, le=10, description="Times as much, each time")
-    max: str = Field(
-        default="64Gi",
-        pattern=_QUANTITY,
-        max_length=32,
-        description="Never more than this, unless the template says more",
-        json_schema_extra=validations(
-            rule(
-                "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
-                "give an amount of memory above zero, such as 64Gi",
-            )
-        ),
-    )
-
-
-class Retry(Resource):
-    """How often a volume is tried, and how soon again."""
-
-    limit: int = Field(default=3, ge=1, le=100, description="Attempts a volume, the first included")
-    backoff: Backoff = Field(default=Backoff(), description="Before another attempt")
-    on_timeout: OnTimeout = Field(
-        default=OnTimeout.RETRY, description="Whether a volume is tried again after a time-out"
-    )
-    out_of_memory: OutOfMemory = OutOfMemory()
-
-
-class Timeouts(Resource):
-    """How long an attempt may take. Those of heartbeat and progress begin with its first call."""
-
-    node: Duration = Field(default="1h", description="Until its pod has a node: Unschedulable")
-    start: Duration = Field(
-        default="10m", description="Until the worker runs, since its pod has a node: StartTimeout"
-    )
-    heartbeat: Duration = Field(default="5m", description="Without a sign of life: Silent")
-    progress: Duration = Field(default="30m", description="Without any progress: Stuck")
-    task: Duration = Field(default="6h", description="Since the worker runs: TooLong")
 
 
 class SuspendMode(StrEnum):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from bec_operator.api.base import Resource, rule, schema, validations
-from bec_operator.api.job import VolumeId
+from bec_operator.api.volume_source import VolumeId
 
 
 class TaskPhase(StrEnum):

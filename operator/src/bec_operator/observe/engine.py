@@ -25,7 +25,7 @@ async def run_kopf(
     session = await ctx.api.session()
 
     async def log_in(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=ctx.api.host, aiohttp_session=session)
+        return kopf.AiohttpSession(server=ctx.api.address, aiohttp_session=session)
 
     async def live(**_: Any) -> dict[str, float]:
         ages = {f"{watch.plural} of {watch.scope}": round(watch.age, 1) for watch in watches}

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from bec_operator.act.ground.api_server import Body, apps, bec, core
-from bec_operator.act.ground.cache import R, Records
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.known_objects import KnownObjects, R
 from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.act.kube.pods import forget_pod, take_in_pod
 from bec_operator.act.kube.records import deployment_of, job_of, task_of
@@ -36,7 +36,7 @@ def _all_pods(ctx: Context, namespace: str | None, found: Found) -> None:
 def _kind(
     plural: str,
     path: Callable[[str | None], str],
-    records_of: Callable[[Context], Records[R]],
+    records_of: Callable[[Context], KnownObjects[R]],
     record_of: Callable[[Body], R],
     take_in: Callable[[Context, Body], None] | None = None,
     job_of: Callable[[Body], str] | None = None,

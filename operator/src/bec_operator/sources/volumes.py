@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bec_operator.api.job import ConfigMapSource, ManifestSource, VolumeId, VolumeSource
+from bec_operator.api.volume_source import ConfigMapSource, ManifestSource, VolumeId, VolumeSource
 from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.sources.lists import MAX_VOLUMES, max_bytes, parse_list
 from bec_operator.sources.text_lines import ListError

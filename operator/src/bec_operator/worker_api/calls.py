@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.key import Key
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import class_of
 from bec_operator.decide.sight.pool_seen import PoolPod
 from bec_operator.decide.sight.seen import Report
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.worker_api.callers.caller import Caller
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.callers.sessions import Sessions
 from bec_operator.worker_api.pool_calls import PoolCalls
 from bec_operator.worker_api.tasks import registered, task_for
@@ -46,7 +46,7 @@ Doing = Callable[[Caller, Any], Awaitable[Answer]]
 
 
 class Calls:
-    """Answers the calls; each raises RefusedError where it is refused.
+    """Answers the calls; each raises CallRefusedError where it is refused.
 
     `memory_of` gives what the operator remembers of a Job. `answers` has what answers a request of
     each kind.
@@ -137,9 +137,9 @@ class Calls:
         self._note_alive(caller)
         memory = self._memory(caller)
         if memory is None and self._is_over(caller):
-            raise RefusedError("Gone", "the Job is over")
+            raise CallRefusedError("Gone", "the Job is over")
         if memory is None:
-            raise RefusedError("Unavailable", "the job is not loaded yet; try again later")
+            raise CallRefusedError("Unavailable", "the job is not loaded yet; try again later")
         bucket = memory.output.bucket
         key = log_key(memory.books.prefixes[caller.task.index], call.attempt, caller.task.uid)
         # The cut may go through a character.
@@ -151,7 +151,7 @@ class Calls:
         try:
             await self._ctx.storage.call("put", put)
         except StoreError as error:
-            raise RefusedError("Unavailable", str(error)) from error
+            raise CallRefusedError("Unavailable", str(error)) from error
         return Accepted()
 
     def _check(self, caller: Caller, call: AboutAttempt) -> None:

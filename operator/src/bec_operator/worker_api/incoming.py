@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.routes import Route
 from bec_ops.contract.protocol import Request
 
@@ -15,35 +15,35 @@ BODY_SECONDS = 30.0
 
 
 def token_of(request: web.Request) -> str:
-    """Return the token of a request; raises RefusedError if it has none."""
+    """Return the token of a request; raises CallRefusedError if it has none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
-        raise RefusedError(
+        raise CallRefusedError(
             "Unauthenticated", "send the pod's projected token as `Authorization: Bearer …`"
         )
     return token.strip()
 
 
 async def body_of(route: Route, request: web.Request) -> Request:
-    """Return the body of a call; raises RefusedError if it is none."""
+    """Return the body of a call; raises CallRefusedError if it is none."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             sent = await request.read()
         return route.request.model_validate_json(sent)
     except TimeoutError:
-        raise RefusedError(
+        raise CallRefusedError(
             "Invalid", f"the body did not come within {BODY_SECONDS:.0f} s; send it at once"
         ) from None
     except (ConnectionError, web.RequestPayloadError) as error:
-        raise RefusedError("Invalid", "the body broke off") from error
+        raise CallRefusedError("Invalid", "the body broke off") from error
     except web.HTTPRequestEntityTooLarge:
-        raise RefusedError(
+        raise CallRefusedError(
             "Invalid", f"the body has more than {BODY_BYTES} bytes; send less, and UTF-8 as it is"
         ) from None
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         wrong = "; ".join(_sentence(detail) for detail in details)
-        raise RefusedError("Invalid", f"{route.name}: {wrong}") from None
+        raise CallRefusedError("Invalid", f"{route.name}: {wrong}") from None
 
 
 def _sentence(detail: Any) -> str:

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.key import Key
 from bec_operator.decide.hosts.seats import seat_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.pool_seen import PoolPod
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.worker_api.callers.caller import Caller
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.callers.sessions import Sessions
 from bec_operator.worker_api.tasks import registered, task_for
 from bec_operator.worker_api.waiting import Waiting
@@ -61,7 +61,7 @@ class PoolCalls:
                     return Assigned()
                 has_some = workers.ask(_job(host), host.uid, clock.now())
                 if has_some is None:
-                    raise RefusedError("Gone", f"pod {host.name} is gone")
+                    raise CallRefusedError("Gone", f"pod {host.name} is gone")
                 await _wait(has_some, enough, left)
 
     def _is_leaving(self, host: PoolPod) -> bool:
@@ -105,7 +105,7 @@ class PoolCalls:
         return told is not None and told.has_ended(attempt)
 
     def at_work(self, host: PoolPod, call: Any) -> Caller:
-        """Return the caller of a call about an attempt; raises RefusedError if it has no such."""
+        """Return the caller of a call about its attempt; raises CallRefusedError if it has none."""
         assert isinstance(call, AboutAttempt)
         self._sessions.check(host.uid, call.session)
         for task in self._ctx.cache.tasks.with_pod(host.uid):
@@ -117,7 +117,7 @@ class PoolCalls:
             if isinstance(call, Heartbeat):
                 self._note_at_work(host, call)
             return Caller(seat_of(task, attempt.number, host), task, attempt.number)
-        raise RefusedError(
+        raise CallRefusedError(
             "Gone", f"task {call.task_uid} is over, or its attempt {call.attempt} is not this one's"
         )
 

@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from pydantic import BaseModel
 
-from bec_operator.act.ground.cache import Key
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import log_fault
+from bec_operator.act.ground.key import Key
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.pool_seen import PoolPod
 from bec_operator.metrics import WORKER_CALL_SECONDS, WORKER_CALLS
@@ -23,7 +23,7 @@ from bec_operator.settings import Settings
 from bec_operator.worker_api.callers.call_rates import CallRates
 from bec_operator.worker_api.callers.caller import Caller, find_caller
 from bec_operator.worker_api.callers.claims import Identity
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.callers.refused_log import RefusedLog
 from bec_operator.worker_api.callers.tokens import Tokens
 from bec_operator.worker_api.calls import Calls
@@ -100,7 +100,7 @@ class WorkerApi:
             body = await body_of(route, request)
             caller = await self._find(identity)
             return _json(await self._calls.answer(caller, body))
-        except RefusedError as refused:
+        except CallRefusedError as refused:
             self._log.refused(route.name, who, refused.word, now)
             raise
 
@@ -116,7 +116,7 @@ class WorkerApi:
     def _noting_who_is_not_heard(self) -> Iterator[None]:
         try:
             yield
-        except RefusedError as refused:
+        except CallRefusedError as refused:
             if refused.word == "Unavailable":
                 self._note_turned_away()
             raise
@@ -143,7 +143,7 @@ class WorkerApi:
         try:
             answer = await handler(request)
             outcome = "ok"
-        except RefusedError as refused:
+        except CallRefusedError as refused:
             outcome = refused.word
             refusal = _refusal(refused)
             if not request.content.is_eof():  # the rest of the body would look like a slow request
@@ -152,11 +152,11 @@ class WorkerApi:
         except web.HTTPException as error:
             outcome = "Invalid"
             said = f"{request.method} {request.path[:100]}: {error.reason}; see GET {OPENAPI_PATH}"
-            return _refusal(RefusedError("Invalid", said, error.status))
+            return _refusal(CallRefusedError("Invalid", said, error.status))
         except Exception as error:  # noqa: BLE001 - whatever it is, its text is not told
             if self._log.is_due((call, "broken"), self._ctx.clock.now()):
                 log_fault(log, error, f"the call {call}")
-            return _refusal(RefusedError("Unavailable", "the operator failed; try later", 500))
+            return _refusal(CallRefusedError("Unavailable", "the operator failed; try later", 500))
         else:
             return answer
         finally:
@@ -184,7 +184,7 @@ def _http_log() -> logging.Logger:
     return http_log
 
 
-def _refusal(refused: RefusedError) -> web.Response:
+def _refusal(refused: CallRefusedError) -> web.Response:
     answer = _json(refused.body, refused.status)
     if refused.retry_after is not None:
         answer.headers["Retry-After"] = str(math.ceil(refused.retry_after))

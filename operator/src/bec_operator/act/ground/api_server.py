@@ -93,14 +93,14 @@ class ApiServer:
         return await handler(request)
 
     @property
-    def host(self) -> str:
-        """The address of the API server."""
+    def address(self) -> str:
+        """Where the API server is: scheme, host and port."""
         return str(self._configuration.host)
 
     async def session(self) -> aiohttp.ClientSession:
         """Return the session, which kopf shares: the library makes it with its first request."""
         if self._session is None:
-            asked: Any = await self._client.call_api("GET", f"{self.host}/version")
+            asked: Any = await self._client.call_api("GET", f"{self.address}/version")
             await asked.read()
             session: Any = self._client.rest_client.pool_manager
             assert isinstance(session, aiohttp.ClientSession)
@@ -156,7 +156,7 @@ class ApiServer:
         response = await session.request(
             method,
             # As it is: what looks like a step up must not be one by the time it is sent.
-            URL(f"{self.host}{path}" + (f"?{urlencode(query)}" if query else ""), encoded=True),
+            URL(f"{self.address}{path}" + (f"?{urlencode(query)}" if query else ""), encoded=True),
             data=None if body is None else orjson.dumps(body),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5.0, sock_read=silence),

@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import Callable, Set
 from dataclasses import replace
 
+from bec_operator.act.ground.key import Key
 from bec_operator.decide.sight.pool_seen import PoolWorker
-
-_Job = tuple[str, str]  # namespace and name
 
 
 class PoolWorkers:
     """By the UID of the pod. `changed` is told which Job to look at when one asks for work."""
 
-    def __init__(self, changed: Callable[[_Job], None]) -> None:
+    def __init__(self, changed: Callable[[Key], None]) -> None:
         self._workers: dict[str, PoolWorker] = {}
         self._waiting: dict[str, asyncio.Event] = {}
         self._changed = changed
@@ -21,14 +20,14 @@ class PoolWorkers:
         """Return the process in a pod that registered last."""
         return self._workers.get(pod_uid)
 
-    def register(self, job: _Job, pod_uid: str, session: str, now: float) -> None:
+    def register(self, job: Key, pod_uid: str, session: str, now: float) -> None:
         """Take in a process; one that another has taken over from is known no more."""
         known = self._workers.get(pod_uid)
         if known is None or known.session != session:
             self._workers[pod_uid] = PoolWorker(pod_uid, session, now)
             self._changed(job)
 
-    def ask(self, job: _Job, pod_uid: str, now: float) -> asyncio.Event | None:
+    def ask(self, job: Key, pod_uid: str, now: float) -> asyncio.Event | None:
         """Take in that a process waits for work, and return what is set once it has some.
 
         None if the pod is gone.

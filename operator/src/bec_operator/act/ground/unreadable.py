@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from bec_operator.act.ground.faults import kind_and_place, log_fault
+from bec_operator.act.ground.key import Key
 from bec_operator.metrics import UNREADABLE
 
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 100  # objects of one Job; more say nothing new
-Key = tuple[str, str]  # namespace and name of a Job
 
 
 class Unreadable:

@@ -2,16 +2,16 @@
 
 from typing import Literal
 
-from bec_operator.act.ground.api_server import MERGE_PATCH, ApiError, bec
+from bec_operator.act.ground.api_server import bec
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.notifier import notify_news
 from bec_operator.act.kube.events import post_event
+from bec_operator.act.kube.patching import patch_if_there
 from bec_operator.act.kube.records import job_of
 from bec_operator.api.job import Condition, JobPhase, JobStatus
 from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.conditions import find
-from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.metrics import JOB_VOLUMES
 
 
@@ -24,14 +24,14 @@ async def write_status(ctx: Context, memory: Memory, action: WriteStatus) -> Non
         "pool": None,
     }  # a merge patch keeps what it leaves out
     patch = {"metadata": {"uid": before.uid}, "status": {**absent, **status.wire()}}
-    path = bec(before.namespace, "jobs", before.name, "status")
-    try:
-        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
-    except ApiError as error:
-        if error.code == 409 and await _is_there(ctx, before):
-            raise  # the API server gave up between others' writes
-        if error.code not in {404, 409}:
-            raise
+    written = await patch_if_there(
+        ctx.api,
+        bec(before.namespace, "jobs", before.name),
+        patch,
+        "status",
+        lambda found: ctx.cache.jobs.put(job_of(found)),
+    )
+    if written is None:
         ctx.cache.jobs.remove(before.namespace, before.name, before.uid)
         return
     memory.note_status_written(ctx.clock.now())
@@ -47,19 +47,6 @@ async def write_status(ctx: Context, memory: Memory, action: WriteStatus) -> Non
         await post_event(ctx.api, ctx.clock, before, news.reason, news.message, kind)
     if status.terminal:
         memory.end()
-
-
-async def _is_there(ctx: Context, job: JobSeen) -> bool:
-    """Look whether this very Job is still there; if so, take it in as it is now."""
-    try:
-        found = job_of(await ctx.api.request("GET", bec(job.namespace, "jobs", job.name)))
-    except ApiError as error:
-        if error.code != 404:
-            raise
-        return False
-    if found.uid == job.uid:
-        ctx.cache.jobs.put(found)
-    return found.uid == job.uid
 
 
 def _news(old: JobStatus, new: JobStatus) -> Condition | None:

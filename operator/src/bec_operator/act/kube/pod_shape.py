@@ -7,7 +7,7 @@ from typing import Any
 
 from kubernetes.utils import quantity
 
-from bec_operator.api.job import OutOfMemory
+from bec_operator.api.retry import OutOfMemory
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.sight.failures import RULES, FailureClass, class_of
 

@@ -12,7 +12,6 @@ from bec_operator.act.kube.pod_spec import owner
 from bec_operator.act.kube.pods import find_pod
 from bec_operator.act.kube.records import task_of
 from bec_operator.api.base import API_VERSION
-from bec_operator.api.job import VolumeId
 from bec_operator.api.names import (
     FIRST_ATTEMPT_ANNOTATION,
     JOB_LABEL,
@@ -20,6 +19,7 @@ from bec_operator.api.names import (
     TASK_LABEL,
     task_name,
 )
+from bec_operator.api.volume_source import VolumeId
 from bec_operator.api.volume_task import VolumeTaskSpec, VolumeTaskStatus
 from bec_operator.decide.attempts.actions import CreateTask, DeleteTasks, RecordTask
 from bec_operator.decide.memory.memory import Memory

@@ -7,6 +7,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.refused import RefusedError
 from bec_operator.act.kube.events import post_event
 from bec_operator.act.kube.handing import begin, is_current, tell
+from bec_operator.act.kube.patching import patch_if_there
 from bec_operator.act.kube.pod_records import DO_NOT_EVICT
 from bec_operator.act.kube.pod_spec import pool_deployment
 from bec_operator.act.kube.pods import take_in_pod
@@ -138,28 +139,11 @@ async def _annotate(
     ctx: Context, pod: PoolPod, marks: dict[str, str] | dict[str, str | None]
 ) -> None:
     patch = {"metadata": {"uid": pod.uid, "annotations": marks}}
-    path = core(pod.namespace, "pods", pod.name)
-    try:
-        written = await ctx.api.request("PATCH", path, patch, content_type=MERGE_PATCH)
-    except ApiError as error:
-        if error.code == 409 and await _is_there(ctx, pod):
-            raise  # the API server gave up between others' writes
-        if error.code not in {404, 409}:
-            raise
+    written = await patch_if_there(ctx.api, core(pod.namespace, "pods", pod.name), patch)
+    if written is None:
         ctx.cache.pool_pods.remove(pod.namespace, pod.name, pod.uid)
-        return
-    take_in_pod(ctx, written)
-
-
-async def _is_there(ctx: Context, pod: PoolPod) -> bool:
-    """Look whether this very pod is still there."""
-    try:
-        found = await ctx.api.request("GET", core(pod.namespace, "pods", pod.name))
-    except ApiError as error:
-        if error.code != 404:
-            raise
-        return False
-    return bool(found["metadata"]["uid"] == pod.uid)
+    else:
+        take_in_pod(ctx, written)
 
 
 async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:

@@ -7,13 +7,13 @@ from itertools import islice
 
 from bec_operator.act.ground.context import Context
 from bec_operator.act.storage.folders import Wanted
-from bec_operator.act.storage.manifest import read_record
+from bec_operator.act.storage.manifest import read_outcomes
 from bec_operator.act.storage.storage_check import storage_fact
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.actions import SweepGate
-from bec_operator.decide.volumes.gates import Place, Record
+from bec_operator.decide.volumes.gate import Outcomes, Place
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.sources.volumes import SourceError
 from bec_ops.contract.location import OutputTemplate, TemplateError
@@ -33,16 +33,16 @@ async def load_ended(ctx: Context, memory: Memory) -> None:
 
     Where its ledger or its list is lost, none of its volumes is on record, and markers decide.
     """
-    record = None
+    outcomes = None
     try:
-        record = await read_record(ctx, memory)
+        outcomes = await read_outcomes(ctx, memory)
     except SourceError as error:
         log.warning("%s/%s: %s", memory.job.namespace, memory.job.name, error)
     except StoreError as error:
         memory.ends.note(None, storage_fact(error, ctx.clock.now()))
         return
     if memory.ledger is None:  # it has not come back to life meanwhile
-        memory.ends.note(record or Record((), Ledger.fresh("", 0)))
+        memory.ends.note(outcomes or Outcomes((), Ledger.fresh("", 0)))
 
 
 async def sweep_gate(ctx: Context, memory: Memory, action: SweepGate) -> None:

@@ -12,7 +12,7 @@ from bec_operator.act.storage.long_names import check_names
 from bec_operator.act.storage.manifest import prefixes_of
 from bec_operator.act.storage.source_reader import SourceReader
 from bec_operator.act.storage.storage_check import storage_fact
-from bec_operator.api.job import VolumeSource
+from bec_operator.api.volume_source import VolumeSource
 from bec_operator.decide.jobs.growth import LIST_UNREADABLE, removed, settled, unreadable
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import ListSeen

@@ -17,7 +17,7 @@ from bec_operator.api.names import JOB_LABEL, ledger_name
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import epoch, iso, precise
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.gates import Record
+from bec_operator.decide.volumes.gate import Outcomes
 from bec_operator.decide.volumes.ledger import Honoured, Ledger
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList
 from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError, read_volumes
@@ -90,7 +90,7 @@ def _refused(error: ApiError, at: float) -> Fact:
     return Fact(at, "OperatorForbidden", f"the API server refuses the operator: {error.message}")
 
 
-async def read_record(ctx: Context, memory: Memory) -> Record | None:
+async def read_outcomes(ctx: Context, memory: Memory) -> Outcomes | None:
     """Return the volumes of a job and their ledger, as they are stored; None if there is none.
 
     Raises SourceError, StoreError, and ApiError.
@@ -99,7 +99,7 @@ async def read_record(ctx: Context, memory: Memory) -> Record | None:
     if found is None:
         return None
     volumes, ledger, _ = await _thaw(ctx, memory, found)
-    return Record(volumes, ledger)
+    return Outcomes(volumes, ledger)
 
 
 def prefixes_of(memory: Memory, volumes: Sequence[Volume]) -> Prefixes:

@@ -4,7 +4,7 @@ from itertools import takewhile
 from zlib import crc32
 
 from bec_operator.api.base import seconds
-from bec_operator.api.job import Backoff
+from bec_operator.api.retry import Backoff
 from bec_operator.decide.sight.failures import RULES, FailureClass
 
 JITTER = 0.2  # of the delay, to either side

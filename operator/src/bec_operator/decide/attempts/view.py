@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Self
 
 from bec_operator.api.base import seconds
-from bec_operator.api.job import Backoff, OnTimeout, Retry, Timeouts
+from bec_operator.api.retry import Backoff, OnTimeout, Retry
+from bec_operator.api.timeouts import Timeouts
 from bec_operator.decide.attempts.record import Shown
 from bec_operator.decide.hosts.hosts import Hosts
 from bec_operator.decide.hosts.pool import Host

@@ -6,7 +6,8 @@ from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobPhase
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.gates import Gate, Gates, Place, Record, answers
+from bec_operator.decide.volumes.gate import Gate, Outcomes, Place, answers
+from bec_operator.decide.volumes.gates import Gates
 
 
 def find_cycle(start: str, needs: Mapping[str, Sequence[str]]) -> list[str]:
@@ -92,9 +93,9 @@ def _follow(gate: Gate, others: Mapping[str, Memory], now: float) -> bool:
         return True
     ended = other.ledger is None and other.job.status.terminal
     gate.unreadable = other.ends.unreadable if ended else None
-    record = other.ends.record if ended else None
+    record = other.ends.outcomes if ended else None
     if other.ledger is not None:
-        record = Record(other.books.volumes, other.ledger)
+        record = Outcomes(other.books.volumes, other.ledger)
     if record is None:
         gate.shut()
         return not ended

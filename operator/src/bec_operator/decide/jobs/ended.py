@@ -38,7 +38,7 @@ def tidy(seen: Scene) -> Iterator[Action]:
     yield from dissolve(seen.pool)
     if job.status.observed_generation != job.generation:
         yield from _reconsider(seen)
-    wanted = memory.ends.wanted and memory.ends.record is None and memory.ledger is None
+    wanted = memory.ends.wanted and memory.ends.outcomes is None and memory.ledger is None
     if wanted and is_due(memory.ends.unreadable, seen.now):
         yield LoadEnded()
     if job.spec is None:

@@ -10,7 +10,7 @@ from bec_operator.decide.hosts.pool import NO_POOL, Pool, crashing
 from bec_operator.decide.memory.breaker import TRIPPED
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass, failure_of_waiting
-from bec_operator.decide.sight.refusals import is_final, is_over_quota
+from bec_operator.decide.sight.refusals import is_over_quota, is_rejection
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 from bec_operator.decide.slots.standings import Standings
 
@@ -162,7 +162,7 @@ def _held_up(standings: Standings, pods: list[PodSeen | None], refused: str) -> 
 
 def _pool_trouble(memory: Memory, pool: Pool, refused: str) -> tuple[str, str]:
     """Say what keeps a pool from having workers: the API server, or their own doing."""
-    if is_final(refused) and not any(host.does_well for host in pool.hosts):
+    if is_rejection(refused) and not any(host.does_well for host in pool.hosts):
         return "TemplateRejected", (
             f"the workers of the pool are refused: {refused}; correct worker.template, or what "
             "refuses them"

@@ -17,7 +17,7 @@ from bec_operator.decide.memory.under_way import UnderWay
 from bec_operator.decide.sight.conditions import find
 from bec_operator.decide.sight.seen import Fact, Facts, JobSeen, TaskSeen
 from bec_operator.decide.volumes.frontier import Frontier, Look
-from bec_operator.decide.volumes.gates import Record
+from bec_operator.decide.volumes.gate import Outcomes
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.decide.volumes.volume_list import joined
 from bec_ops.contract.volume import Volume
@@ -52,16 +52,16 @@ class Ends:
     """What became of the volumes of a job that has ended: read while other jobs ask for it."""
 
     wanted: bool = False
-    record: Record | None = None
+    outcomes: Outcomes | None = None
     unreadable: Fact | None = None  # why it cannot be read
 
     def want(self) -> None:
         """Take in that a job asks for it."""
         self.wanted = True
 
-    def note(self, record: Record | None, trouble: Fact | None = None) -> None:
+    def note(self, outcomes: Outcomes | None, trouble: Fact | None = None) -> None:
         """Take in what was read, or why it could not be."""
-        self.record, self.unreadable = record, trouble
+        self.outcomes, self.unreadable = outcomes, trouble
 
     def let_go(self) -> None:
         """Take in that no job asks for it any more."""
@@ -135,7 +135,7 @@ class Memory:
     def known_of_volumes(self) -> object:
         """What changes whenever more, or something else, is known of the volumes of this job."""
         revision = self.ledger.revision if self.ledger is not None else 0
-        return self.ledger, revision, self.ends.record, self.job.status.terminal
+        return self.ledger, revision, self.ends.outcomes, self.job.status.terminal
 
     def rivals_until(self, index: int) -> float:
         """Return when a pod of an older task of this volume was last seen alive; 0 if none was.

@@ -24,6 +24,6 @@ def is_over_quota(message: str) -> bool:
     return any(words in message for words in _QUOTA)
 
 
-def is_final(message: str) -> bool:
+def is_rejection(message: str) -> bool:
     """Whether an object was refused for what it says, as told by somebody else whom it was told."""
     return not is_over_quota(message) and any(words in message for words in _FINAL)

@@ -7,7 +7,8 @@ is taken from it.
 from dataclasses import dataclass, replace
 
 from bec_operator.api.base import seconds
-from bec_operator.api.job import Backoff, JobSpec
+from bec_operator.api.job import JobSpec
+from bec_operator.api.retry import Backoff
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask
 from bec_operator.decide.attempts.backoff import JITTER
 from bec_operator.decide.attempts.task import is_blocked

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import Rival
-from bec_operator.decide.volumes.gates import Place
+from bec_operator.decide.volumes.gate import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """How often a pod may call: so that one of them cannot keep the operator from all others."""
 
 from bec_operator.worker_api.callers.rates import Rates
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 
 # A worker that takes 20 tasks a second of a pool calls 40 times.
 CALLS = (60.0, 200)  # of one pod: a second, and at once after a rest
@@ -16,12 +16,12 @@ class CallRates:
         self._logs = Rates(*LOGS)
 
     def check(self, pod_uid: str, call: str, now: float) -> None:
-        """See that a pod may make a call now; raises RefusedError."""
+        """See that a pod may make a call now; raises CallRefusedError."""
         wait = self._calls.take(pod_uid, now)
         if not wait and call == "log":
             wait = self._logs.take(pod_uid, now)
         if wait:
-            raise RefusedError(
+            raise CallRefusedError(
                 "TooMany",
                 f"this pod calls `{call}` too often; wait as the header Retry-After says",
                 retry_after=wait,

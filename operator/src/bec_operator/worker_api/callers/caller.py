@@ -12,7 +12,7 @@ from bec_operator.act.kube.records import task_of
 from bec_operator.decide.sight.pool_seen import PoolPod
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 from bec_operator.worker_api.callers.claims import Identity
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,27 @@ class Caller:
     attempt: int
 
     def check(self, task_uid: str, attempt: int) -> None:
-        """See that a report is about this pod's own task and attempt; raises RefusedError."""
+        """See that a report is about this pod's own task and attempt; raises CallRefusedError."""
         if task_uid != self.task.uid:
-            raise RefusedError(
+            raise CallRefusedError(
                 "Gone", f"task {task_uid} is over, or it is not the one of pod {self.pod.name}"
             )
         if attempt != self.attempt:
-            raise RefusedError("Gone", f"attempt {attempt} is not the one of pod {self.pod.name}")
+            raise CallRefusedError(
+                "Gone", f"attempt {attempt} is not the one of pod {self.pod.name}"
+            )
 
 
 async def find_caller(ctx: Context, identity: Identity) -> Caller | PoolPod:
     """Return the pod of an identity and its task, from the cache, else from the API server.
 
     A pod of a pool has no task of its own: it is returned alone. The watches may lag behind a
-    worker. Raises RefusedError: Forbidden for what is not a worker of ours, Gone for what was one,
-    Unavailable if the API server does not answer.
+    worker. Raises CallRefusedError: Forbidden for what is not a worker of ours, Gone for what was
+    one, Unavailable if the API server does not answer.
     """
     namespace = identity.namespace
     if ctx.settings.namespaces and namespace not in ctx.settings.namespaces:
-        raise RefusedError("Forbidden", f"this operator does not serve namespace {namespace}")
+        raise CallRefusedError("Forbidden", f"this operator does not serve namespace {namespace}")
     host = ctx.cache.pool_pods.get(namespace, identity.pod)
     if host is not None and host.uid == identity.uid:
         return host
@@ -53,12 +55,12 @@ async def find_caller(ctx: Context, identity: Identity) -> Caller | PoolPod:
             return found
         pod = found
     if not pod.job or not pod.task or not pod.owner_uid:
-        raise RefusedError("Forbidden", f"pod {pod.name} is not the pod of a task")
+        raise CallRefusedError("Forbidden", f"pod {pod.name} is not the pod of a task")
     task = ctx.cache.tasks.get(namespace, pod.task)
     if task is None or task.uid != pod.owner_uid:
         task = await _look_for_task(ctx, pod)
     if not _is_current(pod, task):
-        raise RefusedError("Gone", f"the attempt of pod {pod.name} is over")
+        raise CallRefusedError("Gone", f"the attempt of pod {pod.name} is over")
     return Caller(pod, task, task.attempt)
 
 
@@ -70,7 +72,7 @@ def _is_current(pod: PodSeen, task: TaskSeen) -> bool:
 async def _look_for_pod(ctx: Context, identity: Identity) -> PodSeen | PoolPod:
     raw = await _get(ctx, core(identity.namespace, "pods", identity.pod))
     if raw is None or raw["metadata"]["uid"] != identity.uid:
-        raise RefusedError("Gone", f"pod {identity.pod} is gone")
+        raise CallRefusedError("Gone", f"pod {identity.pod} is gone")
     pod = pod_of(raw, None, ctx.clock.now())
     if pod.task or is_of_pool(raw):  # as the watch has it
         take_in_pod(ctx, raw)
@@ -82,7 +84,7 @@ async def _look_for_task(ctx: Context, pod: PodSeen) -> TaskSeen:
     raw = await _get(ctx, bec(pod.namespace, "volumetasks", pod.task))
     task = task_of(raw) if raw is not None else None
     if task is None or task.uid != pod.owner_uid:
-        raise RefusedError("Gone", f"the task of pod {pod.name} is gone")
+        raise CallRefusedError("Gone", f"the task of pod {pod.name} is gone")
     ctx.cache.tasks.put(task)
     return task
 
@@ -93,6 +95,8 @@ async def _get(ctx: Context, path: str) -> Body | None:
     except ApiError as error:
         if error.code == 404:
             return None
-        raise RefusedError("Unavailable", f"the API server answers with {error.code}") from error
+        raise CallRefusedError(
+            "Unavailable", f"the API server answers with {error.code}"
+        ) from error
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise RefusedError("Unavailable", "the API server does not answer") from error
+        raise CallRefusedError("Unavailable", "the API server does not answer") from error

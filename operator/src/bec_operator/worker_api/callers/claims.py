@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import AUDIENCE
 
 LONGEST = 16 * 1024
@@ -63,7 +63,7 @@ class Claim:
 
 
 def claim_of(token: str, now: float) -> Claim:
-    """Return what a token claims; raises RefusedError if it cannot be one of ours.
+    """Return what a token claims; raises CallRefusedError if it cannot be one of ours.
 
     Nothing of a token is ever repeated, in no message either.
     """
@@ -77,13 +77,13 @@ def claim_of(token: str, now: float) -> Claim:
     except ValidationError:
         raise _malformed() from None
     if AUDIENCE not in ([claims.aud] if isinstance(claims.aud, str) else claims.aud):
-        raise RefusedError(
+        raise CallRefusedError(
             "Unauthenticated", f"the token is not for the audience {AUDIENCE!r}; {_SEND}"
         )
     if claims.exp + LEEWAY <= now:
-        raise RefusedError("Unauthenticated", f"the token has expired; {_SEND}")
+        raise CallRefusedError("Unauthenticated", f"the token has expired; {_SEND}")
     if claims.bound is None or claims.bound.pod is None:
-        raise RefusedError("Forbidden", f"the token is not bound to a pod; {_SEND}")
+        raise CallRefusedError("Forbidden", f"the token is not bound to a pod; {_SEND}")
     bound, pod = claims.bound, claims.bound.pod
     return Claim(Identity(bound.namespace, pod.name, pod.uid), claims.exp)
 
@@ -96,5 +96,5 @@ def _decoded(part: str) -> bytes:
         raise _malformed() from None
 
 
-def _malformed() -> RefusedError:
-    return RefusedError("Unauthenticated", f"this is no token of a service account; {_SEND}")
+def _malformed() -> CallRefusedError:
+    return CallRefusedError("Unauthenticated", f"this is no token of a service account; {_SEND}")

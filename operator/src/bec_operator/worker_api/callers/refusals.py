@@ -27,7 +27,7 @@ STATUS: dict[Word, int] = {
 }
 
 
-class RefusedError(Exception):
+class CallRefusedError(Exception):
     """A call that is refused; `status` is HTTP's, by default the one that the word stands for.
 
     `retry_after` are the seconds after which it may be made again, where that is known.

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 
 _REMEMBERED = 8  # processes of a pod that another one has taken over from
 
@@ -31,7 +31,7 @@ class Sessions:
     def register(self, pod_uid: str, process: str) -> str:
         """Make a process the current one of its pod, and return its session.
 
-        Raises RefusedError, StaleSession, for one that another has taken over from.
+        Raises CallRefusedError, StaleSession, for one that another has taken over from.
         """
         session = hashlib.sha256(f"{pod_uid} {process}".encode()).hexdigest()[:32]
         pod = self._pods.get(pod_uid)
@@ -44,10 +44,10 @@ class Sessions:
         return session
 
     def check(self, pod_uid: str, session: str) -> None:
-        """See that a session is the current one of a pod; raises RefusedError."""
+        """See that a session is the current one of a pod; raises CallRefusedError."""
         pod = self._pods.get(pod_uid)
         if pod is None:
-            raise RefusedError("UnknownSession", "the session is not known; register (again)")
+            raise CallRefusedError("UnknownSession", "the session is not known; register (again)")
         if session != pod.current:
             raise _stale()
 
@@ -65,8 +65,8 @@ class Sessions:
         self._pods = {uid: pod for uid, pod in self._pods.items() if uid in kept}
 
 
-def _stale() -> RefusedError:
-    return RefusedError(
+def _stale() -> CallRefusedError:
+    return CallRefusedError(
         "StaleSession",
         "this is not the session of the process of this pod that registered last; end",
     )

@@ -18,7 +18,7 @@ from bec_operator.act.ground.api_server import ApiError, ApiServer, Body
 from bec_operator.act.ground.clock import Clock
 from bec_operator.worker_api.callers.claims import Claim, Identity, claim_of
 from bec_operator.worker_api.callers.rates import Rates
-from bec_operator.worker_api.callers.refusals import RefusedError
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import AUDIENCE
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class _Known:
 
     until: float
     identity: Identity | None
-    refusal: RefusedError | None = None
+    refusal: CallRefusedError | None = None
 
     @property
     def is_refusal(self) -> bool:
@@ -78,8 +78,9 @@ class Tokens:
     async def identify(self, token: str, address: str) -> Identity:
         """Return whose token it is, which came from an address.
 
-        Raises RefusedError: Unauthenticated or Forbidden as the API server says, or as the token
-        itself tells, Unavailable where the API server says nothing, TooMany where it is not asked.
+        Raises CallRefusedError: Unauthenticated or Forbidden as the API server says, or as the
+        token itself tells, Unavailable where the API server says nothing, TooMany where it is not
+        asked.
         """
         digest, now = hashlib.sha256(token.encode()).digest(), self._clock.now()
         known = self._good.get(digest) or self._refused.get(digest)
@@ -93,7 +94,7 @@ class Tokens:
         if known.identity is None:
             refusal = known.refusal
             assert refusal is not None
-            raise RefusedError(refusal.word, refusal.message)
+            raise CallRefusedError(refusal.word, refusal.message)
         return known.identity
 
     async def _wait(self, review: "asyncio.Task[_Known]") -> _Known:
@@ -105,16 +106,18 @@ class Tokens:
             return self._unknown("many tokens wait for the API server")
 
     def _allow(self, claimed: Identity, address: str, now: float) -> None:
-        """See that one more review can be asked for; raises RefusedError."""
+        """See that one more review can be asked for; raises CallRefusedError."""
         if len(self._reviews) >= REVIEWS_WAITING:
-            raise RefusedError("Unavailable", "too many tokens wait for the API server; try later")
+            raise CallRefusedError(
+                "Unavailable", "too many tokens wait for the API server; try later"
+            )
         unknown = not self._is_known(claimed) and self._of_unknown.take("", now)
         if unknown:
-            raise RefusedError(
+            raise CallRefusedError(
                 "TooMany", "too many unknown pods call; try again later", retry_after=unknown
             )
         if wait := self._of_pod.take((claimed.uid, address), now):
-            raise RefusedError(
+            raise CallRefusedError(
                 "TooMany",
                 "too many tokens of this pod; keep to one until it is renewed",
                 retry_after=wait,
@@ -158,7 +161,7 @@ class Tokens:
         now = self._clock.now()
         try:
             identity = _identity(status)
-        except RefusedError as refusal:
+        except CallRefusedError as refusal:
             return _Known(now + REMEMBER_REFUSAL, None, refusal)
         return _Known(min(now + REMEMBER, claim.expiry), identity)
 
@@ -168,14 +171,14 @@ class Tokens:
         if now - self._warned >= WARN_EVERY:
             self._warned = now
             log.warning("workers cannot be told apart: %s", why)
-        return _Known(now, None, RefusedError("Unavailable", f"{why}; try again later"))
+        return _Known(now, None, CallRefusedError("Unavailable", f"{why}; try again later"))
 
 
 def _identity(status: Body) -> Identity:
-    """Return whose token a review is about; raises RefusedError if it is nobody's of ours."""
+    """Return whose token a review is about; raises CallRefusedError if it is nobody's of ours."""
     # One that was reviewed by an API server that knows no audiences names none: refused, too.
     if not status.get("authenticated") or AUDIENCE not in (status.get("audiences") or []):
-        raise RefusedError(
+        raise CallRefusedError(
             "Unauthenticated",
             f"the API server does not accept the token for the audience {AUDIENCE!r}; send the "
             "projected one, read anew for each call: it rotates",
@@ -184,7 +187,7 @@ def _identity(status: Body) -> Identity:
     extra: dict[str, list[str]] = user.get("extra") or {}
     account, name, uid = user.get("username", ""), extra.get(_POD_NAME), extra.get(_POD_UID)
     if not account.startswith(_ACCOUNT) or not name or not uid:
-        raise RefusedError(
+        raise CallRefusedError(
             "Forbidden",
             "the token is not bound to a pod; send the projected one of the worker's own pod",
         )

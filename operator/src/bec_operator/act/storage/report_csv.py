@@ -1,10 +1,10 @@
-"""Compiles `report.csv` from the failure reports in S3 and the ledger."""
+"""Compiles `report.csv`, for people, from the failure report in S3 and the ledger."""
 
 import asyncio
 from functools import partial
 
 from bec_operator.act.ground.context import Context
-from bec_operator.act.storage.failure_parts import read
+from bec_operator.act.storage.failure_report import read
 from bec_operator.act.storage.storage_check import storage_fact
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.failure_report import FailureReport, table

@@ -1,0 +1,78 @@
+"""Where the volumes of a Job come from: listed in it, in a ConfigMap, or in S3."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from bec_operator.api.base import Id, ObjectName, Resource, VersionId, rule, schema, validations
+
+MAX_INLINE_VOLUMES = 1000
+
+
+class VolumeId(Resource):
+    """A volume, as written in a resource."""
+
+    w_id: Id
+    i_id: Id
+    i_version: VersionId = ""
+
+
+class ManifestSource(Resource):
+    """A list of volumes in S3: csv or jsonl, also gzipped."""
+
+    uri: str = Field(
+        max_length=1100,
+        pattern=r"^s3://[^/]+/.+$",
+        description="s3://bucket/key of a csv or jsonl list, also gzipped",
+    )
+
+
+class ConfigMapSource(Resource):
+    """A list of volumes in a ConfigMap of the Job's namespace."""
+
+    name: ObjectName
+    key: str = Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")
+
+
+_SAME_KIND = " && ".join(
+    f"has(self.{source}) == has(oldSelf.{source})" for source in ("items", "manifest", "configMap")
+)
+
+
+class VolumeSource(Resource):
+    """Where the volumes come from: exactly one source, whose kind never changes."""
+
+    model_config = schema(
+        validations(
+            rule(
+                "[has(self.items), has(self.manifest), has(self.configMap)]"
+                ".filter(given, given).size() == 1",
+                "give exactly one source of volumes: items, manifest or configMap",
+            ),
+            rule(
+                _SAME_KIND,
+                "the kind of source cannot be changed: make a new Job instead",
+            ),
+            rule(
+                f"!has(self.items) || self.items.size() <= {MAX_INLINE_VOLUMES}",
+                f"at most {MAX_INLINE_VOLUMES} volumes fit into items: put a longer list into "
+                "S3 and name it in volumes.manifest.uri (csv or jsonl)",
+            ),
+        )
+    )
+
+    # Neither a map nor a set. As the key of a map an absent version would need a default: the API
+    # server would write it into the list, and tools that compare the Job with its file would always
+    # differ. And server-side apply has no sets of maps. The operator sees what stands there twice.
+    items: list[VolumeId] | None = Field(
+        default=None, min_length=1, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    manifest: ManifestSource | None = None
+    config_map: ConfigMapSource | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [s for s in (self.items, self.manifest, self.config_map) if s is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one source of volumes: items, manifest or configMap")
+        return self
