@@ -23,7 +23,7 @@ from bec_operator.api.base import DEFAULT_PREFIX
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.settings import Settings
 from bec_ops.contract.location import OutputTemplate
@@ -106,7 +106,7 @@ async def test_the_operator_finds_what_is_done_from_wherever_it_begins(
         await sweep(ctx, memory)
         assert memory.facts.storage is None, memory.facts.storage
         assert memory.books.markers.swept == total
-        to_be_read = memory.books.frontier.first(Look.UNCHECKED, total)
+        to_be_read = memory.books.frontier.first(VolumeState.UNCHECKED, total)
         assert to_be_read == [n for n in range(point, total) if n in filled.done], point
 
 

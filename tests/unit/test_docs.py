@@ -11,8 +11,9 @@ import bec_ops
 from bec_operator import metrics
 from bec_operator.act.telling.webhook import TYPE_PREFIX
 from bec_operator.api.job import JobSpec, Output
-from bec_operator.decide.hosts.hosts import BLAMED
-from bec_operator.decide.sight.failures import EXIT_CLASSES, MAX_DISRUPTIONS, RULES, FailureClass
+from bec_operator.decide.attempts.retrying import MAX_DISRUPTIONS
+from bec_operator.decide.hosts.at_fault import BLAMED
+from bec_operator.decide.sight.failures import EXIT_CLASSES, RULES, FailureClass
 from bec_operator.decide.sight.notices import NoticeKind
 from bec_operator.decide.volumes.failure_report import HEADER
 from bec_operator.settings import Settings

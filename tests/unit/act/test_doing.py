@@ -16,7 +16,7 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.volumes.actions import ReadMarker
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_ops.contract.volume import Volume
 
@@ -81,4 +81,4 @@ async def test_a_read_that_breaks_is_noted_of_its_own_ledger_alone(
     assert not memory.under_way
     assert memory.books.markers.unread.keys() == (set() if forgets else {2})
     if not forgets:
-        assert memory.books.frontier[2] is Look.UNCHECKED  # it is read again
+        assert memory.books.frontier[2] is VolumeState.UNCHECKED  # it is read again

@@ -13,7 +13,7 @@ from bec_operator.api.dependency import Dependency
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.volumes.actions import SweepGate
-from bec_operator.decide.volumes.frontier import Frontier, Look
+from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gate import Gate, Place
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.settings import Settings
@@ -60,7 +60,7 @@ class Sweeping:
         self.memory.books.volumes = VOLUMES
         self.memory.books.frontier = Frontier(len(VOLUMES))
         for index in range(len(VOLUMES)):
-            self.memory.books.frontier[index] = Look.GATED
+            self.memory.books.frontier[index] = VolumeState.GATED
         self.memory.books.gates = Gates([Dependency(job="ldv1")], VOLUMES)
         self.gate.locate(self.place)
 
@@ -89,7 +89,7 @@ class Sweeping:
 
     @property
     def open(self) -> list[int]:
-        return self.memory.books.frontier.first(Look.STARTABLE, len(VOLUMES))
+        return self.memory.books.frontier.first(VolumeState.STARTABLE, len(VOLUMES))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.kube.pod_shape import fit, must_move, shun_nodes
+from bec_operator.act.kube.retry_changes import fit, must_move, shun_nodes
 from bec_operator.api.retry import OutOfMemory
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.sight.failures import FailureClass

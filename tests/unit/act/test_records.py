@@ -7,7 +7,7 @@ import pytest
 from bec_operator.act.kube.pod_records import pod_of
 from bec_operator.act.kube.records import deployment_of, job_of, task_of
 from bec_operator.api.names import AVOIDED_ANNOTATION
-from bec_operator.decide.hosts.hosts import MOST_AVOIDED
+from bec_operator.decide.hosts.at_fault import MOST_AVOIDED
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import PodSeen, Verdict
 
@@ -137,10 +137,10 @@ def test_a_status_that_somebody_else_broke_is_taken_for_none() -> None:
 def test_the_last_word_of_a_worker_of_our_library_is_understood() -> None:
     word = '{"class": "OutOfMemory", "message": "a child was killed"}'
     pod = _seen("Failed", _worker({"terminated": {"exitCode": 137, "message": word}}))
-    assert (pod.told, pod.message) == (FailureClass.OUT_OF_MEMORY, "a child was killed")
+    assert (pod.reported, pod.message) == (FailureClass.OUT_OF_MEMORY, "a child was killed")
     for other in ('{"class": "Nonsense"}', '{"half', "[1]", "plain"):
         pod = _seen("Failed", _worker({"terminated": {"exitCode": 1, "message": other}}))
-        assert (pod.told, pod.message) == (None, other)
+        assert (pod.reported, pod.message) == (None, other)
 
 
 def test_what_we_wrote_on_the_pod_is_read_again() -> None:

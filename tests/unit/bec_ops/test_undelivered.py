@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bec_ops.link.operator_client import RefusedError, UnreachableError
-from bec_ops.link.undelivered import Undelivered
+from bec_ops.link.redelivery import Undelivered
 
 
 class Receiver:

@@ -10,7 +10,8 @@ from bec_operator.act.ground.api_server import ApiError
 from bec_operator.api.job import JobPhase, JobStatus
 from bec_operator.api.names import ledger_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
-from bec_operator.decide.sight.failures import RULES, FailureClass, class_of, is_final
+from bec_operator.decide.attempts.retrying import is_final
+from bec_operator.decide.sight.failures import RULES, FailureClass, class_of
 from bec_operator.decide.sight.moments import epoch
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from tests.unit.decide.fake_api import NAMESPACE, Object, address

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bec_operator.decide.sight.failures import Budget
+from bec_operator.decide.attempts.retrying import Budget
 from tests.unit.decide.fake_api import Object
 from tests.unit.decide.listing import Kind
 

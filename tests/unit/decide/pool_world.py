@@ -17,7 +17,7 @@ from bec_operator.decide.hosts.actions import (
     MarkWorker,
     ScalePool,
 )
-from bec_operator.decide.hosts.pool import Host, Pool, Work
+from bec_operator.decide.hosts.pool import Host, Pool, Workload
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod, PoolWorker
@@ -152,7 +152,7 @@ class PoolWorld:
             self._hand(host)
         pool = with_busy(self.pool(), {host.pod.uid for host in free})
         ahead = len(self.waiting)
-        work = Work(min(ahead, self.spec.parallelism - pool.busy), ahead)
+        work = Workload(min(ahead, self.spec.parallelism - pool.busy), ahead)
         aim = wanted(
             self.spec,
             pool,

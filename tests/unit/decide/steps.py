@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bec_operator.decide.jobs.reading import reads
+from bec_operator.decide.jobs.marker_reads import reads
+from bec_operator.decide.memory.marker_findings import let_time_pass
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.observing import observe_attempts, observe_tasks
-from bec_operator.decide.memory.readings import let_time_pass
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen, WorkerSeen
 from bec_operator.decide.slots.room import Room
 from bec_operator.decide.slots.standings import Standings

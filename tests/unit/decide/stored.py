@@ -7,7 +7,7 @@ from typing import Any
 
 from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.names import ledger_name
-from bec_operator.decide.sight.failures import is_final
+from bec_operator.decide.attempts.retrying import is_final
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_api import Object, owner_uid

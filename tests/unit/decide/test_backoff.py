@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bec_operator.api.retry import Backoff
-from bec_operator.decide.attempts.backoff import JITTER, delay, disruptions_in_a_row
+from bec_operator.decide.attempts.retrying import JITTER, delay, disruptions_in_a_row
 from bec_operator.decide.sight.failures import RULES, FailureClass
 
 RETRYABLE, DISRUPTED = FailureClass.RETRYABLE, FailureClass.DISRUPTED

@@ -6,9 +6,10 @@ import pytest
 
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.attempts.blame import MOST_EXCUSED, excuses, judged
-from bec_operator.decide.hosts.hosts import AVOIDED, Hosts
+from bec_operator.decide.attempts.retrying import Budget, is_final
+from bec_operator.decide.hosts.at_fault import AVOIDED, Hosts
 from bec_operator.decide.hosts.pool import Host, Pool
-from bec_operator.decide.sight.failures import Budget, FailureClass, is_final
+from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import iso
 from bec_operator.decide.sight.seen import TaskSeen, failures_of
 from bec_operator.decide.slots.pairing import pair

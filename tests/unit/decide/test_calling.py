@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from bec_operator.decide.attempts.actions import DeletePod
 from bec_operator.decide.hosts.actions import MarkWorker
-from bec_operator.decide.hosts.calling import CALLS_WITHIN, CANNOT_CALL, TRY_AGAIN, Calling
-from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Work
+from bec_operator.decide.hosts.mute_workers import CALLS_WITHIN, CANNOT_CALL, TRY_AGAIN, Calling
+from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Workload
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
 from bec_operator.decide.sight.seen import JobSeen, PodSeen
@@ -40,7 +40,7 @@ def look(calling: Calling, now: float, *hosts: Host, turned_away: float = 0.0) -
 
 def aim(calling: Calling, seen: Pool) -> int:
     notes = PoolNotes(lowered=0.0)
-    return wanted(SPEC, seen, notes, Work(5, 50), launch=True, most=calling.most).workers
+    return wanted(SPEC, seen, notes, Workload(5, 50), launch=True, most=calling.most).workers
 
 
 def test_nobody_calls_so_the_pool_goes_to_zero_and_says_why() -> None:
@@ -56,7 +56,7 @@ def test_nobody_calls_so_the_pool_goes_to_zero_and_says_why() -> None:
     assert calling.said.startswith("2 worker(s) of the pool ran for 2m,")
     assert aim(calling, seen) == 0
     known = PoolNotes(lowered=0.0, began=NOW - 100)
-    nobody = wanted(SPEC, seen, known, Work(5, 50), launch=True, most=calling.most)
+    nobody = wanted(SPEC, seen, known, Workload(5, 50), launch=True, most=calling.most)
     marked = list(scale(SPEC, seen, known, nobody, NOW + CALLS_WITHIN))
     assert [(a.pod.name, a.draining) for a in marked if isinstance(a, MarkWorker)] == [
         ("a", True),

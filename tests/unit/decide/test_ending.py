@@ -44,23 +44,27 @@ def _pod(**seen: Any) -> PodSeen:
         ({"exit_code": 64}, FailureClass.RETRYABLE, "exit 64"),
         ({"exit_code": 78, "message": "no model"}, FailureClass.RETRYABLE, "exit 78: no model"),
         (
-            {"exit_code": 78, "told": FailureClass.MISCONFIGURED, "message": "no model"},
+            {"exit_code": 78, "reported": FailureClass.MISCONFIGURED, "message": "no model"},
             FailureClass.MISCONFIGURED,
             "no model",
         ),
         ({"exit_code": 143}, FailureClass.RETRYABLE, "exit 143"),
         (
-            {"exit_code": 143, "told": FailureClass.INTERRUPTED, "message": "got SIGTERM"},
+            {"exit_code": 143, "reported": FailureClass.INTERRUPTED, "message": "got SIGTERM"},
             FailureClass.INTERRUPTED,
             "got SIGTERM",
         ),
         (
-            {"exit_code": 137, "told": FailureClass.OUT_OF_MEMORY, "message": "the child is dead"},
+            {
+                "exit_code": 137,
+                "reported": FailureClass.OUT_OF_MEMORY,
+                "message": "the child is dead",
+            },
             FailureClass.OUT_OF_MEMORY,
             "the child is dead",
         ),
         (
-            {"exit_code": 65, "told": FailureClass.RETRYABLE, "message": "what else"},
+            {"exit_code": 65, "reported": FailureClass.RETRYABLE, "message": "what else"},
             FailureClass.TERMINAL,
             "what else",
         ),
@@ -142,7 +146,7 @@ def test_a_worker_of_a_pool_passes_on_that_a_program_calls_the_job_set_up_wrongl
     exit_code: int | None, failure: FailureClass, claims: bool
 ) -> None:
     report = Report(1.0, failure, "ended with an exit code", exit_code)
-    pod = _pod(host="w-1", report=report, exit_code=None)
+    pod = _pod(seat_in="w-1", report=report, exit_code=None)
     found, _ = classify(Ending(pod, ABSENT))
     assert found is failure
     assert claims_misconfigured(pod, found) is claims

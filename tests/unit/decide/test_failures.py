@@ -2,14 +2,8 @@
 
 import pytest
 
-from bec_operator.decide.sight.failures import (
-    MAX_DISRUPTIONS,
-    Budget,
-    FailureClass,
-    class_of,
-    failure_of_start,
-    is_final,
-)
+from bec_operator.decide.attempts.retrying import MAX_DISRUPTIONS, Budget, is_final
+from bec_operator.decide.sight.failures import FailureClass, class_of, failure_of_start
 
 RETRYABLE, TERMINAL = FailureClass.RETRYABLE, FailureClass.TERMINAL
 DISRUPTED, MISSING = FailureClass.DISRUPTED, FailureClass.MARKER_MISSING

@@ -7,7 +7,7 @@ import pytest
 
 from bec_operator.api.dependency import Dependency, OnFailure
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.frontier import Frontier, Look
+from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gate import Gate, Outcomes, Place, Way, answers
 from bec_operator.decide.volumes.gates import Gates, WaitingFor
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
@@ -26,7 +26,7 @@ def _gate(*there: Volume) -> tuple[Gate, Ledger, Outcomes]:
     return gate, ledger, Outcomes(there, ledger)
 
 
-def _at(look: Look) -> Frontier:
+def _at(look: VolumeState) -> Frontier:
     frontier = Frontier(len(SOME))
     for index in range(len(SOME)):
         frontier[index] = look
@@ -36,7 +36,7 @@ def _at(look: Look) -> Frontier:
 @pytest.mark.parametrize(
     ("on_failure", "stand", "ended", "ways"),
     [
-        (OnFailure.WAIT, True, False, [Way.SHUT, Way.OPEN, Way.LOST, Way.LOST]),
+        (OnFailure.WAIT, True, False, [Way.SHUT, Way.OPEN, Way.GIVEN_UP, Way.GIVEN_UP]),
         (OnFailure.SKIP, True, False, [Way.SHUT, Way.OPEN, Way.SKIP, Way.SKIP]),
         (OnFailure.FAIL, True, True, [Way.FAIL, Way.OPEN, Way.FAIL, Way.FAIL]),
         (OnFailure.FAIL, False, True, [Way.SHUT, Way.OPEN, Way.SHUT, Way.SHUT]),
@@ -56,7 +56,7 @@ def test_volumes_are_found_wherever_they_are_in_the_other_list() -> None:
     ledger.settle(1, Outcome.SUCCEEDED)
     ledger.settle(2, Outcome.FAILED, 4)
     gate.follow(outcomes, WAIT)
-    assert list(gate.states) == [Way.LOST, Way.SHUT, Way.SHUT, Way.OPEN]
+    assert list(gate.states) == [Way.GIVEN_UP, Way.SHUT, Way.SHUT, Way.OPEN]
 
 
 def test_lists_of_any_order_and_kind_are_laid_over_each_other() -> None:
@@ -99,14 +99,14 @@ def test_nothing_is_computed_twice() -> None:
 def test_markers_speak_for_what_is_not_listed() -> None:
     gate, _, outcomes = _gate(*SOME[:2])
     gate.follow(outcomes, WAIT)
-    frontier = _at(Look.GATED)
+    frontier = _at(VolumeState.GATED)
     assert gate.sought(frontier) == [2, 3]
     gate.note_found(0)  # of which the ledger knows better
     gate.note_found(3)
     gate.follow(outcomes, WAIT)
     assert list(gate.states) == [Way.SHUT, Way.SHUT, Way.SHUT, Way.OPEN]
     assert gate.sought(frontier) == [2]
-    assert not gate.seeks(_at(Look.UNCHECKED))
+    assert not gate.seeks(_at(VolumeState.UNCHECKED))
 
 
 def test_a_longer_list_takes_over_from_markers() -> None:
@@ -142,30 +142,32 @@ def _gates(*ways: tuple[str, list[Way]]) -> Gates:
 def test_only_what_could_start_is_moved() -> None:
     gates = _gates(("a", [Way.OPEN, Way.SHUT, Way.SHUT, Way.SHUT]))
     frontier = Frontier(4)
-    for index, look in enumerate([Look.GATED, Look.STARTABLE, Look.ACTIVE, Look.UNCHECKED]):
+    for index, look in enumerate(
+        [VolumeState.GATED, VolumeState.STARTABLE, VolumeState.ACTIVE, VolumeState.UNCHECKED]
+    ):
         frontier[index] = look
     gates.apply(frontier)
     assert [frontier[index] for index in range(4)] == [
-        Look.STARTABLE,
-        Look.GATED,
-        Look.ACTIVE,
-        Look.UNCHECKED,
+        VolumeState.STARTABLE,
+        VolumeState.GATED,
+        VolumeState.ACTIVE,
+        VolumeState.UNCHECKED,
     ]
 
 
 def test_several_are_laid_over_each_other() -> None:
     gates = _gates(
-        ("a", [Way.OPEN, Way.SKIP, Way.LOST, Way.SKIP]),
+        ("a", [Way.OPEN, Way.SKIP, Way.GIVEN_UP, Way.SKIP]),
         ("b", [Way.OPEN, Way.FAIL, Way.SHUT, Way.OPEN]),
     )
-    frontier = _at(Look.STARTABLE)
+    frontier = _at(VolumeState.STARTABLE)
     gates.apply(frontier)
-    assert frontier.first(Look.STARTABLE, 4) == [0]
+    assert frontier.first(VolumeState.STARTABLE, 4) == [0]
     assert dict(gates.ends(frontier, 9)) == {1: Outcome.FAILED, 3: Outcome.SKIPPED}
     assert len(list(gates.ends(frontier, 1))) == 1
     assert gates.blamed(1, Outcome.FAILED) == ["b"]
     assert gates.waiting(frontier) == [WaitingFor("a", 3, 1), WaitingFor("b", 2, 0)]
-    assert gates.lost(frontier) == 1
+    assert gates.given_up(frontier) == 1
 
 
 def test_no_volumes_no_gates() -> None:

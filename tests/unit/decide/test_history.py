@@ -6,7 +6,7 @@ from bec_operator.api.job import History
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.attempts.actions import DeletePod, DeletePods, DeleteTasks
-from bec_operator.decide.jobs.history import DELETED_AT_ONCE, LANES, tidy_history
+from bec_operator.decide.jobs.ended_tasks import DELETED_AT_ONCE, LANES, tidy_history
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 

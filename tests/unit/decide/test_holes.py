@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bec_operator.decide.hosts.hosts import Hosts
+from bec_operator.decide.hosts.at_fault import Hosts
 from bec_operator.decide.memory.breaker import TRIPPED
 from tests.unit.decide.books import left_in_memory
 from tests.unit.decide.holes import Holes, Outcome

@@ -6,16 +6,17 @@ from typing import Any
 from bec_operator.api.job import JobSpec
 from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
 from bec_operator.decide.attempts.folding import KEPT, fold
+from bec_operator.decide.attempts.retrying import Budget, is_final
 from bec_operator.decide.jobs.checks import may_launch
-from bec_operator.decide.jobs.reading import READS_AT_ONCE
-from bec_operator.decide.memory.markers import MOST_UNREAD
+from bec_operator.decide.jobs.marker_reads import READS_AT_ONCE
+from bec_operator.decide.memory.marker_findings import note_reading, note_reading_begun, note_swept
+from bec_operator.decide.memory.marker_rounds import MOST_UNREAD
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.readings import note_reading, note_reading_begun, note_swept
-from bec_operator.decide.sight.failures import Budget, FailureClass, is_final
+from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import Fact, JobSeen, MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.ledger import Ledger
-from bec_operator.decide.volumes.untold import Unread
+from bec_operator.decide.volumes.marker_waits import Unread
 from bec_ops.contract.protocol import Progress
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.plan import Plan
@@ -97,7 +98,7 @@ def test_a_marker_that_is_told_brings_the_next_round_at_once() -> None:
         read(memory, NOW)
         note_reading(memory, 0, MarkerSeen(state, NOW), trouble)
     memory.books.markers.turn(0, NOW, over=True)
-    assert memory.books.markers.rounds_lost == 0
+    assert memory.books.markers.rounds_unanswered == 0
 
 
 # --- a ledger that somebody else writes

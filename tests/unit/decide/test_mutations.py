@@ -16,30 +16,31 @@ from bec_operator.act.ground.known_objects import KnownObjects
 from bec_operator.act.ground.task_workers import TaskWorkers
 from bec_operator.act.kube.pod_spec import task_pod
 from bec_operator.act.storage import growth as act_growth
-from bec_operator.act.storage import ledger as act_ledger
 from bec_operator.act.storage import markers
+from bec_operator.act.storage import save_results as act_ledger
 from bec_operator.act.storage.frozen import put_manifest
 from bec_operator.act.storage.manifest import ledger_object
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.attempts import lost_nodes as lost
-from bec_operator.decide.attempts import running, task
+from bec_operator.decide.attempts import running, task, timeouts
 from bec_operator.decide.attempts.actions import Settle
 from bec_operator.decide.attempts.record import TaskRecord
+from bec_operator.decide.attempts.retrying import Budget, is_final
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.jobs import checks, job, saving, status, viewing
 from bec_operator.decide.jobs import launches as job_launches
 from bec_operator.decide.jobs.growth import is_list_quiet
 from bec_operator.decide.jobs.tally import Tally
-from bec_operator.decide.memory import readings
+from bec_operator.decide.memory import marker_findings as readings
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.conditions import conditions
-from bec_operator.decide.sight.failures import RULES, Budget, FailureClass, Rule, is_final
+from bec_operator.decide.sight.failures import RULES, FailureClass, Rule
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState, PodSeen, Verdict
+from bec_operator.decide.slots.next_up import Launches, launches
 from bec_operator.decide.slots.room import Room
 from bec_operator.decide.slots.standings import Standings
-from bec_operator.decide.slots.window import Launches, launches
 from bec_operator.decide.volumes.failure_report import FailureReport
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.worker_api.callers.caller import Caller
@@ -104,7 +105,7 @@ def _not_reported(patch: pytest.MonkeyPatch) -> None:
 def _ledger_overwritten(patch: pytest.MonkeyPatch) -> None:
     """The ledger is stored, whoever has written it meanwhile."""
     patch.setattr(
-        "bec_operator.act.storage.ledger.ledger_object",
+        "bec_operator.act.storage.save_results.ledger_object",
         lambda memory, ledger, _: ledger_object(memory, ledger),
     )
 
@@ -197,7 +198,7 @@ def _sessions_believed(patch: pytest.MonkeyPatch) -> None:
 
 def _silent_before_it_calls(patch: pytest.MonkeyPatch) -> None:
     """The time-out of heartbeats is for those, too, that never send any."""
-    overdue = running.overdue
+    overdue = timeouts.overdue
 
     def wrong(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
         return overdue(view, replace(pod, called_since=pod.called_since or since), since)
@@ -207,7 +208,7 @@ def _silent_before_it_calls(patch: pytest.MonkeyPatch) -> None:
 
 def _no_grace_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     """Silence is measured by what stands on the pod, not by what this process has seen."""
-    overdue = running.overdue
+    overdue = timeouts.overdue
 
     def wrong(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
         return overdue(view, pod, min(since, pod.called_since or since))

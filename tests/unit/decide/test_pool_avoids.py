@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.hosts.hosts import AVOIDED, PLACED_WITHIN, Hosts
+from bec_operator.decide.hosts.at_fault import AVOIDED, PLACED_WITHIN, Hosts
 from bec_operator.decide.hosts.pool import Host
 from tests.unit.decide.test_blame import NOW, failed
 from tests.unit.decide.test_scaling import host, of, pool

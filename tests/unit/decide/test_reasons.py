@@ -2,7 +2,7 @@
 
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
-from bec_operator.decide.volumes.reasons import failed_of_total, top_reasons, unsuccessful
+from bec_operator.decide.volumes.reasons import failed_of_total, tell_unsuccessful, top_reasons
 
 
 def _ledger(counts: dict[int, int], outcome: Outcome = Outcome.FAILED) -> Ledger:
@@ -28,13 +28,13 @@ def test_a_class_of_a_later_version_is_counted_too() -> None:
 def test_what_became_right_is_not_counted() -> None:
     ledger = _ledger({2: 1, 4: 1})
     ledger.settle(0, Outcome.SUCCEEDED)
-    assert unsuccessful(ledger) == "1 failed: OutOfMemory 1"
+    assert tell_unsuccessful(ledger) == "1 failed: OutOfMemory 1"
     ledger.settle(1, Outcome.WAITING)
-    assert unsuccessful(ledger) == ""
+    assert tell_unsuccessful(ledger) == ""
 
 
 def test_skipped_volumes_have_reasons_too() -> None:
     ledger = _ledger({2: 2}, Outcome.SKIPPED)
-    assert unsuccessful(ledger) == "2 skipped: Terminal 2"
+    assert tell_unsuccessful(ledger) == "2 skipped: Terminal 2"
     ledger.settle(2, Outcome.FAILED)
     assert failed_of_total(ledger) == "1 of 3 volumes failed; 2 skipped: Terminal 2"

@@ -10,7 +10,8 @@ from bec_operator.api.timeouts import Timeouts
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.attempts.actions import RecordHeartbeat, StopPod
 from bec_operator.decide.attempts.record import Shown
-from bec_operator.decide.attempts.running import accompany, is_record_due, overdue
+from bec_operator.decide.attempts.running import accompany, is_record_due
+from bec_operator.decide.attempts.timeouts import overdue
 from bec_operator.decide.attempts.view import Limits, TaskView
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import (
@@ -154,9 +155,9 @@ def test_the_word_that_it_is_done_asks_for_a_look_at_the_marker() -> None:
 
 
 @pytest.mark.parametrize(("changes", "stops"), [
-        ({"host": "w-1", "grace": 21600.0}, True),
-        ({"host": "w-1", "grace": 21600.0, "stopped": STUCK}, True),  # which did not shorten it
-        ({"host": "w-1", "grace": 30.0, "stopped": STUCK}, False),
+        ({"seat_in": "w-1", "grace": 21600.0}, True),
+        ({"seat_in": "w-1", "grace": 21600.0, "stopped": STUCK}, True),  # which did not shorten it
+        ({"seat_in": "w-1", "grace": 30.0, "stopped": STUCK}, False),
         ({"grace": 21600.0}, False),
 ])  # fmt: skip
 def test_a_worker_that_is_to_go_after_its_volume_is_watched_until_then(

@@ -8,7 +8,7 @@ import pytest
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.attempts.actions import DeletePod
 from bec_operator.decide.hosts.actions import DeletePool, MakePool, MarkWorker, ScalePool
-from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Work, crashing
+from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Workload, crashing
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass
@@ -47,7 +47,7 @@ def decided(
     seen: Pool, startable: int = 0, notes: PoolNotes | None = None, ahead: int = 0
 ) -> list[Action]:
     notes = notes or PoolNotes(lowered=0.0)
-    aim = wanted(SPEC, seen, notes, Work(startable, max(startable, ahead)), launch=True)
+    aim = wanted(SPEC, seen, notes, Workload(startable, max(startable, ahead)), launch=True)
     return list(scale(SPEC, seen, notes, aim, NOW))
 
 
@@ -166,7 +166,7 @@ def test_the_end() -> None:
 def test_workers_are_worth_their_start_as_long_as_work_is_left(ahead: int, workers: int) -> None:
     """All of it: not only what `parallelism` lets begin at once."""
     notes = PoolNotes(task_seconds=3.0, ready_seconds=120.0)
-    assert wanted(SPEC, pool(), notes, Work(30, ahead), launch=True).workers == workers
+    assert wanted(SPEC, pool(), notes, Workload(30, ahead), launch=True).workers == workers
 
 
 def test_who_ends_again_and_again_before_any_work_is_told_of() -> None:

@@ -7,7 +7,8 @@ import pytest
 from bec_operator.api.retry import Retry
 from bec_operator.api.timeouts import Timeouts
 from bec_operator.decide.attempts.actions import AskKubelet
-from bec_operator.decide.attempts.starting import ask_kubelet, overdue_start
+from bec_operator.decide.attempts.starting import ask_kubelet
+from bec_operator.decide.attempts.timeouts import overdue_start
 from bec_operator.decide.attempts.view import Limits, TaskView
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import Fact, PodSeen, TaskSeen

@@ -11,7 +11,7 @@ from bec_operator.decide.memory.telling import Telling
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.notices import NoticeKind, news, notices
 from bec_operator.decide.sight.seen import Fact, Facts, JobSeen
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.steps import observe
@@ -49,7 +49,7 @@ def _memory(*outcomes: Outcome) -> Memory:
     assert memory.ledger is not None
     for index, outcome in enumerate(outcomes):
         waits = outcome is Outcome.WAITING
-        memory.books.frontier[index] = Look.GATED if waits else Look.SETTLED
+        memory.books.frontier[index] = VolumeState.GATED if waits else VolumeState.SETTLED
         if not waits:
             memory.ledger.settle(index, outcome, 2 if outcome is Outcome.FAILED else 0)
     return memory
@@ -96,11 +96,11 @@ def test_a_job_with_nothing_to_run_says_so_after_a_minute() -> None:
 
 def test_a_volume_that_could_start_keeps_a_job_from_being_idle() -> None:
     memory = _memory(Outcome.SUCCEEDED, Outcome.WAITING)
-    for look in (Look.STARTABLE, Look.UNCHECKED, Look.READING):
+    for look in (VolumeState.STARTABLE, VolumeState.UNCHECKED, VolumeState.READING):
         memory.books.frontier[1] = look
         observe(memory, [], {}, NOW)
         assert memory.telling.idle_since is None
-    memory.books.frontier[1] = Look.GATED
+    memory.books.frontier[1] = VolumeState.GATED
     observe(memory, [], {}, NOW)
     assert memory.telling.idle_since == NOW
 

@@ -3,18 +3,18 @@
 from bec_operator.decide.attempts.task import success_status
 from bec_operator.decide.jobs.status import _stall
 from bec_operator.decide.jobs.tally import Tally
-from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.readings import (
+from bec_operator.decide.memory.marker_findings import (
     note_reading,
     note_reading_begun,
     note_reading_over,
 )
+from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.refusals import MARKER_ARCHIVED, MARKER_UNANSWERED, STORAGE_FORBIDDEN
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState, TaskSeen
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Outcome
-from bec_operator.decide.volumes.untold import PutOff, Unread
+from bec_operator.decide.volumes.marker_waits import PutOff, Unread
 from tests.unit.decide.steps import read
 from tests.unit.decide.test_memory_books import _memory
 from tests.unit.decide.views import task_view
@@ -57,9 +57,9 @@ def test_what_is_forbidden_may_be_mended_in_a_moment() -> None:
 def test_archived_markers_are_asked_for_in_rounds_that_come_ever_later() -> None:
     """Yelp/mrjob#1887: however many there are, each is asked for once a round."""
     memory, now, rounds = _memory(100), 1000.0, list[float]()
-    while memory.books.frontier.count(Look.UNCHECKED):
+    while memory.books.frontier.count(VolumeState.UNCHECKED):
         _archive(memory, _asked(memory, now), now)
-    assert memory.books.frontier.count(Look.ARCHIVED) == 100
+    assert memory.books.frontier.count(VolumeState.ARCHIVED) == 100
     began = now
     while now < began + 12 * HOUR:
         now += 10.0
@@ -106,7 +106,7 @@ def test_a_volume_that_cannot_be_held_has_failed_without_a_task() -> None:
     note_reading(memory, 1, MarkerSeen(MarkerState.IMPOSSIBLE, 1000.0, "too long"))
     assert memory.ledger
     assert memory.ledger.classes(Outcome.FAILED) == {FailureClass.OUTPUT_IMPOSSIBLE: 1}
-    assert memory.books.frontier[1] is Look.SETTLED
+    assert memory.books.frontier[1] is VolumeState.SETTLED
     assert memory.books.report.unsaved[1].message == "too long"
     note_reading(memory, 1, MarkerSeen(MarkerState.IMPOSSIBLE, 1001.0, "again"))
     assert memory.books.report.unsaved[1].message == "too long"

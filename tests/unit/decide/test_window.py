@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bec_operator.api.job import JobSpec
-from bec_operator.api.pool import Pool as PoolSpec
+from bec_operator.api.pool import PoolSpec
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.attempts.actions import CreateTask
 from bec_operator.decide.hosts.pool import Host, Pool
@@ -13,14 +13,14 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
 from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
-from bec_operator.decide.slots.room import MAX_ENDED, demand
-from bec_operator.decide.slots.standings import Standings
-from bec_operator.decide.slots.window import (
+from bec_operator.decide.slots.next_up import (
     Launches,
     hand_out,
     launches,
 )
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.slots.room import MAX_ENDED, demand
+from bec_operator.decide.slots.standings import Standings
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.steps import room_of
@@ -96,7 +96,7 @@ def test_each_worker_gets_a_task_as_far_as_the_window_goes() -> None:
 def _fresh(memory: Memory, workers: int) -> list[str]:
     for index in range(TOTAL):
         active = index in memory.books.tasks
-        memory.books.frontier[index] = Look.ACTIVE if active else Look.STARTABLE
+        memory.books.frontier[index] = VolumeState.ACTIVE if active else VolumeState.STARTABLE
     return [host.pod.name for host in _handed(memory, workers).fresh]
 
 
@@ -149,7 +149,7 @@ def test_a_job_with_a_pool_wants_no_more_than_its_workers_can_do() -> None:
     """And a pod of its own for what needs more memory than they have: the rest is for others."""
     memory = _memory(0)
     for index in range(50):
-        memory.books.frontier[index] = Look.STARTABLE
+        memory.books.frontier[index] = VolumeState.STARTABLE
     assert demand(memory, room_of(memory, Standings(), 0.0), launch=True).wants == 50
     spec = SPEC.model_copy(update={"pool": PoolSpec(max_workers=5)})
     memory.job = replace(memory.job, spec=spec)
@@ -163,7 +163,7 @@ def test_what_its_workers_have_left_behind_keeps_them_from_nothing() -> None:
     """Attempts that have ended and are not settled yet hold slots, and workers wait already."""
     memory = _memory(0)
     for index in range(50):
-        memory.books.frontier[index] = Look.STARTABLE
+        memory.books.frontier[index] = VolumeState.STARTABLE
     spec = SPEC.model_copy(update={"pool": PoolSpec(max_workers=5)})
     memory.job = replace(memory.job, spec=spec)
     pods = [PoolPod(_pod(f"p{number}").pod, "now") for number in range(5)]

@@ -31,7 +31,7 @@ def task_view(task: TaskSeen, **seen: Any) -> TaskView:
             "task": task,
             "pods": {},
             "own": True,
-            "rivals_until": 0.0,
+            "old_pods_until": 0.0,
             "probed": 0.0,
             "may_launch": True,
             "redone": 0,

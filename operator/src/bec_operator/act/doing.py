@@ -14,7 +14,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import kind_and_place, log_fault
 from bec_operator.act.ground.key import Key
 from bec_operator.act.ground.refused import RefusedError
-from bec_operator.decide.memory.readings import (
+from bec_operator.decide.memory.marker_findings import (
     note_reading,
     note_reading_begun,
     note_reading_over,

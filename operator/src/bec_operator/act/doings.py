@@ -29,10 +29,10 @@ from bec_operator.act.storage.attempt_log import keep_log
 from bec_operator.act.storage.comparing import compare_outputs
 from bec_operator.act.storage.gates import load_ended, sweep_gate
 from bec_operator.act.storage.growth import look_at_list
-from bec_operator.act.storage.ledger import save_ledger
 from bec_operator.act.storage.manifest import load_manifest
 from bec_operator.act.storage.markers import read_marker
 from bec_operator.act.storage.report_csv import compile_report
+from bec_operator.act.storage.save_results import save_ledger
 from bec_operator.act.storage.storage_check import check_storage
 from bec_operator.act.storage.sweep import sweep
 from bec_operator.act.telling.telling import tell_failures, tell_idle

@@ -19,7 +19,7 @@ from bec_operator.api.base import (
 )
 from bec_operator.api.dependency import Dependencies
 from bec_operator.api.expect import Expect
-from bec_operator.api.pool import Pool, PoolStatus
+from bec_operator.api.pool import PoolSpec, PoolStatus
 from bec_operator.api.retry import Retry
 from bec_operator.api.timeouts import Timeouts
 from bec_operator.api.volume_source import VolumeSource
@@ -90,7 +90,7 @@ class JobSpec(Resource):
     output: Output = Field(json_schema_extra=validations(immutable("output")))
     depends_on: Dependencies = Field(default_factory=tuple)
     parallelism: int = Field(default=50, ge=1, le=10000)
-    pool: Pool | None = Field(
+    pool: PoolSpec | None = Field(
         default=None, description="Warm workers that take one volume after the other"
     )
     priority: int = Field(

@@ -7,7 +7,7 @@ from bec_operator.api.base import Duration, Resource, rule, schema, validations
 _ORDER = rule("self.minWorkers <= self.maxWorkers", "minWorkers is more than maxWorkers: lower it")
 
 
-class Pool(Resource):
+class PoolSpec(Resource):
     """How many warm workers a Job has. Without a pool each volume gets a pod of its own."""
 
     model_config = schema(validations(_ORDER))

@@ -203,7 +203,7 @@ class Calls:
             return "the task is deleted"
         if pod.disrupted:
             return f"the pod is taken away: {pod.reason or 'DisruptionTarget'}"
-        return "the pod is deleted" if pod.deleting and not pod.host else ""
+        return "the pod is deleted" if pod.deleting and not pod.seat_in else ""
 
     def _memory(self, caller: Caller) -> Memory | None:
         """Return what is remembered of the caller's Job, once that includes its task."""

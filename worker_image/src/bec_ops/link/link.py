@@ -11,8 +11,8 @@ from bec_ops.contract.task import Task
 from bec_ops.link.environment import Surroundings
 from bec_ops.link.meter import Meter
 from bec_ops.link.operator_client import OperatorClient, RefusedError, UnreachableError
+from bec_ops.link.redelivery import Undelivered
 from bec_ops.link.stopping import Stop
-from bec_ops.link.undelivered import Undelivered
 
 DELIVERY_SECONDS = 10.0
 """How long the end of an attempt may be held up by an operator that does not answer."""

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,12 @@ from bec_ops.contract.errors import (
 from bec_ops.contract.exit_codes import ExitCode
 from bec_ops.processes.family import Family, named
 from bec_ops.program.progress_lines import follow, pass_on
+from bec_ops.program.uploads import upload_folder
 from bec_ops.runtime.attempt import Attempt
-from bec_ops.runtime.snapshot import difference, files_in
 
 GRACE = 15.0
 """Seconds that a program gets to end after SIGTERM: half of what a pod has by default."""
 
-_UPLOADS = 8  # at once
 _PATIENCE = 5.0  # seconds for the program's last words
 
 
@@ -107,38 +105,6 @@ class Program:
                 f"{self.grace:g} s later: {named(left)}; let it wait for them, or end them, before "
                 "it ends"
             )
-
-
-def upload_folder(attempt: Attempt, folder: Path) -> None:
-    """Upload all files of a folder as they are now, by their paths in it; raises the first error.
-
-    Raises RetryableError if anything in it changes meanwhile.
-    """
-    files, given_up = files_in(folder), threading.Event()
-
-    def go_on(moved: int) -> None:
-        del moved
-        if given_up.is_set():
-            raise RetryableError("given up, as another one could not be written")
-
-    def upload(name: str) -> None:
-        attempt.output.upload(name, folder / name, watch=go_on)
-
-    with ThreadPoolExecutor(_UPLOADS) as pool:
-        try:
-            for future in as_completed([pool.submit(upload, name) for name in files]):
-                future.result()
-                attempt.meter.note_activity()
-                attempt.stop.check()
-        except BaseException:
-            given_up.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-    if changed := difference(files, files_in(folder)):
-        raise RetryableError(
-            f"the output folder changed while it was uploaded: {changed}; let whatever writes "
-            "there end before the program does"
-        )
 
 
 def _failure(program: str, code: int) -> Exception:

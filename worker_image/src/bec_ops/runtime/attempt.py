@@ -21,8 +21,8 @@ from bec_ops.link.environment import Surroundings, write_termination_message
 from bec_ops.link.link import DELIVERY_SECONDS, Link
 from bec_ops.link.meter import Meter
 from bec_ops.link.operator_client import OperatorClient
+from bec_ops.link.redelivery import Undelivered
 from bec_ops.link.stopping import Stop
-from bec_ops.link.undelivered import Undelivered
 from bec_ops.processes.output_log import OutputLog
 from bec_ops.runtime.job_outputs import output_of_dependency
 from bec_ops.runtime.memory import oom_kills

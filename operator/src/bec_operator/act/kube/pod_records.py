@@ -225,7 +225,7 @@ def _ended(pod: PodSeen, ended: Object, now: float) -> PodSeen:
     whole = pod.message if pod.disrupted or pod.cut is not None else ""
     return replace(
         pod,
-        told=class_of(told.failure) if told is not None else None,
+        reported=class_of(told.failure) if told is not None else None,
         disrupted=pod.disrupted or (is_unseen(ended) and not pod.deleting),
         worker_ended=True,
         seen_ended=now,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bec_operator.act.kube.pod_records import DO_NOT_EVICT
-from bec_operator.act.kube.pod_shape import fit, shun_nodes
+from bec_operator.act.kube.retry_changes import fit, shun_nodes
 from bec_operator.api.base import API_VERSION, GROUP, seconds
 from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (

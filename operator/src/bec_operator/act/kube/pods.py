@@ -10,8 +10,8 @@ from bec_operator.act.ground.api_server import STRATEGIC_PATCH, ApiError, Body, 
 from bec_operator.act.ground.context import Context
 from bec_operator.act.kube.deletion import delete_each, delete_together
 from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
-from bec_operator.act.kube.pod_shape import must_move, shun_nodes
 from bec_operator.act.kube.pod_spec import task_pod
+from bec_operator.act.kube.retry_changes import must_move, shun_nodes
 from bec_operator.act.kube.template_check import template_fact
 from bec_operator.api.names import HEARTBEAT_CONDITION, OWNER_LABEL, STOPPED_CONDITION, pod_name
 from bec_operator.decide.attempts.actions import (
@@ -149,7 +149,7 @@ async def delete_pod(ctx: Context, action: DeletePod) -> None:
     body: Body = {"preconditions": {"uid": pod.uid}}
     if action.force:
         body["gracePeriodSeconds"] = 0
-    elif pod.host:
+    elif pod.seat_in:
         body["gracePeriodSeconds"] = STOP_SECONDS
     try:
         answer = await ctx.api.request("DELETE", core(pod.namespace, "pods", pod.real_name), body)

@@ -11,7 +11,7 @@ from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.names import AVOIDED_ANNOTATION, FIRST_ATTEMPT_ANNOTATION, JOB_LABEL
 from bec_operator.api.template import MAX_DEPTH
 from bec_operator.api.volume_task import Attempt, VolumeTaskStatus
-from bec_operator.decide.hosts.hosts import MOST_AVOIDED
+from bec_operator.decide.hosts.at_fault import MOST_AVOIDED
 from bec_operator.decide.sight.moments import epoch, lenient
 from bec_operator.decide.sight.pool_seen import DeploymentSeen
 from bec_operator.decide.sight.seen import JobSeen, TaskSeen
@@ -92,7 +92,7 @@ def task_of(raw: Object) -> TaskSeen:
         progress=status.progress,
         attempts=tuple(status.attempts) or _first_attempt(meta),
         next_attempt=lenient(status.next_attempt),
-        finished=lenient(status.finished_at),
+        ended_at=lenient(status.finished_at),
         deleting="deletionTimestamp" in meta,
     )
 

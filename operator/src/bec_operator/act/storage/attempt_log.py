@@ -59,7 +59,7 @@ async def _read(ctx: Context, pod: PodSeen | None) -> bytes | str:
         return await _read_own(ctx, pod)
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
         unknown = isinstance(error, ApiError) and error.code == 400
-        if unknown and pod.host and _is_fresh(ctx, pod):
+        if unknown and pod.seat_in and _is_fresh(ctx, pod):
             raise  # the kubelet has not noticed the end of the process that we know of
         log.info("no log of %s/%s: %s", pod.namespace, pod.real_name, error)
         return f"lost: {error}" if str(error) else "lost: its node does not answer"
@@ -86,7 +86,7 @@ async def _tail(ctx: Context, pod: PodSeen, *, previous: bool) -> bytes:
 
 async def _is_replaced(ctx: Context, pod: PodSeen) -> bool:
     """Whether another process may have begun where one of a pool has ended: its log is new."""
-    if not pod.host or pod.report is not None:
+    if not pod.seat_in or pod.report is not None:
         return False
     found = await ctx.api.request("GET", core(pod.namespace, "pods", pod.real_name))
     return "terminated" not in worker_state(found.get("status") or {})

@@ -13,7 +13,7 @@ from bec_operator.act.storage.manifest import prefixes_of
 from bec_operator.act.storage.source_reader import SourceReader
 from bec_operator.act.storage.storage_check import storage_fact
 from bec_operator.api.volume_source import VolumeSource
-from bec_operator.decide.jobs.growth import LIST_UNREADABLE, removed, settled, unreadable
+from bec_operator.decide.jobs.growth import LIST_UNREADABLE, count_settled, removed, unreadable
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import ListSeen
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList, joined
@@ -38,7 +38,7 @@ async def look_at_list(ctx: Context, memory: Memory) -> None:
     if ledger is None or spec is None:
         return
     gone = before.gone if before is not None else 0
-    seen = ListSeen(ctx.clock.now(), memory.job.generation, settled(ledger), gone=gone)
+    seen = ListSeen(ctx.clock.now(), memory.job.generation, count_settled(ledger), gone=gone)
     added: Sequence[Volume] | None = None
     try:
         seen, added = await _look(ctx, memory, spec.volumes, seen)

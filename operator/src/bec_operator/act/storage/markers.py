@@ -3,8 +3,8 @@
 from bec_operator.act.ground.context import Context
 from bec_operator.act.storage.expected import check_expected
 from bec_operator.act.storage.storage_check import storage_fact
+from bec_operator.decide.memory.marker_findings import note_reading
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.readings import note_reading
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState
 from bec_operator.decide.volumes.actions import ReadMarker

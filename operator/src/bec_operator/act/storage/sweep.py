@@ -7,8 +7,8 @@ from itertools import islice
 from bec_operator.act.ground.context import Context
 from bec_operator.act.storage.folders import Wanted
 from bec_operator.act.storage.storage_check import storage_fact
+from bec_operator.decide.memory.marker_findings import note_swept
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.readings import note_swept
 from bec_ops.contract.location import OutputTemplate
 from bec_ops.contract.s3.keys import LONGEST_PART
 from bec_ops.contract.s3.store import Store, StoreError

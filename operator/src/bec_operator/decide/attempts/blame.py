@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
 from bec_operator.decide.attempts.actions import RecordTask
-from bec_operator.decide.hosts.hosts import BLAMED, Hosts
-from bec_operator.decide.hosts.standing import Standing
-from bec_operator.decide.sight.failures import RULES, Budget, FailureClass, class_of, is_final
+from bec_operator.decide.attempts.retrying import Budget, is_final
+from bec_operator.decide.hosts.at_fault import BLAMED, Hosts
+from bec_operator.decide.hosts.repute import Repute
+from bec_operator.decide.sight.failures import RULES, FailureClass, class_of
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen, failures_of
 
 MOST_EXCUSED = 3  # attempts at a volume: one that breaks every host that it meets comes to its end
@@ -104,12 +105,12 @@ def _at_fault(attempt: Attempt, index: int, hosts: Hosts, *, fresh: bool) -> str
     return ""
 
 
-def _is_at_fault(host: Standing, index: int, *, fresh: bool) -> bool:
+def _is_at_fault(host: Repute, index: int, *, fresh: bool) -> bool:
     failed = any(deed.index == index and not deed.well for deed in host.recent)
     return host.sure and (fresh or failed)
 
 
-def _others(host: Standing) -> str:
+def _others(host: Repute) -> str:
     number = max(host.outdone, 1)
     return f"{number} volume{'s' if number > 1 else ''} that others did"
 

@@ -86,8 +86,8 @@ def _of_exit(pod: PodSeen, exit_code: int, reading: MarkerSeen) -> tuple[Failure
         return FailureClass.CONTAINER_CONFIG, f"its command cannot be run: {pod.message.strip()}"
     if exit_code == ExitCode.DONE:
         return FailureClass.MARKER_MISSING, f"exit 0, but {_no_marker(reading)}"
-    failure = EXIT_CLASSES.get(exit_code) or pod.told or FailureClass.RETRYABLE
-    return failure, pod.message if pod.told else _sentence(f"exit {exit_code}", pod.message)
+    failure = EXIT_CLASSES.get(exit_code) or pod.reported or FailureClass.RETRYABLE
+    return failure, pod.message if pod.reported else _sentence(f"exit {exit_code}", pod.message)
 
 
 def says_done(ending: Ending) -> bool:

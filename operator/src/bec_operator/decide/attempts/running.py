@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.attempts.actions import RecordHeartbeat, StopPod
-from bec_operator.decide.attempts.starting import ask_kubelet, overdue_start
+from bec_operator.decide.attempts.starting import ask_kubelet
+from bec_operator.decide.attempts.timeouts import overdue, overdue_start, told_progress
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.sight.action import Action
-from bec_operator.decide.sight.failures import FailureClass
-from bec_operator.decide.sight.moments import duration
 from bec_operator.decide.sight.seen import PodSeen, Verdict
 from bec_operator.decide.volumes.actions import ReadMarker
 
@@ -31,7 +30,7 @@ def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
         return
     worker = view.worker
     if worker is not None and worker.called > view.probed and _is_probe_due(view, pod):
-        yield RecordHeartbeat(pod, worker.called, _progress(view) or "the worker calls")
+        yield RecordHeartbeat(pod, worker.called, told_progress(view) or "the worker calls")
     last_look = max(pod.seen_running, view.reading.asked if view.reading else 0.0)
     if view.now - last_look >= LOOK_AGAIN_AFTER or _says_done(view):
         yield ReadMarker(view.task.index)
@@ -39,50 +38,13 @@ def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
 
 def _leaves(pod: PodSeen) -> bool:
     """Whether it is a seat in a worker that is to go once its volume is done: it has hours."""
-    return bool(pod.host) and pod.grace > STOP_SECONDS
+    return bool(pod.seat_in) and pod.grace > STOP_SECONDS
 
 
 def _overdue(view: TaskView, pod: PodSeen) -> Verdict | None:
     if pod.seen_running is None:
         return overdue_start(view, pod)
     return overdue(view, pod, pod.seen_running)
-
-
-def overdue(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
-    """Return why a running attempt is to be ended, if it is.
-
-    All is measured by our own clock, from what this process saw itself: after a restart every
-    time-out begins anew, but for that of the task, whose worker's first call stands on its pod.
-    """
-    worker, limits, now = view.worker, view.limits, view.now
-    began = min(since, pod.called_since or since)
-    if now - began >= limits.task:
-        return Verdict(
-            FailureClass.TOO_LONG, f"it ran for {duration(limits.task)} (timeouts.task){_at(view)}"
-        )
-    if worker is None and pod.called_since is None:
-        return None  # it never calls: a plain container
-    heard = max(since, view.turned_away)  # who is not listened to is not silent
-    if now - max(heard, worker.called if worker else 0.0) >= limits.heartbeat:
-        return Verdict(
-            FailureClass.SILENT,
-            f"no sign of life for {duration(limits.heartbeat)} (timeouts.heartbeat){_at(view)}",
-        )
-    if now - max(heard, worker.moved if worker else 0.0) >= limits.progress:
-        return Verdict(
-            FailureClass.STUCK,
-            f"no progress for {duration(limits.progress)} (timeouts.progress){_at(view)}",
-        )
-    return None
-
-
-def _progress(view: TaskView) -> str:
-    return str(view.worker.progress) if view.worker and view.worker.progress else ""
-
-
-def _at(view: TaskView) -> str:
-    progress = _progress(view)
-    return f", at {progress}" if progress else ""
 
 
 def _is_probe_due(view: TaskView, pod: PodSeen) -> bool:
@@ -110,7 +72,7 @@ def is_record_due(view: TaskView, pod: PodSeen) -> bool:
     recorded = view.task.recorded_begun
     if view.task.phase is not TaskPhase.RUNNING or not recorded or recorded.pod_uid != pod.uid:
         return True
-    progress = _progress(view)
+    progress = told_progress(view)
     if not progress or progress == view.task.progress:
         return False
     shown = view.shown

@@ -12,15 +12,15 @@ from bec_operator.decide.attempts.actions import (
     RecordTask,
     Settle,
 )
-from bec_operator.decide.attempts.backoff import delay
 from bec_operator.decide.attempts.blame import judged
 from bec_operator.decide.attempts.ending import Ending, claims_misconfigured, classify, says_done
 from bec_operator.decide.attempts.folding import fold
+from bec_operator.decide.attempts.retrying import delay, is_final
 from bec_operator.decide.attempts.running import accompany, is_record_due, share_done
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.hosts.actions import GuardWorker
 from bec_operator.decide.sight.action import Action
-from bec_operator.decide.sight.failures import FailureClass, class_of, is_final
+from bec_operator.decide.sight.failures import FailureClass, class_of
 from bec_operator.decide.sight.moments import iso, precise
 from bec_operator.decide.sight.seen import Fact, MarkerState, PodSeen, TaskSeen, failures_of
 from bec_operator.decide.volumes.actions import ReadMarker
@@ -64,9 +64,9 @@ def _launch(view: TaskView) -> Iterator[Action]:
             yield DeletePod(pod)  # its worker has ended, a sidecar has not
     if alive or not view.may_launch or is_blocked(view.blocked, view.now):
         return
-    if view.own and not view.rivals_until:
+    if view.own and not view.old_pods_until:
         yield _begin(view)
-    elif _may_ask(view, view.rivals_until):
+    elif _may_ask(view, view.old_pods_until):
         # A task from before a restart: its pod may have come, succeeded and gone unseen. And a pod
         # of an older task may have left a marker until the moment when it was last seen.
         yield ReadMarker(view.task.index)
@@ -166,7 +166,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
 
 
 def _attempt(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> Attempt:
-    if pod is None or pod.host:
+    if pod is None or pod.seat_in:
         recorded = task.recorded_begun if task is not None else None
         name = pod_name(task.name, number) if task is not None else ""
         return recorded or Attempt(number=number, pod=name)
@@ -189,7 +189,7 @@ def failure_status(view: TaskView) -> VolumeTaskStatus:
         node=last.node,
         message=last.message,
         output=view.locate(view.task.index),
-        finished_at=precise(view.task.finished or view.now),
+        finished_at=precise(view.task.ended_at or view.now),
         attempts=view.task.failed,
     )
 

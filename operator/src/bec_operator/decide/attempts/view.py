@@ -9,9 +9,10 @@ from bec_operator.api.base import seconds
 from bec_operator.api.retry import Backoff, OnTimeout, Retry
 from bec_operator.api.timeouts import Timeouts
 from bec_operator.decide.attempts.record import Shown
-from bec_operator.decide.hosts.hosts import Hosts
+from bec_operator.decide.attempts.retrying import Budget
+from bec_operator.decide.hosts.at_fault import Hosts
 from bec_operator.decide.hosts.pool import Host
-from bec_operator.decide.sight.failures import Budget, FailureClass
+from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import (
     Fact,
     MarkerSeen,
@@ -55,7 +56,7 @@ class TaskView:
 
     `parted` is the pod of it that went last, as it was then. `blocked` says that somebody else has
     a name that it needs, `missed` is when the pod of its attempt was missed, `own` whether this
-    process made the task (so that its marker was looked at before), `rivals_until` when somebody
+    process made the task (so that its marker was looked at before), `old_pods_until` when somebody
     else who might write its marker was last seen, `may_launch` whether its pod may be made now,
     or it be handed to `host`, a worker of the pool,
     `stop` why no attempt may run, if so. `said` and `verdict` are of its attempt, `log` is what
@@ -75,7 +76,7 @@ class TaskView:
     blocked: Fact | None
     missed: float | None
     own: bool
-    rivals_until: float
+    old_pods_until: float
     said: WorkerSeen | None
     verdict: Verdict | None
     log: str | None

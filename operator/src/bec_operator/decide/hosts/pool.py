@@ -133,7 +133,7 @@ def _mean(old: float, new: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Workload:
     """What there is to do for workers, in tasks: those that could begin now, and all that could.
 
     `ahead` counts those too that only lack a slot: they can begin as others end.
@@ -142,9 +142,9 @@ class Work:
     now: int = 0
     ahead: int = 0
 
-    def without(self, tasks: int) -> "Work":
+    def without(self, tasks: int) -> "Workload":
         """Return what is left once so many have been handed out."""
-        return Work(max(self.now - tasks, 0), max(self.ahead - tasks, 0))
+        return Workload(max(self.now - tasks, 0), max(self.ahead - tasks, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def misconfigured(pool: Pool) -> str:
         ended = host.pod.ended
         if ended is None or host.pod.pool != pool.revision or ended.exit_code is None:
             continue
-        failure = ended.told
+        failure = ended.reported
         fresh = host.worker is None or not host.worker.given
         if failure is FailureClass.MISCONFIGURED and fresh:
             return f"{ended.message or f'exit {ended.exit_code}'} ({host.pod.name})"

@@ -108,12 +108,12 @@ def seat_of(task: TaskSeen, attempt: int, host: PoolPod) -> PodSeen:
         name=pod_name(task.name, attempt),
         task=task.name,
         owner_uid=task.uid,
-        host=host.name,
+        seat_in=host.name,
         worker_ended=False,
         exit_code=None,
         reason="",
         message="",
-        told=None,
+        reported=None,
         end_time=None,
         seen_ended=None,
     )
@@ -170,7 +170,7 @@ def _with_end(seat: PodSeen, end: PodSeen | Report) -> PodSeen:
         exit_code=end.exit_code,
         reason=end.reason,
         message=end.message,
-        told=end.told,
+        reported=end.reported,
         end_time=end.end_time,
     )
 

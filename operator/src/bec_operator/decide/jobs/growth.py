@@ -23,7 +23,7 @@ def is_look_due(memory: Memory, now: float, every: float) -> bool:
         return now - listed.at >= LOOK_AGAIN_AFTER
     if not _may_change(memory):
         return False
-    if settled(memory.ledger) == len(memory.ledger):
+    if count_settled(memory.ledger) == len(memory.ledger):
         return listed.settled != len(memory.ledger)
     return now - listed.at >= every
 
@@ -46,7 +46,7 @@ def is_list_quiet(memory: Memory) -> bool:
     return not memory.books.added and not memory.under_way.of(LookAtList)
 
 
-def settled(ledger: Ledger) -> int:
+def count_settled(ledger: Ledger) -> int:
     """Return how many volumes are settled."""
     return len(ledger) - ledger.count(Outcome.WAITING)
 

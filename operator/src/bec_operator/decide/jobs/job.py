@@ -11,10 +11,10 @@ from bec_operator.decide.attempts.task import decide_task
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.jobs.announcing import tell
 from bec_operator.decide.jobs.checks import checks, may_launch
-from bec_operator.decide.jobs.ended import stays_ended, tidy
-from bec_operator.decide.jobs.history import PHASES, keep_history, remove_strays
+from bec_operator.decide.jobs.ended_job import stays_ended, tidy
+from bec_operator.decide.jobs.ended_tasks import PHASES, keep_history, remove_strays
 from bec_operator.decide.jobs.launches import new_tasks, next_launches
-from bec_operator.decide.jobs.reading import look_at_gates, reads
+from bec_operator.decide.jobs.marker_reads import look_at_gates, reads
 from bec_operator.decide.jobs.saving import keep
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.viewing import viewer
@@ -94,4 +94,4 @@ def _is_outdated(task: TaskSeen, ledger: Ledger) -> bool:
     """Whether a task ended before all that had ended so was opened again."""
     failed = task.phase is TaskPhase.FAILED
     until = max(ledger.redone.at, ledger.retried.at if failed else 0.0)
-    return 0 < task.finished <= until and task.phase in PHASES.values()
+    return 0 < task.ended_at <= until and task.phase in PHASES.values()

@@ -6,10 +6,11 @@ from itertools import zip_longest
 from bec_operator.decide.attempts.actions import CreateTask
 from bec_operator.decide.attempts.task import is_blocked
 from bec_operator.decide.hosts.actions import GuardWorker
-from bec_operator.decide.hosts.pool import Work
+from bec_operator.decide.hosts.pool import Workload
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
+from bec_operator.decide.slots.next_up import Launches, hand_out, launches, workload
 from bec_operator.decide.slots.pool_size import (
     hosts_for_work,
     replace_hosts,
@@ -18,8 +19,7 @@ from bec_operator.decide.slots.pool_size import (
     with_busy,
 )
 from bec_operator.decide.slots.standings import Standings
-from bec_operator.decide.slots.window import Launches, hand_out, launches, work_of
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 
 
 def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]:
@@ -35,7 +35,7 @@ def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]
         next_up = hand_out(memory, standings, room, now, free, seen.pool)
     elif launch:
         next_up = launches(memory, standings, room, now)
-    work = work_of(memory, standings, room) if launch and spec.pool is not None else Work()
+    work = workload(memory, standings, room) if launch and spec.pool is not None else Workload()
     handed = next_up.handed
     pool = with_busy(seen.pool, handed)
     aim = wanted(
@@ -54,7 +54,7 @@ def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]
 
 def _more_may_come(memory: Memory, standings: Standings) -> bool:
     """Whether there are volumes that could start later, beside those that run."""
-    looks = (Look.GATED, Look.UNCHECKED, Look.READING, Look.STARTABLE)
+    looks = (VolumeState.GATED, VolumeState.UNCHECKED, VolumeState.READING, VolumeState.STARTABLE)
     return bool(standings.retrying) or any(memory.books.frontier.count(look) for look in looks)
 
 
@@ -71,10 +71,10 @@ def new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action]
     wanted = max(free, len(next_up.fresh))
     if wanted <= 0:
         return
-    found = books.frontier.first(Look.STARTABLE, wanted + len(left_out))
+    found = books.frontier.first(VolumeState.STARTABLE, wanted + len(left_out))
     chosen = [index for index in found if index not in left_out][:wanted]
     for index, host in zip_longest(chosen, next_up.fresh[: len(chosen)]):
-        if host is None or memory.rivals_until(index):
+        if host is None or memory.old_pods_until(index):
             yield CreateTask(index)
         elif not host.pod.guarded:
             yield GuardWorker(host.pod, guarded=True)

@@ -9,7 +9,7 @@ from bec_operator.decide.jobs.status import is_hopeless
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.volumes.actions import LookAtList, SaveLedger
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 
 SAVE_AFTER = 5.0  # seconds
 SAVE_AT = 500  # results
@@ -36,8 +36,10 @@ def _save_due(memory: Memory, active: int, now: float) -> bool:
     assert memory.ledger is not None
     unsaved = len(memory.ledger.unsaved)
     since = now - memory.saving.at
-    gated = memory.books.frontier.count(Look.GATED)
+    gated = memory.books.frontier.count(VolumeState.GATED)
     if memory.ledger.saved or ((active or gated) and since < SAVE_NOT_BEFORE):
         return False
-    nothing_left = not active and not gated and memory.books.frontier.count(Look.UNCHECKED) == 0
+    nothing_left = (
+        not active and not gated and memory.books.frontier.count(VolumeState.UNCHECKED) == 0
+    )
     return memory.ledger.turned or since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left

@@ -8,9 +8,9 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.throughput import Throughput
 from bec_operator.decide.sight.conditions import conditions
 from bec_operator.decide.sight.moments import duration, iso
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
-from bec_operator.decide.volumes.reasons import failed_of_total, unsuccessful
+from bec_operator.decide.volumes.reasons import failed_of_total, tell_unsuccessful
 
 WRITE_EVERY = 2.0  # seconds between two writes that only move counts
 TELL_RATE_EVERY = 30.0  # seconds between two that only move rate and time left
@@ -112,8 +112,8 @@ def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
 def _archived(memory: Memory) -> tuple[str, str] | None:
     """Return what to say of markers that have to be restored, while they are looked at, too."""
     put_off, frontier = memory.books.markers.archived, memory.books.frontier
-    looked_at = any(frontier.count(look) for look in (Look.UNCHECKED, Look.READING))
-    number = max(frontier.count(Look.ARCHIVED), put_off.number if looked_at else 0)
+    looked_at = any(frontier.count(look) for look in (VolumeState.UNCHECKED, VolumeState.READING))
+    number = max(frontier.count(VolumeState.ARCHIVED), put_off.number if looked_at else 0)
     if not number or put_off.fact is None:
         return None
     said = f"{_volumes(number)} with a marker that cannot be read: {put_off.fact.message}"
@@ -148,13 +148,13 @@ def with_stall(
 
 def _given_up(memory: Memory, tally: Tally) -> tuple[str, str] | None:
     """Return what to say if nothing is left but volumes that other jobs have given up."""
-    lost = memory.books.gates.lost(memory.books.frontier)
+    given_up = memory.books.gates.given_up(memory.books.frontier)
     ledger = memory.ledger
-    if not lost or tally.active or ledger is None or lost != ledger.count(Outcome.WAITING):
+    if not given_up or tally.active or ledger is None or given_up != ledger.count(Outcome.WAITING):
         return None
     waiting = memory.books.gates.waiting(memory.books.frontier)
-    given_up = [each for each in waiting if each.lost]
-    said = ", ".join(f"{_volumes(w.lost)} for Job {w.name}" for w in given_up)
+    vain = [each for each in waiting if each.given_up]
+    said = ", ".join(f"{_volumes(w.given_up)} for Job {w.name}" for w in vain)
     return "DependencyFailed", (
         f"only volumes are left that wait in vain: {said}, which has failed for them; have them "
         "tried again there, or set onFailure to Skip or Fail"
@@ -218,7 +218,7 @@ def _suspended(tally: Tally, progress: str) -> str:
 
 def _progress(ledger: Ledger | None, counts: Counts) -> str:
     done = f"{counts.finished} of {counts.total} volumes done"
-    return ", ".join(filter(None, (done, unsuccessful(ledger) if ledger is not None else "")))
+    return ", ".join(filter(None, (done, tell_unsuccessful(ledger) if ledger is not None else "")))
 
 
 def _too_many(ledger: Ledger, spec: JobSpec) -> str:
@@ -230,7 +230,7 @@ def _complete(ledger: Ledger) -> tuple[str, str]:
     if ledger.count(Outcome.FAILED):
         return "CompletedWithFailures", failed_of_total(ledger)
     done = f"all {len(ledger)} volumes are done"
-    return "Completed", ", ".join(filter(None, (done, unsuccessful(ledger))))
+    return "Completed", ", ".join(filter(None, (done, tell_unsuccessful(ledger))))
 
 
 def _wanted(

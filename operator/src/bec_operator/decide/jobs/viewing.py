@@ -8,7 +8,7 @@ from bec_operator.decide.attempts.view import Limits, TaskView
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import TaskSeen, Verdict
-from bec_operator.decide.slots.window import Launches
+from bec_operator.decide.slots.next_up import Launches
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def viewer(seen: Scene, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
             blocked=books.blocked.get(task.index),
             missed=record.missed,
             own=record.own,
-            rivals_until=memory.rivals_until(task.index),
+            old_pods_until=memory.old_pods_until(task.index),
             said=worker if worker is not None and worker.attempt == attempt else None,
             verdict=_of(attempt, record.verdict),
             log=_of(attempt, record.log),

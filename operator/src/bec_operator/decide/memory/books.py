@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from bec_operator.decide.attempts.old_pods import OldPods
 from bec_operator.decide.attempts.record import NO_RECORD, Cached, TaskRecord
-from bec_operator.decide.hosts.hosts import Hosts
+from bec_operator.decide.hosts.at_fault import Hosts
 from bec_operator.decide.memory.eta import Eta
-from bec_operator.decide.memory.markers import Markers
+from bec_operator.decide.memory.marker_rounds import Markers
 from bec_operator.decide.memory.throughput import Throughput
 from bec_operator.decide.sight.seen import Fact, ListSeen, MarkerState, NodeSeen, Rival, TaskSeen
 from bec_operator.decide.volumes.failure_report import FailureReport
-from bec_operator.decide.volumes.frontier import Frontier, Look
+from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_ops.contract.volume import Volume
@@ -74,7 +74,7 @@ class Books:
         There may be a thousand of them, and each pass would look at all.
         """
         del self.tasks[task.index]
-        self.frontier[task.index] = Look.SETTLED
+        self.frontier[task.index] = VolumeState.SETTLED
         reading = self.known_of(task).reading
         self.forget_task(task)
         if reading is not None and reading.state is MarkerState.VALID:

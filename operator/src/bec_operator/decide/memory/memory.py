@@ -6,8 +6,8 @@ from typing import Literal
 
 from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
-from bec_operator.decide.hosts.calling import CANNOT_CALL, Calling
-from bec_operator.decide.hosts.hosts import Hosts
+from bec_operator.decide.hosts.at_fault import Hosts
+from bec_operator.decide.hosts.mute_workers import CANNOT_CALL, Calling
 from bec_operator.decide.hosts.pool import PoolNotes
 from bec_operator.decide.memory.books import Books
 from bec_operator.decide.memory.breaker import CLAIMED, TRIPPED, Breaker
@@ -16,7 +16,7 @@ from bec_operator.decide.memory.telling import Telling
 from bec_operator.decide.memory.under_way import UnderWay
 from bec_operator.decide.sight.conditions import find
 from bec_operator.decide.sight.seen import Fact, Facts, JobSeen, TaskSeen
-from bec_operator.decide.volumes.frontier import Frontier, Look
+from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gate import Outcomes
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.decide.volumes.volume_list import joined
@@ -137,7 +137,7 @@ class Memory:
         revision = self.ledger.revision if self.ledger is not None else 0
         return self.ledger, revision, self.ends.outcomes, self.job.status.terminal
 
-    def rivals_until(self, index: int) -> float:
+    def old_pods_until(self, index: int) -> float:
         """Return when a pod of an older task of this volume was last seen alive; 0 if none was.
 
         It may have left a marker, even if it was gone before the task was made.
@@ -187,8 +187,8 @@ class Memory:
     def look_at_archived(self) -> None:
         """Have markers that could not be read looked at again: they may be restored."""
         books = self.books
-        books.markers.archived.number = books.frontier.count(Look.ARCHIVED)
-        books.frontier.turn(Look.ARCHIVED, Look.UNCHECKED)
+        books.markers.archived.number = books.frontier.count(VolumeState.ARCHIVED)
+        books.frontier.turn(VolumeState.ARCHIVED, VolumeState.UNCHECKED)
 
     def note_standings(self, held: int, *, working: bool, now: float) -> None:
         """Take in how many slots are taken, and whether anything runs."""
@@ -233,7 +233,7 @@ class Memory:
             for record in books.records.values():
                 record.reading = None
         for index in opened:
-            books.frontier[index] = Look.UNCHECKED
+            books.frontier[index] = VolumeState.UNCHECKED
             books.markers.note_released(index, len(books.volumes))
             books.markers.unread.pop(index, None)
             books.report.unsaved.pop(index, None)

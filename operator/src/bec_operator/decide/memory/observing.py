@@ -6,7 +6,7 @@ from bec_operator.api.names import task_name
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.telling import is_idle
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen, WorkerSeen
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Outcome
 
 
@@ -46,7 +46,7 @@ def observe_attempts(
     if ledger is None:
         return
     for index, task in books.tasks.items():
-        books.frontier[index] = Look.ACTIVE
+        books.frontier[index] = VolumeState.ACTIVE
         if ledger.outcome(index) is Outcome.WAITING:
             _note_pod(memory, task, pods, now)
             _note_worker(memory, task, worker_of(task.uid), now)
@@ -74,7 +74,7 @@ def _release(memory: Memory, task: TaskSeen) -> None:
     books, index = memory.books, task.index
     assert books.ledger is not None
     waits = books.ledger.outcome(index) is Outcome.WAITING
-    books.frontier[index] = Look.UNCHECKED if waits else Look.SETTLED
+    books.frontier[index] = VolumeState.UNCHECKED if waits else VolumeState.SETTLED
     books.markers.note_released(index, len(books.volumes))
     if not waits:
         books.old_pods.end(task.name)

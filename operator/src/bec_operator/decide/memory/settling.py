@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import RecordTask
-from bec_operator.decide.attempts.backoff import disruptions_in_a_row
+from bec_operator.decide.attempts.retrying import disruptions_in_a_row
 from bec_operator.decide.memory.breaker import CLAIMED
 from bec_operator.decide.memory.memory import MISCONFIGURED, Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import Fact, TaskSeen
 from bec_operator.decide.volumes.failure_report import Line
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Outcome
 
 
@@ -63,10 +63,10 @@ def settle_untried(memory: Memory, index: int, outcome: Outcome) -> None:
     """Note that a volume will never start, for the sake of a job that it depends on."""
     assert memory.ledger is not None
     books = memory.books
-    if books.frontier[index] is not Look.GATED:
+    if books.frontier[index] is not VolumeState.GATED:
         return
     memory.ledger.settle(index, outcome, FailureClass.DEPENDENCY_FAILED)
-    books.frontier[index] = Look.SETTLED
+    books.frontier[index] = VolumeState.SETTLED
     names = " and ".join(f"Job {name}" for name in books.gates.blamed(index, outcome))
     done = "skipped" if outcome is Outcome.SKIPPED else "failed"
     _note_failure(

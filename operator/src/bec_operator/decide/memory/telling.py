@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from bec_operator.api.job import JobPhase, JobStatus
 from bec_operator.decide.sight.conditions import find
-from bec_operator.decide.volumes.frontier import Frontier, Look
+from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 
 FAILURES_EVERY = 30.0  # seconds, at least, between two writes of the Event `VolumesFailed`
@@ -71,5 +71,5 @@ def is_idle(status: JobStatus, ledger: Ledger, frontier: Frontier, tasks: Iterab
         return False
     if any(ledger.outcome(index) is Outcome.WAITING for index in tasks):
         return False
-    may_come = (Look.UNCHECKED, Look.READING, Look.STARTABLE)
+    may_come = (VolumeState.UNCHECKED, VolumeState.READING, VolumeState.STARTABLE)
     return not any(frontier.count(look) for look in may_come)

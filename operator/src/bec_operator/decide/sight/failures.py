@@ -184,38 +184,9 @@ def failure_of_waiting(reason: str, said: str) -> FailureClass | None:
     return failure_of_start(said) if failure is FailureClass.RUNTIME_TROUBLE else failure
 
 
-MAX_DISRUPTIONS = 20
-
-
 def class_of(label: str) -> FailureClass:
     """Return the class that `label` names; one that this version does not know is retryable."""
     return _BY_LABEL.get(label, FailureClass.RETRYABLE)
 
 
 _BY_LABEL = {member.label: member for member in FailureClass}
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What `retry` allows a task: how many attempts, and whether a time-out is the end of it."""
-
-    limit: int = 3
-    timeouts_final: bool = False
-
-
-def is_final(failures: list[FailureClass], budget: Budget) -> bool:
-    """Return whether a task whose attempts failed like this gets no further attempt.
-
-    `failures` is in the order of the attempts.
-    """
-    if not failures:
-        return False
-    last = RULES[failures[-1]]
-    counted = sum(not RULES[f].free for f in failures)
-    disruptions = sum(RULES[f].capped for f in failures)
-    return (
-        last.final
-        or (last.timed_out and budget.timeouts_final)
-        or counted >= budget.limit
-        or disruptions >= MAX_DISRUPTIONS
-    )

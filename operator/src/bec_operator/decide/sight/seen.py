@@ -55,7 +55,7 @@ class PodSeen:
     exit_code: int | None = None
     reason: str = ""  # of the worker's end, such as OOMKilled
     message: str = ""  # of the worker's end
-    told: FailureClass | None = None  # what the worker itself says of its end
+    reported: FailureClass | None = None  # what the worker itself says of its end
     called_since: float | None = None  # when we first wrote on it that the worker calls
     stopped: Verdict | None = None  # why we have ended it, if we have
     stranded: bool = False  # its node went down under it, and nobody goes on with it
@@ -72,14 +72,14 @@ class PodSeen:
     seen_troubled: float | None = None  # when we first saw that a container cannot start
     seen_running: float | None = None  # when we first saw the worker run
     seen_ended: float | None = None  # when we first saw its end
-    host: str = ""  # the pod of a pool in which the attempt runs, if it has none of its own
+    seat_in: str = ""  # the pod of a pool in which the attempt runs, if it has none of its own
     report: "Report | None" = None  # the word of its worker that ended an attempt in a pool
     succeeded_by_another: bool = False  # another process runs in its container
 
     @property
     def real_name(self) -> str:
         """The name of the pod in which it runs."""
-        return self.host or self.name
+        return self.seat_in or self.name
 
     @property
     def alive(self) -> bool:
@@ -149,7 +149,7 @@ class TaskSeen:
     progress: str = ""
     attempts: tuple[Attempt, ...] = ()
     next_attempt: float = 0.0  # not to be made before
-    finished: float = 0.0  # when it was recorded to have ended, by an operator's clock
+    ended_at: float = 0.0  # when it was recorded to have ended, by an operator's clock
     deleting: bool = False
     attempt: int = field(init=False, compare=False)
     pod: str = field(init=False, compare=False)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bec_operator.decide.attempts.blame import must_move
-from bec_operator.decide.hosts.hosts import hosts_of
+from bec_operator.decide.hosts.at_fault import hosts_of
 from bec_operator.decide.hosts.pool import Host, Pool
 from bec_operator.decide.sight.seen import TaskSeen
 

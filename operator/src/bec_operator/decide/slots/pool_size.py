@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import JobSpec
-from bec_operator.api.pool import Pool as PoolSpec
+from bec_operator.api.pool import PoolSpec
 from bec_operator.decide.attempts.actions import DeletePod, StopPod
 from bec_operator.decide.hosts.actions import (
     DeletePool,
@@ -21,7 +21,7 @@ from bec_operator.decide.hosts.actions import (
     MarkWorker,
     ScalePool,
 )
-from bec_operator.decide.hosts.pool import SETTLED_AFTER, Host, Pool, PoolNotes, Work
+from bec_operator.decide.hosts.pool import SETTLED_AFTER, Host, Pool, PoolNotes, Workload
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.pool_seen import DeploymentSeen
@@ -47,7 +47,7 @@ def wanted(
     spec: JobSpec,
     pool: Pool,
     notes: PoolNotes,
-    work: Work,
+    work: Workload,
     *,
     launch: bool,
     more_may_come: bool = True,

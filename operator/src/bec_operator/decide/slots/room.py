@@ -6,18 +6,16 @@ is taken from it.
 
 from dataclasses import dataclass, replace
 
-from bec_operator.api.base import seconds
 from bec_operator.api.job import JobSpec
-from bec_operator.api.retry import Backoff
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask
-from bec_operator.decide.attempts.backoff import JITTER
+from bec_operator.decide.attempts.retrying import is_due
 from bec_operator.decide.attempts.task import is_blocked
 from bec_operator.decide.hosts.pool import NO_POOL, Pool, wants_own_pod
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.shares import Demand
 from bec_operator.decide.slots.standings import Standings, being_made, made_anew
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 
 MAX_RETRYING = 500  # tasks that wait for their next attempt; past it no new ones are made
 MAX_ENDED = 500  # tasks that have ended and are still there, beside those that the history keeps
@@ -53,7 +51,9 @@ class Room:
         ready = _ready(memory, standings, spec, now)
         making = frozenset(action.task.uid for action in memory.under_way.of(CreatePod))
         making_tasks = {action.index for action in memory.under_way.of(CreateTask)}
-        startable = books.frontier.count(Look.STARTABLE) - len(making_tasks - books.tasks.keys())
+        startable = books.frontier.count(VolumeState.STARTABLE) - len(
+            making_tasks - books.tasks.keys()
+        )
         return cls(
             parallelism=spec.parallelism,
             allowed=spec.parallelism,
@@ -91,20 +91,11 @@ def demand(memory: Memory, room: Room, pool: Pool = NO_POOL, *, launch: bool) ->
     holds = room.held
     if spec is None or not launch:
         return Demand(holds=holds, wants=holds)
-    more = len(room.ready) + memory.books.frontier.count(Look.STARTABLE)
+    more = len(room.ready) + memory.books.frontier.count(VolumeState.STARTABLE)
     if spec.pool is not None:
         workers = max(spec.pool.max_workers - pool.staying, 0)
         more = min(more, workers + sum(map(wants_own_pod, room.ready)))
     return Demand(spec.priority, holds, max(holds, min(spec.parallelism, holds + more)))
-
-
-def is_due(task: TaskSeen, backoff: Backoff, now: float) -> bool:
-    """Whether the back-off of a task is over.
-
-    A moment that lies further ahead than any back-off does was told by another clock.
-    """
-    longest = seconds(backoff.max) * (1 + JITTER) + 1.0  # moments are kept to the second
-    return not now < task.next_attempt <= now + longest
 
 
 def _ready(memory: Memory, standings: Standings, spec: JobSpec, now: float) -> list[TaskSeen]:

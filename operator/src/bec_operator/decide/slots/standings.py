@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, HandTask
+from bec_operator.decide.attempts.retrying import is_final
 from bec_operator.decide.attempts.view import Limits
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.sight.failures import is_final
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 from bec_operator.decide.volumes.ledger import Outcome
 

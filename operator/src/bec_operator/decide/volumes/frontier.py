@@ -4,7 +4,7 @@ from collections.abc import Iterable, Set
 from enum import IntEnum
 
 
-class Look(IntEnum):
+class VolumeState(IntEnum):
     """What is known of a volume that decides whether a task may be made for it."""
 
     UNCHECKED = 0  # whether its marker stands has to be read first
@@ -17,67 +17,69 @@ class Look(IntEnum):
 
 
 SHUT_BIT = 0x80
-_READY = {Look.STARTABLE, Look.GATED}
+_READY = {VolumeState.STARTABLE, VolumeState.GATED}
 _REGATED = bytes(
-    (Look.GATED if look & SHUT_BIT else Look.STARTABLE)
-    if look & ~SHUT_BIT in _READY
-    else look & ~SHUT_BIT
-    for look in range(256)
+    (VolumeState.GATED if state & SHUT_BIT else VolumeState.STARTABLE)
+    if state & ~SHUT_BIT in _READY
+    else state & ~SHUT_BIT
+    for state in range(256)
 )
-_CLEARED = bytes(Look.STARTABLE if look == Look.UNCHECKED else look for look in range(256))
-_MASKS = {look: bytes(0xFF if at == look else 0 for at in range(256)) for look in Look}
+_CLEARED = bytes(
+    VolumeState.STARTABLE if state == VolumeState.UNCHECKED else state for state in range(256)
+)
+_MASKS = {state: bytes(0xFF if at == state else 0 for at in range(256)) for state in VolumeState}
 
 
 class Frontier:
     """One byte a volume, searched at the speed of `bytes.find`."""
 
     def __init__(self, total: int, settled: Iterable[int] = ()) -> None:
-        self._looks = bytearray(total)
+        self._states = bytearray(total)
         for index in settled:
-            self._looks[index] = Look.SETTLED
+            self._states[index] = VolumeState.SETTLED
 
-    def __getitem__(self, index: int) -> Look:
-        return Look(self._looks[index])
+    def __getitem__(self, index: int) -> VolumeState:
+        return VolumeState(self._states[index])
 
-    def __setitem__(self, index: int, look: Look) -> None:
-        self._looks[index] = look
+    def __setitem__(self, index: int, state: VolumeState) -> None:
+        self._states[index] = state
 
     def lengthen(self, more: int) -> None:
         """Take in that the manifest has `more` volumes at its end."""
-        self._looks.extend(bytes([Look.UNCHECKED]) * more)
+        self._states.extend(bytes([VolumeState.UNCHECKED]) * more)
 
     def clear(self, start: int, end: int, left_out: Set[int]) -> None:
         """Let what is unchecked from `start` until before `end` be startable, but for some."""
-        kept = [index for index in left_out if self._looks[index] == Look.UNCHECKED]
-        self._looks[start:end] = self._looks[start:end].translate(_CLEARED)
+        kept = [index for index in left_out if self._states[index] == VolumeState.UNCHECKED]
+        self._states[start:end] = self._states[start:end].translate(_CLEARED)
         for index in kept:
-            self._looks[index] = Look.UNCHECKED
+            self._states[index] = VolumeState.UNCHECKED
 
-    def first(self, look: Look, count: int, start: int = 0) -> list[int]:
-        """Return the first `count` indices from `start` on that are at `look`, in their order."""
+    def first(self, state: VolumeState, count: int, start: int = 0) -> list[int]:
+        """Return the first `count` indices from `start` on that are at `state`, in their order."""
         found: list[int] = []
         at = start - 1
-        while len(found) < count and (at := self._looks.find(look, at + 1)) >= 0:
+        while len(found) < count and (at := self._states.find(state, at + 1)) >= 0:
             found.append(at)
         return found
 
-    def count(self, look: Look) -> int:
-        """Return how many volumes are at `look`."""
-        return self._looks.count(look)
+    def count(self, state: VolumeState) -> int:
+        """Return how many volumes are at `state`."""
+        return self._states.count(state)
 
-    def turn(self, before: Look, after: Look) -> None:
-        """Let all that is at one look be at another."""
-        self._looks[:] = self._looks.replace(bytes([before]), bytes([after]))
+    def turn(self, before: VolumeState, after: VolumeState) -> None:
+        """Let all that is at one state be at another."""
+        self._states[:] = self._states.replace(bytes([before]), bytes([after]))
 
     def regate(self, shut: bytes) -> None:
         """Let what could start wait for other jobs, or go.
 
         `shut` has `SHUT_BIT` for each volume that has to wait, else 0.
         """
-        joined = int.from_bytes(self._looks) | int.from_bytes(shut)
-        self._looks[:] = joined.to_bytes(len(shut)).translate(_REGATED)
+        joined = int.from_bytes(self._states) | int.from_bytes(shut)
+        self._states[:] = joined.to_bytes(len(shut)).translate(_REGATED)
 
-    def among(self, look: Look, states: bytes) -> bytes:
-        """Return `states`, a byte a volume, with 0 for each volume that is not at `look`."""
-        mask = int.from_bytes(self._looks.translate(_MASKS[look]))
+    def among(self, state: VolumeState, states: bytes) -> bytes:
+        """Return `states`, a byte a volume, with 0 for each volume that is not at `state`."""
+        mask = int.from_bytes(self._states.translate(_MASKS[state]))
         return (mask & int.from_bytes(states)).to_bytes(len(states))

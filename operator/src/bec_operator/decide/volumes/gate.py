@@ -13,9 +13,9 @@ from typing import Any
 
 from bec_operator.api.dependency import Dependency, OnFailure
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.frontier import Frontier, Look
+from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
-from bec_operator.decide.volumes.untold import PutOff
+from bec_operator.decide.volumes.marker_waits import PutOff
 from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_ops.contract.volume import Volume
 
@@ -25,12 +25,12 @@ class Way(IntEnum):
 
     OPEN = 0
     SHUT = 1  # no success yet
-    LOST = 2  # failed for good over there, and it waits all the same
+    GIVEN_UP = 2  # failed for good over there, and it waits all the same
     SKIP = 4  # failed for good, so it is to be skipped, or
     FAIL = 8
 
 
-_LOST = {OnFailure.WAIT: Way.LOST, OnFailure.SKIP: Way.SKIP, OnFailure.FAIL: Way.FAIL}
+_GIVEN_UP = {OnFailure.WAIT: Way.GIVEN_UP, OnFailure.SKIP: Way.SKIP, OnFailure.FAIL: Way.FAIL}
 _LISTED = 0xFF  # the other job's ledger speaks for the volume
 _HELD = 0x81  # as `SHUT`, and it is not asked now whether its marker stands
 _AS_WAYS = bytes(Way.SHUT if way == _HELD else way for way in range(256))
@@ -66,12 +66,12 @@ def answers(on_failure: OnFailure, *, failures_stand: bool, ended: bool) -> byte
     `failures_stand` is whether what failed there will not be tried again, `ended` whether that
     holds for what has not been tried, too.
     """
-    lost = _LOST[on_failure] if failures_stand else Way.SHUT
+    given_up = _GIVEN_UP[on_failure] if failures_stand else Way.SHUT
     ways = {
-        int(Outcome.WAITING): lost if ended else Way.SHUT,
+        int(Outcome.WAITING): given_up if ended else Way.SHUT,
         int(Outcome.SUCCEEDED): Way.OPEN,
-        int(Outcome.FAILED): lost,
-        int(Outcome.SKIPPED): lost,
+        int(Outcome.FAILED): given_up,
+        int(Outcome.SKIPPED): given_up,
     }
     return bytes(ways.get(entry & 0b111, Way.SHUT) for entry in range(256))
 
@@ -190,16 +190,16 @@ class Gate:
 
     def sought(self, frontier: Frontier) -> list[int]:
         """Return the volumes that wait for a marker that only a look at S3 can tell of."""
-        sought = frontier.among(Look.GATED, bytes(self._found).translate(_ONLY_SHUT))
+        sought = frontier.among(VolumeState.GATED, bytes(self._found).translate(_ONLY_SHUT))
         return [index for index, wanted in enumerate(sought) if wanted]
 
     def seeks(self, frontier: Frontier) -> bool:
         """Whether there are any of these."""
-        return 1 in frontier.among(Look.GATED, bytes(self._found).translate(_ONLY_SHUT))
+        return 1 in frontier.among(VolumeState.GATED, bytes(self._found).translate(_ONLY_SHUT))
 
     def holds(self, frontier: Frontier) -> bool:
         """Whether any wait for a marker of which S3 does not tell."""
-        return 1 in frontier.among(Look.GATED, bytes(self._found).translate(_ONLY_HELD))
+        return 1 in frontier.among(VolumeState.GATED, bytes(self._found).translate(_ONLY_HELD))
 
 
 def _runs_of(places: Sequence[int]) -> "tuple[array[int], array[int]]":

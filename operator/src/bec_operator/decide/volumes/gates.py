@@ -5,24 +5,24 @@ from dataclasses import dataclass
 
 from bec_operator.api.dependency import Dependency
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.frontier import SHUT_BIT, Frontier, Look
+from bec_operator.decide.volumes.frontier import SHUT_BIT, Frontier, VolumeState
 from bec_operator.decide.volumes.gate import Gate, Place, Way
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_ops.contract.volume import Volume
 
 _TO_SHUT = bytes([0] + [SHUT_BIT] * 255)
 _ENDS = bytes(Way.FAIL if way & Way.FAIL else way & Way.SKIP for way in range(256))
-_IS_LOST = bytes(bool(way & Way.LOST) for way in range(256))
+_IS_GIVEN_UP = bytes(bool(way & Way.GIVEN_UP) for way in range(256))
 _OUTCOME_OF = {Way.SKIP: Outcome.SKIPPED, Way.FAIL: Outcome.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingFor:
-    """How many volumes wait for a dependency; `lost` of them for one that has given them up."""
+    """How many volumes wait for a dependency; `given_up` of them for one that has given them up."""
 
     name: str
     volumes: int
-    lost: int
+    given_up: int
 
 
 class Gates:
@@ -81,7 +81,7 @@ class Gates:
         """Yield up to `most` volumes that will never start, and what becomes of them instead."""
         if not self._ending:
             return
-        found = frontier.among(Look.GATED, self._ways.translate(_ENDS))
+        found = frontier.among(VolumeState.GATED, self._ways.translate(_ENDS))
         for way, outcome in _OUTCOME_OF.items():
             at = -1
             while most > 0 and (at := found.find(way, at + 1)) >= 0:
@@ -96,12 +96,12 @@ class Gates:
         """Return how many volumes wait for each dependency, where any do."""
         found = []
         for gate in self.gates:
-            states = frontier.among(Look.GATED, gate.states)
+            states = frontier.among(VolumeState.GATED, gate.states)
             volumes = self._total - states.count(Way.OPEN)
             if volumes:
-                found.append(WaitingFor(gate.name, volumes, states.count(Way.LOST)))
+                found.append(WaitingFor(gate.name, volumes, states.count(Way.GIVEN_UP)))
         return found
 
-    def lost(self, frontier: Frontier) -> int:
+    def given_up(self, frontier: Frontier) -> int:
         """Return how many volumes wait for a dependency that has given them up."""
-        return frontier.among(Look.GATED, self._ways.translate(_IS_LOST)).count(1)
+        return frontier.among(VolumeState.GATED, self._ways.translate(_IS_GIVEN_UP)).count(1)

@@ -33,7 +33,7 @@ def top_reasons(ledger: Ledger, outcome: Outcome) -> str:
     return ", ".join([*named, *([f"others {others}"] if others else [])])
 
 
-def unsuccessful(ledger: Ledger) -> str:
+def tell_unsuccessful(ledger: Ledger) -> str:
     """Return `3 failed: Terminal 2, OutOfMemory 1; 2 skipped`; empty if there are none."""
     parts = (_part(ledger, Outcome.FAILED, "failed"), _part(ledger, Outcome.SKIPPED, "skipped"))
     return "; ".join(filter(None, parts))

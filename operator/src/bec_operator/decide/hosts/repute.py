@@ -33,7 +33,7 @@ class Deed:
 
 
 @dataclass(slots=True)
-class Standing:
+class Repute:
     """What one host has done lately, the latest last.
 
     `proven`: it did its last volume. `bad_since` is when it was found to be at fault, `sure` that
@@ -64,14 +64,14 @@ class Standing:
 
 
 @dataclass(slots=True)
-class Standings:
+class Reputes:
     """The hosts of one kind, by what tells them apart.
 
     `workers` is how many workers have to fail on a host for it to be the host.
     """
 
     workers: int = 1
-    hosts: dict[str, Standing] = field(default_factory=dict)
+    hosts: dict[str, Repute] = field(default_factory=dict)
     _failed: dict[int, set[str]] = field(default_factory=dict)  # volume → hosts that hold its deed
     _faulty: set[int] = field(default_factory=set)  # volumes that fail wherever they go
     _well: int = 0  # of the recent deeds of all that are not at fault for sure
@@ -128,16 +128,16 @@ class Standings:
         for host in {*gone} - {*sure[-SURE_KEPT:]}:
             self._forget(host)
 
-    def bad(self) -> dict[str, Standing]:
+    def bad(self) -> dict[str, Repute]:
         """Return the hosts that are at fault."""
         return {host: seen for host, seen in self.hosts.items() if seen.bad_since is not None}
 
-    def _of(self, host: str, name: str) -> Standing:
+    def _of(self, host: str, name: str) -> Repute:
         known = self.hosts.get(host)
         if known is None:
             if len(self.hosts) >= HOSTS_KEPT:
                 self._forget(next(iter(self.hosts)))
-            known = self.hosts[host] = Standing(name)
+            known = self.hosts[host] = Repute(name)
         return known
 
     def _forget(self, host: str) -> None:
@@ -168,7 +168,7 @@ class Standings:
             if not holders:
                 self._failed.pop(index, None)
 
-    def _count(self, seen: Standing, deeds: Sequence[Deed], sign: int) -> None:
+    def _count(self, seen: Repute, deeds: Sequence[Deed], sign: int) -> None:
         """Keep the sums by which hosts are judged: those at fault for sure are no measure."""
         if not seen.sure:
             self._all += sign * len(deeds)
@@ -188,7 +188,7 @@ class Standings:
         seen.sure = sure
         self._count(seen, seen.recent, 1)
 
-    def _allowed(self, seen: Standing) -> float:
+    def _allowed(self, seen: Repute) -> float:
         """Return how many volumes in a row are no chance, by how often the other hosts fail."""
         mine = [] if seen.sure else seen.recent
         others = self._all - len(mine)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.untold import PutOff, Unread
+from bec_operator.decide.volumes.marker_waits import PutOff, Unread
 
 MOST_UNREAD = 1000  # volumes without a task of which it is kept why their marker is unknown
 READ_AGAIN, READ_AT_LAST = 2.5, 60.0  # seconds between rounds in which S3 tells of no marker
@@ -22,9 +22,9 @@ class Markers:
     archived: PutOff = field(default_factory=PutOff)  # those that have to be restored
     read_from: int = 0  # where the next look begins
     not_before: float = 0.0  # when a round may begin: S3 has told of none in the one before
-    rounds_lost: int = 0  # such rounds, one after the other
-    told: int = 0  # markers of which S3 has told in this round, and
-    untold: int = 0  # those of which it has not
+    rounds_unanswered: int = 0  # such rounds, one after the other
+    answered: int = 0  # markers of which S3 has told in this round, and
+    unanswered: int = 0  # those of which it has not
 
     def may_read(self, index: int, now: float) -> bool:
         """Whether a marker may be looked at: S3 has not failed to tell about it just now."""
@@ -38,8 +38,8 @@ class Markers:
             known = self.unread.get(index)
             self.unread[index] = known.again(trouble) if known is not None else Unread(trouble)
         if not active:
-            self.told += trouble is None
-            self.untold += trouble is not None
+            self.answered += trouble is None
+            self.unanswered += trouble is not None
 
     def turn(self, read_from: int, now: float, *, over: bool) -> None:
         """Take in where the next look begins, and whether all had their turn.
@@ -49,13 +49,13 @@ class Markers:
         self.read_from = read_from
         if not over:
             return
-        if self.told:
-            self.rounds_lost = 0
-        elif self.untold:
-            self.rounds_lost += 1
-            wait = min(READ_AGAIN * 2.0 ** min(self.rounds_lost, 10), READ_AT_LAST)
+        if self.answered:
+            self.rounds_unanswered = 0
+        elif self.unanswered:
+            self.rounds_unanswered += 1
+            wait = min(READ_AGAIN * 2.0 ** min(self.rounds_unanswered, 10), READ_AT_LAST)
             self.not_before = now + wait
-        self.told = self.untold = 0
+        self.answered = self.unanswered = 0
 
     def note_released(self, index: int, volumes: int) -> None:
         """Take in that a volume's task is gone: a sweep that is under way may not have seen it."""

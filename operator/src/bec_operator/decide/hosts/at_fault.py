@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.hosts.pool import Pool
-from bec_operator.decide.hosts.standing import Standing, Standings
+from bec_operator.decide.hosts.repute import Repute, Reputes
 from bec_operator.decide.sight.failures import RULES, FailureClass, class_of
 from bec_operator.decide.sight.moments import lenient
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
@@ -65,15 +65,15 @@ class Hosts:
     may be several, `ran_on` are the nodes on which its pods are.
     """
 
-    workers: Standings = field(default_factory=Standings)
-    nodes: Standings = field(default_factory=lambda: Standings(workers=2))
+    workers: Reputes = field(default_factory=Reputes)
+    nodes: Reputes = field(default_factory=lambda: Reputes(workers=2))
     of_pool: tuple[str, ...] = ()
     more_workers: bool = False
     ran_on: frozenset[str] = frozenset()
     said: str = ""  # which nodes are avoided
     _terms: dict[str, Term] = field(default_factory=dict)
     _replaced: dict[str, tuple[int, float]] = field(default_factory=dict)  # node → how often, when
-    _told: set[str] = field(default_factory=set)  # uids of bad workers that have gone
+    _replaced_uids: set[str] = field(default_factory=set)  # uids of bad workers that have gone
     _worked_at: float = 0.0  # when one of the pool was last seen at work, or none was there
     _placed_at: float = 0.0  # when one of its pods was last seen on a node that is not avoided
     _learned: bool = False
@@ -172,13 +172,18 @@ class Hosts:
     def _note_replaced(self, pool: Pool, now: float) -> None:
         for host in pool.hosts:
             seen, uid = self.workers.hosts.get(host.pod.uid), host.pod.uid
-            if seen is None or seen.bad_since is None or host.pod.active or uid in self._told:
+            if (
+                seen is None
+                or seen.bad_since is None
+                or host.pod.active
+                or uid in self._replaced_uids
+            ):
                 continue
             times, last = self._replaced.get(host.pod.pod.node, (0, now))
             times = times if now - last < FORGIVEN_AFTER else 0
             self._replaced[host.pod.pod.node] = (times + 1, now)
-            self._told.add(uid)
-        self._told &= {host.pod.uid for host in pool.hosts}
+            self._replaced_uids.add(uid)
+        self._replaced_uids &= {host.pod.uid for host in pool.hosts}
         for node in [n for n, (_, at) in self._replaced.items() if now - at >= FORGIVEN_AFTER]:
             del self._replaced[node]
 
@@ -259,7 +264,7 @@ class Hosts:
         return {"worker": len(self.workers.bad()), "node": len(self.shunned(now))}
 
 
-def _of_node(node: str, seen: Standing) -> str:
+def _of_node(node: str, seen: Repute) -> str:
     failed = len({deed.index for deed in seen.recent if not deed.well})
     outdone = f", {seen.outdone} of them were done elsewhere" if seen.outdone else ""
     return f"node {node} ({failed} of its last volumes failed{outdone})"

@@ -7,7 +7,7 @@ from bec_operator.decide.attempts.actions import SettleUntried
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.volumes.actions import ReadMarker, SweepGate, TurnRound
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 
 READS_AT_ONCE = 64
 LOOKED_AT_ONCE = 512  # volumes of which it is asked whether their marker could be read
@@ -20,10 +20,10 @@ def reads(memory: Memory, now: float) -> Iterator[Action]:
     From where the last look ended on: what cannot be read now must not hide what is behind it.
     """
     frontier, markers = memory.books.frontier, memory.books.markers
-    free = READS_AT_ONCE - frontier.count(Look.READING)
+    free = READS_AT_ONCE - frontier.count(VolumeState.READING)
     if free <= 0 or now < markers.not_before:
         return
-    found = frontier.first(Look.UNCHECKED, LOOKED_AT_ONCE, markers.read_from)
+    found = frontier.first(VolumeState.UNCHECKED, LOOKED_AT_ONCE, markers.read_from)
     swept = [index for index in found if index < markers.swept]
     chosen = list(islice((index for index in swept if markers.may_read(index, now)), free))
     if len(chosen) == free:
@@ -32,7 +32,7 @@ def reads(memory: Memory, now: float) -> Iterator[Action]:
         turn = TurnRound(found[-1] + 1)
     else:
         turn = TurnRound(0, over=True)
-    if turn.read_from != markers.read_from or (turn.over and markers.told + markers.untold):
+    if turn.read_from != markers.read_from or (turn.over and markers.answered + markers.unanswered):
         yield turn
     yield from map(ReadMarker, chosen)
 

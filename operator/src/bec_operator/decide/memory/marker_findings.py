@@ -4,7 +4,7 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState
 from bec_operator.decide.volumes.failure_report import Line
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Outcome
 
 
@@ -24,14 +24,14 @@ def note_swept(memory: Memory, candidates: frozenset[int], until: int, now: floa
 
 def note_reading_begun(memory: Memory, index: int) -> None:
     """Take in that somebody looks at a marker, so that nobody else does."""
-    if memory.ledger is not None and memory.books.frontier[index] is Look.UNCHECKED:
-        memory.books.frontier[index] = Look.READING
+    if memory.ledger is not None and memory.books.frontier[index] is VolumeState.UNCHECKED:
+        memory.books.frontier[index] = VolumeState.READING
 
 
 def note_reading_over(memory: Memory, index: int) -> None:
     """Take in that nobody looks at a marker any more, whatever came of it."""
-    if memory.ledger is not None and memory.books.frontier[index] is Look.READING:
-        memory.books.frontier[index] = Look.UNCHECKED
+    if memory.ledger is not None and memory.books.frontier[index] is VolumeState.READING:
+        memory.books.frontier[index] = VolumeState.UNCHECKED
 
 
 def note_reading(
@@ -44,27 +44,27 @@ def note_reading(
     books, ledger = memory.books, memory.ledger
     if ledger is None:
         return
-    active, state = books.frontier[index] is Look.ACTIVE, reading.state
+    active, state = books.frontier[index] is VolumeState.ACTIVE, reading.state
     put_off = state is MarkerState.ARCHIVED and not active
     books.markers.note_answer(index, None if put_off else trouble, active=active)
     if active:
         task = books.tasks.get(index)
         if task is not None:
             books.record(task).reading = reading
-    elif books.frontier[index] is Look.SETTLED:
+    elif books.frontier[index] is VolumeState.SETTLED:
         return
     elif state is MarkerState.VALID:
         ledger.settle(index, Outcome.SUCCEEDED, ALREADY_DONE)
-        books.frontier[index] = Look.SETTLED
+        books.frontier[index] = VolumeState.SETTLED
     elif state is MarkerState.IMPOSSIBLE:
         _give_up(memory, index, reading.message)
     elif put_off and trouble is not None:
         books.markers.archived.note(trouble, reading.asked)
-        books.frontier[index] = Look.ARCHIVED
+        books.frontier[index] = VolumeState.ARCHIVED
     elif state is MarkerState.UNKNOWN:
-        books.frontier[index] = Look.UNCHECKED
+        books.frontier[index] = VolumeState.UNCHECKED
     else:
-        books.frontier[index] = Look.STARTABLE
+        books.frontier[index] = VolumeState.STARTABLE
 
 
 def let_time_pass(memory: Memory, now: float) -> None:
@@ -82,7 +82,7 @@ def _give_up(memory: Memory, index: int, message: str) -> None:
     assert memory.ledger is not None
     failure = FailureClass.OUTPUT_IMPOSSIBLE
     memory.ledger.settle(index, Outcome.FAILED, failure)
-    memory.books.frontier[index] = Look.SETTLED
+    memory.books.frontier[index] = VolumeState.SETTLED
     volume = memory.books.volumes[index]
     line = Line.of(memory.job.uid, index, volume, failure.label, message, "", ())
     memory.books.report.note_unsaved(line)

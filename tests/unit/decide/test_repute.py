@@ -1,22 +1,22 @@
 """Who is at fault, by what became of volumes on several hosts."""
 
-from bec_operator.decide.hosts.standing import HOSTS_KEPT, RECENT, SURE_KEPT, Standings
+from bec_operator.decide.hosts.repute import HOSTS_KEPT, RECENT, SURE_KEPT, Reputes
 
 NOW = 1000.0
 
 
-def fails(seen: Standings, host: str, *volumes: int) -> None:
+def fails(seen: Reputes, host: str, *volumes: int) -> None:
     for index in volumes:
         seen.note_failure(host, host, index, f"pod {index} of {host}", NOW)
 
 
-def does(seen: Standings, host: str, *volumes: int) -> None:
+def does(seen: Reputes, host: str, *volumes: int) -> None:
     for index in volumes:
         seen.note_success(host, host, index, NOW)
 
 
 def test_two_different_volumes_in_a_row() -> None:
-    seen = Standings()
+    seen = Reputes()
     does(seen, "hole", 1)
     fails(seen, "hole", 2, 2, 2)
     assert not seen.bad(), "one volume may well be why"
@@ -28,7 +28,7 @@ def test_two_different_volumes_in_a_row() -> None:
 
 
 def test_a_success_between_them_clears_it() -> None:
-    seen = Standings()
+    seen = Reputes()
     for index in range(20):
         fails(seen, "flaky", 3 * index)
         does(seen, "flaky", 3 * index + 1)
@@ -36,7 +36,7 @@ def test_a_success_between_them_clears_it() -> None:
 
 
 def test_who_fails_now_and_then_what_others_do_is_at_fault_in_the_end() -> None:
-    seen = Standings()
+    seen = Reputes()
     does(seen, "well", *range(100, 110))
     for index in range(3):
         fails(seen, "flaky", index)
@@ -48,7 +48,7 @@ def test_who_fails_now_and_then_what_others_do_is_at_fault_in_the_end() -> None:
 
 def test_where_all_fail_alike_nobody_is_at_fault() -> None:
     """How often others fail says how many in a row are no chance."""
-    seen = Standings()
+    seen = Reputes()
     for index in range(0, 200, 4):
         for number in range(4):
             fails(seen, f"h{number}", index + number)
@@ -56,7 +56,7 @@ def test_where_all_fail_alike_nobody_is_at_fault() -> None:
 
 
 def test_where_a_fifth_fails_three_in_a_row_are_needed() -> None:
-    seen = Standings()
+    seen = Reputes()
     for number in range(3):
         for turn in range(10):
             act = fails if turn % 5 == 0 else does
@@ -70,7 +70,7 @@ def test_where_a_fifth_fails_three_in_a_row_are_needed() -> None:
 
 def test_a_volume_that_fails_on_two_hosts_that_do_well_is_held_against_neither() -> None:
     """A poison volume must not condemn all workers that it meets."""
-    seen = Standings()
+    seen = Reputes()
     for number in range(4):
         does(seen, f"h{number}", 10 + number)
     for poison in (1, 2, 3):
@@ -81,7 +81,7 @@ def test_a_volume_that_fails_on_two_hosts_that_do_well_is_held_against_neither()
 
 
 def test_two_poison_volumes_in_a_row_are_forgiven_once_another_one_has_met_the_first() -> None:
-    seen = Standings()
+    seen = Reputes()
     for host in ("a", "b"):
         does(seen, host, 10)
     fails(seen, "a", 1, 2)
@@ -91,7 +91,7 @@ def test_two_poison_volumes_in_a_row_are_forgiven_once_another_one_has_met_the_f
 
 
 def test_what_has_failed_for_good_is_held_against_nobody() -> None:
-    seen = Standings()
+    seen = Reputes()
     does(seen, "b", 10, 11)
     fails(seen, "a", 1, 2)
     seen.acquit(1, NOW)
@@ -99,7 +99,7 @@ def test_what_has_failed_for_good_is_held_against_nobody() -> None:
 
 
 def test_two_holes_among_four_are_both_found() -> None:
-    seen, fates = Standings(), dict.fromkeys(("h0", "h1", "h2", "h3"), 0)
+    seen, fates = Reputes(), dict.fromkeys(("h0", "h1", "h2", "h3"), 0)
     index = 0
     while len(seen.bad()) < 2 and index < 60:
         index += 1
@@ -113,7 +113,7 @@ def test_two_holes_among_four_are_both_found() -> None:
 
 
 def test_who_does_well_again_is_as_good_as_any() -> None:
-    seen = Standings()
+    seen = Reputes()
     does(seen, "well", *range(100, 110))
     fails(seen, "node", *range(8))
     does(seen, "well", *range(8))
@@ -127,7 +127,7 @@ def test_who_does_well_again_is_as_good_as_any() -> None:
 
 def test_one_that_is_replaced_by_its_like_is_found_as_soon() -> None:
     """Those that were at fault are no measure of how often others fail."""
-    seen = Standings()
+    seen = Reputes()
     does(seen, "well", *range(900, 910))
     for number in range(30):
         first, second = 10 * number, 10 * number + 1
@@ -138,7 +138,7 @@ def test_one_that_is_replaced_by_its_like_is_found_as_soon() -> None:
 
 
 def test_a_node_is_at_fault_only_if_several_workers_fail_there() -> None:
-    nodes = Standings(workers=2)
+    nodes = Reputes(workers=2)
     does(nodes, "well", 10, 11)
     for index in range(5):
         nodes.note_failure("node", "node", index, "one worker", NOW)
@@ -148,13 +148,13 @@ def test_a_node_is_at_fault_only_if_several_workers_fail_there() -> None:
 
 
 def test_its_books_are_bounded_and_end_empty() -> None:
-    seen = Standings()
+    seen = Reputes()
     for index in range(3 * HOSTS_KEPT):
         fails(seen, f"h{index}", index)
         does(seen, "well", index)
     assert len(seen.hosts) <= HOSTS_KEPT
     assert all(len(host.recent) <= RECENT for host in seen.hosts.values())
-    seen = Standings()
+    seen = Reputes()
     for number in range(2 * SURE_KEPT):
         fails(seen, f"hole{number}", 9000 + 2 * number, 9001 + 2 * number)
         does(seen, "well", 9000 + 2 * number, 9001 + 2 * number)

@@ -1,17 +1,20 @@
-"""The window: which task or volume starts next, and in which pod or worker."""
+"""Who is next: which tasks begin, for which workers, and how many volumes get a new task.
+
+Which volumes these are is the manifest's order (`jobs/launches.py`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bec_operator.api.base import seconds
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask
-from bec_operator.decide.hosts.pool import NO_POOL, Host, Pool, Work, wants_own_pod
+from bec_operator.decide.hosts.pool import NO_POOL, Host, Pool, Workload, wants_own_pod
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.pairing import pair
 from bec_operator.decide.slots.room import Room
 from bec_operator.decide.slots.standings import Standings
-from bec_operator.decide.volumes.frontier import Look
+from bec_operator.decide.volumes.frontier import VolumeState
 
 LAUNCHES_AT_ONCE = 500
 
@@ -84,13 +87,13 @@ def hand_out(
     return Launches(own, 0, pairs.hosts, tuple(left[:fresh]), pairs.stale)
 
 
-def work_of(memory: Memory, standings: Standings, room: Room) -> Work:
+def workload(memory: Memory, standings: Standings, room: Room) -> Workload:
     """Return what there is to do for workers of the pool, beside what is under way."""
     if memory.breaker.tripped:
         one = int(bool(standings.active or room.startable))
-        return Work(one, one)
+        return Workload(one, one)
     ahead = sum(not wants_own_pod(task) for task in room.ready) + room.startable
-    return Work(min(ahead, room.free), ahead)
+    return Workload(min(ahead, room.free), ahead)
 
 
 def _probe(memory: Memory, ready: list[TaskSeen], free: int, now: float) -> Launches:
@@ -103,6 +106,6 @@ def _probe(memory: Memory, ready: list[TaskSeen], free: int, now: float) -> Laun
     if not memory.breaker.may_probe(now, first, most):
         return Launches()
     fresh = [task for task in ready if not task.failed]
-    if not fresh and memory.books.frontier.count(Look.STARTABLE):
+    if not fresh and memory.books.frontier.count(VolumeState.STARTABLE):
         return Launches(tasks=1)
     return Launches(frozenset(task.uid for task in (fresh or ready)[:1]))
