@@ -155,7 +155,8 @@ def test_three_volumes_are_believed_that_the_job_is_set_up_wrongly(
     space: Space, workers: Workers
 ) -> None:
     workers.behaviour = hang
-    live = space.submit(job("claims", space.bucket, numbered(20), parallelism=3))
+    slow = {"backoff": {"initial": "1h", "max": "1h"}}  # both are to wait at the same time
+    live = space.submit(job("claims", space.bucket, numbered(20), parallelism=3, retry=slow))
     one, two, three = workers.running(3)
     for run in (one, two):
         workers.play(run, fail(78, "bad config"))
