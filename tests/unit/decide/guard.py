@@ -1,6 +1,6 @@
 """The rules that always hold, checked at every request that the operator gets through.
 
-The numbers are those of the design's list "What must always hold".
+The numbers are those of "What always holds" in docs/design.md.
 """
 
 import csv

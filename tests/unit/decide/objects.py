@@ -42,13 +42,13 @@ def is_misconfigured(status: JobStatus, generation: int) -> bool:
 
 
 def check_credentials(pod: Object) -> None:
-    """Rule 10: a worker's only Kubernetes credential is the token of our audience."""
+    """Rule 9: a worker's only Kubernetes credential is the token of our audience."""
     spec = pod["spec"]
-    assert spec["automountServiceAccountToken"] is False, "rule 10: a token is mounted"
+    assert spec["automountServiceAccountToken"] is False, "rule 9: a token is mounted"
     tokens = [
         source["serviceAccountToken"]
         for volume in spec["volumes"]
         for source in volume.get("projected", {}).get("sources", [])
         if "serviceAccountToken" in source
     ]
-    assert [token.get("audience") for token in tokens] == [AUDIENCE], f"rule 10: {tokens}"
+    assert [token.get("audience") for token in tokens] == [AUDIENCE], f"rule 9: {tokens}"

@@ -153,13 +153,13 @@ class Stage:
     # --- what must hold when nothing happens, and at the end
 
     def come_to_rest(self) -> None:
-        """Rule 9: if nothing changes, nothing is written; rule 7: the window is full."""
+        """Rule 8: if nothing changes, nothing is written; rule 7: the window is full."""
         self.let_pass(SETTLING)
         if self.is_tripped:
             return  # probes go on
         before = len(self.guard.writes)
         self.let_pass(RESTING)
-        assert self.guard.writes[before:] == [], f"rule 9: {self.guard.writes[before:][:3]}"
+        assert self.guard.writes[before:] == [], f"rule 8: {self.guard.writes[before:][:3]}"
         self._check_list()
         self._check_window()
 

@@ -380,8 +380,8 @@ MUTATIONS: list[tuple[Patch, Play, str]] = [
     (_counted_twice, scenarios.all_is_well, "rule 6"),
     (_report_not_compiled, scenarios.only_attempt_fails, "report.csv has"),
     (_older_lines_not_read, scenarios.operator_dies_after_a_failure, "reported"),
-    (_restless, scenarios.all_is_well, "rule 9"),
-    (_tokens_mounted, scenarios.all_is_well, "rule 10"),
+    (_restless, scenarios.all_is_well, "rule 8"),
+    (_tokens_mounted, scenarios.all_is_well, "rule 9"),
 ]
 
 
