@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from bec_operator.act.kube.pod_spec import pool_deployment, task_pod
+from bec_operator.act.kube.pod_spec import AttemptOf, pool_deployment, task_pod
 from bec_operator.api.dependency import Dependency
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.memory.memory import Memory
@@ -20,9 +20,11 @@ from bec_ops.link.environment import Surroundings
 VOLUME = Volume("W1", "I/1", "v-2")
 SETTINGS = Settings(AWS_ENDPOINT_URL_S3="http://s3:8333", AWS_REGION="us-east-1")  # type: ignore[call-arg]
 
+ATTEMPT = AttemptOf(0, "task", "task-uid", 2)
+
 
 def _pod(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> dict[str, Any]:
-    return task_pod(_memory(template, heartbeat, **output), 0, "task", "task-uid", 2, SETTINGS)
+    return task_pod(_memory(template, heartbeat, **output), ATTEMPT, SETTINGS)
 
 
 def _memory(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> Memory:
@@ -62,7 +64,7 @@ def test_the_worker_finds_its_task_in_its_environment() -> None:
 def test_the_worker_learns_what_is_expected_of_its_output() -> None:
     memory = _memory(SIMPLE, expect=["*.txt", "$(HOME)/*"])
     for plain in (
-        _plain(task_pod(memory, 0, "task", "task-uid", 2, SETTINGS)),
+        _plain(task_pod(memory, ATTEMPT, SETTINGS)),
         _plain(pool_deployment(memory, SETTINGS)["spec"]["template"]),
     ):
         assert Assignment.from_environment(plain).expect == ("*.txt", "$(HOME)/*")
@@ -77,7 +79,7 @@ def test_the_worker_learns_where_its_dependencies_write() -> None:
     places = [Place("ldv1", "b", "p/{job_id}/"), Place("layout", "c", "q/", 1_800_000_000)]
     for gate, place in zip(memory.books.gates, places, strict=True):
         gate.locate(place)
-    plain = _plain(task_pod(memory, 0, "task", "task-uid", 2, SETTINGS))
+    plain = _plain(task_pod(memory, ATTEMPT, SETTINGS))
     known = Surroundings.from_environment(plain).dependencies
     assert (known["ldv1"].bucket, known["ldv1"].prefix) == ("b", "p/{job_id}/")
     assert known["ldv1"].redo_at is None
@@ -173,14 +175,14 @@ def test_workers_are_told_what_buckets_demand() -> None:
             "s3_patience_seconds": 60.0,
         }
     )
-    pod = task_pod(_memory(SIMPLE), 0, "task", "task-uid", 2, settings)
+    pod = task_pod(_memory(SIMPLE), ATTEMPT, settings)
     assert StoreSettings.from_environment(_plain(pod)) == settings.store
     assert not [name for name in _plain(_pod(SIMPLE)) if name.startswith("BEC_S3_")]
 
 
 def test_workers_find_the_cas_of_the_store() -> None:
     settings = SETTINGS.model_copy(update={"s3_ca_config_map": "cas", "s3_ca_key": "bundle.pem"})
-    pod = task_pod(_memory(SIMPLE), 0, "task", "task-uid", 2, settings)
+    pod = task_pod(_memory(SIMPLE), ATTEMPT, settings)
     file = _plain(pod)["AWS_CA_BUNDLE"]
     [mount] = [each for each in _worker(pod)["volumeMounts"] if each["name"] == "bec-s3-ca"]
     [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "bec-s3-ca"]

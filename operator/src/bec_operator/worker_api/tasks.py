@@ -1,7 +1,7 @@
 """What a worker is told of itself, and of the task that it has."""
 
 from bec_operator.act.ground.context import Context
-from bec_operator.act.kube.pod_spec import heartbeat_seconds
+from bec_operator.act.kube.worker_environment import heartbeat_seconds
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen

@@ -1,7 +1,7 @@
 """What it takes to give a worker of a pool an attempt: it is recorded, then the worker is told."""
 
 from bec_operator.act.ground.context import Context
-from bec_operator.act.kube.pod_spec import redo_moment
+from bec_operator.act.kube.worker_environment import redo_moment
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import iso

@@ -3,12 +3,21 @@
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from bec_operator.act.kube.pod_records import DO_NOT_EVICT
 from bec_operator.act.kube.retry_changes import fit, shun_nodes
+from bec_operator.act.kube.worker_environment import (
+    CA_FILE,
+    CA_FOLDER,
+    TOKEN_FOLDER,
+    WORK_FOLDER,
+    Object,
+    environment,
+    of_job,
+    redo_moment,
+)
 from bec_operator.api.base import API_VERSION, GROUP, seconds
-from bec_operator.api.job import JobSpec
 from bec_operator.api.names import (
     AVOIDED_ANNOTATION,
     GENERATION_ANNOTATION,
@@ -23,15 +32,9 @@ from bec_operator.api.names import (
 )
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.sight.moments import iso
 from bec_operator.settings import Settings
 from bec_ops.contract.protocol import AUDIENCE
 
-Object = dict[str, Any]
-
-_TOKEN_FOLDER = "/var/run/secrets/bec.bdrc.io"  # noqa: S105 - a place, not a secret
-_WORK_FOLDER = "/var/lib/bec"
-_CA_FOLDER, _CA_FILE = "/etc/bec/s3-ca", "ca.crt"
 _TOKEN_SECONDS = 3600  # the kubelet renews it after 80% of that
 _VOLUMES: list[Object] = [
     {
@@ -51,40 +54,44 @@ _VOLUMES: list[Object] = [
     {"name": "bec-work", "emptyDir": {}},
 ]
 _MOUNTS: list[Object] = [
-    {"name": "bec-token", "mountPath": _TOKEN_FOLDER, "readOnly": True},
-    {"name": "bec-work", "mountPath": _WORK_FOLDER},
+    {"name": "bec-token", "mountPath": TOKEN_FOLDER, "readOnly": True},
+    {"name": "bec-work", "mountPath": WORK_FOLDER},
 ]
 _POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 _CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptOf:
+    """Which attempt a pod is for: its number, and the name and UID of the task of a volume."""
+
+    index: int
+    task: str
+    task_uid: str
+    number: int
+
+
 def task_pod(
-    memory: Memory,
-    index: int,
-    task: str,
-    task_uid: str,
-    attempt: int,
-    settings: Settings,
-    failed: Sequence[Attempt] = (),
+    memory: Memory, of: AttemptOf, settings: Settings, failed: Sequence[Attempt] = ()
 ) -> Object:
-    """Return the pod of attempt `attempt` at the task of the volume at `index`.
+    """Return the pod of an attempt.
 
     `failed` are the attempts before it; none of them, and it is as the template has it.
     """
-    volume, redo_at = memory.books.volumes[index], redo_moment(memory)
+    volume, redo_at = memory.books.volumes[of.index], redo_moment(memory)
     values = {
         "BEC_W_ID": volume.w_id,
         "BEC_I_ID": volume.i_id,
         "BEC_I_VERSION": volume.i_version,
-        "BEC_ATTEMPT": str(attempt),
-        "BEC_TASK_UID": task_uid,
-        "BEC_OUTPUT_URI": memory.output_uri(index),
+        "BEC_ATTEMPT": str(of.number),
+        "BEC_TASK_UID": of.task_uid,
+        "BEC_OUTPUT_URI": memory.output_uri(of.index),
         "BEC_REDO_AT": redo_at,
     }
     template = _worker_template(memory, values, settings, failed)
     template["spec"]["restartPolicy"] = "Never"
     metadata = template["metadata"]
-    metadata["labels"] |= {TASK_LABEL: task, OWNER_LABEL: task_uid}
+    metadata["labels"] |= {TASK_LABEL: of.task, OWNER_LABEL: of.task_uid}
     metadata["annotations"] |= {**DO_NOT_EVICT, GENERATION_ANNOTATION: str(memory.job.generation)}
     if redo_at is not None:
         metadata["annotations"][REDO_AT_ANNOTATION] = redo_at
@@ -92,10 +99,10 @@ def task_pod(
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": pod_name(task, attempt),
+            "name": pod_name(of.task, of.number),
             "namespace": memory.job.namespace,
             **metadata,
-            "ownerReferences": [owner("VolumeTask", task, task_uid)],
+            "ownerReferences": [owner("VolumeTask", of.task, of.task_uid)],
         },
         "spec": template["spec"],
     }
@@ -162,9 +169,9 @@ def _worker_template(
         container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     container = next(c for c in spec["containers"] if c["name"] == WORKER_CONTAINER)
     fit(spec, container, failed, memory.job.spec.retry.out_of_memory)
-    environment = _environment({**_of_job(memory, settings), **values})
+    variables = environment({**of_job(memory, settings), **values})
     volumes, mounts = _given(settings)
-    _set_up_worker(container, environment, mounts, memory.output.credentials_secret)
+    _set_up_worker(container, variables, mounts, memory.output.credentials_secret)
     spec["volumes"] = [*map(_without_tokens, spec.get("volumes") or []), *volumes]
     return {
         "metadata": {
@@ -185,12 +192,6 @@ def _foreign(marks: Mapping[str, str] | None) -> dict[str, str]:
     return {name: text for name, text in (marks or {}).items() if not name.startswith(f"{GROUP}/")}
 
 
-def redo_moment(memory: Memory) -> str | None:
-    """Return since when the job is done again, as its workers are told it; None if it is not."""
-    ledger = memory.ledger
-    return iso(ledger.redone.moment) if ledger is not None and ledger.redone.moment else None
-
-
 def _without_tokens(volume: Object) -> Object:
     """Take tokens for the API server out of a volume: workers hold no Kubernetes rights.
 
@@ -207,17 +208,6 @@ def _without_tokens(volume: Object) -> Object:
     return {**volume, "projected": {**projected, "sources": sources}}
 
 
-def heartbeat_seconds(spec: JobSpec | None, settings: Settings) -> float:
-    """Return the seconds between two heartbeats of a job's workers.
-
-    They call thrice within the time-out at least, so that none is silent for one lost call. The
-    spec is None where it cannot be read.
-    """
-    if spec is None:
-        return settings.heartbeat_seconds
-    return min(settings.heartbeat_seconds, seconds(spec.timeouts.heartbeat) / 3)
-
-
 def owner(kind: str, name: str, uid: str) -> Object:
     """Return the reference that lets Kubernetes clean up after `kind` `name`."""
     return {
@@ -229,60 +219,13 @@ def owner(kind: str, name: str, uid: str) -> Object:
     }
 
 
-def _of_job(memory: Memory, settings: Settings) -> dict[str, str | None]:
-    """Return the variables that are the same for all volumes of a job."""
-    assert memory.job.spec is not None
-    output, worker = memory.output, memory.job.spec.worker
-    return {
-        "BEC_JOB_ID": memory.job.job_id,
-        "BEC_HANDLER": worker.handler,
-        "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
-        "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
-        "BEC_EXPECT": json.dumps(output.expect, ensure_ascii=False) if output.expect else None,
-        "BEC_DEPENDENCIES": _dependencies(memory),
-        "BEC_OPERATOR_URL": settings.worker_url,
-        "BEC_TOKEN_FILE": f"{_TOKEN_FOLDER}/token",
-        "BEC_HEARTBEAT_SECONDS": f"{heartbeat_seconds(memory.job.spec, settings):g}",
-        "BEC_WORK_DIR": _WORK_FOLDER,
-        "AWS_ENDPOINT_URL_S3": settings.s3_endpoint,
-        "AWS_REGION": settings.s3_region,
-        "AWS_CA_BUNDLE": f"{_CA_FOLDER}/{_CA_FILE}" if settings.s3_ca_config_map else None,
-        **settings.store.environment(),
-    }
-
-
-def _environment(values: Mapping[str, str | None]) -> list[Object]:
-    """Return the variables of a worker's container; those that are None are left out."""
-    # Kubernetes would take $(NAME) for a reference; $$(NAME) is the text itself.
-    plain = [
-        {"name": name, "value": value.replace("$(", "$$(")}
-        for name, value in values.items()
-        if value is not None
-    ]
-    return [
-        *plain,
-        {"name": "BEC_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "BEC_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
-        {"name": "BEC_WORKER_ID", "value": "$(BEC_POD_NAME)/$(BEC_POD_UID)"},
-    ]
-
-
-def _dependencies(memory: Memory) -> str | None:
-    """Return where the jobs write on which this one depends, as JSON; None if there are none."""
-    found = {}
-    for place in memory.books.gates.places:
-        redone = {"redoAt": iso(place.redone)} if place.redone else {}
-        found[place.job_id] = {"bucket": place.bucket, "prefix": place.prefix, **redone}
-    return json.dumps(found, ensure_ascii=False) if found else None
-
-
 def _given(settings: Settings) -> tuple[list[Object], list[Object]]:
     """Return the volumes that every worker has, and where they are mounted."""
     if not settings.s3_ca_config_map:
         return _VOLUMES, _MOUNTS
-    items = [{"key": settings.s3_ca_key, "path": _CA_FILE}]
+    items = [{"key": settings.s3_ca_key, "path": CA_FILE}]
     source = {"name": settings.s3_ca_config_map, "items": items}
-    mount = {"name": "bec-s3-ca", "mountPath": _CA_FOLDER, "readOnly": True}
+    mount = {"name": "bec-s3-ca", "mountPath": CA_FOLDER, "readOnly": True}
     return [*_VOLUMES, {"name": "bec-s3-ca", "configMap": source}], [*_MOUNTS, mount]
 
 

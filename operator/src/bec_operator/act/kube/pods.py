@@ -10,7 +10,7 @@ from bec_operator.act.ground.api_server import STRATEGIC_PATCH, ApiError, Body, 
 from bec_operator.act.ground.context import Context
 from bec_operator.act.kube.deletion import delete_each, delete_together
 from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
-from bec_operator.act.kube.pod_spec import task_pod
+from bec_operator.act.kube.pod_spec import AttemptOf, task_pod
 from bec_operator.act.kube.retry_changes import must_move, shun_nodes
 from bec_operator.act.kube.template_check import template_fact
 from bec_operator.api.names import HEARTBEAT_CONDITION, OWNER_LABEL, STOPPED_CONDITION, pod_name
@@ -79,8 +79,8 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     """
     task, path = action.task, core(action.task.namespace, "pods")
     now, hosts = ctx.clock.now(), memory.books.hosts
-    what = (memory, task.index, task.name, task.uid, action.attempt, ctx.settings)
-    fitted = task_pod(*what, task.failed)
+    of = AttemptOf(task.index, task.name, task.uid, action.attempt)
+    fitted = task_pod(memory, of, ctx.settings, task.failed)
     never = hosts.shunned(now)
     never += [node for node in must_move(task.failed) if node not in never]
     shun_nodes(fitted["spec"], hosts.disliked(now), never if hosts.ran_on - {*never} else [])
@@ -89,7 +89,7 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     except ApiError as error:
         if not error.final:
             raise
-        plain = task_pod(*what)
+        plain = task_pod(memory, of, ctx.settings)
         if fitted == plain:
             raise
         log.warning("%s/%s stays as in the template: %s", task.namespace, task.name, error)

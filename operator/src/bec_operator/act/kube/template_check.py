@@ -6,7 +6,7 @@ from itertools import islice
 from bec_operator.act.ground.api_server import ApiError, core
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import kind_and_place, log_fault
-from bec_operator.act.kube.pod_spec import pool_revision, task_pod
+from bec_operator.act.kube.pod_spec import AttemptOf, pool_revision, task_pod
 from bec_operator.api.names import task_name
 from bec_operator.api.template import faults_of_template
 from bec_operator.decide.memory.memory import Memory
@@ -28,7 +28,7 @@ async def check_template(ctx: Context, memory: Memory) -> None:
         return
     name = task_name(memory.job.name, memory.books.volumes[0])
     try:
-        pod = task_pod(memory, 0, name, memory.job.uid, 0, ctx.settings)
+        pod = task_pod(memory, AttemptOf(0, name, memory.job.uid, 0), ctx.settings)
         revision = pool_revision(memory, ctx.settings)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         log_fault(log, error, f"{memory.job.namespace}/{memory.job.name}: making its pod")

@@ -1,6 +1,5 @@
 """What can be done about tasks, their attempts and pods."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 from bec_operator.api.volume_task import VolumeTaskStatus
@@ -18,36 +17,38 @@ class CreateTask(Action):
     In a pool it is made for a worker, the process `worker` in `pod`, whose attempt it begins with.
     """
 
+    ABOUT = ("index", "pod_uid")
+
     index: int
     pod: PoolPod | None = None
     worker: PoolWorker | None = None
 
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.index, self.pod.uid if self.pod is not None else "")
+    @property
+    def pod_uid(self) -> str:
+        """The UID of the pod of the worker; empty if it is made for none."""
+        return self.pod.uid if self.pod is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
 class CreatePod(Action):
     """Make the pod of an attempt."""
 
+    ABOUT = ("task.uid",)
+
     task: TaskSeen
     attempt: int
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.task.uid,)
 
 
 @dataclass(frozen=True, slots=True)
 class HandTask(Action):
     """Give an attempt to a worker of the pool: it is recorded before it is told."""
 
+    ABOUT = ("task.uid", "pod.uid")
+
     task: TaskSeen
     attempt: int
     pod: PoolPod
     worker: PoolWorker
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.task.uid, self.pod.uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class RecordTask(Action):
     the status tells the progress.
     """
 
+    ABOUT = ("task.uid",)
+
     task: TaskSeen
     status: VolumeTaskStatus
     gone: bool = False
@@ -68,9 +71,6 @@ class RecordTask(Action):
     failed: FailureClass | None = None
     claims: bool = False
     share: float | None = None
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.task.uid,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,45 +101,41 @@ class LayBy(Action):
 class CheckNode(Action):
     """See whether the node of a pod that does not end is lost."""
 
-    node: str
+    ABOUT = ("node",)
 
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.node,)
+    node: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePod(Action):
     """Delete a pod of ours that nobody needs any more; by force without a word of its kubelet."""
 
+    ABOUT = ("pod.uid",)
+
     pod: PodSeen
     force: bool = False
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.pod.uid,)
 
 
 @dataclass(frozen=True, slots=True)
 class StopPod(Action):
     """End an attempt: write on its pod why, then delete it, perhaps by force."""
 
+    ABOUT = ("pod.uid",)
+
     pod: PodSeen
     verdict: Verdict
     force: bool = False
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.pod.uid,)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordHeartbeat(Action):
     """Write on the pod when its worker last called, and how far it is."""
 
+    ABOUT = ("pod.uid",)
+
     pod: PodSeen
     called: float
     message: str
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.pod.uid,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +145,22 @@ class KeepLog(Action):
     `pod` is None if it is gone.
     """
 
+    ABOUT = ("task.uid",)
+
     task: TaskSeen
     attempt: int
     pod: PodSeen | None
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.task.uid,)
 
 
 @dataclass(frozen=True, slots=True)
 class AskKubelet(Action):
     """See what the kubelet says in Events of a pod that takes long to start."""
 
+    ABOUT = ("pod.uid",)
+
     task: TaskSeen
     attempt: int
     pod: PodSeen
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.pod.uid,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,19 +170,17 @@ class DeletePods(Action):
     Each task has its `lane`, in which one request follows the other.
     """
 
+    ABOUT = ("lane",)
+
     pods: tuple[PodSeen, ...]
     lane: int
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.lane,)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteTasks(Action):
     """Delete VolumeTasks whose ends are safe in the ledger, by lanes as well."""
 
+    ABOUT = ("lane",)
+
     tasks: tuple[TaskSeen, ...]
     lane: int
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.lane,)

@@ -1,6 +1,5 @@
 """What can be done about a pool and its workers."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 from bec_operator.decide.sight.action import Action
@@ -11,53 +10,48 @@ from bec_operator.decide.sight.pool_seen import DeploymentSeen, PoolPod
 class MakePool(Action):
     """Make the Deployment of the pool as the job is now, with so many workers, and say why."""
 
+    ABOUT = ("name",)
+
     name: str
     replicas: int
     why: str
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.name,)
 
 
 @dataclass(frozen=True, slots=True)
 class ScalePool(Action):
     """Set the number of workers, if it is still what we saw; `why`, for people."""
 
+    ABOUT = ("deployment.name",)
+
     deployment: DeploymentSeen
     replicas: int
     why: str
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.deployment.name,)
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePool(Action):
     """Delete a Deployment in which nobody works any more."""
 
-    deployment: DeploymentSeen
+    ABOUT = ("deployment.name",)
 
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.deployment.name,)
+    deployment: DeploymentSeen
 
 
 @dataclass(frozen=True, slots=True)
 class MarkWorker(Action):
     """Make a worker the first that its ReplicaSet takes away, or no longer."""
 
+    ABOUT = ("pod.uid",)
+
     pod: PoolPod
     draining: bool
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.pod.uid,)
 
 
 @dataclass(frozen=True, slots=True)
 class GuardWorker(Action):
     """Mark that a worker must not be evicted, as it works; or that it may be, as it does not."""
 
+    ABOUT = ("pod.uid", "guarded")
+
     pod: PoolPod
     guarded: bool
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.pod.uid, self.guarded)

@@ -2,7 +2,8 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import attrgetter
+from typing import ClassVar, NamedTuple
 
 
 class Key(NamedTuple):
@@ -14,12 +15,12 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to do for one job."""
+    """Something to do for one job. `ABOUT` names what of it tells it from others of its kind."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ()
 
     @property
     def key(self) -> Key:
         """What the action is about."""
-        return Key(type(self).__name__, self._about())
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return ()
+        about = tuple(attrgetter(name)(self) for name in self.ABOUT)
+        return Key(type(self).__name__, about)

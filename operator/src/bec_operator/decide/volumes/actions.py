@@ -1,6 +1,5 @@
 """What can be done about the volumes of a job: their list, their markers, what became of them."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 from bec_operator.decide.sight.action import Action
@@ -39,10 +38,9 @@ class Sweep(Action):
 class ReadMarker(Action):
     """Look at the marker of the volume at `index`."""
 
-    index: int
+    ABOUT = ("index",)
 
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.index,)
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +58,10 @@ class SweepGate(Action):
     `number` is the place of the dependency in the Job's spec.
     """
 
+    ABOUT = ("number",)
+
     number: int
     place: Place
-
-    def _about(self) -> tuple[Hashable, ...]:
-        return (self.number,)
 
 
 @dataclass(frozen=True, slots=True)
