@@ -54,8 +54,8 @@ def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]
 
 def _more_may_come(memory: Memory, standings: Standings) -> bool:
     """Whether there are volumes that could start later, beside those that run."""
-    looks = (VolumeState.GATED, VolumeState.UNCHECKED, VolumeState.READING, VolumeState.STARTABLE)
-    return bool(standings.retrying) or any(memory.books.frontier.count(look) for look in looks)
+    states = (VolumeState.GATED, VolumeState.UNCHECKED, VolumeState.READING, VolumeState.STARTABLE)
+    return bool(standings.retrying) or any(map(memory.books.frontier.count, states))
 
 
 def new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action]:

@@ -56,7 +56,10 @@ class Books:
 
     def record(self, task: TaskSeen) -> TaskRecord:
         """Return what is remembered of a task, to be added to."""
-        return self.records.setdefault(task.uid, TaskRecord())
+        record = self.records.get(task.uid)
+        if record is None:
+            record = self.records[task.uid] = TaskRecord()
+        return record
 
     def known_of(self, task: TaskSeen) -> TaskRecord:
         """Return what is remembered of a task, for reading only."""

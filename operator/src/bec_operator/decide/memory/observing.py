@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from bec_operator.api.names import task_name
+from bec_operator.decide.attempts.record import TaskRecord
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.telling import is_idle
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen, WorkerSeen
@@ -19,16 +20,19 @@ def observe_tasks(memory: Memory, tasks: Sequence[TaskSeen]) -> None:
     mine = {task.index: task for task in tasks if _is_mine(memory, task)}
     for index, task in books.tasks.items():
         now_there = mine.get(index)
+        if now_there is task:
+            continue
         if now_there is None:
             _release(memory, task)
-        elif now_there.uid != task.uid:
+        elif now_there.uid != task.uid:  # made anew, unseen: nothing is known of this one
             books.forget_task(task)
     strays: list[TaskSeen] = []
     if len(mine) < len(tasks):
         ours = (task for task in tasks if task.owner_uid == memory.job.uid)
         strays = [task for task in ours if mine.get(task.index) is not task]
-    for uid in {task.uid for task in books.strays} - {task.uid for task in tasks}:
-        books.records.pop(uid, None)
+    if books.strays:
+        for uid in {task.uid for task in books.strays} - {task.uid for task in tasks}:
+            books.records.pop(uid, None)
     books.tasks, books.strays = mine, strays
 
 
@@ -48,8 +52,9 @@ def observe_attempts(
     for index, task in books.tasks.items():
         books.frontier[index] = VolumeState.ACTIVE
         if ledger.outcome(index) is Outcome.WAITING:
-            _note_pod(memory, task, pods, now)
-            _note_worker(memory, task, worker_of(task.uid), now)
+            record = books.record(task)
+            _note_pod(memory, task, record, pods.get(task.pod), now)
+            _note_worker(memory, task, record, worker_of(task.uid), now)
     books.blocked.update(books.old_pods.look(books.tasks, pods, now))
     idle = is_idle(memory.job.status, ledger, books.frontier, books.tasks)
     memory.telling.note_idle(idle, now)
@@ -81,20 +86,21 @@ def _release(memory: Memory, task: TaskSeen) -> None:
     books.forget_task(task)
 
 
-def _note_pod(memory: Memory, task: TaskSeen, pods: Mapping[str, PodSeen], now: float) -> None:
-    books, attempt, pod = memory.books, task.attempt, pods.get(task.pod)
-    record = books.record(task)
+def _note_pod(
+    memory: Memory, task: TaskSeen, record: TaskRecord, pod: PodSeen | None, now: float
+) -> None:
     if pod is not None and pod.owner_uid == task.uid:
-        record.note_pod(attempt, pod)
-        books.blocked.pop(task.index, None)
+        record.note_pod(task.attempt, pod)
+        memory.books.blocked.pop(task.index, None)
     else:
-        record.note_no_pod(attempt, now, recorded=task.recorded_begun is not None)
+        record.note_no_pod(task.attempt, now, recorded=task.recorded_begun is not None)
 
 
-def _note_worker(memory: Memory, task: TaskSeen, worker: WorkerSeen | None, now: float) -> None:
+def _note_worker(
+    memory: Memory, task: TaskSeen, record: TaskRecord, worker: WorkerSeen | None, now: float
+) -> None:
     if worker is None or worker.attempt != task.attempt:
         return
-    record = memory.books.record(task)
     record.note_worker(worker)
     if worker.progress is not None:
         memory.books.throughput.note(record.counted, worker.progress, now)
