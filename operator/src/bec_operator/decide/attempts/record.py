@@ -64,8 +64,7 @@ class TaskRecord:
 
     def note_pod(self, attempt: int, pod: PodSeen) -> None:
         """Take in that the pod of an attempt is there."""
-        self.note_begun(attempt)
-        self.missed = None
+        self.begun, self.unsure, self.missed = attempt, False, None
         if pod.stopped is not None:
             self.verdict = (attempt, pod.stopped)
 

@@ -6,6 +6,7 @@ from bec_operator.api.job import JobSpec
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.attempts.blame import excuses
 from bec_operator.decide.attempts.lost_nodes import release_pods
+from bec_operator.decide.attempts.record import NO_RECORD
 from bec_operator.decide.attempts.resting import basis_of, just_runs, note_rest, rests
 from bec_operator.decide.attempts.task import decide_task
 from bec_operator.decide.attempts.view import TaskView
@@ -49,6 +50,7 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
     pool_actions, next_up = next_launches(seen, launch=launch)
     may_read = memory.facts.storage is not None and memory.facts.storage.good
     view_of = viewer(seen, spec, next_up)
+    terms = (memory.job.generation, memory.redone)
     settled: list[TaskSeen] = []
     outdated: list[TaskSeen] = []
     for index, task in memory.books.tasks.items():
@@ -58,7 +60,7 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
         elif memory.ledger.outcome(index) is not Outcome.WAITING:
             settled.append(task)
         else:
-            for action in _look(seen, task, view_of):
+            for action in _look(seen, task, view_of, terms):
                 if not isinstance(action, ReadMarker) or (
                     may_read and markers.may_read(action.index, seen.now)
                 ):
@@ -75,13 +77,18 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
     yield from keep(seen, may_read=may_read)
 
 
-def _look(seen: Scene, task: TaskSeen, view_of: Callable[[TaskSeen], TaskView]) -> Sequence[Action]:
-    """Say what to do about a task whose end is not known, unless it is known to be nothing."""
-    memory, pod = seen.memory, seen.pods.get(task.pod)
+def _look(
+    seen: Scene, task: TaskSeen, view_of: Callable[[TaskSeen], TaskView], terms: object
+) -> Sequence[Action]:
+    """Say what to do about a task whose end is not known, unless it is known to be nothing.
+
+    `terms` is what bears on all tasks of the job alike.
+    """
+    pod = seen.pods.get(task.pod)
     if pod is None or not just_runs(task, pod):
         return list(decide_task(view_of(task)))
-    record = memory.books.known_of(task)
-    basis, terms = basis_of(task, pod, record), (memory.job.generation, memory.redone)
+    record = seen.memory.books.records.get(task.uid, NO_RECORD)
+    basis = basis_of(task, pod, record)
     if rests(record.cached, basis, terms, seen.now):
         return ()
     actions = list(decide_task(view_of(task)))

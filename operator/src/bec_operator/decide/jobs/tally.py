@@ -131,6 +131,8 @@ def _stuck(pods: list[PodSeen]) -> tuple[str, str]:
 def _heard(memory: Memory, starting: list[PodSeen]) -> tuple[str, str] | None:
     """Say what kubelets say of pods that take long to start."""
     names = {pod.name for pod in starting}
+    if not names:
+        return None
     for task in memory.books.tasks.values():
         found = memory.books.known_of(task).heard
         if task.pod not in names or found is None:

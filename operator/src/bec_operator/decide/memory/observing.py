@@ -18,10 +18,8 @@ def observe_tasks(memory: Memory, tasks: Sequence[TaskSeen]) -> None:
         books.tasks = {task.index: task for task in tasks if task.owner_uid == memory.job.uid}
         return
     mine = {task.index: task for task in tasks if _is_mine(memory, task)}
-    for index, task in books.tasks.items():
-        now_there = mine.get(index)
-        if now_there is task:
-            continue
+    for task in [task for index, task in books.tasks.items() if mine.get(index) is not task]:
+        now_there = mine.get(task.index)
         if now_there is None:
             _release(memory, task)
         elif now_there.uid != task.uid:  # made anew, unseen: nothing is known of this one
@@ -49,8 +47,9 @@ def observe_attempts(
     books, ledger = memory.books, memory.ledger
     if ledger is None:
         return
+    frontier = books.frontier
     for index, task in books.tasks.items():
-        books.frontier[index] = VolumeState.ACTIVE
+        frontier[index] = VolumeState.ACTIVE
         if ledger.outcome(index) is Outcome.WAITING:
             record = books.record(task)
             _note_pod(memory, task, record, pods.get(task.pod), now)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, HandTask
+from bec_operator.decide.attempts.record import NO_RECORD
 from bec_operator.decide.attempts.retrying import is_final
 from bec_operator.decide.attempts.view import Limits
 from bec_operator.decide.memory.memory import Memory
@@ -39,12 +40,12 @@ class Standings:
             # Nothing is known of its tasks yet, or any more; its pods are there all the same.
             return cls(held=sum(pod.alive for pod in pods.values()))
         budget = Limits.of(spec.timeouts, spec.retry).budget
-        making = being_made(memory)
+        making, records = being_made(memory), books.records
         found, current, unseen = cls(), 0, 0
         for index, task in books.tasks.items():
             if ledger.outcome(index) is not Outcome.WAITING:
                 continue
-            pod, record = pods.get(task.pod), books.known_of(task)
+            pod, record = pods.get(task.pod), records.get(task.uid, NO_RECORD)
             mine = pod is not None and pod.owner_uid == task.uid
             current += mine and pod is not None and pod.alive
             unseen += not mine and (task.uid in making or record.unsure)
