@@ -8,6 +8,7 @@ import pytest
 from bec_operator.act import passes, reconciler
 from bec_operator.act.case import BACKOFF
 from bec_operator.act.ground.api_server import ApiError
+from bec_operator.act.ground.known_objects import KnownObjects
 from bec_operator.decide.jobs.job import decide
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory
@@ -79,6 +80,21 @@ def test_the_loop_outlives_what_breaks_outside_of_all_fences() -> None:
         Fleet([Plan()]) as fleet,
     ):
         fleet.run_until(lambda: fleet.has_ended("ocr"), 60.0)
+
+
+def test_the_loop_outlives_what_breaks_as_it_takes_its_picture() -> None:
+    """The last one holds: a moment later there is another."""
+    right, breaks = KnownObjects.jobs, [3]
+
+    def wrong(self: KnownObjects[Any]) -> Any:
+        if breaks[0]:
+            breaks[0] -= 1
+            raise KeyError(SECRET)
+        return right(self)
+
+    with patch.object(KnownObjects, "jobs", wrong), Fleet([Plan(), Plan(name="ner")]) as fleet:
+        fleet.run_until(lambda: fleet.has_ended("ocr", "ner"), 60.0)
+    assert breaks == [0]
 
 
 def test_a_job_whose_passes_take_long_leaves_time_to_all_others() -> None:

@@ -172,7 +172,7 @@ def _apply(
 ) -> None:
     """Do what is done in memory alone, and begin all else that is not paused."""
     memory, key = case.memory, case.key
-    if not actions and has_ended(memory):
+    if all(isinstance(action, TurnRound) for action in actions) and has_ended(memory):
         memory.end()  # the answer was lost when that was written
         neighbours.look_at(key)  # what is left of its pool and its history goes
     case.forget_pauses(actions, now)

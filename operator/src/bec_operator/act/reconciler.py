@@ -53,6 +53,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._doer: Doer | None = None
         self._budget = Budget()
+        self._last_picture: Picture[Key] = Picture(most=0)
         self._ticked = 0.0
         self._stopping = False
 
@@ -131,15 +132,22 @@ class Reconciler:
                 case.memory.ends.let_go()
 
     def _picture(self, ctx: Context) -> Picture[Key]:
-        """Return what all jobs have and want, and what the pods of jobs that are gone take up."""
-        homeless = sum(
-            pod.alive
-            for key in ctx.cache.pods.jobs()
-            if key not in self._jobs
-            for pod in ctx.cache.pods.of_job(key).values()
-        )
-        demands = {key: case.demand for key, case in self._jobs.items()}
-        return Picture.of(demands, ctx.settings.max_pods, homeless)
+        """Return what all jobs have and want, and what the pods of jobs that are gone take up.
+
+        If that cannot be made out, the last one holds: it is no single job's fault.
+        """
+        try:
+            homeless = sum(
+                pod.alive
+                for key in ctx.cache.pods.jobs()
+                if key not in self._jobs
+                for pod in ctx.cache.pods.of_job(key).values()
+            )
+            demands = {key: case.demand for key, case in self._jobs.items()}
+            self._last_picture = Picture.of(demands, ctx.settings.max_pods, homeless)
+        except Exception as error:  # noqa: BLE001 - the loop outlives it: it is all Jobs'
+            log_fault(log, error, "a picture of what all Jobs have and want")
+        return self._last_picture
 
     def _look(self, ctx: Context, key: Key, picture: Picture[Key]) -> float:
         """Make one pass over a job, behind its fence, and return the seconds that it took."""

@@ -89,6 +89,11 @@ class Books:
         self.record(task).note_begun(attempt)
         self.blocked.pop(task.index, None)
 
+    def clear_doubt(self, task: TaskSeen) -> None:
+        """Take in that no pod of a task was made, for sure."""
+        if task.uid in self.records:  # else it is gone
+            self.records[task.uid].note_not_made()
+
     def block(self, index: int, fact: Fact) -> None:
         """Take in that somebody else has a name that a volume needs."""
         self.blocked[index] = fact

@@ -181,7 +181,7 @@ class Memory:
 
     def note_pod_refused(self, task: TaskSeen) -> None:
         """Take in that a pod was not made, for sure."""
-        self.books.record(task).note_not_made()
+        self.books.clear_doubt(task)
         self.launching.note_pod_refused()
 
     def look_at_archived(self) -> None:
@@ -268,6 +268,7 @@ class Memory:
         """
         avoided = self.books.hosts.of_pool
         self.books = Books(hosts=Hosts(of_pool=avoided))
+        self.launching.held = 0  # of another ledger's tasks
         self.facts.manifest = self.facts.conflict = self.facts.sweep = None
 
     def lose_ledger(self, now: float) -> None:
