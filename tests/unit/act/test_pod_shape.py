@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from bec_operator.act.kube.retry_changes import fit, must_move, shun_nodes
+from bec_operator.act.kube.retry_changes import fit, shun_nodes
 from bec_operator.api.retry import OutOfMemory
 from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.attempts.avoided_nodes import nodes_ruled_out
+from bec_operator.decide.hosts.at_fault import Hosts
 from bec_operator.decide.sight.failures import FailureClass
 
 RULE = OutOfMemory(factor=1.5, max="4Gi")
@@ -186,6 +188,7 @@ def test_nodes_at_fault_are_out_of_the_question_beside_what_the_template_asks_fo
 
 def test_another_nodes_word_is_asked_for_after_an_attempt_that_did_not_count() -> None:
     bad, plain = FailureClass.BAD_HOST, FailureClass.RETRYABLE
-    assert must_move(_attempts(bad, node="n1")) == ["n1"]
-    assert must_move(_attempts(bad, plain, node="n1")) == []
-    assert must_move([]) == []
+    hosts = Hosts(ran_on=frozenset({"n1", "n2"}))
+    assert nodes_ruled_out(_attempts(bad, node="n1"), hosts, 0.0) == ["n1"]
+    assert nodes_ruled_out(_attempts(bad, plain, node="n1"), hosts, 0.0) == []
+    assert nodes_ruled_out([], hosts, 0.0) == []

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bec_operator.decide.attempts.actions import DeletePod
 from bec_operator.decide.hosts.actions import MarkWorker
-from bec_operator.decide.hosts.mute_workers import CALLS_WITHIN, CANNOT_CALL, TRY_AGAIN, Calling
+from bec_operator.decide.hosts.cannot_call import CALLS_WITHIN, CANNOT_CALL, TRY_AGAIN, Calling
 from bec_operator.decide.hosts.pool import Host, Pool, PoolNotes, Workload
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bec_operator.api.job import Condition, Counts, JobPhase, JobSpec, JobStatus
-from bec_operator.decide.jobs.conflicts import SAY_AFTER, compare, judge
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.neighbours.conflicts import SAY_AFTER, compare, judge
 from bec_operator.decide.sight.seen import Fact, JobSeen
 from bec_operator.decide.volumes.actions import LoadManifest
 from bec_operator.decide.volumes.ledger import Ledger, Outcome

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bec_operator.api.job import JobPhase
-from bec_operator.decide.jobs.dependencies import find_cycle
+from bec_operator.decide.neighbours.dependencies import find_cycle
 from bec_operator.decide.sight.moments import iso
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_ops.contract.volume import Volume

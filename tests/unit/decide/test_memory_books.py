@@ -16,7 +16,7 @@ from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import Fact, JobSeen, MarkerSeen, MarkerState, PodSeen, TaskSeen
 from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.ledger import Ledger
-from bec_operator.decide.volumes.marker_waits import Unread
+from bec_operator.decide.volumes.marker_retry_times import Unread
 from bec_ops.contract.protocol import Progress
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.plan import Plan

@@ -38,7 +38,7 @@ from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.conditions import conditions
 from bec_operator.decide.sight.failures import RULES, FailureClass, Rule
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState, PodSeen, Verdict
-from bec_operator.decide.slots.next_up import Launches, launches
+from bec_operator.decide.slots.filling import Launches, launches
 from bec_operator.decide.slots.room import Room
 from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.failure_report import FailureReport

@@ -9,7 +9,7 @@ from bec_operator.api.job import JobSpec, SuspendMode
 from bec_operator.api.names import task_name
 from bec_operator.api.timeouts import Timeouts
 from bec_operator.decide.attempts.actions import RecordTask, StopPod
-from bec_operator.decide.attempts.resting import REST
+from bec_operator.decide.attempts.skipped_looks import REST
 from bec_operator.decide.jobs.job import decide
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory

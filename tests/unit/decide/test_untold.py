@@ -1,7 +1,7 @@
 """Markers of which S3 does not tell: how often they are asked for, and what people are told."""
 
 from bec_operator.decide.attempts.task import success_status
-from bec_operator.decide.jobs.status import _stall
+from bec_operator.decide.jobs.stalls import stall
 from bec_operator.decide.jobs.tally import Tally
 from bec_operator.decide.memory.marker_findings import (
     note_reading,
@@ -14,7 +14,7 @@ from bec_operator.decide.sight.refusals import MARKER_ARCHIVED, MARKER_UNANSWERE
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState, TaskSeen
 from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Outcome
-from bec_operator.decide.volumes.marker_waits import PutOff, Unread
+from bec_operator.decide.volumes.marker_retry_times import PutOff, Unread
 from tests.unit.decide.steps import read
 from tests.unit.decide.test_memory_books import _memory
 from tests.unit.decide.views import task_view
@@ -79,16 +79,16 @@ def test_archived_markers_are_asked_for_in_rounds_that_come_ever_later() -> None
 def test_what_is_archived_is_told_with_its_number_while_it_is_asked_for_too() -> None:
     memory = _memory(10)
     _archive(memory, [3, 5], 1000.0)
-    told = _stall(memory, Tally())
+    told = stall(memory, Tally())
     assert told == (
         MARKER_ARCHIVED,
         "2 volumes with a marker that cannot be read: s3://b/k is archived: restore it",
     )
     memory.look_at_archived()
-    assert _stall(memory, Tally()) == told
+    assert stall(memory, Tally()) == told
     for index in range(10):
         note_reading(memory, index, MarkerSeen(MarkerState.VALID, 1100.0))
-    assert _stall(memory, Tally())[0] == ""
+    assert stall(memory, Tally())[0] == ""
     assert memory.ledger
     assert memory.ledger.count(Outcome.SUCCEEDED) == 10
 

@@ -13,7 +13,7 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
 from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
-from bec_operator.decide.slots.next_up import (
+from bec_operator.decide.slots.filling import (
     Launches,
     hand_out,
     launches,

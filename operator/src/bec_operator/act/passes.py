@@ -17,8 +17,6 @@ from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.hosts.pool import Pool
 from bec_operator.decide.jobs.checks import CHECK_AGAIN_AFTER, may_launch
-from bec_operator.decide.jobs.conflicts import judge
-from bec_operator.decide.jobs.dependencies import depend_on, has_gates, judge_gates
 from bec_operator.decide.jobs.ended_job import has_ended
 from bec_operator.decide.jobs.job import decide
 from bec_operator.decide.jobs.scene import Scene
@@ -26,6 +24,8 @@ from bec_operator.decide.memory.marker_findings import let_time_pass
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.observing import observe_attempts, observe_tasks
 from bec_operator.decide.memory.settling import settle, settle_untried
+from bec_operator.decide.neighbours.conflicts import judge
+from bec_operator.decide.neighbours.dependencies import depend_on, has_gates, judge_gates
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 from bec_operator.decide.slots.picture import Picture

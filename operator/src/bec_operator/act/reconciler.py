@@ -18,9 +18,9 @@ from bec_operator.act.ground.key import Key
 from bec_operator.act.passes import Neighbours, make_pass
 from bec_operator.api.job import JobStatus
 from bec_operator.decide.jobs.actions import WriteStatus
-from bec_operator.decide.jobs.dependencies import depend_on
-from bec_operator.decide.jobs.status import with_stall
+from bec_operator.decide.jobs.stalls import with_stall
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.neighbours.dependencies import depend_on
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots import pacing
 from bec_operator.decide.slots.pacing import Budget

@@ -11,7 +11,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.kube.deletion import delete_each, delete_together
 from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.act.kube.pod_spec import AttemptOf, task_pod
-from bec_operator.act.kube.retry_changes import must_move, shun_nodes
+from bec_operator.act.kube.retry_changes import shun_nodes
 from bec_operator.act.kube.template_check import template_fact
 from bec_operator.api.names import HEARTBEAT_CONDITION, OWNER_LABEL, STOPPED_CONDITION, pod_name
 from bec_operator.decide.attempts.actions import (
@@ -21,6 +21,7 @@ from bec_operator.decide.attempts.actions import (
     RecordHeartbeat,
     StopPod,
 )
+from bec_operator.decide.attempts.avoided_nodes import nodes_ruled_out
 from bec_operator.decide.attempts.running import STOP_SECONDS
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import iso
@@ -81,9 +82,8 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     now, hosts = ctx.clock.now(), memory.books.hosts
     of = AttemptOf(task.index, task.name, task.uid, action.attempt)
     fitted = task_pod(memory, of, ctx.settings, task.failed)
-    never = hosts.shunned(now)
-    never += [node for node in must_move(task.failed) if node not in never]
-    shun_nodes(fitted["spec"], hosts.disliked(now), never if hosts.ran_on - {*never} else [])
+    never = nodes_ruled_out(task.failed, hosts, now)
+    shun_nodes(fitted["spec"], hosts.disliked(now), never)
     try:
         return await ctx.api.request("POST", path, fitted)
     except ApiError as error:

@@ -1,7 +1,7 @@
 """What earlier attempts change in the next one's pod: more memory, and rather another node."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -9,10 +9,10 @@ from kubernetes.utils import quantity
 
 from bec_operator.api.retry import OutOfMemory
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.sight.failures import RULES, FailureClass, class_of
+from bec_operator.decide.attempts.avoided_nodes import nodes_failed_on
+from bec_operator.decide.sight.failures import FailureClass, class_of
 
 Object = dict[str, Any]
-NODES_SHUNNED = 3  # the last ones on which attempts failed
 _MI = 2**20
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -25,14 +25,7 @@ def fit(spec: Object, worker: Object, failed: Sequence[Attempt], rule: OutOfMemo
     `failed` are these, in their order.
     """
     _add_memory(worker, failed, rule)
-    shun_nodes(spec, _failed_on(failed), [])
-
-
-def must_move(failed: Sequence[Attempt]) -> list[str]:
-    """Return the nodes that failed what another one is to try now."""
-    if not failed or class_of(failed[-1].failure) is not FailureClass.BAD_HOST:
-        return []
-    return _failed_on(failed)
+    shun_nodes(spec, nodes_failed_on(failed), [])
 
 
 def _add_memory(worker: Object, failed: Sequence[Attempt], rule: OutOfMemory) -> None:
@@ -69,13 +62,6 @@ def _amount(given: Any) -> Decimal:
         return Decimal(0)
 
 
-def _failed_on(failed: Sequence[Attempt]) -> list[str]:
-    """Return the last nodes on which an attempt failed that may be why."""
-    return _distinct(
-        a.node for a in reversed(failed) if a.node and RULES[class_of(a.failure)].of_node
-    )[:NODES_SHUNNED]
-
-
 def shun_nodes(spec: Object, rather: Sequence[str], never: Sequence[str]) -> None:
     """Have a pod go to other nodes than these, `rather` or in any case.
 
@@ -100,7 +86,3 @@ def shun_nodes(spec: Object, rather: Sequence[str], never: Sequence[str]) -> Non
 
 def _not(node: str) -> Object:
     return {"key": "metadata.name", "operator": "NotIn", "values": [node]}
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))

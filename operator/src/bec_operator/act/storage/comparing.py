@@ -3,8 +3,8 @@
 import asyncio
 
 from bec_operator.act.ground.context import Context
-from bec_operator.decide.jobs.conflicts import compare
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.neighbours.conflicts import compare
 from bec_operator.decide.volumes.actions import CompareOutputs
 
 

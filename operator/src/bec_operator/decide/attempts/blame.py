@@ -70,11 +70,6 @@ def excuses(
             yield RecordTask(task, status)
 
 
-def must_move(task: TaskSeen) -> bool:
-    """Whether the next attempt is there to have another host's word."""
-    return bool(task.failed) and class_of(task.failed[-1].failure) is FailureClass.BAD_HOST
-
-
 def _may_excuse(attempts: Sequence[Attempt]) -> bool:
     excused = (a for a in attempts if class_of(a.failure) is FailureClass.BAD_HOST)
     return sum(1 + attempt.repeats for attempt in excused) < MOST_EXCUSED

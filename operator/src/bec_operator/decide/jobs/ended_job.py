@@ -7,7 +7,8 @@ from bec_operator.decide.jobs.checks import checks, is_due
 from bec_operator.decide.jobs.ended_tasks import tidy_history
 from bec_operator.decide.jobs.growth import is_list_done, is_look_due
 from bec_operator.decide.jobs.scene import Scene
-from bec_operator.decide.jobs.status import is_hopeless, stall_of_checks, with_stall
+from bec_operator.decide.jobs.stalls import stall_of_checks, with_stall
+from bec_operator.decide.jobs.status import is_hopeless
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.slots.pool_size import dissolve

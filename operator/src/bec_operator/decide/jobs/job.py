@@ -7,20 +7,21 @@ from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.attempts.blame import excuses
 from bec_operator.decide.attempts.lost_nodes import release_pods
 from bec_operator.decide.attempts.record import NO_RECORD
-from bec_operator.decide.attempts.resting import basis_of, just_runs, note_rest, rests
+from bec_operator.decide.attempts.skipped_looks import basis_of, just_runs, note_rest, rests
 from bec_operator.decide.attempts.task import decide_task
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.jobs.announcing import tell
 from bec_operator.decide.jobs.checks import checks, may_launch
 from bec_operator.decide.jobs.ended_job import stays_ended, tidy
 from bec_operator.decide.jobs.ended_tasks import PHASES, keep_history, remove_strays
-from bec_operator.decide.jobs.launches import new_tasks, next_launches
+from bec_operator.decide.jobs.launches import next_launches
 from bec_operator.decide.jobs.marker_reads import look_at_gates, reads
 from bec_operator.decide.jobs.saving import keep
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.viewing import viewer
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import TaskSeen
+from bec_operator.decide.slots.next_volumes import new_tasks
 from bec_operator.decide.volumes.actions import (
     ReadMarker,
 )

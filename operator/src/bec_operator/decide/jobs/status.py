@@ -3,14 +3,14 @@
 from bec_operator.api.job import Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.attempts.actions import RecordTask
 from bec_operator.decide.jobs.growth import is_list_done, is_list_quiet, tell_of_list
+from bec_operator.decide.jobs.stalls import stall
 from bec_operator.decide.jobs.tally import Tally
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.throughput import Throughput
 from bec_operator.decide.sight.conditions import conditions
 from bec_operator.decide.sight.moments import duration, iso
-from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
-from bec_operator.decide.volumes.reasons import failed_of_total, tell_unsuccessful
+from bec_operator.decide.volumes.reasons import count_volumes, failed_of_total, tell_unsuccessful
 
 WRITE_EVERY = 2.0  # seconds between two writes that only move counts
 TELL_RATE_EVERY = 30.0  # seconds between two that only move rate and time left
@@ -23,7 +23,7 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
         # What is queued or retrying will not run any more: it waits for good.
         tally = Tally(pool=tally.pool)
     counts = _counts(memory, tally)
-    reason, message = _stall(memory, tally)
+    reason, message = stall(memory, tally)
     phase, verdict = _phase(memory, tally, counts, stalled=bool(reason))
     verdict = tell_of_list(memory, phase, verdict)
     moment = iso(now)
@@ -91,76 +91,6 @@ def _counts(memory: Memory, tally: Tally) -> Counts:
     )
 
 
-def _stall(memory: Memory, tally: Tally) -> tuple[str, str]:
-    """Return the reason and the sentence for why the job cannot go on; empty if it can."""
-    if memory.job.spec is None:
-        return "InvalidSpec", memory.job.problem
-    checked = stall_of_checks(memory)
-    if checked[0]:
-        return checked
-    if memory.books.markers.unread:
-        unread = memory.books.markers.unread[min(memory.books.markers.unread)].fact
-        return unread.reason, unread.message
-    if (archived := _archived(memory)) is not None:
-        return archived
-    trouble = memory.books.gates.trouble(memory.books.frontier)
-    if trouble is not None:
-        return trouble.reason, trouble.message
-    return _given_up(memory, tally) or tally.trouble
-
-
-def _archived(memory: Memory) -> tuple[str, str] | None:
-    """Return what to say of markers that have to be restored, while they are looked at, too."""
-    put_off, frontier = memory.books.markers.archived, memory.books.frontier
-    looked_at = any(frontier.count(look) for look in (VolumeState.UNCHECKED, VolumeState.READING))
-    number = max(frontier.count(VolumeState.ARCHIVED), put_off.number if looked_at else 0)
-    if not number or put_off.fact is None:
-        return None
-    said = f"{_volumes(number)} with a marker that cannot be read: {put_off.fact.message}"
-    return put_off.fact.reason, said
-
-
-def stall_of_checks(memory: Memory) -> tuple[str, str]:
-    """Return the reason and the sentence of what was found wrong before anything is launched."""
-    facts = memory.facts
-    checks = (facts.storage, facts.manifest, facts.conflict, facts.template, facts.sweep)
-    faults = memory.under_way.faults.values()
-    for fact in (*checks, facts.gates, facts.worker, *faults):
-        if fact is not None and not fact.good:
-            return fact.reason, fact.message
-    return "", ""
-
-
-def with_stall(
-    status: JobStatus, reason: str, message: str, generation: int, now: float
-) -> JobStatus:
-    """Return a status that says beside all else that the Job is stalled, or, without a reason, not.
-
-    For where nothing else can be derived: the Job has ended, or a look at it fails.
-    """
-    wanted = {"Stalled": (bool(reason), reason or "NotStalled", message)}
-    found = conditions(wanted, status, generation, iso(now))
-    if reason and not status.terminal:
-        ready = {"Ready": (False, reason, message)}
-        found = conditions({**ready, **wanted}, status, generation, iso(now))
-    return status.model_copy(update={"conditions": found})
-
-
-def _given_up(memory: Memory, tally: Tally) -> tuple[str, str] | None:
-    """Return what to say if nothing is left but volumes that other jobs have given up."""
-    given_up = memory.books.gates.given_up(memory.books.frontier)
-    ledger = memory.ledger
-    if not given_up or tally.active or ledger is None or given_up != ledger.count(Outcome.WAITING):
-        return None
-    waiting = memory.books.gates.waiting(memory.books.frontier)
-    vain = [each for each in waiting if each.given_up]
-    said = ", ".join(f"{_volumes(w.given_up)} for Job {w.name}" for w in vain)
-    return "DependencyFailed", (
-        f"only volumes are left that wait in vain: {said}, which has failed for them; have them "
-        "tried again there, or set onFailure to Skip or Fail"
-    )
-
-
 def _waiting(memory: Memory) -> str:
     """Return what is waited for, such as `; 27700 volumes wait for ldv1`; empty if nothing is."""
     waiting = memory.books.gates.waiting(memory.books.frontier)
@@ -168,12 +98,8 @@ def _waiting(memory: Memory) -> str:
         return ""
     first, *rest = waiting
     verb = "waits" if first.volumes == 1 else "wait"
-    said = [f"{_volumes(first.volumes)} {verb} for {first.name}"]
+    said = [f"{count_volumes(first.volumes)} {verb} for {first.name}"]
     return "; " + ", ".join(said + [f"{w.volumes} for {w.name}" for w in rest])
-
-
-def _volumes(number: int) -> str:
-    return "1 volume" if number == 1 else f"{number} volumes"
 
 
 def _phase(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bec_operator.api.pool import PoolStatus
 from bec_operator.decide.attempts.starting import trouble
-from bec_operator.decide.hosts.mute_workers import CANNOT_CALL
+from bec_operator.decide.hosts.cannot_call import CANNOT_CALL
 from bec_operator.decide.hosts.pool import NO_POOL, Pool, crashing
 from bec_operator.decide.memory.breaker import TRIPPED
 from bec_operator.decide.memory.memory import Memory

@@ -8,7 +8,7 @@ from bec_operator.decide.attempts.view import Limits, TaskView
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import TaskSeen, Verdict
-from bec_operator.decide.slots.next_up import Launches
+from bec_operator.decide.slots.filling import Launches
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bec_operator.decide.sight.seen import Fact
-from bec_operator.decide.volumes.marker_waits import PutOff, Unread
+from bec_operator.decide.volumes.marker_retry_times import PutOff, Unread
 
 MOST_UNREAD = 1000  # volumes without a task of which it is kept why their marker is unknown
 READ_AGAIN, READ_AT_LAST = 2.5, 60.0  # seconds between rounds in which S3 tells of no marker

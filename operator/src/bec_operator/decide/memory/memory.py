@@ -7,7 +7,7 @@ from typing import Literal
 from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
 from bec_operator.decide.hosts.at_fault import Hosts
-from bec_operator.decide.hosts.mute_workers import CANNOT_CALL, Calling
+from bec_operator.decide.hosts.cannot_call import CANNOT_CALL, Calling
 from bec_operator.decide.hosts.pool import PoolNotes
 from bec_operator.decide.memory.books import Books
 from bec_operator.decide.memory.breaker import CLAIMED, TRIPPED, Breaker

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bec_operator.decide.attempts.blame import must_move
+from bec_operator.decide.attempts.avoided_nodes import must_move
 from bec_operator.decide.hosts.at_fault import hosts_of
 from bec_operator.decide.hosts.pool import Host, Pool
 from bec_operator.decide.sight.seen import TaskSeen
@@ -37,7 +37,7 @@ def pair(
             break
         chosen = _choose(task, free, there)
         if chosen is None and not _others(task, there):
-            if several and must_move(task):
+            if several and must_move(task.failed):
                 stale.add(free[0].pod.uid)
             else:
                 chosen = free[0]
@@ -57,7 +57,7 @@ def _choose(task: TaskSeen, free: Sequence[Host], there: Sequence[Host]) -> Host
         return free[0]
     others = _others(task, there)
     elsewhere = {host.pod.uid for host in others if host.pod.pod.node not in nodes}
-    needs_node = elsewhere and len(workers) > 1 and must_move(task)
+    needs_node = elsewhere and len(workers) > 1 and must_move(task.failed)
     good = elsewhere if needs_node else {host.pod.uid for host in others}
     able = [host for host in free if host.pod.uid in good]
     return min(able, key=lambda host: host.pod.uid not in elsewhere, default=None)

@@ -25,6 +25,7 @@ from bec_operator.decide.hosts.pool import SETTLED_AFTER, Host, Pool, PoolNotes,
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.pool_seen import DeploymentSeen
+from bec_operator.decide.volumes.reasons import count_volumes
 
 ALL_HAVE_CALLED = 30.0  # seconds since we began after which a warm worker has called
 UNGUARDED_AFTER = 10.0  # seconds without work after which a node need not wait for a worker
@@ -72,12 +73,8 @@ def wanted(
     if most is not None:
         why = "no worker has called the operator" + (", one tries again" if most else "")
         return Wanted(max(min(workers, most), busy), why, more_may_come)
-    why = f"{_volumes(pool.busy)} under way, {work.now} more could start"
+    why = f"{count_volumes(pool.busy)} under way, {work.now} more could start"
     return Wanted(max(workers, busy), why, more_may_come)
-
-
-def _volumes(number: int) -> str:
-    return "1 volume" if number == 1 else f"{number} volumes"
 
 
 def scale(spec: JobSpec, pool: Pool, notes: PoolNotes, aim: Wanted, now: float) -> Iterator[Action]:

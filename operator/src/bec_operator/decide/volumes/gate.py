@@ -15,7 +15,7 @@ from bec_operator.api.dependency import Dependency, OnFailure
 from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
-from bec_operator.decide.volumes.marker_waits import PutOff
+from bec_operator.decide.volumes.marker_retry_times import PutOff
 from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_ops.contract.volume import Volume
 

@@ -55,3 +55,8 @@ def _part(ledger: Ledger, outcome: Outcome, what: str) -> str:
 
 def _with_reasons(sentence: str, reasons: str) -> str:
     return f"{sentence}: {reasons}" if reasons else sentence
+
+
+def count_volumes(number: int) -> str:
+    """Say how many volumes."""
+    return "1 volume" if number == 1 else f"{number} volumes"

@@ -1,6 +1,6 @@
-"""Who is next: which tasks begin, for which workers, and how many volumes get a new task.
+"""Fills the free slots: which tasks begin, in which workers, and how many volumes get a task.
 
-Which volumes these are is the manifest's order (`jobs/launches.py`).
+Which volumes these are is said in `next_volumes.py`.
 """
 
 from collections.abc import Mapping, Sequence
