@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bec_operator.act.ground.api_server import MERGE_PATCH, ApiError, ApiServer, Body
-from bec_operator.act.kube.patching import patch_if_there
+from bec_operator.act.ground.patching import patch_if_there
 
 PATCH = {"metadata": {"uid": "u1"}, "status": {"phase": "Running"}}
 GONE = ApiError(404, "NotFound", "not there")

@@ -5,8 +5,8 @@ from typing import Literal
 from bec_operator.act.ground.api_server import bec
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.notifier import notify_news
+from bec_operator.act.ground.patching import patch_if_there
 from bec_operator.act.kube.events import post_event
-from bec_operator.act.kube.patching import patch_if_there
 from bec_operator.act.kube.records import job_of
 from bec_operator.api.job import Condition, JobPhase, JobStatus
 from bec_operator.decide.jobs.actions import WriteStatus

@@ -4,10 +4,10 @@ import logging
 
 from bec_operator.act.ground.api_server import MERGE_PATCH, ApiError, apps, core
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.patching import patch_if_there
 from bec_operator.act.ground.refused import RefusedError
 from bec_operator.act.kube.events import post_event
 from bec_operator.act.kube.handing import begin, is_current, tell
-from bec_operator.act.kube.patching import patch_if_there
 from bec_operator.act.kube.pod_records import DO_NOT_EVICT
 from bec_operator.act.kube.pod_spec import pool_deployment
 from bec_operator.act.kube.pods import take_in_pod
