@@ -171,6 +171,13 @@ def _words(bound: dict[str, object]) -> str:
     return f"at least {bound['least']}" if "least" in bound else f"at most {bound['most']}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    roots = [*CODE, CODE[1].parent, DOCS.parent, page.parent]
+    for name in set(re.findall(r"`([\w.]+/[\w./]*\.py)`", page.read_text(encoding="utf-8"))):
+        assert any((root / name).exists() for root in roots), f"{name} is not there"
+
+
 def test_every_name_on_the_way_of_a_volume_is_there() -> None:
     page = (DOCS / "a-volume-through-the-code.md").read_text(encoding="utf-8")
     code = "\n".join(
