@@ -11,7 +11,7 @@ from bec_operator.act.ground.cache import Cache
 from bec_operator.act.ground.clock import Clock
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import Storage
-from bec_operator.act.storage import report_parts as failure_report
+from bec_operator.act.storage import failure_report_parts as failure_report
 from bec_operator.act.storage.report_csv import compile_report
 from bec_operator.act.storage.save_results import _report_failures
 from bec_operator.decide.memory.memory import Memory

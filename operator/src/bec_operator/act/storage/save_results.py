@@ -2,9 +2,9 @@
 
 from bec_operator.act.ground.api_server import ApiError, core
 from bec_operator.act.ground.context import Context
+from bec_operator.act.storage.failure_report_parts import append
 from bec_operator.act.storage.growth import prepare_growth, tell_growth
 from bec_operator.act.storage.manifest import ledger_object
-from bec_operator.act.storage.report_parts import append
 from bec_operator.act.storage.storage_check import storage_fact
 from bec_operator.api.names import ledger_name
 from bec_operator.decide.memory.memory import Memory
