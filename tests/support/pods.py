@@ -44,6 +44,11 @@ class PlayedPod:
         return core(self.namespace, "pods", self.name)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it has come to its end."""
+        return self._ended
+
+    @property
     def marker_key(self) -> str:
         """Where its success marker belongs."""
         return self.task.prefix + MARKER_NAME

@@ -99,7 +99,7 @@ class Workers:
         """Let all pods that hang do something else, and those that come, too."""
         self.behaviour = behaviour
         for run in self.alive():
-            self._submit(run.pod, behaviour)
+            self._submit(run.pod, _once(behaviour))
 
     def _count_ended(self) -> int:
         return sum(not run.alive for run in self.runs.all())
@@ -121,7 +121,7 @@ class Workers:
         play = None if known else PlayedPod(self._kube, self._s3, self.node, pod)
         run = self.runs.take_in(kind, pod, play)
         if play is not None and run.alive:
-            self._submit(play, self.behaviour)
+            self._submit(play, _once(self.behaviour))
         if "deletionTimestamp" in pod["metadata"] and not run.deleted:
             self._let_go(run)
 
@@ -142,3 +142,16 @@ class Workers:
                 self._errors.put(error)
         except Exception as error:  # noqa: BLE001 - a thread's error must reach the test
             self._errors.put(error)
+
+
+def _once(behaviour: Behaviour) -> Behaviour:
+    """Return what a pod does unless it has ended.
+
+    One that comes just as all are released is told twice.
+    """
+
+    def play(pod: PlayedPod) -> None:
+        if not pod.has_ended:
+            behaviour(pod)
+
+    return play
