@@ -104,7 +104,8 @@ def test_what_saves_looks_can_be_dropped_at_any_time(plans: list[Plan], seed: in
 
     def forgetful(scene: Scene) -> list[Action]:
         if dice.random() < 0.5:
-            scene.memory.books.drop_caches()
+            for record in scene.memory.books.records.values():
+                record.cached, record.seating.kept = Cached(), None
         return decide(scene)
 
     assert _requests(plans, forgetful) == _requests(plans, decide)

@@ -93,7 +93,7 @@ def _look(
     if rests(record.cached, basis, terms, seen.now):
         return ()
     actions = list(decide_task(view_of(task)))
-    if not actions:
+    if not actions and record is not NO_RECORD:  # which is nobody's to write on
         note_rest(record.cached, basis, terms, seen.now)
     return actions
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bec_operator.decide.attempts.old_pods import OldPods
-from bec_operator.decide.attempts.record import NO_RECORD, Cached, TaskRecord
+from bec_operator.decide.attempts.record import NO_RECORD, TaskRecord
 from bec_operator.decide.hosts.at_fault import Hosts
 from bec_operator.decide.memory.eta import Eta
 from bec_operator.decide.memory.marker_rounds import Markers
@@ -120,9 +120,3 @@ class Books:
     def is_unsure(self, task: TaskSeen) -> bool:
         """Whether a pod of the task may have been made: its slot is taken."""
         return self.known_of(task).unsure
-
-    def drop_caches(self) -> None:
-        """Drop what only saves looks: nothing comes out otherwise without it."""
-        for record in self.records.values():
-            record.cached = Cached()
-            record.seating.kept = None
