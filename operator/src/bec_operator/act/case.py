@@ -74,9 +74,10 @@ class Case:
 
     def may_start(self, action: Action, now: float) -> bool:
         """Whether an action is not under way, nor paused."""
-        if self.memory.under_way.has(action.key):
+        key = action.key
+        if self.memory.under_way.has(key):
             return False
-        pause = self.pauses.get(action.key)
+        pause = self.pauses.get(key)
         return pause is None or pause.until <= now
 
     def pause(self, action: Action, now: float, at_least: float = 0.0) -> float:
@@ -89,8 +90,9 @@ class Case:
 
     def note_done(self, action: Action) -> None:
         """Take in that an action was done."""
-        self.pauses.pop(action.key, None)
-        self.memory.under_way.forget_fault(action.key)
+        key = action.key
+        self.pauses.pop(key, None)
+        self.memory.under_way.forget_fault(key)
 
     def forget_pauses(self, actions: Iterable[Action], now: float) -> None:
         """Drop the pauses that are over of what is not among the actions any more."""

@@ -12,6 +12,7 @@ from bec_operator.decide.attempts.actions import (
     LayBy,
     RecordTask,
 )
+from bec_operator.decide.attempts.record import NO_RECORD
 from bec_operator.decide.attempts.task import LINGER, failure_status, success_status
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.jobs.scene import Scene
@@ -38,7 +39,7 @@ def keep_history(
     There may be hundreds, of which few need the whole view of them that `view_of` gives. Those that
     are `outdated` go in any case. One that stays, and of which no pod is alive, is laid by.
     """
-    pods, now = seen.pods, seen.now
+    pods, now, records = seen.pods, seen.now, memory.books.records
     room, ledger, going = _room(history), memory.ledger, [*outdated]
     assert ledger is not None
     for phase, number in seen.laid_by.items():
@@ -46,7 +47,7 @@ def keep_history(
     ends = [(PHASES[ledger.outcome(task.index)], task) for task in tasks]
     ends.sort(key=lambda end: (end[1].phase is not end[0], end[1].version))
     for phase, task in ends:
-        reading = memory.books.known_of(task).reading
+        reading = records.get(task.uid, NO_RECORD).reading
         yield from _end_lingerers(task, reading, pods, now)
         told = task.phase is phase
         if room[phase] > 0 and (told or _can_tell(task, reading, phase)):

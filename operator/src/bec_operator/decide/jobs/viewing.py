@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bec_operator.api.job import JobSpec, SuspendMode
+from bec_operator.decide.attempts.record import NO_RECORD
 from bec_operator.decide.attempts.view import Limits, TaskView
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.sight.failures import FailureClass
@@ -20,7 +21,7 @@ def viewer(seen: Scene, spec: JobSpec, next_up: Launches) -> Callable[[TaskSeen]
     stop = _stop(spec)
 
     def view_of(task: TaskSeen) -> TaskView:
-        attempt, record = task.attempt, books.known_of(task)
+        attempt, record = task.attempt, books.records.get(task.uid, NO_RECORD)
         worker = record.worker
         return TaskView(
             task=task,

@@ -116,7 +116,3 @@ class Books:
         self.added = ()
         if self.listed is not None:
             self.listed = replace(self.listed, problem=why)
-
-    def is_unsure(self, task: TaskSeen) -> bool:
-        """Whether a pod of the task may have been made: its slot is taken."""
-        return self.known_of(task).unsure

@@ -22,14 +22,16 @@ class UnderWay:
 
     def begin(self, action: Action) -> None:
         """Take in that an action is under way."""
-        self._actions.setdefault(action.key.kind, {})[action.key] = action
+        key = action.key
+        self._actions.setdefault(key.kind, {})[key] = action
 
     def end(self, action: Action) -> None:
         """Take in that it is no more."""
-        of_kind = self._actions.get(action.key.kind, {})
-        of_kind.pop(action.key, None)
+        key = action.key
+        of_kind = self._actions.get(key.kind, {})
+        of_kind.pop(key, None)
         if not of_kind:
-            self._actions.pop(action.key.kind, None)
+            self._actions.pop(key.kind, None)
 
     def of(self, kind: type[A]) -> Collection[A]:
         """Return those of a kind."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import ClassVar, NamedTuple
 
@@ -22,5 +23,7 @@ class Action:
     @property
     def key(self) -> Key:
         """What the action is about."""
-        about = tuple(attrgetter(name)(self) for name in self.ABOUT)
-        return Key(type(self).__name__, about)
+        return Key(type(self).__name__, tuple([_getter(name)(self) for name in self.ABOUT]))
+
+
+_getter = lru_cache(attrgetter)

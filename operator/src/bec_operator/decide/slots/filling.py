@@ -52,8 +52,9 @@ def launches(memory: Memory, standings: Standings, room: Room, now: float) -> La
         return _probe(memory, unsure or ready, free + len(unsure), now)
     burst = max(memory.launching.burst - len(making), 0)
     chosen = [*unsure, *ready[: min(free, burst)]]
-    waiting = [t for t in standings.queued if not (t.uid in making or memory.books.is_unsure(t))]
-    taken = len(waiting) + sum(bool(task.failed) for task in ready)
+    begun = making | room.unsure
+    waiting = sum(task.uid not in begun for task in standings.queued)
+    taken = waiting + sum(bool(task.failed) for task in ready)
     most = 1 if memory.launching.refusals else LAUNCHES_AT_ONCE
     fresh = min(free - taken, room.objects, most)
     return Launches(frozenset(task.uid for task in chosen), max(fresh, 0))

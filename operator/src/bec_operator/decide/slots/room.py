@@ -59,7 +59,7 @@ class Room:
             allowed=spec.parallelism,
             held=standings.held,
             ready=tuple(ready),
-            unsure=frozenset(task.uid for task in ready if books.is_unsure(task)),
+            unsure=standings.unsure,
             making_pods=making,
             handing=frozenset(being_made(memory)) - making,
             making_tasks=len(made_anew(memory, for_workers=False)),

@@ -19,6 +19,7 @@ class Standings:
     `held` is how many slots are taken: by tasks that run, by pods that are being made, or may have
     been, and by pods of whatever other task or attempt until they are gone. `owners` are the UIDs
     of the tasks that have such pods: one that waits for its next attempt waits for their end, too.
+    Of those that are `unsure` a pod may have been made, so they have their slots already.
     """
 
     queued: list[TaskSeen] = field(default_factory=list)  # no attempt yet
@@ -26,6 +27,7 @@ class Standings:
     retrying: list[TaskSeen] = field(default_factory=list)  # wait for the next attempt
     held: int = 0
     owners: frozenset[str] = frozenset()
+    unsure: frozenset[str] = frozenset()  # UIDs of tasks
 
     @property
     def active(self) -> int:
@@ -41,13 +43,15 @@ class Standings:
             return cls(held=sum(pod.alive for pod in pods.values()))
         budget = Limits.of(spec.timeouts, spec.retry).budget
         making, records = being_made(memory), books.records
-        found, current, unseen = cls(), 0, 0
+        found, current, unseen, unsure = cls(), 0, 0, set[str]()
         for index, task in books.tasks.items():
             if ledger.outcome(index) is not Outcome.WAITING:
                 continue
             pod, record = pods.get(task.pod), records.get(task.uid, NO_RECORD)
             mine = pod is not None and pod.owner_uid == task.uid
             current += mine and pod is not None and pod.alive
+            if record.unsure:
+                unsure.add(task.uid)
             unseen += not mine and (task.uid in making or record.unsure)
             if mine or record.missed is not None or is_final(task.failures, budget):
                 found.running.append(task)
@@ -59,7 +63,7 @@ class Standings:
         others = sum(pod.alive for pod in pods.values()) - current
         held = len(found.running) + others + unseen
         owners = frozenset(pod.owner_uid for pod in pods.values() if pod.alive)
-        return cls(found.queued, found.running, found.retrying, held, owners)
+        return cls(found.queued, found.running, found.retrying, held, owners, frozenset(unsure))
 
 
 def being_made(memory: Memory) -> set[str]:
