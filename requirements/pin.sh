@@ -12,6 +12,8 @@ grep -v '"bec-ops==' "$here/../pyproject.toml" >"$work/pyproject.toml"
 pin() { # name, arguments of the resolver
   local name=$1
   shift
+  # What is pinned stays as it is, as far as it may; UPGRADE=1 takes the newest of all.
+  [ -n "${UPGRADE:-}" ] || ! [ -f "$here/$name.txt" ] || cp "$here/$name.txt" "$work/$name.txt"
   "$uv" pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
     --no-annotate --python-version 3.11 "$@" -o "$work/$name.txt"
   { echo "# Pinned, with hashes, by 'make pins'."; grep -v '^--' "$work/$name.txt"; } >"$here/$name.txt"

@@ -29,6 +29,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* The connections, as the operator's settings have them: without their Secrets. */}}
+{{- define "bec-operator.connections" -}}
+{{- $all := list -}}
+{{- range .Values.connections -}}
+{{- if and (eq .kind "sql") (not .secret) -}}
+{{- fail (printf "connections: %s: name the Secret that has the url of the database" .name) -}}
+{{- end -}}
+{{- $all = append $all (dict "name" .name "kind" .kind "namespaces" .namespaces) -}}
+{{- end -}}
+{{ toJson $all }}
+{{- end }}
+
 {{/* The operator's rights, cluster-wide or in each watched namespace: what it does, and no more. */}}
 {{- define "bec-operator.rules" -}}
 - apiGroups: [bec.bdrc.io]

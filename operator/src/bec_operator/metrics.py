@@ -6,6 +6,9 @@ API_REQUESTS = Counter(
     "bec_api_requests", "Requests to the API server", ["verb", "resource", "code"]
 )
 S3_REQUESTS = Counter("bec_s3_requests", "Requests to S3", ["operation", "outcome"])
+CONNECTION_CALLS = Counter(
+    "bec_connection_calls", "Calls of databases and queues", ["connection", "outcome"]
+)
 ACTIONS = Counter("bec_actions", "Actions done", ["action", "outcome"])
 DECIDE_SECONDS = Histogram(
     "bec_decide_seconds",

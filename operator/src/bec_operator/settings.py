@@ -4,7 +4,15 @@ import base64
 import binascii
 from typing import Annotated, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bec_operator.decide.volumes.ledger import MAX_TOTAL
@@ -14,6 +22,20 @@ _KEY_FORM = (
     'write "whsec_" and 24 to 64 random bytes in base64, such as the output of '
     'echo "whsec_$(head -c 32 /dev/urandom | base64)"'
 )
+
+
+class ConnectionSettings(BaseModel):
+    """A server that Jobs may name, and the namespaces whose Jobs may; `*` stands for all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=50, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    kind: Literal["sql", "sqs"]
+    namespaces: frozenset[str] = Field(min_length=1)
+
+    def serves(self, namespace: str) -> bool:
+        """Whether Jobs of a namespace may use it."""
+        return bool(self.namespaces & {"*", namespace})
 
 
 class Settings(BaseSettings):
@@ -40,6 +62,17 @@ class Settings(BaseSettings):
     )
     list_every: float = Field(
         default=60.0, gt=0, description="Seconds between two looks at a Job's list of volumes"
+    )
+    connections: list[ConnectionSettings] = Field(
+        default=[], description="Databases and queues that Jobs may name, as JSON"
+    )
+    connections_folder: str = Field(
+        default="/etc/bec/connections", description="Has a folder for each, with its Secret's keys"
+    )
+    query_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds that a query of a Job may take before its rows come",
     )
     worker_url: str | None = Field(
         default=None, description="Where workers reach the worker API; unset: they are not told"
@@ -106,6 +139,14 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [name.strip() for name in value.split(",") if name.strip()]
         return value
+
+    @field_validator("connections")
+    @classmethod
+    def _check_names(cls, connections: list[ConnectionSettings]) -> list[ConnectionSettings]:
+        names = [connection.name for connection in connections]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two connections have the name {twice}: give each its own")
+        return connections
 
     @field_validator("webhook_key")
     @classmethod

@@ -76,7 +76,12 @@ class JobSpec(Resource):
             rule(
                 "has(self.jobId) == has(oldSelf.jobId)",
                 "jobId cannot be changed: make a new Job instead",
-            )
+            ),
+            rule(
+                "!has(self.volumes.versions) || !has(self.output.prefix)"
+                " || self.output.prefix.contains('{i_version}')",
+                "volumes.versions gives volumes a version: output.prefix must hold {i_version}",
+            ),
         )
     )
 

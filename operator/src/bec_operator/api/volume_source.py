@@ -1,12 +1,17 @@
-"""Where the volumes of a Job come from: listed in it, in a ConfigMap, or in S3."""
+"""Where the volumes of a Job come from: listed in it, a ConfigMap, S3, or a database."""
 
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from bec_operator.api.base import Id, ObjectName, Resource, VersionId, rule, schema, validations
+from bec_operator.api.query import SqlSource
+from bec_operator.api.versions import Versions
 
 MAX_INLINE_VOLUMES = 1000
+KINDS = ("items", "manifest", "configMap", "sql")
+
+_ONE = f"give exactly one source of volumes: {', '.join(KINDS[:-1])} or {KINDS[-1]}"
 
 
 class VolumeId(Resource):
@@ -34,9 +39,7 @@ class ConfigMapSource(Resource):
     key: str = Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")
 
 
-_SAME_KIND = " && ".join(
-    f"has(self.{source}) == has(oldSelf.{source})" for source in ("items", "manifest", "configMap")
-)
+_SAME_KIND = " && ".join(f"has(self.{kind}) == has(oldSelf.{kind})" for kind in KINDS)
 
 
 class VolumeSource(Resource):
@@ -45,13 +48,18 @@ class VolumeSource(Resource):
     model_config = schema(
         validations(
             rule(
-                "[has(self.items), has(self.manifest), has(self.configMap)]"
+                f"[{', '.join(f'has(self.{kind})' for kind in KINDS)}]"
                 ".filter(given, given).size() == 1",
-                "give exactly one source of volumes: items, manifest or configMap",
+                _ONE,
             ),
             rule(
                 _SAME_KIND,
                 "the kind of source cannot be changed: make a new Job instead",
+            ),
+            rule(
+                "has(self.versions) == has(oldSelf.versions)",
+                "versions can neither be added nor taken away, since volumes that are done would "
+                "become others: make a new Job instead",
             ),
             rule(
                 f"!has(self.items) || self.items.size() <= {MAX_INLINE_VOLUMES}",
@@ -69,10 +77,14 @@ class VolumeSource(Resource):
     )
     manifest: ManifestSource | None = None
     config_map: ConfigMapSource | None = None
+    sql: SqlSource | None = None
+    versions: Versions | None = Field(
+        default=None, description="How the version of a volume is found that comes without one"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [s for s in (self.items, self.manifest, self.config_map) if s is not None]
+        given = [s for s in (self.items, self.manifest, self.config_map, self.sql) if s is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one source of volumes: items, manifest or configMap")
+            raise ValueError(_ONE)
         return self

@@ -1,0 +1,1 @@
+"""Servers that are not ours, and which Jobs may use: databases and queues."""
