@@ -5,24 +5,23 @@ never worked on, and nobody would know. What is no list is told at its first lin
 without repeating what may be somebody's secret.
 """
 
-from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from bec_operator.decide.volumes.volume_list import VolumeList, row_of
+from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_operator.sources.checking import Manner, Once, checked
 from bec_operator.sources.garbled import is_sheet_error
 from bec_operator.sources.headers import EXPECTED
-from bec_operator.sources.rows import JSON_EXPECTED, Row, csv_rows, json_rows
+from bec_operator.sources.rows import JSON_EXPECTED, csv_rows, json_rows
 from bec_operator.sources.text_lines import Line, ListError, text_lines
-from bec_operator.sources.unseen import BYTE_ORDER_MARK, unseen
-from bec_ops.contract.volume import check_volume
+from bec_operator.sources.unseen import BYTE_ORDER_MARK
 
 MAX_VOLUMES = 1_000_000
 """Volumes of one list, where the operator is not set otherwise."""
 
 _BYTES_A_VOLUME = 128  # its line, with room for comments
 _LEAST_BYTES = 1024 * 1024
+_LINES = Manner("line", "split the list into several jobs", "write each volume once")
 
 
 def max_bytes(max_volumes: int) -> int:
@@ -42,8 +41,8 @@ def parse_list(chunks: Iterable[bytes], name: str, max_volumes: int = MAX_VOLUME
     begin = first[1].removeprefix(BYTE_ORDER_MARK).lstrip()
     is_json = name.endswith((".jsonl", ".jsonl.gz")) or begin.startswith(("{", "["))
     rows = (json_rows if is_json else csv_rows)(chain([first], lines) if first[0] else (), name)
-    once = _Once(name)
-    volumes = VolumeList.pack(once.noted(_checked(rows, name, max_volumes)))
+    once = Once(name, _LINES)
+    volumes = VolumeList.pack(once.noted(checked(rows, name, max_volumes, _LINES)))
     if not volumes:
         raise ListError(f"{name} names no volume; {JSON_EXPECTED if is_json else EXPECTED}")
     once.check(volumes)
@@ -67,60 +66,3 @@ def _kept(lines: Iterable[Line], name: str) -> Iterator[Line]:
         elif begin:
             yield number, mark + text
             mark = ""
-
-
-def _checked(rows: Iterable[Row], name: str, max_volumes: int) -> Iterator[tuple[int, str]]:
-    """Yield the lines' numbers and what is kept of their volumes."""
-    for count, (number, volume) in enumerate(rows):
-        if count == max_volumes:
-            raise ListError(
-                f"{name}, line {number}: more than {max_volumes:,} volumes; split the list into "
-                "several jobs, or have maxVolumes of the operator's chart raised"
-            )
-        try:
-            check_volume(volume)
-        except ValueError as error:
-            raise ListError(f"{name}, line {number}: {error}") from None
-        row = row_of(volume)
-        if (" " in row or not row.isascii()) and (said := unseen(volume)):
-            raise ListError(f"{name}, line {number}: {said}")
-        yield number, row
-
-
-class _Once:
-    """Finds a volume that is there twice, at eight bytes a volume: only hashes are kept.
-
-    Where two are alike, the volumes themselves are compared. In buckets, so that no step is long.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._hashes = [array("q") for _ in range(64)]
-        self._numbers = array("L")
-
-    def noted(self, rows: Iterable[tuple[int, str]]) -> Iterator[str]:
-        """Pass on what is kept of the volumes, having noted it."""
-        for number, row in rows:
-            hashed = hash(row)
-            self._hashes[hashed & 63].append(hashed)
-            self._numbers.append(number)
-            yield row
-
-    def check(self, volumes: VolumeList) -> None:
-        """Refuse a list that has a volume twice, by both lines."""
-        twice = {
-            hashed
-            for bucket in self._hashes
-            if len(set(bucket)) < len(bucket)
-            for hashed, count in Counter(bucket).items()
-            if count > 1
-        }
-        seen: dict[str, int] = {}
-        for number, packed in zip(self._numbers, volumes.rows() if twice else (), strict=False):
-            row = packed.decode()
-            if hash(row) in twice and (first := seen.setdefault(row, number)) != number:
-                volume = volumes[self._numbers.index(number)]
-                raise ListError(
-                    f"{self._name}, line {number}: the volume {volume} stands in line {first} "
-                    "already; write each volume once"
-                )
