@@ -3,6 +3,7 @@
 UNKNOWN = "ConnectionUnknown"
 FORBIDDEN = "ConnectionForbidden"
 UNAVAILABLE = "ConnectionUnavailable"
+QUERY_REFUSED = "QueryRefused"  # the server has understood, and will say so again
 
 
 class ConnectionTrouble(Exception):  # noqa: N818 - what goes wrong is mostly on the other side

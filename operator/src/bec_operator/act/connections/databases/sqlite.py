@@ -1,0 +1,66 @@
+"""SQLite: a file that the operator's pod has, opened for reading."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+from bec_operator.act.connections.databases.database import (
+    CONNECT_SECONDS,
+    Fault,
+    Opened,
+    Told,
+    one_line,
+)
+from bec_operator.act.connections.databases.urls import UrlError
+
+# Its codes: an error in the query, text where a number must be, a write, too large, out of range.
+_OF_QUERY = {1, 8, 18, 20, 25}
+_LOCKED = {5, 6}
+_INTERRUPTED = 9
+
+
+class Sqlite:
+    """Has no server, no roles and no certificate."""
+
+    dialect = "sqlite"
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    def open(self, url: str, authority: Path | None) -> Opened:
+        """Open the file, which is there already."""
+        import sqlite3  # noqa: PLC0415 - who asks no database does not pay for it
+
+        from sqlalchemy import make_url  # noqa: PLC0415
+
+        del authority
+        path = make_url(url).database
+        if not path or path == ":memory:":
+            raise UrlError("it names no file; write sqlite:////folder/file")
+        raw = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=CONNECT_SECONDS)
+
+        def cut() -> None:
+            with suppress(sqlite3.Error):  # it is closed
+                raw.interrupt()
+
+        return Opened(raw, cut, raw.close)
+
+    def begin(self, seconds: float) -> Sequence[str]:
+        """Refuse to write; a query that takes too long is interrupted from outside."""
+        del seconds
+        return ("PRAGMA query_only = ON",)
+
+    def not_opened(self, error: Exception) -> Told:
+        """Say why it could not be opened."""
+        return Told(Fault.AWAY, one_line(str(error)))
+
+    def told(self, error: Exception) -> Told:
+        """Say what an error means, by its code; an extended code has more in its upper bytes."""
+        said, extended = one_line(str(error)), getattr(error, "sqlite_errorcode", None)
+        code = extended & 0xFF if isinstance(extended, int) else None
+        if code is None or code in _OF_QUERY:  # without one it is Python's: no text, two queries
+            return Told(Fault.QUERY, said)
+        if code == _INTERRUPTED:
+            return Told(Fault.LATE, said)
+        return Told(Fault.LOCKED if code in _LOCKED else Fault.AWAY, said)

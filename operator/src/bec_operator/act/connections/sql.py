@@ -1,0 +1,96 @@
+"""Rows of a database, read for a Job with a query that somebody wrote into it.
+
+The query is foreign, and so may the server be: it runs as one statement, in a transaction that only
+reads, for a bounded time, and its rows come a thousand at a time. What goes wrong is told in a
+sentence, which never has the URL or what stands in it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from bec_operator.act.connections.asking import MOST_AT_ONCE, Asking, Row
+from bec_operator.act.connections.connections import Connection
+from bec_operator.act.connections.databases.database import Database, Guard, Opened
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as Session
+    from sqlalchemy import BindParameter, TextClause
+
+T = TypeVar("T")
+
+_COLON = re.compile(r"'(?:[^']|'')*'|\\:|(?<![:\w\\]):([A-Za-z_]\w*)|:")
+_GRACE = 5  # seconds for the server to end a query itself, before the connection is cut off
+
+
+def read_rows(
+    connection: Connection,
+    query: str,
+    values: Mapping[str, object],
+    take: Callable[[Sequence[str], Iterator[Row]], T],
+    *,
+    seconds: float,
+) -> T:
+    """Return what `take` makes of the names of the columns and the rows; blocks.
+
+    A value that is a list, of texts or tuples and not empty, stands for what follows IN. Query and
+    rows together may take so many seconds. What `take` raises goes through; otherwise raises
+    ConnectionTrouble.
+    """
+    asking = Asking(connection, seconds)
+    with ExitStack() as stack:
+        opened = asking.opened()
+        stack.callback(opened.close)
+        asking.guard = stack.enter_context(Guard(seconds + _GRACE, opened.cut))
+        at_last = stack.enter_context(ExitStack())
+        with asking.told():
+            session = stack.enter_context(_session(asking.database, opened))
+            for statement in asking.database.begin(seconds):
+                session.exec_driver_sql(statement)
+            result = session.execute(
+                _statement(query, values),
+                dict(values),
+                execution_options={"stream_results": True, "max_row_buffer": MOST_AT_ONCE},
+            )
+            at_last.callback(result.close)  # where rows are left, once the session is none
+            columns = asking.columns(result)
+        taken = take(columns, asking.rows(result))
+        result.close()
+        return taken
+
+
+@contextmanager
+def _session(database: Database, opened: Opened) -> Iterator["Session"]:
+    """Have SQLAlchemy's connection over one that is open."""
+    from sqlalchemy import NullPool, create_engine  # noqa: PLC0415 - large, and not always needed
+
+    engine = create_engine(
+        f"{database.dialect}://",
+        creator=lambda: opened.raw,
+        poolclass=NullPool,
+        **database.options,
+    )
+    with engine.connect() as session:
+        try:
+            yield session
+        except BaseException:
+            # What is left is not read, and nothing is said to a server that may be silent.
+            opened.leave()
+            session.invalidate()
+            raise
+
+
+def _statement(query: str, values: Mapping[str, object]) -> "TextClause":
+    """Return the query with its values in their places, and nothing else taken for a place."""
+    from sqlalchemy import bindparam, text  # noqa: PLC0415
+
+    def kept(found: re.Match[str]) -> str:
+        if found[1] in values or found[0] == r"\:":
+            return found[0]
+        return found[0].replace(":", r"\:")  # ::text, or a colon in a text
+
+    lists: "list[BindParameter[object]]" = [
+        bindparam(k, expanding=True) for k, v in values.items() if isinstance(v, list)
+    ]
+    return text(_COLON.sub(kept, query)).bindparams(*lists)

@@ -1,0 +1,56 @@
+"""Connections to databases as the operator has them, and what reads from them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from bec_operator.act.connections.connections import Connection
+from bec_operator.act.connections.sql import read_rows
+from bec_operator.act.connections.trouble import ConnectionTrouble
+
+NAME = "catalogue"
+SECONDS = 20.0
+Row = tuple[object, ...]
+
+
+def secret(folder: Path, url: str, authority: Path | None = None) -> Connection:
+    """Return a connection whose Secret has this URL, and who signs the server's certificate."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "url").write_text(f"{url}\n")
+    if authority is not None:
+        (folder / "ca.crt").write_bytes(authority.read_bytes())
+    return Connection(NAME, folder)
+
+
+def every_row(columns: Sequence[str], rows: Iterator[Row]) -> tuple[Sequence[str], list[Row]]:
+    """Take all that comes."""
+    return columns, list(rows)
+
+
+def rows_of(
+    connection: Connection,
+    query: str,
+    values: Mapping[str, object] | None = None,
+    seconds: float = SECONDS,
+) -> list[Row]:
+    """Return all rows of a query."""
+    return read_rows(connection, query, values or {}, every_row, seconds=seconds)[1]
+
+
+def refusal(
+    connection: Connection,
+    query: str,
+    values: Mapping[str, object] | None = None,
+    seconds: float = SECONDS,
+    take: Callable[[Sequence[str], Iterator[Row]], object] = every_row,
+) -> ConnectionTrouble:
+    """Return what keeps a query from being answered: one line, without what nobody may read."""
+    with pytest.raises(ConnectionTrouble) as caught:
+        read_rows(connection, query, values or {}, take, seconds=seconds)
+    said = str(caught.value)
+    assert said.startswith(f"connection {NAME}: ")
+    assert said.isprintable(), said
+    assert len(said) < 700, said
+    assert "://" not in said.replace("scheme://", "").replace("and ://", ""), said
+    return caught.value
