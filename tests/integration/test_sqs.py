@@ -246,7 +246,7 @@ def test_a_queue_without_dead_letters_says_so(make: MakeQueue, server: Sqs) -> N
     assert queue.dead_letter_url() is None
     facts = queue.facts()
     assert (facts.fifo, facts.visibility, facts.most_receives) == (False, 450, None)
-    # ElasticMQ keeps messages for ever, and says nothing of a retention.
+    # ElasticMQ says nothing of a retention.
     assert facts.retention == (None if server.name == "elasticmq" else 345_600)
 
 

@@ -123,6 +123,11 @@ def test_without_keys_in_the_secret_boto3_looks_for_them(
     told = trouble(Queue(connected, played.queue_url).facts)
     assert (told.reason, "there are no credentials" in str(told)) == (UNAVAILABLE, True)
     assert played.come == []
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOWN")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    connected = connection(tmp_path / "third", {"AWS_ENDPOINT_URL_SQS": played.url})
+    Queue(connected, played.queue_url).facts()
+    assert signed_by(played) == ("AKIAOWN", None)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +144,7 @@ def test_without_keys_in_the_secret_boto3_looks_for_them(
 def test_credentials_that_are_none_are_told_by_their_key(
     played: PlayedSqs, tmp_path: Path, key: str, value: str
 ) -> None:
-    connected = connection(tmp_path, played.secret() | {key: value})
+    connected = connection(tmp_path / "secret", played.secret() | {key: value})
     told = trouble(Queue(connected, played.queue_url).facts)
     assert told.reason == UNAVAILABLE
     assert key in str(told)

@@ -33,15 +33,23 @@ each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 Call = Callable[[Queue], object]
 
 
-@pytest.fixture
-def played() -> Iterator[PlayedSqs]:
-    with playing() as played:
-        yield played
+@pytest.fixture(scope="module")
+def server() -> Iterator[PlayedSqs]:
+    with playing() as server:
+        yield server
 
 
 @pytest.fixture
-def queue(played: PlayedSqs, tmp_path: Path) -> Queue:
-    return Queue(connection(tmp_path, played.secret()), played.queue_url)
+def played(server: PlayedSqs) -> PlayedSqs:
+    """One that says nothing much, and whom nobody has asked."""
+    server.reset()
+    return server
+
+
+@pytest.fixture(scope="module")
+def queue(server: PlayedSqs, tmp_path_factory: pytest.TempPathFactory) -> Queue:
+    """One for all, as it takes longer to make a client than to ask."""
+    return Queue(connection(tmp_path_factory.mktemp("secret"), server.secret()), server.queue_url)
 
 
 def code(name: str) -> bytes:
@@ -185,7 +193,7 @@ def test_a_server_that_never_answers_is_waited_for_no_longer_than_set(
                 lambda wait=wait: Queue(connected, f"{endpoint}{PATH}").receive(1, wait, 30)  # type: ignore[misc]
             )
             assert (told.reason, "in time" in str(told)) == (UNAVAILABLE, True)
-            assert wait + 1 <= time.monotonic() - began < wait + 2.5
+            assert wait + 1 <= time.monotonic() - began < wait + 5
 
 
 @contextmanager

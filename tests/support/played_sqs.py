@@ -18,6 +18,7 @@ SIGNING = {
     "AWS_SESSION_TOKEN": TOKEN,
     "AWS_REGION": "us-east-1",
 }
+_JSON = "application/x-amz-json-1.0"
 PATH = "/123456789012/tasks"
 
 
@@ -28,13 +29,18 @@ class PlayedSqs:
     url: str = ""
     status: int = 200
     body: bytes = b"{}"
-    kind: str = "application/x-amz-json-1.0"
+    kind: str = _JSON
     come: list[Mapping[str, str]] = field(default_factory=list)
 
     @property
     def queue_url(self) -> str:
         """The URL of a queue there."""
         return f"{self.url}{PATH}"
+
+    def reset(self) -> None:
+        """Answer well again, and forget what has come."""
+        self.status, self.body, self.kind = 200, b"{}", _JSON
+        self.come.clear()
 
     def secret(self) -> dict[str, str]:
         """Return what the Secret of a connection to it holds."""

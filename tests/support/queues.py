@@ -57,17 +57,21 @@ def elasticmq() -> Command:
                 jars = Path(draft) / "jars"
                 _copy_jars(jars)
                 jars.rename(folder)
-    java = shutil.which("java")
-    if java is None:
-        raise ClusterError("there is no java on the PATH: run `make setup`, which brings one")
-    return (java, "-Xmx128m", "-cp", f"{folder}/*")
+    return (_program("java"), "-Xmx128m", "-cp", f"{folder}/*")
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise ClusterError(f"there is no {name} on the PATH: run `make setup`, which brings one")
+    return found
 
 
 def _copy_jars(folder: Path) -> None:
     """Have Maven copy them, and see that they are those that were pinned."""
     words = ("--quiet", "--batch-mode", f"--file={_POM}", f"-Delasticmq.version={_ELASTICMQ}")
     copy = ("-DincludeScope=runtime", f"-DoutputDirectory={folder}")
-    run_to_end("mvn", *words, *copy, "dependency:copy-dependencies")
+    run_to_end(_program("mvn"), *words, *copy, "dependency:copy-dependencies")
     listing = hashlib.sha256()
     for jar in sorted(folder.iterdir()):
         listing.update(f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}\n".encode())
@@ -131,8 +135,9 @@ class Sqs:
 
 
 def connection(folder: Path, secret: dict[str, str], name: str = "queues") -> Connection:
-    """Return a connection whose Secret, as it is mounted, holds these entries."""
-    folder.mkdir(exist_ok=True)
+    """Return a connection whose Secret, as it is mounted, holds these; without any it has none."""
+    if secret:
+        folder.mkdir(exist_ok=True)
     for key, value in secret.items():
         (folder / key).write_text(value)
     return Connection(name, folder)

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.sqs_place import QUEUE_REFUSED, place_of
 from bec_operator.act.connections.trouble import UNAVAILABLE, ConnectionTrouble
 from tests.support.queues import connection
 
 AT = "/123456789012/tasks"
 OF_AMAZON = "sqs.eu-west-1.amazonaws.com"
+CHINAS = "sqs.cn-north-1.api.amazonwebservices.com.cn"
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,8 @@ OF_AMAZON = "sqs.eu-west-1.amazonaws.com"
 def test_without_an_endpoint_queues_are_amazons(
     tmp_path: Path, host: str, endpoint: str, region: str
 ) -> None:
-    place = place_of(connection(tmp_path, {"AWS_REGION": "elsewhere-1"}), f"https://{host}{AT}")
+    connected = connection(tmp_path, {"AWS_REGION": "elsewhere-1"})
+    place = place_of(connected, f"https://{host}{AT}")
     assert (place.endpoint, place.region) == (f"https://{endpoint}", region)
     assert (place.url, place.name) == (f"https://{host}{AT}", "tasks")
 
@@ -66,13 +69,13 @@ def test_without_an_endpoint_queues_are_amazons(
     ],
 )
 def test_without_an_endpoint_no_other_host_is_asked(tmp_path: Path, url: str) -> None:
-    said = refused(connection(tmp_path, {}), url)
+    said = refused(connection(tmp_path / "none", {}), url)
     assert "https://sqs.REGION.amazonaws.com/ACCOUNT/NAME" in said
 
 
-def refused(connected: object, url: str, reason: str = QUEUE_REFUSED) -> str:
+def refused(connected: Connection, url: str, reason: str = QUEUE_REFUSED) -> str:
     with pytest.raises(ConnectionTrouble) as caught:
-        place_of(connected, url)  # type: ignore[arg-type]
+        place_of(connected, url)
     said = str(caught.value)
     assert caught.value.reason == reason
     assert len(said) < 400
@@ -115,6 +118,8 @@ def test_with_an_endpoint_queues_are_of_that_server(
         "http://queues:99999/x",
         "http://[::1/x",
         f"http://queues:9324{AT}\n",
+        f" http://queues:9324{AT}",
+        f"ht\ttp://queues:9324{AT}",
         f"https://{OF_AMAZON}{AT}",
         "tasks",
     ],
@@ -141,6 +146,7 @@ def test_the_endpoint_of_sqs_goes_before_that_of_all(tmp_path: Path) -> None:
         "http://queues?tell-me-not",
         "http://queues:99999",
         "http://[::1",
+        "",
     ],
 )
 def test_an_endpoint_that_is_none_is_the_administrators(tmp_path: Path, endpoint: str) -> None:
@@ -158,8 +164,19 @@ def test_a_region_that_is_none_is_the_administrators(tmp_path: Path) -> None:
     )
 
 
+def test_a_secret_that_is_mounted_and_not_there_is_no_workload_identity(tmp_path: Path) -> None:
+    url = f"https://{OF_AMAZON}{AT}"
+    connected = Connection("queues", tmp_path)
+    assert "its Secret is not there" in refused(connected, url, UNAVAILABLE)
+    (tmp_path / "..data").mkdir()
+    assert "its Secret is not there" in refused(connected, url, UNAVAILABLE)
+    (tmp_path / "AWS_REGION").write_text("us-east-1")
+    assert place_of(connected, url).region == "eu-west-1"
+    assert place_of(Connection("queues", tmp_path / "none"), url).region == "eu-west-1"
+
+
 def test_a_fifo_queue_is_refused(tmp_path: Path) -> None:
-    connected = connection(tmp_path, {})
+    connected = connection(tmp_path / "none", {})
     said = refused(connected, f"https://{OF_AMAZON}{AT}.fifo")
     assert "tasks.fifo is a FIFO queue" in said
     assert "name a standard queue" in said

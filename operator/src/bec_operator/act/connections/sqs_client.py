@@ -50,7 +50,7 @@ CLIENTS = Clients()
 
 def _credentials(connection: Connection) -> Credentials | None:
     """Return what the Secret holds; None if it holds none, and boto3 looks for them itself."""
-    if not (connection.entry("AWS_ACCESS_KEY_ID") or connection.entry("AWS_SECRET_ACCESS_KEY")):
+    if not (connection.path("AWS_ACCESS_KEY_ID") or connection.path("AWS_SECRET_ACCESS_KEY")):
         return None
     key = connection.needed("AWS_ACCESS_KEY_ID")
     secret = connection.needed("AWS_SECRET_ACCESS_KEY")

@@ -54,10 +54,10 @@ class Facts:
 
 
 def message_of(found: Mapping[str, Any]) -> Message:
-    """Return a message as it was handed out; raises ValueError for what is none."""
+    """Return a message as it was handed out; raises TypeError for what is none."""
     id_, receipt, body = (found.get(key) for key in ("MessageId", "ReceiptHandle", "Body"))
     if not (isinstance(id_, str) and isinstance(receipt, str) and isinstance(body, str)):
-        raise ValueError("no message")
+        raise TypeError("no message")
     system = found.get("Attributes") or {}
     sent = _number(system.get("SentTimestamp"))
     return Message(

@@ -49,7 +49,8 @@ class Place:
 
 def place_of(connection: Connection, url: str) -> Place:
     """Return where a queue is; raises ConnectionTrouble for one that is not the connection's."""
-    entry = next((key for key in _ENDPOINTS if connection.entry(key)), None)
+    _see_secret(connection)
+    entry = next((key for key in _ENDPOINTS if connection.path(key)), None)
     place = _of_endpoint(connection, entry, url) if entry else _of_amazon(connection, url)
     if place.name.endswith(".fifo"):
         raise ConnectionTrouble(
@@ -58,6 +59,26 @@ def place_of(connection: Connection, url: str) -> Place:
             "further message of a group while one of it is worked on; name a standard queue",
         )
     return place
+
+
+def _see_secret(connection: Connection) -> None:
+    """Raise ConnectionTrouble for a Secret that is mounted, and not there.
+
+    Without it the operator would come as who it is itself: that is for connections that name none,
+    and so have no folder.
+    """
+    try:
+        entries = [each.name for each in connection.folder.iterdir()]
+    except FileNotFoundError:
+        return
+    except OSError:
+        entries = []
+    if all(name.startswith("..") for name in entries):
+        raise ConnectionTrouble(
+            UNAVAILABLE,
+            f"connection {connection.name}: its Secret is not there, or is empty; the "
+            "administrator has to put it there, or to name none for workload identity",
+        )
 
 
 def _of_amazon(connection: Connection, url: str) -> Place:
@@ -115,7 +136,9 @@ def _server(url: str) -> tuple[str, str, int] | None:
     parts = _split(url)
     if parts is None or not parts.hostname or parts.scheme not in _PORTS:
         return None
-    if "@" in parts.netloc or parts.query or parts.fragment or not url.isprintable():
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        return None
+    if not url.isprintable() or " " in url:  # some of which urlsplit takes out
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return parts.scheme, host, parts.port or _PORTS[parts.scheme]
