@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tests.support import queues
+
 from .binaries import build_all
 from .cluster import Cluster, Parts, clusters, remove
 from .errors import ClusterError
@@ -23,8 +25,9 @@ Name = Annotated[str, typer.Option(help="which cluster; several can run beside e
 
 @app.command()
 def build() -> None:
-    """Build the programs that the cache lacks."""
+    """Build the programs that the cache lacks, and bring the servers of queues into it."""
     build_all()
+    queues.install()
 
 
 @app.command()
