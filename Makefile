@@ -10,7 +10,7 @@ MINUTES := 10
 SEEDS := 500
 STORES :=
 
-.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads bench-holes campaign-exec soak stores verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads bench-holes bench-versions campaign-exec soak stores verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -71,6 +71,9 @@ campaign-exec: setup ## random scripts through bec-worker exec against a real S3
 
 bench-holes: setup ## what one broken worker or node costs, beside another checkout: make bench-holes AGAINST=../then
 	$(PY) -m tests.scale.black_hole --against $(AGAINST)
+
+bench-versions: setup ## 38,836 volumes whose versions are found by ETags in S3
+	$(PY) -m tests.scale.found_versions
 
 soak: setup ## 50 Jobs that are meddled with, and an operator that is killed: MINUTES=10
 	$(PY) -m tests.scale.soak --minutes $(MINUTES)

@@ -11,7 +11,7 @@ import pytest
 from bec_operator.act.connections.sqs import Queue
 from bec_operator.act.connections.sqs_message import Message
 from bec_operator.act.connections.sqs_place import QUEUE_REFUSED
-from bec_operator.act.connections.trouble import ConnectionTrouble
+from bec_operator.act.ground.connections import ConnectionTrouble
 from bec_operator.sources.messages import read_message
 from bec_ops.contract.volume import Volume
 from tests.support.queues import SERVERS, Sqs, connection, serving

@@ -9,11 +9,10 @@ import pytest
 import urllib3
 
 from bec_operator.act.connections import sqs_client
-from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.sqs import Queue
 from bec_operator.act.connections.sqs_answers import QUEUE_FORBIDDEN
 from bec_operator.act.connections.sqs_place import Place, place_of
-from bec_operator.act.connections.trouble import UNAVAILABLE
+from bec_operator.act.ground.connections import UNAVAILABLE, Connection
 from tests.support.played_sqs import KEY, PATH, SECRET, SIGNING, TOKEN, PlayedSqs, playing, trouble
 from tests.support.queues import Sqs, connection, serving
 

@@ -14,7 +14,7 @@ from bec_operator.act.connections.sqs import Queue
 from bec_operator.act.connections.sqs_answers import QUEUE_FORBIDDEN, QUEUE_NOT_FOUND
 from bec_operator.act.connections.sqs_message import Message
 from bec_operator.act.connections.sqs_place import QUEUE_REFUSED
-from bec_operator.act.connections.trouble import UNAVAILABLE
+from bec_operator.act.ground.connections import UNAVAILABLE
 from tests.support.played_sqs import KEY, PATH, SECRET, SIGNING, TOKEN, PlayedSqs, playing, trouble
 from tests.support.ports import free_ports
 from tests.support.queues import SERVERS, connection, serving

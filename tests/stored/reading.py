@@ -19,8 +19,8 @@ from bec_operator.act.ground.storage import Storage
 from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.act.kube.records import deployment_of, job_of, task_of
 from bec_operator.act.storage.failure_report_parts import read
-from bec_operator.act.storage.manifest import load_manifest
 from bec_operator.act.storage.report_csv import compile_report
+from bec_operator.act.volumes.manifest import load_manifest
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import precise
 from bec_operator.decide.sight.seen import PodSeen

@@ -9,7 +9,7 @@ from typing import Any
 from bec_operator.act.ground.api_server import apps, core
 from bec_operator.act.kube.pod_spec import pool_deployment
 from bec_operator.act.kube.records import job_of
-from bec_operator.act.storage.manifest import ledger_object
+from bec_operator.act.volumes.manifest import ledger_object
 from bec_operator.api.names import DRAINING_ANNOTATION, POOL_LABEL, ledger_name
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.memory.memory import Memory

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.sql import read_rows
-from bec_operator.act.connections.trouble import ConnectionTrouble
+from bec_operator.act.ground.connections import Connection, ConnectionTrouble
 
 NAME = "catalogue"
 SECONDS = 20.0

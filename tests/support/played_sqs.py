@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from bec_operator.act.connections.trouble import ConnectionTrouble
+from bec_operator.act.ground.connections import ConnectionTrouble
 from tests.support.local_server import LocalServer
 
 KEY, SECRET, TOKEN = "AKIATELLMENOT", "tell-me-not", "never-tell-me"

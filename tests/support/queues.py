@@ -18,7 +18,7 @@ import boto3
 from mypy_boto3_sqs import SQSClient
 from mypy_boto3_sqs.literals import QueueAttributeNameType
 
-from bec_operator.act.connections.connections import Connection
+from bec_operator.act.ground.connections import Connection
 from tests.cluster import S3, ClusterError
 from tests.cluster.cache import cache, locked
 from tests.cluster.process import Spec

@@ -50,6 +50,7 @@ CLASSES = {
     20: "StorageExceeded",
     24: "BadHost",
     25: "OutputImpossible",
+    26: "VersionMissing",
 }
 """Every class that ever had a code. One that is given up keeps its line: its code is used up."""
 CODES = 32  # that fit beside an outcome into a byte

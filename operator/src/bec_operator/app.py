@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from bec_operator.act.ground.api_server import ApiError, ApiServer
 from bec_operator.act.ground.cache import Cache
 from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.connections import Connections
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.notifier import Notifier, notify_again
 from bec_operator.act.ground.storage import Storage
@@ -53,6 +54,7 @@ async def serve(settings: Settings) -> None:
         cache=Cache(reconciler.look_at),
         clock=clock,
         settings=settings,
+        connections=Connections(settings.connections, settings.connections_folder),
         notifier=_notifier(settings, api, clock),
     )
     worker_api = WorkerApi(ctx, reconciler.memory)
@@ -78,6 +80,7 @@ async def serve(settings: Settings) -> None:
         await worker_api.stop()
         await reconciler.stop()
         ctx.storage.close()
+        ctx.connections.close()
         await api.close()
 
 

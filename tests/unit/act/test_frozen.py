@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from bec_operator.act.storage.frozen import pack, unpack
+from bec_operator.act.volumes.frozen import pack, unpack
 from bec_ops.contract.volume import Volume
 
 VOLUMES = [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bec_operator.act.storage.growth import _compare, difference
+from bec_operator.act.volumes.growth import _compare, difference
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.sources.volumes import SourceError

@@ -8,8 +8,8 @@ from bec_operator.act.ground.cache import Cache
 from bec_operator.act.ground.clock import Clock
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import Storage
-from bec_operator.act.storage.growth import look_at_list
-from bec_operator.act.storage.manifest import load_manifest
+from bec_operator.act.volumes.growth import look_at_list
+from bec_operator.act.volumes.manifest import load_manifest
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen

@@ -8,10 +8,10 @@ import pytest
 
 from bec_operator.act.ground.api_server import JSON, ApiError, ApiServer
 from bec_operator.act.ground.cache import Cache
-from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.clock import AGAIN_AT_MOST, Clock
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import Storage
-from bec_operator.act.storage.manifest import AGAIN_AT_MOST, QUOTA_AGAIN_AFTER, load_manifest
+from bec_operator.act.volumes.manifest import QUOTA_AGAIN_AFTER, load_manifest
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList
 from bec_operator.settings import Settings

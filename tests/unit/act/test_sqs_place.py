@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.sqs_place import QUEUE_REFUSED, place_of
-from bec_operator.act.connections.trouble import UNAVAILABLE, ConnectionTrouble
+from bec_operator.act.ground.connections import UNAVAILABLE, Connection, ConnectionTrouble
 from tests.support.queues import connection
 
 AT = "/123456789012/tasks"

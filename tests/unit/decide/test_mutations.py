@@ -18,8 +18,8 @@ from bec_operator.act.kube.pod_spec import task_pod
 from bec_operator.act.storage import growth as act_growth
 from bec_operator.act.storage import markers
 from bec_operator.act.storage import save_results as act_ledger
-from bec_operator.act.storage.frozen import put_manifest
-from bec_operator.act.storage.manifest import ledger_object
+from bec_operator.act.volumes.frozen import put_manifest
+from bec_operator.act.volumes.manifest import ledger_object
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import TaskPhase
 from bec_operator.decide.attempts import lost_nodes as lost

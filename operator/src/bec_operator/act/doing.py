@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 import aiohttp
 
 from bec_operator.act.case import Case
-from bec_operator.act.doings import BY_PLACE, DOINGS, Lane
+from bec_operator.act.doings import BY_PLACE, DOINGS, Lane, lane_of
 from bec_operator.act.ground.api_server import ApiError
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.faults import kind_and_place, log_fault
@@ -76,7 +76,7 @@ class Doer:
 
     async def _do(self, ctx: Context, case: Case, action: Action, ledger: Ledger | None) -> None:
         memory, name, outcome = case.memory, type(action).__name__, "ok"
-        do, lane = DOINGS[type(action)]
+        (do, _), lane = DOINGS[type(action)], lane_of(memory, action)
         try:
             async with self._own_part(case, lane), self._lanes[lane]:
                 if self.stopping or (memory.ledger is not ledger and isinstance(action, BY_PLACE)):

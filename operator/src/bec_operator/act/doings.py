@@ -28,14 +28,16 @@ from bec_operator.act.pool.pool import (
 from bec_operator.act.storage.attempt_log import keep_log
 from bec_operator.act.storage.comparing import compare_outputs
 from bec_operator.act.storage.gates import load_ended, sweep_gate
-from bec_operator.act.storage.growth import look_at_list
-from bec_operator.act.storage.manifest import load_manifest
 from bec_operator.act.storage.markers import read_marker
 from bec_operator.act.storage.report_csv import compile_report
 from bec_operator.act.storage.save_results import save_ledger
 from bec_operator.act.storage.storage_check import check_storage
 from bec_operator.act.storage.sweep import sweep
 from bec_operator.act.telling.telling import tell_failures, tell_idle
+from bec_operator.act.volumes.growth import look_at_list
+from bec_operator.act.volumes.manifest import load_manifest
+from bec_operator.act.volumes.messages import delete_messages, take_messages
+from bec_operator.act.volumes.versions import find_versions
 from bec_operator.decide.attempts import actions as attempts
 from bec_operator.decide.hosts import actions as hosts
 from bec_operator.decide.jobs import actions as jobs
@@ -70,6 +72,9 @@ _ABOUT_VOLUMES: dict[type[Action], tuple[Doing, Lane]] = {
     volumes.CheckStorage: (_of_job(check_storage), Lane.FREE),
     volumes.LoadManifest: (_of_job(load_manifest), Lane.LIST),
     volumes.LookAtList: (_of_job(look_at_list), Lane.LIST),
+    volumes.TakeMessages: (_of_job(take_messages), Lane.FREE),
+    volumes.DeleteMessages: (_of_job(delete_messages), Lane.FREE),
+    volumes.FindVersions: (find_versions, Lane.FREE),
     volumes.CompareOutputs: (compare_outputs, Lane.LIST),
     volumes.Sweep: (_of_job(sweep), Lane.LIST),
     volumes.ReadMarker: (read_marker, Lane.FREE),
@@ -111,6 +116,21 @@ DOINGS: dict[type[Action], tuple[Doing, Lane]] = {
 }
 """What is not of volumes is written to the API server alone, but for logs."""
 
+
+def lane_of(memory: Memory, action: Action) -> Lane:
+    """Return what an action has to wait for.
+
+    What a database is asked waits for the threads of its connection alone: it may give no answer
+    for a minute, and that is to hold up nobody else's lists.
+    """
+    spec = memory.job.spec
+    source = spec.volumes if spec is not None else None
+    asks = isinstance(action, volumes.LoadManifest | volumes.LookAtList)
+    if asks and source is not None and source.sql is not None:
+        return Lane.FREE
+    return DOINGS[type(action)][1]
+
+
 BY_PLACE = (
     jobs.CheckTemplate,
     attempts.CreateTask,
@@ -119,5 +139,6 @@ BY_PLACE = (
     hosts.MakePool,
     attempts.KeepLog,
     volumes.ReadMarker,
+    volumes.FindVersions,
 )
 """Those about a volume by its place in the manifest: under another ledger it may be another one."""

@@ -1,4 +1,4 @@
-"""Where the volumes of a Job come from: listed in it, a ConfigMap, S3, or a database."""
+"""Where the volumes of a Job come from: listed in it, a ConfigMap, S3, a database, a queue."""
 
 from typing import Self
 
@@ -6,10 +6,11 @@ from pydantic import Field, model_validator
 
 from bec_operator.api.base import Id, ObjectName, Resource, VersionId, rule, schema, validations
 from bec_operator.api.query import SqlSource
+from bec_operator.api.queue import QueueSource
 from bec_operator.api.versions import Versions
 
 MAX_INLINE_VOLUMES = 1000
-KINDS = ("items", "manifest", "configMap", "sql")
+KINDS = ("items", "manifest", "configMap", "sql", "queue")
 
 _ONE = f"give exactly one source of volumes: {', '.join(KINDS[:-1])} or {KINDS[-1]}"
 
@@ -78,13 +79,14 @@ class VolumeSource(Resource):
     manifest: ManifestSource | None = None
     config_map: ConfigMapSource | None = None
     sql: SqlSource | None = None
+    queue: QueueSource | None = None
     versions: Versions | None = Field(
         default=None, description="How the version of a volume is found that comes without one"
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [s for s in (self.items, self.manifest, self.config_map, self.sql) if s is not None]
-        if len(given) != 1:
+        sources = (self.items, self.manifest, self.config_map, self.sql, self.queue)
+        if sum(source is not None for source in sources) != 1:
             raise ValueError(_ONE)
         return self

@@ -1,10 +1,11 @@
-"""Where the volumes of a job come from: inline, a ConfigMap, or a list in S3."""
+"""Where the volumes of a job come from: inline, a ConfigMap, a list in S3, or a database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
+from bec_operator.api.query import SqlSource
 from bec_operator.api.volume_source import ConfigMapSource, ManifestSource, VolumeId, VolumeSource
 from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.sources.lists import MAX_VOLUMES, max_bytes, parse_list
@@ -21,14 +22,11 @@ STORAGE_UNAVAILABLE = "StorageUnavailable"  # S3 gave no answer
 class SourceError(Exception):
     """The volumes cannot be read: a reason for a condition, and a sentence."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, unknown: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
-
-    @property
-    def unknown(self) -> bool:
-        """Whether S3 gave no answer, so that nothing at all is known of the source."""
-        return self.reason == STORAGE_UNAVAILABLE
+        self.unknown = unknown or reason == STORAGE_UNAVAILABLE
+        """Whether the other side gave no answer, so that nothing at all is known of the source."""
 
 
 class Reader(Protocol):
@@ -48,6 +46,9 @@ class Reader(Protocol):
     async def config_map(self, name: str) -> tuple[str, dict[str, bytes]] | None:
         """Return version and entries of a ConfigMap of the Job's namespace, or None."""
 
+    async def rows(self, source: SqlSource, max_volumes: int) -> VolumeList:
+        """Return the volumes that a database has; raises SourceError and ListError."""
+
 
 async def read_volumes(
     source: VolumeSource, reader: Reader, max_volumes: int = MAX_VOLUMES
@@ -59,10 +60,25 @@ async def read_volumes(
         if source.config_map is not None:
             data, name = await _config_map(source.config_map, reader)
             return await asyncio.to_thread(parse_list, [data], name, max_volumes)
+        if source.sql is not None:
+            return await _rows(source.sql, reader, max_volumes)
+        if source.queue is not None:
+            return VolumeList.pack(())  # they come one by one
     except ListError as error:
         raise SourceError(INVALID_MANIFEST, str(error)) from error
     assert source.items is not None
     return _inline(source.items)
+
+
+async def _rows(source: SqlSource, reader: Reader, max_volumes: int) -> VolumeList:
+    volumes = await reader.rows(source, max_volumes)
+    if not volumes:
+        raise SourceError(
+            INVALID_MANIFEST,
+            f"spec.volumes.sql.query: connection {source.connection} has no row for it; it is "
+            "asked again, and the job begins as soon as there are some",
+        )
+    return volumes
 
 
 def _inline(items: Sequence[VolumeId]) -> VolumeList:
@@ -90,7 +106,8 @@ def _fault(volume: Volume) -> str | None:
 async def read_mark(source: VolumeSource, reader: Reader) -> str:
     """Return what differs as soon as the source does; raises SourceError.
 
-    It is empty for inline volumes: the generation of their Job tells.
+    It is empty for inline volumes, where the generation of their Job tells, and for a database,
+    which has to be asked.
     """
     if source.manifest is not None:
         etag = await _of_object(source.manifest, reader.etag)

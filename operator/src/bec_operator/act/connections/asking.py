@@ -5,13 +5,17 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.databases.database import Database, Fault, Guard, Opened, Told
 from bec_operator.act.connections.databases.mysql import MySql
 from bec_operator.act.connections.databases.postgres import Postgres
 from bec_operator.act.connections.databases.sqlite import Sqlite
 from bec_operator.act.connections.databases.urls import UrlError, masked, scheme_of
-from bec_operator.act.connections.trouble import QUERY_REFUSED, UNAVAILABLE, ConnectionTrouble
+from bec_operator.act.ground.connections import (
+    QUERY_REFUSED,
+    UNAVAILABLE,
+    Connection,
+    ConnectionTrouble,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import CursorResult

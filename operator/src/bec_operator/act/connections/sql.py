@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from bec_operator.act.connections.asking import MOST_AT_ONCE, Asking, Row
-from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.databases.database import Database, Guard, Opened
+from bec_operator.act.ground.connections import Connection
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection as Session
     from sqlalchemy import BindParameter, TextClause
+    from sqlalchemy import Connection as Session
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def _statement(query: str, values: Mapping[str, object]) -> "TextClause":
             return found[0]
         return found[0].replace(":", r"\:")  # ::text, or a colon in a text
 
-    lists: "list[BindParameter[object]]" = [
+    lists: list[BindParameter[object]] = [
         bindparam(k, expanding=True) for k, v in values.items() if isinstance(v, list)
     ]
     return text(_COLON.sub(kept, query)).bindparams(*lists)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.sqs_answers import answering, no_sqs, short_code
 from bec_operator.act.connections.sqs_client import CLIENTS
 from bec_operator.act.connections.sqs_message import (
@@ -25,6 +24,7 @@ from bec_operator.act.connections.sqs_message import (
     message_of,
 )
 from bec_operator.act.connections.sqs_place import place_of
+from bec_operator.act.ground.connections import Connection
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

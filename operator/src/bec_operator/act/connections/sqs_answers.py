@@ -22,7 +22,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from bec_operator.act.connections.sqs_place import QUEUE_REFUSED
-from bec_operator.act.connections.trouble import UNAVAILABLE, ConnectionTrouble
+from bec_operator.act.ground.connections import UNAVAILABLE, ConnectionTrouble
 
 QUEUE_NOT_FOUND = "QueueNotFound"
 QUEUE_FORBIDDEN = "QueueForbidden"

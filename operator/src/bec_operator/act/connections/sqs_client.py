@@ -6,9 +6,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.sqs_place import Place
-from bec_operator.act.connections.trouble import UNAVAILABLE, ConnectionTrouble
+from bec_operator.act.ground.connections import UNAVAILABLE, Connection, ConnectionTrouble
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

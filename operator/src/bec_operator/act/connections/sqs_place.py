@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from bec_operator.act.connections.connections import Connection
-from bec_operator.act.connections.trouble import UNAVAILABLE, ConnectionTrouble
+from bec_operator.act.ground.connections import UNAVAILABLE, Connection, ConnectionTrouble
 
 QUEUE_REFUSED = "QueueRefused"
 

@@ -12,3 +12,17 @@ class Clock:
     def now(self) -> float:
         """Return the time, in epoch seconds."""
         return time.monotonic() + self._offset
+
+
+AGAIN_AT_MOST = 300.0  # seconds
+LONG = 2.0  # seconds; what takes longer is put off by so many times of what is beyond
+TIMES_AS_LONG = 20
+
+
+def later(clock: Clock, begun: float, least: float = 0.0) -> float:
+    """Return when to count as seen what is to be looked at again: the later, the longer it took.
+
+    Else a long list with a fault in its last line would be read all the time.
+    """
+    now = clock.now()
+    return now + max(least, min(AGAIN_AT_MOST, TIMES_AS_LONG * (now - begun - LONG)))

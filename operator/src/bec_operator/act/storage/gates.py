@@ -6,9 +6,9 @@ from functools import partial
 from itertools import islice
 
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.storage.folders import Wanted
-from bec_operator.act.storage.manifest import read_outcomes
-from bec_operator.act.storage.storage_check import storage_fact
+from bec_operator.act.volumes.manifest import read_outcomes
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.decide.sight.seen import Fact

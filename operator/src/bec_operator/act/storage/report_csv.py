@@ -4,8 +4,8 @@ import asyncio
 from functools import partial
 
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.storage.failure_report_parts import read
-from bec_operator.act.storage.storage_check import storage_fact
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.failure_report import FailureReport, table
 from bec_ops.contract.location import reports_prefix

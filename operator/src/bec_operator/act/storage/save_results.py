@@ -2,10 +2,10 @@
 
 from bec_operator.act.ground.api_server import ApiError, core
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.storage.failure_report_parts import append
-from bec_operator.act.storage.growth import prepare_growth, tell_growth
-from bec_operator.act.storage.manifest import ledger_object
-from bec_operator.act.storage.storage_check import storage_fact
+from bec_operator.act.volumes.growth import note_growth, prepare_growth, tell_growth
+from bec_operator.act.volumes.manifest import ledger_object
 from bec_operator.api.names import ledger_name
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.failure_report import Part
@@ -41,7 +41,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
         ledger.unsaved -= results
         ledger.turned = ledger.turned and (ledger.retried, ledger.redone) != turns
         if growth is not None:
-            memory.lengthen(growth.added, growth.prefixes, growth.manifest)
+            note_growth(memory, growth)
             await tell_growth(ctx, memory, growth)
 
 

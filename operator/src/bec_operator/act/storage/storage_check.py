@@ -1,29 +1,12 @@
 """Whether the bucket of a job is there, and may be listed and read."""
 
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.sight.refusals import (
-    MARKER_ARCHIVED,
-    MARKER_UNANSWERED,
-    STORAGE_FORBIDDEN,
-)
 from bec_operator.decide.sight.seen import Fact
 from bec_ops.contract.location import OutputTemplate, TemplateError
 from bec_ops.contract.marker import MARKER_NAME
-from bec_ops.contract.s3.store import Reason, Store, StoreError, TooLargeError
-
-_REASONS: dict[Reason, str] = {
-    "Unavailable": "StorageUnavailable",
-    "Forbidden": STORAGE_FORBIDDEN,
-    "KeyRefused": "OutputImpossible",
-    "KeyUnanswered": MARKER_UNANSWERED,
-    "Archived": MARKER_ARCHIVED,
-}
-
-
-def storage_fact(error: StoreError, now: float) -> Fact:
-    """Return what a call that S3 did not answer well says about the storage."""
-    return Fact(now, _REASONS.get(error.reason, error.reason), str(error))
+from bec_ops.contract.s3.store import Store, StoreError, TooLargeError
 
 
 async def check_storage(ctx: Context, memory: Memory) -> None:

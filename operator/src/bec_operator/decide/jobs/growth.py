@@ -1,6 +1,13 @@
 """A source of volumes that changes in mid-run: when to look at it, and what to say of it."""
 
+from bec_operator.api.base import seconds
 from bec_operator.api.job import JobPhase
+from bec_operator.decide.jobs.messages import (
+    is_queue_done,
+    is_queue_quiet,
+    queue_of,
+    tell_of_queue,
+)
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.actions import LookAtList
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
@@ -13,10 +20,14 @@ _TOLD_IN = {JobPhase.RUNNING, JobPhase.COMPLETE}
 def is_look_due(memory: Memory, now: float, every: float) -> bool:
     """Whether to look at the source: when its Job changed, now and then, and before the end.
 
-    Inline volumes change with their Job only. `every` is in seconds.
+    Inline volumes change with their Job only. `every` is in seconds, where the Job does not say.
     """
     assert memory.ledger is not None
-    listed = memory.books.listed
+    if queue_of(memory) is not None:
+        return False  # which tells by itself
+    listed, spec = memory.books.listed, memory.job.spec
+    if spec is not None and spec.volumes.sql is not None and spec.volumes.sql.every is not None:
+        every = seconds(spec.volumes.sql.every)
     if listed is None or listed.generation != memory.job.generation:
         return True
     if listed.unknown:
@@ -33,6 +44,8 @@ def is_list_done(memory: Memory) -> bool:
 
     Else what is added while the last volumes run would be left out.
     """
+    if queue_of(memory) is not None and memory.ledger is not None:
+        return is_list_quiet(memory) and is_queue_done(memory, count_settled(memory.ledger))
     if not is_list_quiet(memory) or memory.books.listed is None or memory.ledger is None:
         return False
     listed = memory.books.listed
@@ -43,7 +56,10 @@ def is_list_done(memory: Memory) -> bool:
 
 def is_list_quiet(memory: Memory) -> bool:
     """Whether no volume is about to be added."""
-    return not memory.books.added and not memory.under_way.of(LookAtList)
+    books = memory.books
+    if books.added or books.versions.found or memory.under_way.of(LookAtList):
+        return False
+    return queue_of(memory) is None or is_queue_quiet(memory)
 
 
 def count_settled(ledger: Ledger) -> int:
@@ -54,6 +70,8 @@ def count_settled(ledger: Ledger) -> int:
 def tell_of_list(memory: Memory, phase: JobPhase, verdict: tuple[str, str]) -> tuple[str, str]:
     """Return reason and sentence of a Job, with what is to be said of its list."""
     listed = memory.books.listed
+    if phase is JobPhase.RUNNING and (waits := tell_of_queue(memory, verdict)) is not None:
+        return waits
     if listed is None or phase not in _TOLD_IN:
         return verdict
     reason, message = verdict

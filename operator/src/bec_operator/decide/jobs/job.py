@@ -16,15 +16,16 @@ from bec_operator.decide.jobs.ended_job import stays_ended, tidy
 from bec_operator.decide.jobs.ended_tasks import PHASES, keep_history, remove_strays
 from bec_operator.decide.jobs.launches import next_launches
 from bec_operator.decide.jobs.marker_reads import look_at_gates, reads
+from bec_operator.decide.jobs.messages import handle_messages
 from bec_operator.decide.jobs.saving import keep
 from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.jobs.status import is_hopeless
+from bec_operator.decide.jobs.versions import find_versions
 from bec_operator.decide.jobs.viewing import viewer
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.next_volumes import new_tasks
-from bec_operator.decide.volumes.actions import (
-    ReadMarker,
-)
+from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 
 
@@ -75,6 +76,10 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
     if may_read and memory.facts.sweep is not None:
         yield from reads(memory, seen.now)
         yield from look_at_gates(memory, seen.now)
+    hopeless = is_hopeless(memory)
+    if not hopeless:
+        yield from find_versions(memory, seen.now)
+    yield from handle_messages(memory, seen.now, hopeless=hopeless)
     yield from keep(seen, may_read=may_read)
 
 

@@ -15,6 +15,14 @@ from bec_operator.decide.slots.pool_size import (
 from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.frontier import VolumeState
 
+_MAY_COME = (
+    VolumeState.GATED,
+    VolumeState.UNCHECKED,
+    VolumeState.READING,
+    VolumeState.STARTABLE,
+    VolumeState.UNVERSIONED,
+)
+
 
 def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]:
     """Return what is to be done about the pool, if there is one, and what may be launched."""
@@ -48,5 +56,4 @@ def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]
 
 def _more_may_come(memory: Memory, standings: Standings) -> bool:
     """Whether there are volumes that could start later, beside those that run."""
-    states = (VolumeState.GATED, VolumeState.UNCHECKED, VolumeState.READING, VolumeState.STARTABLE)
-    return bool(standings.retrying) or any(map(memory.books.frontier.count, states))
+    return bool(standings.retrying) or any(map(memory.books.frontier.count, _MAY_COME))

@@ -19,13 +19,26 @@ SAVE_NOT_BEFORE = 1.0  # seconds since the last write of the ledger
 def keep(seen: Scene, *, may_read: bool) -> Iterator[Action]:
     """Store the ledger, and see whether the list of volumes has grown."""
     memory, now, active = seen.memory, seen.now, seen.standings.active
-    grows = may_read and memory.books.added and now - memory.saving.at >= SAVE_NOT_BEFORE
-    if grows or ((may_read or not memory.books.report.unsaved) and _save_due(memory, active, now)):
+    if (may_read and _grows(memory, active, now)) or (
+        (may_read or not memory.books.report.unsaved) and _save_due(memory, active, now)
+    ):
         yield SaveLedger()  # which begins with the report of the failures, in S3
     if not may_read or is_hopeless(memory) or memory.under_way.of(WriteStatus):
         return  # the last: it may be the end of the job that is written
     if is_look_due(memory, now, seen.list_every):
         yield LookAtList()
+
+
+def _grows(memory: Memory, active: int, now: float) -> bool:
+    """Whether a longer manifest should be stored.
+
+    It is written as a whole, so what is found bit by bit waits a while, if others run meanwhile.
+    """
+    books, since = memory.books, now - memory.saving.at
+    if not (books.added or books.versions.found) or since < SAVE_NOT_BEFORE:
+        return False
+    left = books.frontier.count(VolumeState.UNVERSIONED) > len(books.versions.found)
+    return bool(books.added) or not left or not active or since >= SAVE_AFTER
 
 
 def _save_due(memory: Memory, active: int, now: float) -> bool:
@@ -36,10 +49,9 @@ def _save_due(memory: Memory, active: int, now: float) -> bool:
     assert memory.ledger is not None
     unsaved = len(memory.ledger.unsaved)
     since = now - memory.saving.at
-    gated = memory.books.frontier.count(VolumeState.GATED)
-    if memory.ledger.saved or ((active or gated) and since < SAVE_NOT_BEFORE):
+    count = memory.books.frontier.count
+    waits = count(VolumeState.GATED) or count(VolumeState.UNVERSIONED)
+    if memory.ledger.saved or ((active or waits) and since < SAVE_NOT_BEFORE):
         return False
-    nothing_left = (
-        not active and not gated and memory.books.frontier.count(VolumeState.UNCHECKED) == 0
-    )
+    nothing_left = not active and not waits and not count(VolumeState.UNCHECKED)
     return memory.ledger.turned or since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left

@@ -17,15 +17,19 @@ def stall(memory: Memory, tally: Tally) -> tuple[str, str]:
     checked = stall_of_checks(memory)
     if checked[0]:
         return checked
-    if memory.books.markers.unread:
-        unread = memory.books.markers.unread[min(memory.books.markers.unread)].fact
+    return _untold(memory) or _given_up(memory, tally) or tally.trouble
+
+
+def _untold(memory: Memory) -> tuple[str, str] | None:
+    """Return what to say where others do not tell what has to be known of volumes."""
+    books = memory.books
+    if books.markers.unread:
+        unread = books.markers.unread[min(books.markers.unread)].fact
         return unread.reason, unread.message
     if (archived := _archived(memory)) is not None:
         return archived
-    trouble = memory.books.gates.trouble(memory.books.frontier)
-    if trouble is not None:
-        return trouble.reason, trouble.message
-    return _given_up(memory, tally) or tally.trouble
+    trouble = books.versions.trouble or books.inbox.trouble or books.gates.trouble(books.frontier)
+    return (trouble.reason, trouble.message) if trouble is not None else None
 
 
 def _archived(memory: Memory) -> tuple[str, str] | None:

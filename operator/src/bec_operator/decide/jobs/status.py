@@ -5,6 +5,7 @@ from bec_operator.decide.attempts.actions import RecordTask
 from bec_operator.decide.jobs.growth import is_list_done, is_list_quiet, tell_of_list
 from bec_operator.decide.jobs.stalls import stall
 from bec_operator.decide.jobs.tally import Tally
+from bec_operator.decide.jobs.versions import tell_of_versions
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.throughput import Throughput
 from bec_operator.decide.sight.conditions import conditions
@@ -130,7 +131,11 @@ def _running(memory: Memory, tally: Tally, counts: Counts) -> tuple[str, str]:
     launch = memory.launching.refused
     if launch is not None:
         return launch.reason, launch.message
-    progress = _progress(memory.ledger, counts) + _waiting(memory)
+    progress = "; ".join(
+        filter(
+            None, (_progress(memory.ledger, counts) + _waiting(memory), tell_of_versions(memory))
+        )
+    )
     reason, waits = tally.held_up
     if reason:
         return reason, waits

@@ -1,6 +1,6 @@
 """All that is remembered of the volumes of a job. It is one thing, and goes with the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bec_operator.decide.attempts.old_pods import OldPods
@@ -13,7 +13,9 @@ from bec_operator.decide.sight.seen import Fact, ListSeen, MarkerState, NodeSeen
 from bec_operator.decide.volumes.failure_report import FailureReport
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gates import Gates
+from bec_operator.decide.volumes.inbox import Inbox
 from bec_operator.decide.volumes.ledger import Ledger
+from bec_operator.decide.volumes.version_search import VersionSearch
 from bec_ops.contract.volume import Volume
 
 
@@ -39,6 +41,8 @@ class Books:
     prefixes: Sequence[str] = ()  # of the outputs of the volumes
     listed: ListSeen | None = None  # the source, since the manifest was loaded
     added: Sequence[Volume] = ()  # what is new in the source and not yet in the manifest
+    inbox: Inbox = field(default_factory=Inbox)
+    versions: VersionSearch = field(default_factory=VersionSearch)
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     gates: Gates = field(default_factory=Gates)
     markers: Markers = field(default_factory=Markers)
@@ -110,6 +114,14 @@ class Books:
         self.listed = listed
         if added is not None:
             self.added = added
+
+    def note_messages(
+        self, new: Mapping[Volume, Mapping[str, str]], known: Mapping[str, str]
+    ) -> None:
+        """Take in messages of a queue: receipts of those whose volumes are new, and of others."""
+        fresh = [volume for volume in new if volume not in self.inbox.waiting]
+        self.added = [*self.added, *fresh]
+        self.inbox.note_received(new, known)
 
     def refuse_added(self, why: str) -> None:
         """Take in that what is new in the source cannot be taken."""

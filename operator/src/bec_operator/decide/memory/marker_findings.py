@@ -1,9 +1,9 @@
 """What looks at S3 show of volumes: which of them are done already, and which could start."""
 
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.settling import settle_without_task
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState
-from bec_operator.decide.volumes.failure_report import Line
 from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Outcome
 
@@ -57,7 +57,7 @@ def note_reading(
         ledger.settle(index, Outcome.SUCCEEDED, ALREADY_DONE)
         books.frontier[index] = VolumeState.SETTLED
     elif state is MarkerState.IMPOSSIBLE:
-        _give_up(memory, index, reading.message)
+        settle_without_task(memory, index, FailureClass.OUTPUT_IMPOSSIBLE, reading.message)
     elif put_off and trouble is not None:
         books.markers.archived.note(trouble, reading.asked)
         books.frontier[index] = VolumeState.ARCHIVED
@@ -75,14 +75,3 @@ def let_time_pass(memory: Memory, now: float) -> None:
         memory.look_at_archived()
     for gate in memory.books.gates:
         gate.let_go(now)
-
-
-def _give_up(memory: Memory, index: int, message: str) -> None:
-    """Take in that the store can hold no output of a volume: it has failed, without a task."""
-    assert memory.ledger is not None
-    failure = FailureClass.OUTPUT_IMPOSSIBLE
-    memory.ledger.settle(index, Outcome.FAILED, failure)
-    memory.books.frontier[index] = VolumeState.SETTLED
-    volume = memory.books.volumes[index]
-    line = Line.of(memory.job.uid, index, volume, failure.label, message, "", ())
-    memory.books.report.note_unsaved(line)

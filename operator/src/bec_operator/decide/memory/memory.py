@@ -1,6 +1,6 @@
 """What the operator remembers of a job between two looks. All of it can be lost at any instant."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,61 +12,22 @@ from bec_operator.decide.hosts.pool import PoolNotes
 from bec_operator.decide.memory.books import Books
 from bec_operator.decide.memory.breaker import CLAIMED, TRIPPED, Breaker
 from bec_operator.decide.memory.launching import Launching
+from bec_operator.decide.memory.stored import LOST_AGAIN, Ends, Saving
 from bec_operator.decide.memory.telling import Telling
 from bec_operator.decide.memory.under_way import UnderWay
 from bec_operator.decide.sight.conditions import find
 from bec_operator.decide.sight.seen import Fact, Facts, JobSeen, TaskSeen
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
-from bec_operator.decide.volumes.gate import Outcomes
+from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
-from bec_operator.decide.volumes.volume_list import joined
+from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList, joined
 from bec_ops.contract.volume import Volume
 
-LOST_AGAIN = 60.0  # seconds
 MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
 
+STAND_IN = "0" * 6
+
 Check = Literal["storage", "manifest", "template", "conflict", "sweep", "gates", "worker"]
-
-
-@dataclass(slots=True)
-class Saving:
-    """The stored ledger, a ConfigMap: which version of it is ours, and who else writes it."""
-
-    version: str = ""  # its resourceVersion
-    at: float = 0.0  # when it was last stored, or read
-    lost_at: float = 0.0  # when somebody else wrote it last, and
-    losses: int = 0  # how often within a short time
-
-    def note(self, version: str, now: float) -> None:
-        """Take in that the ledger is stored as it is."""
-        self.version, self.at = version, now
-
-    def note_loss(self, now: float) -> None:
-        """Take in that somebody else wrote it, or took it away."""
-        self.losses = self.losses + 1 if now - self.lost_at < LOST_AGAIN else 0
-        self.lost_at = now
-
-
-@dataclass(slots=True)
-class Ends:
-    """What became of the volumes of a job that has ended: read while other jobs ask for it."""
-
-    wanted: bool = False
-    outcomes: Outcomes | None = None
-    unreadable: Fact | None = None  # why it cannot be read
-
-    def want(self) -> None:
-        """Take in that a job asks for it."""
-        self.wanted = True
-
-    def note(self, outcomes: Outcomes | None, trouble: Fact | None = None) -> None:
-        """Take in what was read, or why it could not be."""
-        self.outcomes, self.unreadable = outcomes, trouble
-
-    def let_go(self) -> None:
-        """Take in that no job asks for it any more."""
-        self.wanted = False
-        self.note(None)
 
 
 @dataclass(slots=True)
@@ -121,6 +82,12 @@ class Memory:
         """The output of a job whose spec could be read."""
         assert self.job.spec is not None
         return self.job.spec.output
+
+    @property
+    def stand_in(self) -> str:
+        """A version in place of one that is still to be found; empty where none is looked for."""
+        spec = self.job.spec
+        return STAND_IN if spec is not None and spec.volumes.versions is not None else ""
 
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""
@@ -203,13 +170,22 @@ class Memory:
     # --- the ledger comes, changes and goes
 
     def load(
-        self, volumes: Sequence[Volume], prefixes: Sequence[str], ledger: Ledger, now: float
+        self,
+        volumes: Sequence[Volume],
+        prefixes: Sequence[str],
+        ledger: Ledger,
+        now: float,
+        unversioned: Sequence[int] = (),
     ) -> None:
-        """Take in the frozen manifest, where its outputs are, and the stored ledger."""
+        """Take in the frozen manifest, where its outputs are, and the stored ledger.
+
+        `unversioned` are the volumes whose versions are still to be found.
+        """
         self.forget()
         books = self.books
         books.volumes, books.prefixes, books.ledger = volumes, prefixes, ledger
         books.frontier = Frontier(len(volumes), ledger.settled())
+        self._await_versions(unversioned)
         self.ends.note(None)
         self.facts.manifest = Fact(now)
         books.eta.begin(ledger.tried, now)
@@ -233,7 +209,8 @@ class Memory:
             for record in books.records.values():
                 record.reading = None
         for index in opened:
-            books.frontier[index] = VolumeState.UNCHECKED
+            bare = self.stand_in and not books.volumes[index].i_version
+            books.frontier[index] = VolumeState.UNVERSIONED if bare else VolumeState.UNCHECKED
             books.markers.note_released(index, len(books.volumes))
             books.markers.unread.pop(index, None)
             books.report.unsaved.pop(index, None)
@@ -244,10 +221,25 @@ class Memory:
             books.eta.begin(ledger.tried, now)
             books.old_pods.reopen()
 
-    def lengthen(self, added: Sequence[Volume], prefixes: Sequence[str], manifest: str) -> None:
+    def _await_versions(self, unversioned: Sequence[int]) -> None:
+        """Let volumes wait until their versions are found."""
+        books = self.books
+        assert books.ledger is not None
+        for index in unversioned:
+            if books.ledger.outcome(index) is Outcome.WAITING:
+                books.frontier[index] = VolumeState.UNVERSIONED
+
+    def lengthen(
+        self,
+        added: Sequence[Volume],
+        prefixes: Sequence[str],
+        manifest: str,
+        unversioned: Sequence[int] = (),
+    ) -> None:
         """Take in the longer manifest, whose SHA-256 is `manifest`: it is stored.
 
         What is done of the new volumes is not known; all that was before stays where it is.
+        `unversioned` are those whose versions are still to be found.
         """
         books = self.books
         assert books.ledger is not None
@@ -256,10 +248,27 @@ class Memory:
         books.volumes = joined(books.volumes, added)
         books.prefixes = joined(books.prefixes, prefixes)
         books.frontier.lengthen(len(added))
+        self._await_versions(unversioned)
+        books.inbox.note_stored(added)
         taken = set(added) if books.added is not added else None  # else all of them are
         books.added = () if taken is None else [v for v in books.added if v not in taken]
         if self.job.status.start_time is None or self.job.status.terminal:
             self.facts.conflict = None  # who has begun already goes on, and others wait for it
+
+    def note_versioned(
+        self, versions: Mapping[int, str], volumes: VolumeList, prefixes: Prefixes
+    ) -> None:
+        """Take in that these versions stand in the stored manifest: what is done is to be read."""
+        books = self.books
+        books.volumes, books.prefixes = volumes, prefixes
+        for index in versions:
+            if books.frontier[index] is VolumeState.UNVERSIONED:
+                books.frontier[index] = VolumeState.UNCHECKED
+        books.markers.swept = min(books.markers.swept, *versions)
+        books.versions.note_stored(versions.keys())
+        books.gates = Gates()  # which volumes of others they wait for goes by their versions
+        if self.job.status.start_time is None or self.job.status.terminal:
+            self.facts.conflict = None
 
     def forget(self) -> None:
         """Drop the ledger and all that was derived from it: somebody else wrote it, or the end.

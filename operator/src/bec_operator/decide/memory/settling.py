@@ -59,6 +59,14 @@ def note_misconfigured(memory: Memory, task: TaskSeen, said: str, now: float) ->
         memory.learn("worker", Fact(now, MISCONFIGURED, message))
 
 
+def settle_without_task(memory: Memory, index: int, failure: FailureClass, message: str) -> None:
+    """Note that a volume has failed before a task could be made for it."""
+    assert memory.ledger is not None
+    memory.ledger.settle(index, Outcome.FAILED, failure)
+    memory.books.frontier[index] = VolumeState.SETTLED
+    _note_failure(memory, index, failure, message)
+
+
 def settle_untried(memory: Memory, index: int, outcome: Outcome) -> None:
     """Note that a volume will never start, for the sake of a job that it depends on."""
     assert memory.ledger is not None

@@ -71,5 +71,10 @@ def is_idle(status: JobStatus, ledger: Ledger, frontier: Frontier, tasks: Iterab
         return False
     if any(ledger.outcome(index) is Outcome.WAITING for index in tasks):
         return False
-    may_come = (VolumeState.UNCHECKED, VolumeState.READING, VolumeState.STARTABLE)
+    may_come = (
+        VolumeState.UNCHECKED,
+        VolumeState.READING,
+        VolumeState.STARTABLE,
+        VolumeState.UNVERSIONED,
+    )
     return not any(frontier.count(look) for look in may_come)

@@ -32,6 +32,7 @@ class FailureClass(IntEnum):
     STORAGE_EXCEEDED = 20
     BAD_HOST = 24
     OUTPUT_IMPOSSIBLE = 25
+    VERSION_MISSING = 26
 
     @property
     def label(self) -> str:
@@ -115,6 +116,9 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.OUTPUT_IMPOSSIBLE: Rule(
         final=True, of_node=False, meaning="the store cannot hold its output"
+    ),
+    FailureClass.VERSION_MISSING: Rule(
+        final=True, of_node=False, meaning="no version was found for it, so it was not tried"
     ),
 }
 

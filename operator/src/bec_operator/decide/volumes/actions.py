@@ -23,6 +23,27 @@ class LookAtList(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class TakeMessages(Action):
+    """Receive messages of the queue that the volumes come from; this may wait for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMessages(Action):
+    """Delete the messages whose volumes are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindVersions(Action):
+    """Look for the versions of the volumes at `indices`, which came without one.
+
+    `over`: with these, all have had their turn.
+    """
+
+    indices: tuple[int, ...]
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CompareOutputs(Action):
     """See whether the job writes where older ones do, whose outputs are in the same folder."""
 

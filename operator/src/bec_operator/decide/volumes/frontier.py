@@ -14,6 +14,7 @@ class VolumeState(IntEnum):
     SETTLED = 4  # the ledger says what became of it
     GATED = 5  # no marker stands, and it waits for another job
     ARCHIVED = 6  # its marker stands, and cannot be read: it is looked at again much later
+    UNVERSIONED = 7  # it came without a version, which is looked for: it has no place yet
 
 
 SHUT_BIT = 0x80

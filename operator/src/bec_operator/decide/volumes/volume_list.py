@@ -4,10 +4,10 @@ A volume as a Python object takes some 360 bytes; here it is its ids in UTF-8 an
 `VolumeList` is made once and never changes, so two lists may share what they have in common.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import TypeVar, overload
 
 from bec_ops.contract.location import OutputTemplate
@@ -60,6 +60,22 @@ class VolumeList(Sequence[Volume]):
         begun = self.blocks[-1].decode().split(_END)[:-1] if rest else []
         rows = chain(begun, map(row_of, more))
         return self._packed(self.blocks[:full], full * _BLOCK, rows)
+
+    def versioned(self, versions: Mapping[int, str]) -> "VolumeList":
+        """Return the list with other versions of the volumes at some indices."""
+        blocks, found = list(self.blocks), sorted(versions)
+        for number, indices in groupby(found, lambda index: index // _BLOCK):
+            rows = blocks[number].decode().split(_END)
+            for index in indices:
+                row = rows[index % _BLOCK]
+                rows[index % _BLOCK] = row[: row.rindex(_BETWEEN_IDS) + 1] + versions[index]
+            blocks[number] = _END.join(rows).encode()
+        return VolumeList(blocks, self._total)
+
+    def unversioned(self) -> list[int]:
+        """Return the indices of the volumes without a version."""
+        bare = _BETWEEN_IDS.encode()
+        return [index for index, row in enumerate(self.rows()) if row.endswith(bare)]
 
     def rows(self, after: int = 0) -> Iterator[bytes]:
         """Yield each volume as `row_of` writes it, in UTF-8; without the first `after` blocks."""
@@ -121,10 +137,18 @@ class Prefixes(Sequence[str]):
         self.job_id = job_id
         self.volumes = volumes
 
-    def check(self) -> None:
-        """Raise what `OutputTemplate.prefix` raises for a volume that has no place."""
+    def check(self, stand_in: str = "") -> None:
+        """Raise what `OutputTemplate.prefix` raises for a volume that has no place.
+
+        `stand_in` is a version in place of those that are not found yet.
+        """
         for volume in self.volumes:
-            self.template.prefix(self.job_id, volume)
+            known = volume if volume.i_version else volume._replace(i_version=stand_in)
+            self.template.prefix(self.job_id, known)
+
+    def of(self, volumes: Sequence[Volume]) -> "Prefixes":
+        """Return the output prefixes of other volumes of the same job."""
+        return Prefixes(self.template, self.job_id, volumes)
 
     def long_parts(self, limit: int) -> LongParts | None:
         """Return which have more than `limit` bytes between two slashes; None if none has."""
@@ -143,7 +167,7 @@ class Prefixes(Sequence[str]):
 
     def extended(self, more: "Prefixes") -> "Prefixes":
         """Return the prefixes with those of more volumes at their end."""
-        return Prefixes(self.template, self.job_id, joined(self.volumes, more.volumes))
+        return self.of(joined(self.volumes, more.volumes))
 
     def __len__(self) -> int:
         return len(self.volumes)

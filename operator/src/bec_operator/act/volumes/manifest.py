@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bec_operator.act.ground.api_server import ApiError, core
+from bec_operator.act.ground.clock import later
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.kube.pod_spec import owner
-from bec_operator.act.storage.frozen import get_manifest, put_manifest
-from bec_operator.act.storage.long_names import check_names
-from bec_operator.act.storage.source_reader import SourceReader, get_config_map
-from bec_operator.act.storage.storage_check import storage_fact
+from bec_operator.act.volumes.frozen import get_manifest, put_manifest
+from bec_operator.act.volumes.long_names import check_names
+from bec_operator.act.volumes.source_reader import SourceReader, get_config_map
 from bec_operator.api.names import JOB_LABEL, ledger_name
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import epoch, iso, precise
@@ -28,9 +29,6 @@ from bec_ops.contract.volume import Volume
 log = logging.getLogger(__name__)
 
 QUOTA_AGAIN_AFTER = 25.0  # seconds, beside those after which any check is made again
-AGAIN_AT_MOST = 300.0
-LONG = 2.0  # seconds; what takes longer is put off by so many times of what is beyond
-TIMES_AS_LONG = 20
 
 Object = dict[str, Any]
 
@@ -45,35 +43,28 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
         else:
             volumes, ledger, version = await _thaw(ctx, memory, found)
         prefixes = await asyncio.to_thread(prefixes_of, memory, volumes)
+        unversioned = await asyncio.to_thread(unversioned_of, memory, volumes)
     except SourceError as error:
-        memory.learn("manifest", Fact(_later(ctx, begun), error.reason, str(error)))
+        at = ctx.clock.now() if error.unknown else later(ctx.clock, begun)
+        memory.learn("manifest", Fact(at, error.reason, str(error)))
     except TemplateError as error:
         said = f"spec.output: {error}"
-        memory.learn("manifest", Fact(_later(ctx, begun), "InvalidOutput", said))
+        memory.learn("manifest", Fact(later(ctx.clock, begun), "InvalidOutput", said))
     except StoreError as error:
         memory.learn("storage", storage_fact(error, ctx.clock.now()))
     except ApiError as error:
         if error.reason == "AlreadyExists":
             return  # another operator was faster: the next pass reads its ledger
         least = QUOTA_AGAIN_AFTER if error.over_quota else 0.0
-        memory.learn("manifest", _refused(error, _later(ctx, begun, least)))
+        memory.learn("manifest", _refused(error, later(ctx.clock, begun, least)))
     else:
         now = ctx.clock.now()
         memory.saving.note(version, now)
-        memory.load(volumes, prefixes, ledger, now)
+        memory.load(volumes, prefixes, ledger, now, unversioned)
         log.info(
             "%s/%s: %d volumes, manifest %s",
             memory.job.namespace, memory.job.name, len(volumes), ledger.manifest[:16],
         )  # fmt: skip
-
-
-def _later(ctx: Context, begun: float, least: float = 0.0) -> float:
-    """Return when to count as seen what is to be looked at again: the later, the longer it took.
-
-    Else a long list with a fault in its last line would be read all the time.
-    """
-    now = ctx.clock.now()
-    return now + max(least, min(AGAIN_AT_MOST, TIMES_AS_LONG * (now - begun - LONG)))
 
 
 def _refused(error: ApiError, at: float) -> Fact:
@@ -109,12 +100,17 @@ def prefixes_of(memory: Memory, volumes: Sequence[Volume]) -> Prefixes:
     try:
         reports_prefix(output.reports, job_id)
         prefixes = Prefixes(template, job_id, volumes)
-        prefixes.check()
+        prefixes.check(memory.stand_in)
     except TemplateError:
         raise
     except ValueError as error:
         raise SourceError(INVALID_MANIFEST, str(error)) from error
     return prefixes
+
+
+def unversioned_of(memory: Memory, volumes: VolumeList) -> list[int]:
+    """Return the volumes whose versions have to be found; none where the Job says no way to."""
+    return volumes.unversioned() if memory.stand_in else []
 
 
 async def _freeze(ctx: Context, memory: Memory) -> tuple[VolumeList, Ledger, str]:

@@ -1,22 +1,23 @@
 """A source of volumes that changes in mid-run: what is new goes to the end of the manifest."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bec_operator.act.ground.api_server import ApiError
+from bec_operator.act.ground.clock import later
 from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.kube.events import post_event
-from bec_operator.act.storage.frozen import put_manifest
-from bec_operator.act.storage.long_names import check_names
-from bec_operator.act.storage.manifest import prefixes_of
-from bec_operator.act.storage.source_reader import SourceReader
-from bec_operator.act.storage.storage_check import storage_fact
+from bec_operator.act.volumes.frozen import put_manifest
+from bec_operator.act.volumes.long_names import check_names
+from bec_operator.act.volumes.manifest import prefixes_of, unversioned_of
+from bec_operator.act.volumes.source_reader import SourceReader
 from bec_operator.api.volume_source import VolumeSource
 from bec_operator.decide.jobs.growth import LIST_UNREADABLE, count_settled, removed, unreadable
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import ListSeen
-from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList, joined
+from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList
 from bec_operator.sources.volumes import (
     INVALID_MANIFEST,
     STORAGE_UNAVAILABLE,
@@ -37,7 +38,7 @@ async def look_at_list(ctx: Context, memory: Memory) -> None:
     ledger, before, spec = memory.ledger, memory.books.listed, memory.job.spec
     if ledger is None or spec is None:
         return
-    gone = before.gone if before is not None else 0
+    begun, gone = ctx.clock.now(), before.gone if before is not None else 0
     seen = ListSeen(ctx.clock.now(), memory.job.generation, count_settled(ledger), gone=gone)
     added: Sequence[Volume] | None = None
     try:
@@ -50,6 +51,8 @@ async def look_at_list(ctx: Context, memory: Memory) -> None:
         seen = replace(seen, problem=f"the API server refuses the operator: {error.message}")
     if memory.ledger is not ledger:
         return  # loaded anew meanwhile: that begins with a look
+    if not seen.unknown:
+        seen = replace(seen, at=later(ctx.clock, begun))
     memory.books.note_list(seen, added)
     await _tell(ctx, memory, before, seen)
 
@@ -82,7 +85,8 @@ async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[Prefi
     """Return the places for the outputs of what is new, and how many volumes are gone."""
     while True:
         known = memory.books.volumes
-        added, gone = await asyncio.to_thread(difference, VolumeList.of(known), listed)
+        differ = new_pairs if memory.stand_in else difference
+        added, gone = await asyncio.to_thread(differ, VolumeList.of(known), listed)
         if added and len(known) + len(added) > most:
             raise SourceError(
                 INVALID_MANIFEST,
@@ -110,6 +114,27 @@ def difference(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
     return VolumeList.pack(added), len(gone)
 
 
+def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
+    """Return what `difference` does, where volumes get versions that the list does not have.
+
+    One that is listed without a version is known if one of its ids is, of whatever version.
+    """
+    rows = set(known.rows())
+    pairs = {_pair(row) for row in rows}
+    seen, added = set(), []
+    for row in listed.rows():
+        pair = _pair(row)
+        seen.add(pair)
+        if row not in rows and (pair not in pairs or len(row) > len(pair)):
+            added.append(row.decode())
+    return VolumeList.pack(added), sum(_pair(row) not in seen for row in rows)
+
+
+def _pair(row: bytes) -> bytes:
+    """Return a row without its version."""
+    return row[: row.rindex(b"\x1f") + 1]
+
+
 async def _tell(ctx: Context, memory: Memory, before: ListSeen | None, seen: ListSeen) -> None:
     """Tell people by an Event what a look has shown, if the one before did not show it."""
     problem = before.problem if before is not None and not before.unknown else ""
@@ -129,35 +154,58 @@ async def _tell(ctx: Context, memory: Memory, before: ListSeen | None, seen: Lis
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Volumes to be added, where their outputs go, and the SHA-256 of the manifest with them."""
+    """What a manifest has more than the one before, and its SHA-256.
 
-    added: Sequence[Volume]
-    prefixes: Sequence[str]
+    `added` are volumes at its end, and `unversioned` those of them whose versions are not found
+    yet; `versions` are of volumes that stood there without, by index.
+    """
+
     manifest: str
+    volumes: VolumeList
+    added: Sequence[Volume]
+    prefixes: Prefixes  # of what is added
+    unversioned: Sequence[int]
+    versions: Mapping[int, str]
 
 
 async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
-    """Store the manifest that has what is new at its end. Until the ledger names it, it is nothing.
+    """Store the manifest that has what is new. Until the ledger names it, it is nothing.
 
     None if nothing is new, or S3 does not take it.
     """
-    added = memory.books.added
-    if not added:
+    books = memory.books
+    added, versions = books.added, dict(books.versions.found)
+    if not added and not versions:
         return None
-    prefixes = await asyncio.to_thread(prefixes_of, memory, added)
+    volumes = VolumeList.of(books.volumes)
+    begin = len(volumes)
+    if versions:
+        volumes = await asyncio.to_thread(volumes.versioned, versions)
+    volumes = volumes.extended(added)
+    prefixes = await asyncio.to_thread(prefixes_of, memory, VolumeList.of(added))
+    bare = await asyncio.to_thread(unversioned_of, memory, VolumeList.of(added))
     try:
-        manifest = await put_manifest(ctx, memory, joined(memory.books.volumes, added))
+        manifest = await put_manifest(ctx, memory, volumes)
     except StoreError as error:
         memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return None
     except SourceError as error:
-        memory.books.refuse_added(str(error))
+        books.refuse_added(str(error))
         return None
-    return Growth(added, prefixes, manifest)
+    return Growth(manifest, volumes, added, prefixes, [begin + i for i in bare], versions)
+
+
+def note_growth(memory: Memory, growth: Growth) -> None:
+    """Take in that the longer manifest is stored, and that the ledger names it."""
+    memory.lengthen(growth.added, growth.prefixes, growth.manifest, growth.unversioned)
+    if growth.versions:
+        prefixes = growth.prefixes.of(growth.volumes)
+        memory.note_versioned(growth.versions, growth.volumes, prefixes)
 
 
 async def tell_growth(ctx: Context, memory: Memory, growth: Growth) -> None:
     """Tell people that volumes were added."""
     count, total = len(growth.added), len(memory.books.volumes)
-    said = f"{count} volume{'s' if count > 1 else ''} came to the list, {total} in all"
-    await post_event(ctx.api, ctx.clock, memory.job, "VolumesAdded", said)
+    if count:
+        said = f"{count} volume{'s' if count > 1 else ''} came to the list, {total} in all"
+        await post_event(ctx.api, ctx.clock, memory.job, "VolumesAdded", said)

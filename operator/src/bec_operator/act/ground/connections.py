@@ -6,19 +6,37 @@ changed is the new one at the next try, and it is kept nowhere.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bec_operator.act.connections.trouble import FORBIDDEN, UNAVAILABLE, UNKNOWN, ConnectionTrouble
 from bec_operator.metrics import CONNECTION_CALLS
-from bec_operator.settings import ConnectionSettings, Settings
+from bec_operator.settings import ConnectionSettings
 
 T = TypeVar("T")
 AT_ONCE = 2  # calls of one connection: where its server gives no answer, others go on
+LISTENING = 64  # calls of one connection that may wait for a message
 _MOST = 64 * 1024  # bytes of one entry of a Secret
+
+UNKNOWN = "ConnectionUnknown"
+FORBIDDEN = "ConnectionForbidden"
+UNAVAILABLE = "ConnectionUnavailable"
+QUERY_REFUSED = "QueryRefused"  # the server has understood, and will say so again
+
+
+class ConnectionTrouble(Exception):  # noqa: N818 - what goes wrong is mostly on the other side
+    """A connection may not be used, or gives no answer: a reason, and a sentence."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the other side gave no answer, so that nothing at all is known of what it has."""
+        return self.reason == UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +72,15 @@ class Connection:
 
 
 class Connections:
-    """All connections by name; each has threads of its own."""
+    """All connections by name, as the settings have them; each has threads of its own.
 
-    def __init__(self, settings: Settings) -> None:
-        self._folder = Path(settings.connections_folder)
-        self._known: Mapping[str, ConnectionSettings] = {c.name: c for c in settings.connections}
-        self._pools: dict[str, ThreadPoolExecutor] = {}
+    `folder` has a folder for each, with what its Secret holds.
+    """
+
+    def __init__(self, known: Sequence[ConnectionSettings] = (), folder: str = "") -> None:
+        self._folder = Path(folder)
+        self._known = {connection.name: connection for connection in known}
+        self._pools: dict[tuple[str, int], ThreadPoolExecutor] = {}
 
     def find(self, name: str, kind: str, namespace: str) -> Connection:
         """Return the connection that a Job of `namespace` names; raises ConnectionTrouble."""
@@ -78,12 +99,17 @@ class Connections:
             )
         return Connection(name, self._folder / name)
 
-    async def call(self, connection: Connection, work: Callable[[Connection], T]) -> T:
-        """Do `work` in a thread of the connection; raises ConnectionTrouble."""
-        pool = self._pools.get(connection.name)
+    async def call(
+        self, connection: Connection, work: Callable[[Connection], T], at_once: int = AT_ONCE
+    ) -> T:
+        """Do `work` in a thread of the connection; raises ConnectionTrouble.
+
+        There are so many of these threads; what may wait for long has threads of its own.
+        """
+        pool = self._pools.get((connection.name, at_once))
         if pool is None:
-            pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"connection-{connection.name}")
-            self._pools[connection.name] = pool
+            pool = ThreadPoolExecutor(at_once, thread_name_prefix=f"connection-{connection.name}")
+            self._pools[connection.name, at_once] = pool
         outcome = "ok"
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, work, connection)

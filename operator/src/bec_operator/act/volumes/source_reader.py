@@ -2,10 +2,17 @@
 
 import base64
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
+from bec_operator.act.connections.sql import read_rows
 from bec_operator.act.ground.api_server import ApiError, core
+from bec_operator.act.ground.connections import ConnectionTrouble
 from bec_operator.act.ground.context import Context
+from bec_operator.api.query import SqlSource
+from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_operator.sources.query_rows import volumes_of_rows
+from bec_operator.sources.volumes import SourceError
 from bec_ops.contract.s3.store import Store
 
 T = TypeVar("T")
@@ -42,6 +49,21 @@ class SourceReader:
         text = {key: value.encode() for key, value in (found.get("data") or {}).items()}
         binary = {k: base64.b64decode(v) for k, v in (found.get("binaryData") or {}).items()}
         return found["metadata"]["resourceVersion"], {**text, **binary}
+
+    async def rows(self, source: SqlSource, max_volumes: int) -> VolumeList:
+        """Return the volumes that a database has; raises SourceError and ListError."""
+        ctx, name = self._ctx, f"the answer of connection {source.connection}"
+        take = partial(volumes_of_rows, name=name, max_volumes=max_volumes)
+        seconds = ctx.settings.query_seconds
+        try:
+            connection = ctx.connections.find(source.connection, "sql", self._namespace)
+            return await ctx.connections.call(
+                connection,
+                lambda it: read_rows(it, source.query, source.parameters, take, seconds=seconds),
+            )
+        except ConnectionTrouble as error:
+            said = f"spec.volumes.sql: {error}"
+            raise SourceError(error.reason, said, unknown=error.unknown) from error
 
 
 async def get_config_map(ctx: Context, namespace: str, name: str) -> dict[str, Any] | None:

@@ -1,0 +1,186 @@
+"""Takes the messages of a queue, and deletes them once their volumes are stored.
+
+A message that is not deleted comes again, so whatever is lost in between is done again; and one
+whose volume is known already is deleted, so nothing is done twice.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from bec_operator.act.connections.sqs import Queue
+from bec_operator.act.connections.sqs_message import Message
+from bec_operator.act.ground.connections import LISTENING, Connection, ConnectionTrouble
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.kube.events import post_event
+from bec_operator.api.queue import QueueSource
+from bec_operator.decide.jobs.growth import count_settled
+from bec_operator.decide.jobs.messages import REFUSED_MESSAGES, told_of_refused
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.volumes.inbox import MOST
+from bec_operator.decide.volumes.volume_list import VolumeList, row_of
+from bec_operator.sources.messages import MessageError, read_message
+from bec_ops.contract.location import reports_prefix
+from bec_ops.contract.s3.store import StoreError
+from bec_ops.contract.volume import Volume
+
+WAIT = 10  # seconds for the first message; an operator that ends waits for it as well
+VISIBILITY = 120  # seconds for which nobody else gets a message: it is stored within a few
+_TOLD = 1000  # characters of a message that names no volume, as they are put on record
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What was received: receipts by message, for the volumes that they name; and the rest."""
+
+    volumes: dict[Volume, dict[str, str]] = field(default_factory=dict)
+    refused: dict[str, tuple[Message, str]] = field(default_factory=dict)  # and why, by id
+
+    def sort(self, messages: Collection[Message]) -> None:
+        for message in messages:
+            try:
+                volume = read_message(message.body, message.attributes)
+            except MessageError as error:
+                self.refused[message.id] = message, str(error)
+            else:
+                self.volumes.setdefault(volume, {})[message.id] = message.receipt
+
+
+async def take_messages(ctx: Context, memory: Memory) -> None:
+    """Receive what there is, up to a bound; where there is nothing, wait a while for the first."""
+    spec, ledger, inbox = memory.job.spec, memory.ledger, memory.books.inbox
+    if spec is None or spec.volumes.queue is None or ledger is None:
+        return
+    source, settled = spec.volumes.queue, count_settled(ledger)
+    try:
+        connection = ctx.connections.find(source.connection, "sqs", memory.job.namespace)
+        messages = await ctx.connections.call(
+            connection,
+            lambda it: _receive(Queue(it, source.url), MOST - inbox.held),
+            at_once=LISTENING,
+        )
+        taken = _Taken()
+        taken.sort(messages)
+        if taken.refused:
+            await _refuse(ctx, memory, connection, source, taken.refused)
+        if not messages and source.until is not None:
+            facts = await ctx.connections.call(connection, lambda it: Queue(it, source.url).facts())
+            empty = not (facts.waiting or facts.in_flight or facts.delayed)
+            inbox.note_empty(ctx.clock.now(), settled, ctx.settings.list_every, empty=empty)
+    except ConnectionTrouble as error:
+        said = f"spec.volumes.queue: {error}"
+        inbox.note_trouble(Fact(ctx.clock.now(), error.reason, said))
+        return
+    except StoreError as error:
+        memory.learn("storage", storage_fact(error, ctx.clock.now()))
+        return  # they come again
+    await _note(ctx, memory, taken)
+
+
+def _receive(queue: Queue, most: int) -> list[Message]:
+    found = batch = queue.receive(most, WAIT, VISIBILITY)
+    while batch and len(found) < most:
+        batch = queue.receive(most - len(found), 0, VISIBILITY)
+        found = found + batch
+    return found
+
+
+async def _note(ctx: Context, memory: Memory, taken: _Taken) -> None:
+    """Take in which volumes are new, beside what is in the manifest by then."""
+    while True:
+        known, ledger = memory.books.volumes, memory.ledger
+        new = await asyncio.to_thread(_new_of, memory, VolumeList.of(known), taken.volumes)
+        if memory.ledger is None or memory.ledger is not ledger:
+            return  # they come again
+        if memory.books.volumes is known:
+            break
+    most = ctx.settings.max_volumes
+    if new and len(known) + len(memory.books.added) + len(new) > most:
+        said = (
+            f"spec.volumes.queue: the job has {len(known):,} volumes, and there may be {most:,}; "
+            "its messages stay in the queue: take them with another job"
+        )
+        memory.books.inbox.note_trouble(Fact(ctx.clock.now(), "InvalidManifest", said))
+        return
+    receipts = {v: r for v, r in taken.volumes.items() if v not in new}
+    stored = {name: receipt for of in receipts.values() for name, receipt in of.items()}
+    memory.books.note_messages({v: taken.volumes[v] for v in new}, stored)
+
+
+def _new_of(
+    memory: Memory, known: VolumeList, volumes: Mapping[Volume, object]
+) -> dict[Volume, None]:
+    """Return the volumes that the manifest does not have.
+
+    Where versions are found out, one without is known if one of its ids is, of whatever version.
+    """
+    wanted = {row_of(volume).encode(): volume for volume in volumes}
+    for row in known.rows() if wanted else ():
+        wanted.pop(row, None)
+        if memory.stand_in:
+            wanted.pop(row[: row.rindex(b"\x1f") + 1], None)
+    return dict.fromkeys(wanted.values())
+
+
+async def _refuse(
+    ctx: Context,
+    memory: Memory,
+    connection: Connection,
+    source: QueueSource,
+    refused: Mapping[str, tuple[Message, str]],
+) -> None:
+    """Put messages that name no volume on record and into the dead letters, then delete them."""
+    folder = reports_prefix(memory.output.reports, memory.job.job_id)
+    name = hashlib.sha256(" ".join(sorted(refused)).encode()).hexdigest()[:16]
+    bucket, key = memory.output.bucket, f"{folder}{REFUSED_MESSAGES}{name}.jsonl"
+    body = "".join(_line(message, why) for message, why in refused.values()).encode()
+    await ctx.storage.call("report", lambda store: store.put(bucket, key, body))
+
+    def bury(connection: Connection) -> set[str]:
+        queue = Queue(connection, source.url)
+        buried = {name: message for name, (message, _) in refused.items()}
+        dead_letters = queue.dead_letter_url()
+        if dead_letters is not None:
+            sent = Queue(connection, dead_letters).send(buried)
+            buried = {name: message for name, message in buried.items() if name in sent}
+        queue.delete({name: message.receipt for name, message in buried.items()})
+        return set(buried)
+
+    buried = await ctx.connections.call(connection, bury)
+    memory.books.inbox.note_refused(len(buried))
+    if buried:
+        _, why = refused[min(buried)]
+        said = f"{told_of_refused(len(buried))}; the first: {why}"
+        await post_event(ctx.api, ctx.clock, memory.job, "MessagesRefused", said, "Warning")
+
+
+def _line(message: Message, why: str) -> str:
+    told = {
+        "messageId": message.id,
+        "why": why,
+        "body": message.body[:_TOLD],
+        "attributes": {n[:100]: v[:_TOLD] for n, v in list(message.attributes.items())[:10]},
+    }
+    return json.dumps(told, ensure_ascii=False) + "\n"
+
+
+async def delete_messages(ctx: Context, memory: Memory) -> None:
+    """Delete the messages whose volumes are stored."""
+    spec, inbox = memory.job.spec, memory.books.inbox
+    if spec is None or spec.volumes.queue is None:
+        return
+    source, receipts = spec.volumes.queue, dict(inbox.stored)
+    try:
+        connection = ctx.connections.find(source.connection, "sqs", memory.job.namespace)
+        gone = await ctx.connections.call(
+            connection, lambda it: Queue(it, source.url).delete(receipts)
+        )
+    except ConnectionTrouble as error:
+        said = f"spec.volumes.queue: {error}"
+        inbox.note_trouble(Fact(ctx.clock.now(), error.reason, said))
+        return
+    inbox.note_deleted(receipts, gone)

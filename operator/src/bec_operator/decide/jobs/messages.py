@@ -1,0 +1,67 @@
+"""A queue of volumes: when messages are taken and deleted, and when nothing more comes of it."""
+
+from collections.abc import Iterator
+
+from bec_operator.api.queue import QueueSource
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.action import Action
+from bec_operator.decide.volumes.actions import DeleteMessages, TakeMessages
+from bec_operator.decide.volumes.inbox import MOST
+from bec_operator.decide.volumes.ledger import Outcome
+
+WAITING = "WaitingForMessages"
+REFUSED_MESSAGES = "messages-refused-"
+
+
+def queue_of(memory: Memory) -> QueueSource | None:
+    """Return the queue that the volumes come from, if they do."""
+    return memory.job.spec.volumes.queue if memory.job.spec is not None else None
+
+
+def handle_messages(memory: Memory, now: float, *, hopeless: bool) -> Iterator[Action]:
+    """Delete the messages whose volumes are stored, and take further ones."""
+    inbox, spec = memory.books.inbox, memory.job.spec
+    if queue_of(memory) is None or spec is None:
+        return
+    if inbox.stored and (inbox.trouble is None or now >= inbox.not_before):
+        yield DeleteMessages()
+    if not (hopeless or spec.suspend) and inbox.held < MOST and now >= inbox.not_before:
+        yield TakeMessages()
+
+
+def is_queue_done(memory: Memory, settled: int) -> bool:
+    """Whether nothing more comes from the queue: the Job says until when, and it is so.
+
+    It counts from when so many volumes were settled. A job that has got none waits for its first.
+    """
+    queue = queue_of(memory)
+    if queue is None or queue.until is None or not len(memory.books.volumes):
+        return False
+    return is_queue_quiet(memory) and memory.books.inbox.is_empty(settled)
+
+
+def tell_of_queue(memory: Memory, verdict: tuple[str, str]) -> tuple[str, str] | None:
+    """Return reason and sentence of a Job that waits for messages; None for any other."""
+    queue, ledger, inbox = queue_of(memory), memory.ledger, memory.books.inbox
+    if queue is None or ledger is None:
+        return None
+    reason, message = verdict
+    if inbox.refused:
+        message = f"{message}; {told_of_refused(inbox.refused)}"
+    if ledger.count(Outcome.WAITING) or inbox.held:
+        return reason, message
+    return WAITING, f"{message}; waits for messages"
+
+
+def told_of_refused(number: int) -> str:
+    """Say that messages named no volume."""
+    one = number == 1
+    return (
+        f"{number} message{'' if one else 's'} named no volume: see {REFUSED_MESSAGES}… beside the "
+        "reports"
+    )
+
+
+def is_queue_quiet(memory: Memory) -> bool:
+    """Whether no message is ours, or about to be."""
+    return not memory.books.inbox.held and not memory.under_way.of(TakeMessages)
