@@ -20,7 +20,8 @@ from bec_ops.link.environment import Surroundings
 VOLUME = Volume("W1", "I/1", "v-2")
 SETTINGS = Settings(AWS_ENDPOINT_URL_S3="http://s3:8333", AWS_REGION="us-east-1")  # type: ignore[call-arg]
 
-ATTEMPT = AttemptOf(0, "task", "task-uid", 2)
+OUTPUT = "s3://bec/artefacts/ocr/W1-I%2F1-v%2D2/"
+ATTEMPT = AttemptOf(VOLUME, OUTPUT, "task", "task-uid", 2)
 
 
 def _pod(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> dict[str, Any]:
@@ -57,7 +58,7 @@ SIMPLE = {"spec": {"containers": [{"name": "worker", "image": "x"}]}}
 def test_the_worker_finds_its_task_in_its_environment() -> None:
     task = Task.from_environment(_plain(_pod(SIMPLE)))
     assert (task.volume, task.attempt, task.job_id) == (VOLUME, 2, "ocr")
-    assert task.output_uri == "s3://bec/artefacts/ocr/W1-I%2F1-v%2D2/"
+    assert task.output_uri == OUTPUT
     assert task.parameters == {"model": "བོད $(HOME)"}
 
 

@@ -15,9 +15,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from bec_operator.act.ground.known_objects import KnownObjects
 from bec_operator.act.ground.task_workers import TaskWorkers
 from bec_operator.act.kube.pod_spec import task_pod
-from bec_operator.act.storage import growth as act_growth
 from bec_operator.act.storage import markers
 from bec_operator.act.storage import save_results as act_ledger
+from bec_operator.act.volumes import growth as act_growth
 from bec_operator.act.volumes.frozen import put_manifest
 from bec_operator.act.volumes.manifest import ledger_object
 from bec_operator.api.job import JobStatus

@@ -6,7 +6,10 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bec_operator.api.query import SqlSource
 from bec_operator.api.volume_source import VolumeSource
+from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_operator.sources.lists import MAX_VOLUMES
 from bec_operator.sources.volumes import SourceError, read_mark, read_volumes
 from bec_ops.contract.s3.store import Reason, StoreError, TooLargeError
 from bec_ops.contract.volume import Volume
@@ -23,6 +26,7 @@ class _Reader:
     version: str = "7"
     entries: dict[str, bytes] | None = field(default_factory=lambda: {"list": b"W2,I2\n"})
     trouble: Reason | None = None
+    rows_of_it: int = 1
 
     async def object(
         self, bucket: str, key: str, limit: int, take: Callable[[Iterable[bytes]], T]
@@ -40,6 +44,10 @@ class _Reader:
         assert name == "map"
         return None if self.entries is None else (self.version, self.entries)
 
+    async def rows(self, source: SqlSource, max_volumes: int) -> VolumeList:
+        assert (source.connection, max_volumes) == ("catalogue", MAX_VOLUMES)
+        return VolumeList.of([Volume("W3", "I3")][: self.rows_of_it])
+
     def _check(self, bucket: str, key: str) -> None:
         assert (bucket, key) == ("b", "a/list.csv")
         if self.trouble is not None:
@@ -55,7 +63,13 @@ IN_MAP = _source(configMap={"name": "map", "key": "list"})
 INLINE = _source(items=[{"wId": "W3", "iId": "I3"}])
 
 
+IN_SQL = _source(sql={"connection": "catalogue", "query": "SELECT w_id, i_id FROM volumes"})
+IN_QUEUE = _source(queue={"connection": "queues", "url": "http://queues/1/volumes"})
+
+
 async def test_each_source_is_read() -> None:
+    assert await read_volumes(IN_SQL, _Reader()) == [Volume("W3", "I3")]
+    assert await read_volumes(IN_QUEUE, _Reader()) == [], "its messages come one by one"
     assert await read_volumes(IN_S3, _Reader()) == [Volume("W1", "I1")]
     assert await read_volumes(IN_MAP, _Reader()) == [Volume("W2", "I2")]
     assert await read_volumes(INLINE, _Reader()) == [Volume("W3", "I3")]
@@ -72,6 +86,12 @@ async def test_a_mark_differs_as_soon_as_the_source_does() -> None:
     assert len(marks) == 5
     assert await read_mark(IN_S3, _Reader()) in marks
     assert await read_mark(INLINE, _Reader()) == ""
+
+
+async def test_a_query_without_a_row_waits_for_one() -> None:
+    with pytest.raises(SourceError, match="the job begins as soon as there are some") as empty:
+        await read_volumes(IN_SQL, _Reader(rows_of_it=0))
+    assert empty.value.reason == "InvalidManifest"
 
 
 @pytest.mark.parametrize("read", [read_mark, read_volumes])

@@ -21,7 +21,7 @@ from bec_operator.decide.memory.marker_findings import (
 )
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState
-from bec_operator.decide.volumes.actions import ReadMarker
+from bec_operator.decide.volumes.actions import ReadMarker, TakeMessages
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.decide.volumes.reasons import INTERNAL_ERROR
 from bec_operator.metrics import ACTIONS, JOB_FAULTS
@@ -41,6 +41,7 @@ class Doer:
         self.stopping = False
         self._changed = changed
         self._doing: set[asyncio.Task[None]] = set()
+        self._listening: set[asyncio.Task[None]] = set()  # of these, what waits for messages
         widths = {Lane.WRITE: writes_at_once, Lane.LIST: LISTS_AT_ONCE, Lane.GATE: LISTS_AT_ONCE,
                   Lane.LOG: LOGS_AT_ONCE}  # fmt: skip
         self._lanes: dict[Lane, AbstractAsyncContextManager[None]] = {
@@ -58,6 +59,9 @@ class Doer:
         doing = asyncio.create_task(self._do(ctx, case, action, case.memory.ledger))
         self._doing.add(doing)
         doing.add_done_callback(self._doing.discard)
+        if isinstance(action, TakeMessages):
+            self._listening.add(doing)
+            doing.add_done_callback(self._listening.discard)
 
     def _own_part(self, case: Case, lane: Lane) -> AbstractAsyncContextManager[None]:
         """Return what keeps a job to half of a lane: where nothing answers it, others go on."""
@@ -67,6 +71,8 @@ class Doer:
 
     async def drain(self) -> None:
         """Wait for what is under way; what takes too long is broken off, as by a crash."""
+        for listening in self._listening:
+            listening.cancel()
         if not self._doing:
             return
         _, late = await asyncio.wait(self._doing, timeout=DRAIN_SECONDS)

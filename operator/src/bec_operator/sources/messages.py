@@ -9,8 +9,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from bec_operator.sources.headers import meant_column
-from bec_operator.sources.rows import _JSON as JSON
-from bec_operator.sources.rows import _kind as kind
+from bec_operator.sources.rows import JSON, kind_of
 from bec_operator.sources.text_lines import MAX_LINE
 from bec_operator.sources.unseen import BYTE_ORDER_MARK, unseen
 from bec_ops.contract.volume import Volume, check_volume
@@ -86,7 +85,7 @@ def _fault(row: Any, known: Container[str]) -> str | None:
     misspelt, would make this another volume.
     """
     if not isinstance(row, dict):
-        return f"not an object, but {kind(row)}"
+        return f"not an object, but {kind_of(row)}"
     if len(row) > _MOST_KEYS:
         return f"an object of {len(row):,} keys, where {_MOST_KEYS} are enough for anybody"
     for key in row:
@@ -96,7 +95,7 @@ def _fault(row: Any, known: Container[str]) -> str | None:
     for name in ATTRIBUTES:
         value = row.get(name)
         if value is not None and not isinstance(value, str):
-            return f"{name} must be a string, not {kind(value)}"
+            return f"{name} must be a string, not {kind_of(value)}"
     return None
 
 

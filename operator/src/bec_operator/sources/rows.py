@@ -112,7 +112,7 @@ def json_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
     """Yield volumes of lines of JSON objects."""
     for number, line in lines:
         try:
-            row: Any = _JSON.decode(line.removeprefix(BYTE_ORDER_MARK))
+            row: Any = JSON.decode(line.removeprefix(BYTE_ORDER_MARK))
             wrong = _json_fault(row)
         except RecursionError:
             wrong = "a value within a value, too deep"
@@ -138,13 +138,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # A number is refused, so none needs to be exact; an int of many digits were an error of its own.
-_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_int=float)
+JSON = json.JSONDecoder(object_pairs_hook=_once, parse_int=float)
 
 
 def _json_fault(row: Any) -> str | None:
     """Say what keeps a JSON value from naming a volume, and nothing of what it holds."""
     if not isinstance(row, dict):
-        return f"not an object, but {_kind(row)}"
+        return f"not an object, but {kind_of(row)}"
     unknown = row.keys() - _JSON_KEYS.values()
     if unknown:
         key = min(unknown)
@@ -155,9 +155,10 @@ def _json_fault(row: Any) -> str | None:
         return f"{min(missing)} is missing"
     for key, value in row.items():
         if not isinstance(value, str) and not (key == "iVersion" and value is None):
-            return f"{key} must be a string, not {_kind(value)}"
+            return f"{key} must be a string, not {kind_of(value)}"
     return None
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Say what kind of JSON value it is."""
     return _KINDS.get(type(value), "a number")

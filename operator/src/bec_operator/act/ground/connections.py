@@ -6,18 +6,19 @@ changed is the new one at the next try, and it is kept nowhere.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from bec_operator.metrics import CONNECTION_CALLS
 from bec_operator.settings import ConnectionSettings
 
 T = TypeVar("T")
 AT_ONCE = 2  # calls of one connection: where its server gives no answer, others go on
-LISTENING = 64  # calls of one connection that may wait for a message
 _MOST = 64 * 1024  # bytes of one entry of a Secret
 
 UNKNOWN = "ConnectionUnknown"
@@ -71,6 +72,18 @@ class Connection:
         return file if file.is_file() else None
 
 
+@contextmanager
+def _counted(connection: Connection) -> Iterator[None]:
+    outcome = "ok"
+    try:
+        yield
+    except ConnectionTrouble as error:
+        outcome = error.reason
+        raise
+    finally:
+        CONNECTION_CALLS.labels(connection.name, outcome).inc()
+
+
 class Connections:
     """All connections by name, as the settings have them; each has threads of its own.
 
@@ -80,7 +93,7 @@ class Connections:
     def __init__(self, known: Sequence[ConnectionSettings] = (), folder: str = "") -> None:
         self._folder = Path(folder)
         self._known = {connection.name: connection for connection in known}
-        self._pools: dict[tuple[str, int], ThreadPoolExecutor] = {}
+        self._pools: dict[str, ThreadPoolExecutor] = {}
 
     def find(self, name: str, kind: str, namespace: str) -> Connection:
         """Return the connection that a Job of `namespace` names; raises ConnectionTrouble."""
@@ -99,25 +112,43 @@ class Connections:
             )
         return Connection(name, self._folder / name)
 
-    async def call(
-        self, connection: Connection, work: Callable[[Connection], T], at_once: int = AT_ONCE
-    ) -> T:
-        """Do `work` in a thread of the connection; raises ConnectionTrouble.
-
-        There are so many of these threads; what may wait for long has threads of its own.
-        """
-        pool = self._pools.get((connection.name, at_once))
+    async def call(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        """Do `work` in a thread of the connection; raises ConnectionTrouble."""
+        pool = self._pools.get(connection.name)
         if pool is None:
-            pool = ThreadPoolExecutor(at_once, thread_name_prefix=f"connection-{connection.name}")
-            self._pools[connection.name, at_once] = pool
-        outcome = "ok"
-        try:
+            pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"connection-{connection.name}")
+            self._pools[connection.name] = pool
+        with _counted(connection):
             return await asyncio.get_running_loop().run_in_executor(pool, work, connection)
-        except ConnectionTrouble as error:
-            outcome = error.reason
-            raise
-        finally:
-            CONNECTION_CALLS.labels(connection.name, outcome).inc()
+
+    async def listen(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        """Do `work`, which may wait for something to come, in a thread of its own.
+
+        Nobody waits for its end: not who is cancelled meanwhile, nor the end of the process.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(answer: T | None, error: Exception | None) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(cast("T", answer))
+
+        def run() -> None:
+            answer, failed = None, None
+            try:
+                answer = work(connection)
+            except Exception as error:  # noqa: BLE001 - whatever it is, who listens gets it
+                failed = error
+            with suppress(RuntimeError):  # the loop is closed: the process ends
+                loop.call_soon_threadsafe(settle, answer, failed)
+
+        threading.Thread(target=run, name=f"listen-{connection.name}", daemon=True).start()
+        with _counted(connection):
+            return await done
 
     def close(self) -> None:
         """Wait for nothing any more."""

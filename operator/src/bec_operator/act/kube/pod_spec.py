@@ -34,6 +34,7 @@ from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.settings import Settings
 from bec_ops.contract.protocol import AUDIENCE
+from bec_ops.contract.volume import Volume
 
 _TOKEN_SECONDS = 3600  # the kubelet renews it after 80% of that
 _VOLUMES: list[Object] = [
@@ -63,9 +64,13 @@ _CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop
 
 @dataclass(frozen=True, slots=True)
 class AttemptOf:
-    """Which attempt a pod is for: its number, and the name and UID of the task of a volume."""
+    """Which attempt a pod is for: its number, the name and UID of the task of a volume, its output.
 
-    index: int
+    `output` is the URI of the folder.
+    """
+
+    volume: Volume
+    output: str
     task: str
     task_uid: str
     number: int
@@ -78,14 +83,14 @@ def task_pod(
 
     `failed` are the attempts before it; none of them, and it is as the template has it.
     """
-    volume, redo_at = memory.books.volumes[of.index], redo_moment(memory)
+    volume, redo_at = of.volume, redo_moment(memory)
     values = {
         "BEC_W_ID": volume.w_id,
         "BEC_I_ID": volume.i_id,
         "BEC_I_VERSION": volume.i_version,
         "BEC_ATTEMPT": str(of.number),
         "BEC_TASK_UID": of.task_uid,
-        "BEC_OUTPUT_URI": memory.output_uri(of.index),
+        "BEC_OUTPUT_URI": of.output,
         "BEC_REDO_AT": redo_at,
     }
     template = _worker_template(memory, values, settings, failed)

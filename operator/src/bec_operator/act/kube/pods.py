@@ -80,7 +80,8 @@ async def _create(ctx: Context, memory: Memory, action: CreatePod) -> Body:
     """
     task, path = action.task, core(action.task.namespace, "pods")
     now, hosts = ctx.clock.now(), memory.books.hosts
-    of = AttemptOf(task.index, task.name, task.uid, action.attempt)
+    volume, output = memory.books.volumes[task.index], memory.output_uri(task.index)
+    of = AttemptOf(volume, output, task.name, task.uid, action.attempt)
     fitted = task_pod(memory, of, ctx.settings, task.failed)
     never = nodes_ruled_out(task.failed, hosts, now)
     shun_nodes(fitted["spec"], hosts.disliked(now), never)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bec_operator.act.connections.sqs import Queue
 from bec_operator.act.connections.sqs_message import Message
-from bec_operator.act.ground.connections import LISTENING, Connection, ConnectionTrouble
+from bec_operator.act.ground.connections import Connection, ConnectionTrouble
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.kube.events import post_event
@@ -28,7 +28,8 @@ from bec_ops.contract.location import reports_prefix
 from bec_ops.contract.s3.store import StoreError
 from bec_ops.contract.volume import Volume
 
-WAIT = 10  # seconds for the first message; an operator that ends waits for it as well
+WAIT = 20  # seconds for the first message: the longest that there is
+WAIT_UNTIL_EMPTY = 5  # the same, where the next question is whether it is empty
 VISIBILITY = 120  # seconds for which nobody else gets a message: it is stored within a few
 _TOLD = 1000  # characters of a message that names no volume, as they are put on record
 
@@ -58,10 +59,9 @@ async def take_messages(ctx: Context, memory: Memory) -> None:
     source, settled = spec.volumes.queue, count_settled(ledger)
     try:
         connection = ctx.connections.find(source.connection, "sqs", memory.job.namespace)
-        messages = await ctx.connections.call(
-            connection,
-            lambda it: _receive(Queue(it, source.url), MOST - inbox.held),
-            at_once=LISTENING,
+        wait = WAIT if source.until is None else WAIT_UNTIL_EMPTY
+        messages = await ctx.connections.listen(
+            connection, lambda it: _receive(Queue(it, source.url), MOST - inbox.held, wait)
         )
         taken = _Taken()
         taken.sort(messages)
@@ -81,8 +81,8 @@ async def take_messages(ctx: Context, memory: Memory) -> None:
     await _note(ctx, memory, taken)
 
 
-def _receive(queue: Queue, most: int) -> list[Message]:
-    found = batch = queue.receive(most, WAIT, VISIBILITY)
+def _receive(queue: Queue, most: int, wait: int) -> list[Message]:
+    found = batch = queue.receive(most, wait, VISIBILITY)
     while batch and len(found) < most:
         batch = queue.receive(most - len(found), 0, VISIBILITY)
         found = found + batch
