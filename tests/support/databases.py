@@ -1,13 +1,15 @@
 """Connections to databases as the operator has them, and what reads from them."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.sql import read_rows
-from bec_operator.act.connections.trouble import ConnectionTrouble
+from bec_operator.act.connections.trouble import UNAVAILABLE, ConnectionTrouble
 
 NAME = "catalogue"
 SECONDS = 20.0
@@ -46,7 +48,7 @@ def refusal(
     take: Callable[[Sequence[str], Iterator[Row]], object] = every_row,
 ) -> ConnectionTrouble:
     """Return what keeps a query from being answered: one line, without what nobody may read."""
-    with pytest.raises(ConnectionTrouble) as caught:
+    with _nothing_logged(), pytest.raises(ConnectionTrouble) as caught:
         read_rows(connection, query, values or {}, take, seconds=seconds)
     said = str(caught.value)
     assert said.startswith(f"connection {NAME}: ")
@@ -54,3 +56,25 @@ def refusal(
     assert len(said) < 700, said
     assert "://" not in said.replace("scheme://", "").replace("and ://", ""), said
     return caught.value
+
+
+def unanswered(connection: Connection, query: str, seconds: float = SECONDS) -> str:
+    """Return the sentence of a refusal that may be none the next time."""
+    trouble = refusal(connection, query, seconds=seconds)
+    assert trouble.reason == UNAVAILABLE
+    assert trouble.unknown
+    return str(trouble)
+
+
+@contextmanager
+def _nothing_logged() -> Iterator[None]:
+    """See that libraries do not log what is told already, as they do with all that they know."""
+    kept: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = kept.append  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert not kept

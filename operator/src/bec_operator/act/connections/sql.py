@@ -15,8 +15,8 @@ from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.databases.database import Database, Guard, Opened
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection as Session
     from sqlalchemy import BindParameter, TextClause
+    from sqlalchemy import Connection as Session
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def _statement(query: str, values: Mapping[str, object]) -> "TextClause":
             return found[0]
         return found[0].replace(":", r"\:")  # ::text, or a colon in a text
 
-    lists: "list[BindParameter[object]]" = [
+    lists: list[BindParameter[object]] = [
         bindparam(k, expanding=True) for k, v in values.items() if isinstance(v, list)
     ]
     return text(_COLON.sub(kept, query)).bindparams(*lists)

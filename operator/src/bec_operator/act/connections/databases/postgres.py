@@ -38,6 +38,13 @@ _AWAY_STATES = ("25P03", "25P04")  # it does not wait for us any longer
 _RIGHTS, _WRITES = "42501", "25006"
 _TYPES = ("42883", "42804", "22P02", "22007", "22008", "22003")
 
+# By default a query goes on, and holds its locks, though nobody is there any more. Servers before
+# version 14 do not know the setting, and to name it there would be an error.
+_NOTICE = (
+    "SELECT set_config(name, '5s', true) FROM pg_catalog.pg_settings "
+    "WHERE name = 'client_connection_check_interval'"
+)
+
 
 class Postgres:
     """Opened with a verified certificate, where its URL does not say otherwise."""
@@ -75,6 +82,7 @@ class Postgres:
             f"SET LOCAL lock_timeout = {_milliseconds(lock_seconds(seconds))}",
             # All rows are read; by default a cursor is planned for the first tenth of them.
             "SET LOCAL cursor_tuple_fraction = 1",
+            _NOTICE,
         )
 
     def not_opened(self, error: Exception) -> Told:

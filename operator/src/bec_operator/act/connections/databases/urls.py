@@ -11,6 +11,8 @@ _URL = re.compile(
 )
 _PASSWORD_PARAMETER = re.compile(r"[?&](?:ssl)?password=([^&]*)")
 
+_LEAST_SECRET = 3  # characters: less stands in any sentence, and taking it out would tell it
+
 
 class UrlError(ValueError):
     """A URL that cannot be used; the message repeats nothing of it, as it holds a password."""
@@ -32,6 +34,7 @@ def masked(said: str, url: str) -> str:
     found = _URL.fullmatch(url)
     _, _, secret = ((found and found["user"]) or "").partition(":")
     for each in (secret, *_PASSWORD_PARAMETER.findall(url)):
-        for written in filter(None, (each, unquote(each))):
-            said = said.replace(written, "…")
+        for written in (each, unquote(each)):
+            if len(written) >= _LEAST_SECRET:
+                said = said.replace(written, "…")
     return said
