@@ -11,6 +11,7 @@ import pytest
 
 from bec_operator.act.connections import sql
 from bec_operator.act.connections.connections import Connection
+from bec_operator.act.connections.sql import read_rows
 from bec_operator.act.connections.trouble import UNAVAILABLE
 from tests.support.databases import Row, refusal, rows_of, secret, unanswered
 from tests.support.postgres import Postgres, running_postgres
@@ -63,6 +64,21 @@ def test_a_server_that_is_gone_between_two_rows(postgres: Postgres, database: Co
         postgres.start()
     assert "the database did not answer the query: " in said
     assert len(rows_of(database, ALL)) == TOTAL
+
+
+def test_a_server_that_is_gone_once_all_rows_are_there(
+    postgres: Postgres, database: Connection
+) -> None:
+    def take(columns: Sequence[str], rows: Iterator[Row]) -> int:
+        del columns
+        count = len(list(rows))
+        postgres.stop()
+        return count
+
+    try:
+        assert read_rows(database, ALL, {}, take, seconds=20) == TOTAL
+    finally:
+        postgres.start()
 
 
 def test_a_server_that_hangs_between_two_rows(

@@ -41,7 +41,7 @@ class Opened:
     raw: Any
     cut: Callable[[], None]
     close: Callable[[], None]
-    leave: Callable[[], None] = lambda: None  # what the driver needs before rows are left unread
+    leave: Callable[[], None] = lambda: None  # before rows are left unread
 
 
 class Database(Protocol):

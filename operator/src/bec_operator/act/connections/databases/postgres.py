@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -70,7 +71,8 @@ class Postgres:
         # No prepared statements: poolers in between hand the next one to another server process.
         raw = psycopg.connect(**settings, prepare_threshold=None)
         raw.read_only = True  # each transaction begins with it
-        return over_socket(raw, raw.fileno())
+        # Else the end of its cursor were asked for, and waited for.
+        return replace(over_socket(raw, raw.fileno()), leave=raw.close)
 
     def begin(self, seconds: float) -> Sequence[str]:
         """Limit the query, in its transaction alone: a pooler gives the session to others.
