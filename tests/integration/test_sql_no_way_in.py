@@ -1,18 +1,15 @@
 """Ways into a PostgreSQL that are none: wrong keys, certificates that nobody knows, no server."""
 
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.databases import postgres as opening
-from tests.support.databases import rows_of, secret, unanswered
+from tests.support.databases import listening, rows_of, secret, unanswered
 from tests.support.ports import free_ports
 from tests.support.postgres import Postgres, running_postgres
 
@@ -31,33 +28,6 @@ def postgres() -> Iterator[Postgres]:
 def encrypted() -> Iterator[Postgres]:
     with running_postgres(tls=True) as postgres:
         yield postgres
-
-
-@contextmanager
-def listening(answer: bytes = b"") -> Iterator[int]:
-    """Listen on a port, and answer everybody with the same or not at all."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return
-                kept.append(client)
-                if answer:
-                    client.sendall(answer)
-
-        kept: list[socket.socket] = []
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            for client in kept:
-                client.close()
 
 
 def test_a_wrong_password(postgres: Postgres, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from bec_operator.act.connections import sql
 from bec_operator.act.connections.connections import Connection
+from bec_operator.act.connections.databases import mysql
 from bec_operator.act.connections.sql import read_rows
 from bec_operator.act.connections.trouble import QUERY_REFUSED, UNAVAILABLE
 from bec_operator.sources.text_lines import ListError
-from tests.support.databases import Row, refusal, rows_of, secret, unanswered
+from tests.support.databases import Row, listening, refusal, rows_of, secret, unanswered
 from tests.support.mariadb import MariaDb, running_mariadb
 
 ALL = "SELECT w_id, i_id FROM volumes"
@@ -95,6 +96,21 @@ def test_no_way_into_mariadb(mariadb: MariaDb, tmp_path: Path) -> None:
     assert "put the certificate of who signed the server's into the Secret as ca.crt" in said
     said = unanswered(secret(tmp_path / "3", mariadb.url(more="?ssl=0")), ALL)
     assert "its only parameter can be ssl-mode" in said
+
+
+def test_a_port_of_mysql_that_never_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql, "CONNECT_SECONDS", 0.5)
+    with listening() as port:
+        said = unanswered(secret(tmp_path, f"mysql://u:word@127.0.0.1:{port}/d"), ALL)
+    assert "there is no way into the database: Lost connection" in said
+
+
+def test_a_mysql_of_something_else(tmp_path: Path) -> None:
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(70_000)) as port:
+        said = unanswered(secret(tmp_path, f"mysql://u:word@127.0.0.1:{port}/d"), ALL)
+    assert "there is no way into the database" in said
 
 
 def test_mariadb_in_plain_text_where_the_url_says_so(mariadb: MariaDb, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Connections to databases as the operator has them, and what reads from them."""
 
 import logging
+import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +69,33 @@ def unanswered(connection: Connection, query: str, seconds: float = SECONDS) -> 
     assert trouble.reason == UNAVAILABLE
     assert trouble.unknown
     return str(trouble)
+
+
+@contextmanager
+def listening(answer: bytes = b"") -> Iterator[int]:
+    """Listen on a port, and answer everybody with the same or not at all."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                kept.append(client)
+                if answer:
+                    client.sendall(answer)
+
+        kept: list[socket.socket] = []
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for client in kept:
+                client.close()
 
 
 @contextmanager

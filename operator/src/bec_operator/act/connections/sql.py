@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bec_operator.act.connections.asking import MOST_AT_ONCE, Asking, Row
+from bec_operator.act.connections.asking import Asking, Row
 from bec_operator.act.connections.connections import Connection
 from bec_operator.act.connections.databases.database import Database, Guard, Opened
 
@@ -50,7 +50,7 @@ def read_rows(
             result = session.execute(
                 _statement(query, values),
                 dict(values),
-                execution_options={"stream_results": True, "max_row_buffer": MOST_AT_ONCE},
+                execution_options={"stream_results": True},
             )
             stack.enter_context(_closing(result, opened))
             columns = asking.columns(result)

@@ -119,6 +119,12 @@ def over_socket(raw: Any, descriptor: int) -> Opened:
     return Opened(raw, cut, close)
 
 
+def of_python(error: Exception) -> Told:
+    """Say what an error means that is none of a driver's: a value that it cannot take or give."""
+    is_value = isinstance(error, ValueError | ArithmeticError)
+    return Told(Fault.QUERY if is_value else Fault.AWAY, one_line(str(error)))
+
+
 def one_line(text: str) -> str:
     """Return the first line of what a server says, bounded: it may quote anything."""
     line = next((each for each in text.splitlines() if each.strip()), "nothing").strip()

@@ -13,6 +13,7 @@ from bec_operator.act.connections.databases.database import (
     Opened,
     Told,
     lock_seconds,
+    of_python,
     one_line,
     over_socket,
 )
@@ -97,7 +98,7 @@ class Postgres:
         import psycopg  # noqa: PLC0415
 
         if not isinstance(error, psycopg.Error):
-            return Told(Fault.QUERY, one_line(str(error)))
+            return of_python(error)
         state = error.sqlstate or ""
         said = one_line(error.diag.message_primary or str(error))
         is_lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
