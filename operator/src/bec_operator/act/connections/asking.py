@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import CursorResult
 
 Row = tuple[object, ...]
-MOST_AT_ONCE = 1000
-"""Rows that are in memory at once, beside what is made of them."""
-
+_MOST_AT_ONCE = 1000  # rows that are in memory, beside what is made of them
 _KINDS: Mapping[str, Database] = {
     **dict.fromkeys(("postgresql", "postgres"), Postgres()),
     **dict.fromkeys(("mysql", "mariadb"), MySql()),
@@ -89,7 +87,7 @@ class Asking:
             if not part:
                 return
             yield from map(tuple, part)
-            size = min(size * 10, MOST_AT_ONCE)
+            size = min(size * 10, _MOST_AT_ONCE)
 
     @contextmanager
     def told(self) -> Iterator[None]:

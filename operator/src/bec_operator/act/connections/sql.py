@@ -8,14 +8,14 @@ sentence, which never has the URL or what stands in it.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bec_operator.act.connections.asking import MOST_AT_ONCE, Asking, Row
+from bec_operator.act.connections.asking import Asking, Row
 from bec_operator.act.connections.databases.database import Database, Guard, Opened
 from bec_operator.act.ground.connections import Connection
 
 if TYPE_CHECKING:
-    from sqlalchemy import BindParameter, TextClause
+    from sqlalchemy import BindParameter, CursorResult, TextClause
     from sqlalchemy import Connection as Session
 
 T = TypeVar("T")
@@ -43,7 +43,6 @@ def read_rows(
         opened = asking.opened()
         stack.callback(opened.close)
         asking.guard = stack.enter_context(Guard(seconds + _GRACE, opened.cut))
-        at_last = stack.enter_context(ExitStack())
         with asking.told():
             session = stack.enter_context(_session(asking.database, opened))
             for statement in asking.database.begin(seconds):
@@ -51,13 +50,11 @@ def read_rows(
             result = session.execute(
                 _statement(query, values),
                 dict(values),
-                execution_options={"stream_results": True, "max_row_buffer": MOST_AT_ONCE},
+                execution_options={"stream_results": True},
             )
-            at_last.callback(result.close)  # where rows are left, once the session is none
+            stack.enter_context(_closing(result, opened))
             columns = asking.columns(result)
-        taken = take(columns, asking.rows(result))
-        result.close()
-        return taken
+        return take(columns, asking.rows(result))
 
 
 @contextmanager
@@ -74,11 +71,18 @@ def _session(database: Database, opened: Opened) -> Iterator["Session"]:
     with engine.connect() as session:
         try:
             yield session
-        except BaseException:
-            # What is left is not read, and nothing is said to a server that may be silent.
-            opened.leave()
-            session.invalidate()
-            raise
+        finally:
+            session.invalidate()  # there is nothing to commit, and no answer to wait for
+
+
+@contextmanager
+def _closing(result: "CursorResult[Any]", opened: Opened) -> Iterator[None]:
+    """Close a result, and leave to the server whatever rows are not read."""
+    try:
+        yield
+    finally:
+        opened.leave()
+        result.close()
 
 
 def _statement(query: str, values: Mapping[str, object]) -> "TextClause":

@@ -41,7 +41,7 @@ class Opened:
     raw: Any
     cut: Callable[[], None]
     close: Callable[[], None]
-    leave: Callable[[], None] = lambda: None  # what the driver needs before rows are left unread
+    leave: Callable[[], None] = lambda: None  # before rows are left unread
 
 
 class Database(Protocol):
@@ -117,6 +117,12 @@ def over_socket(raw: Any, descriptor: int) -> Opened:
             raw.close()
 
     return Opened(raw, cut, close)
+
+
+def of_python(error: Exception) -> Told:
+    """Say what an error means that is none of a driver's: a value that it cannot take or give."""
+    is_value = isinstance(error, ValueError | ArithmeticError)
+    return Told(Fault.QUERY if is_value else Fault.AWAY, one_line(str(error)))
 
 
 def one_line(text: str) -> str:

@@ -16,10 +16,11 @@ from bec_operator.act.connections.databases.database import (
     Opened,
     Told,
     lock_seconds,
+    of_python,
     one_line,
     over_socket,
 )
-from bec_operator.act.connections.databases.urls import UrlError
+from bec_operator.act.connections.databases.urls import UrlError, parsed
 
 _PORT = 3306
 _MODES = ("VERIFY_IDENTITY", "DISABLED")
@@ -39,7 +40,8 @@ _WRITES = {1792, 1290, 1836}
 class MySql:
     """Opened with a certificate verified by `authority`, without it by those the machine trusts.
 
-    Nothing is sent in plain text but where the URL says `ssl-mode=DISABLED`.
+    Nothing is sent in plain text but where the URL says `ssl-mode=DISABLED`. What only reads can
+    still have the server write a file (INTO OUTFILE): the role must not have the right FILE.
     """
 
     dialect = "mysql+pymysql"
@@ -49,9 +51,8 @@ class MySql:
         """Connect; the only parameter of the URL is `ssl-mode`."""
         # It has no types; and who asks no database does not pay for it.
         import pymysql  # type: ignore[import-untyped]  # noqa: PLC0415
-        from sqlalchemy import make_url  # noqa: PLC0415
 
-        given = make_url(url)
+        given = parsed(url)
         if given.query.keys() - {"ssl-mode"}:
             raise UrlError("its only parameter can be ssl-mode")
         mode = given.query.get("ssl-mode", _MODES[0])
@@ -100,8 +101,7 @@ class MySql:
         """Say what an error means that came later, by its number."""
         number = error.args[0] if error.args else None
         if not isinstance(number, int):
-            fault = Fault.QUERY if isinstance(error, ValueError) else Fault.AWAY
-            return Told(fault, _said(error))
+            return of_python(error)
         return Told(_fault(number), _said(error), _query_advice(number))
 
 

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from bec_operator.act.connections.databases.database import (
     Opened,
     Told,
     lock_seconds,
+    of_python,
     one_line,
     over_socket,
 )
@@ -38,6 +40,13 @@ _AWAY_STATES = ("25P03", "25P04")  # it does not wait for us any longer
 _RIGHTS, _WRITES = "42501", "25006"
 _TYPES = ("42883", "42804", "22P02", "22007", "22008", "22003")
 
+# By default a query goes on, and holds its locks, though nobody is there any more. Servers before
+# version 14 do not know the setting, and to name it there would be an error.
+_NOTICE = (
+    "SELECT set_config(name, '5s', true) FROM pg_catalog.pg_settings "
+    "WHERE name = 'client_connection_check_interval'"
+)
+
 
 class Postgres:
     """Opened with a verified certificate, where its URL does not say otherwise."""
@@ -63,7 +72,8 @@ class Postgres:
         # No prepared statements: poolers in between hand the next one to another server process.
         raw = psycopg.connect(**settings, prepare_threshold=None)
         raw.read_only = True  # each transaction begins with it
-        return over_socket(raw, raw.fileno())
+        # Else the end of its cursor were asked for, and waited for.
+        return replace(over_socket(raw, raw.fileno()), leave=raw.close)
 
     def begin(self, seconds: float) -> Sequence[str]:
         """Limit the query, in its transaction alone: a pooler gives the session to others.
@@ -75,6 +85,7 @@ class Postgres:
             f"SET LOCAL lock_timeout = {_milliseconds(lock_seconds(seconds))}",
             # All rows are read; by default a cursor is planned for the first tenth of them.
             "SET LOCAL cursor_tuple_fraction = 1",
+            _NOTICE,
         )
 
     def not_opened(self, error: Exception) -> Told:
@@ -87,7 +98,7 @@ class Postgres:
         import psycopg  # noqa: PLC0415
 
         if not isinstance(error, psycopg.Error):
-            return Told(Fault.QUERY, one_line(str(error)))
+            return of_python(error)
         state = error.sqlstate or ""
         said = one_line(error.diag.message_primary or str(error))
         is_lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)

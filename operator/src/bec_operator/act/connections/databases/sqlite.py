@@ -12,9 +12,10 @@ from bec_operator.act.connections.databases.database import (
     Fault,
     Opened,
     Told,
+    of_python,
     one_line,
 )
-from bec_operator.act.connections.databases.urls import UrlError
+from bec_operator.act.connections.databases.urls import UrlError, parsed
 
 # Its codes: an error in the query, text where a number must be, a write, too large, out of range.
 _OF_QUERY = {1, 8, 18, 20, 25}
@@ -32,10 +33,8 @@ class Sqlite:
         """Open the file, which is there already."""
         import sqlite3  # noqa: PLC0415 - who asks no database does not pay for it
 
-        from sqlalchemy import make_url  # noqa: PLC0415
-
         del authority
-        path = make_url(url).database
+        path = parsed(url).database
         if not path or path == ":memory:":
             raise UrlError("it names no file; write sqlite:////folder/file")
         raw = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=CONNECT_SECONDS)
@@ -57,6 +56,10 @@ class Sqlite:
 
     def told(self, error: Exception) -> Told:
         """Say what an error means, by its code; an extended code has more in its upper bytes."""
+        import sqlite3  # noqa: PLC0415
+
+        if not isinstance(error, sqlite3.Error):
+            return of_python(error)
         said, extended = one_line(str(error)), getattr(error, "sqlite_errorcode", None)
         code = extended & 0xFF if isinstance(extended, int) else None
         if code is None or code in _OF_QUERY:  # without one it is Python's: no text, two queries
