@@ -82,9 +82,9 @@ def send(sqs: Sqs, url: str, volumes: Sequence[Volume]) -> None:
 
 def left(sqs: Sqs, url: str) -> tuple[int, int]:
     """Return how many messages wait in a queue, and how many somebody has."""
-    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    found = sqs.client().get_queue_attributes(QueueUrl=url, AttributeNames=[*names])["Attributes"]
-    return int(found[names[0]]), int(found[names[1]])
+    found = sqs.client().get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    waiting = found["ApproximateNumberOfMessages"]
+    return int(waiting), int(found["ApproximateNumberOfMessagesNotVisible"])
 
 
 def wait_empty(sqs: Sqs, url: str) -> None:

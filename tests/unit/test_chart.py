@@ -369,3 +369,71 @@ def test_values_reach_the_pod(tmp_path: Path) -> None:
     (only,) = made_pod["spec"]["containers"]
     assert others["extraEnv"][0] in only["env"]
     assert only["resources"]["limits"] == {"memory": "1Gi"}
+
+
+CONNECTIONS = (
+    "connections[0].name=catalogue",
+    "connections[0].kind=sql",
+    "connections[0].secret=the-catalogue",
+    "connections[0].namespaces={texts}",
+    "connections[1].name=queues",
+    "connections[1].kind=sqs",
+    "connections[1].namespaces={*}",
+)
+
+
+def test_connections_reach_the_operator_and_their_secrets_its_files() -> None:
+    told = environment(*CONNECTIONS)["BEC_OPERATOR_CONNECTIONS"]["value"]
+    settings = Settings(connections=json.loads(told))
+    assert [(each.name, each.kind) for each in settings.connections] == [
+        ("catalogue", "sql"),
+        ("queues", "sqs"),
+    ]
+    assert not settings.connections[0].serves("images")
+    assert settings.connections[1].serves("images")
+    assert "the-catalogue" not in told, "which Secret it is concerns nobody but the kubelet"
+
+    places = [m for m in container(*CONNECTIONS)["volumeMounts"] if "connection" in m["name"]]
+    assert places == [
+        {
+            "name": "connection-catalogue",
+            "mountPath": f"{settings.connections_folder}/catalogue",
+            "readOnly": True,
+        }
+    ]
+    volumes = deployment(*CONNECTIONS)["template"]["spec"]["volumes"]
+    secret = {"secretName": "the-catalogue", "optional": True}
+    assert {"name": "connection-catalogue", "secret": secret} in volumes
+
+
+def test_without_connections_there_is_no_trace_of_them() -> None:
+    assert "BEC_OPERATOR_CONNECTIONS" not in environment()
+    assert not [v for v in deployment()["template"]["spec"]["volumes"] if "connect" in v["name"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (("connections[0].name=catalogue", "connections[0].kind=sql"), "namespaces"),
+        (
+            (
+                "connections[0].name=catalogue",
+                "connections[0].kind=sql",
+                "connections[0].namespaces={texts}",
+            ),
+            "catalogue: name the Secret",
+        ),
+        (
+            (
+                "connections[0].name=Catalogue_1",
+                "connections[0].kind=sqs",
+                "connections[0].namespaces={texts}",
+            ),
+            "name",
+        ),
+    ],
+)
+def test_a_connection_that_lacks_something_is_refused(values: tuple[str, ...], said: str) -> None:
+    done = template(IMAGE, *values)
+    assert done.returncode != 0
+    assert said in done.stderr

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     query_seconds: float = Field(
         default=60.0,
         gt=0,
-        description="Seconds that a query of a Job may take before its rows come",
+        description="Seconds that a query of a Job may take, with all its rows",
     )
     worker_url: str | None = Field(
         default=None, description="Where workers reach the worker API; unset: they are not told"
