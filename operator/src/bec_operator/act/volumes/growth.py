@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from bec_operator.act.ground.api_server import ApiError
 from bec_operator.act.ground.clock import later
@@ -15,8 +16,9 @@ from bec_operator.act.volumes.manifest import prefixes_of, unversioned_of
 from bec_operator.act.volumes.source_reader import SourceReader
 from bec_operator.api.volume_source import VolumeSource
 from bec_operator.decide.jobs.growth import LIST_UNREADABLE, count_settled, removed, unreadable
+from bec_operator.decide.jobs.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.sight.seen import ListSeen
+from bec_operator.decide.sight.seen import Fact, ListSeen
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList
 from bec_operator.sources.volumes import (
     INVALID_MANIFEST,
@@ -119,15 +121,28 @@ def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
 
     One that is listed without a version is known if one of its ids is, of whatever version.
     """
-    rows = set(known.rows())
+    alike = _alike(known, listed)
+    rows = set(islice(known.rows(), alike, None))
     pairs = {_pair(row) for row in rows}
     seen, added = set(), []
-    for row in listed.rows():
+    for row in islice(listed.rows(), alike, None):
         pair = _pair(row)
         seen.add(pair)
         if row not in rows and (pair not in pairs or len(row) > len(pair)):
             added.append(row.decode())
     return VolumeList.pack(added), sum(_pair(row) not in seen for row in rows)
+
+
+def _alike(known: VolumeList, listed: VolumeList) -> int:
+    """Return how many volumes at the beginning of both are the same.
+
+    Most lists begin as they were: what is alike is kept in no set.
+    """
+    both = zip(known.rows(), listed.rows(), strict=False)
+    for number, (old, new) in enumerate(both):
+        if old != new and new != _pair(old):
+            return number
+    return min(len(known), len(listed))
 
 
 def _pair(row: bytes) -> bytes:
@@ -190,7 +205,10 @@ async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
         memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return None
     except SourceError as error:
-        books.refuse_added(str(error))
+        if queue_of(memory) is not None:
+            books.refuse_messages(Fact(ctx.clock.now(), error.reason, str(error)))
+        else:
+            books.refuse_added(str(error))
         return None
     return Growth(manifest, volumes, added, prefixes, [begin + i for i in bare], versions)
 

@@ -23,8 +23,8 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.inbox import MOST
 from bec_operator.decide.volumes.volume_list import VolumeList, row_of
-from bec_operator.sources.messages import MessageError, read_message
-from bec_ops.contract.location import reports_prefix
+from bec_operator.sources.messages import read_message
+from bec_ops.contract.location import OutputTemplate, reports_prefix
 from bec_ops.contract.s3.store import StoreError
 from bec_ops.contract.volume import Volume
 
@@ -41,11 +41,14 @@ class _Taken:
     volumes: dict[Volume, dict[str, str]] = field(default_factory=dict)
     refused: dict[str, tuple[Message, str]] = field(default_factory=dict)  # and why, by id
 
-    def sort(self, messages: Collection[Message]) -> None:
+    def sort(self, memory: Memory, messages: Collection[Message]) -> None:
+        template, job_id = OutputTemplate.parse(memory.output.prefix), memory.job.job_id
         for message in messages:
             try:
                 volume = read_message(message.body, message.attributes)
-            except MessageError as error:
+                known = volume if volume.i_version else volume._replace(i_version=memory.stand_in)
+                template.prefix(job_id, known)  # else it had no place for its output
+            except ValueError as error:
                 self.refused[message.id] = message, str(error)
             else:
                 self.volumes.setdefault(volume, {})[message.id] = message.receipt
@@ -64,7 +67,7 @@ async def take_messages(ctx: Context, memory: Memory) -> None:
             connection, lambda it: _receive(Queue(it, source.url), MOST - inbox.held, wait)
         )
         taken = _Taken()
-        taken.sort(messages)
+        taken.sort(memory, messages)
         if taken.refused:
             await _refuse(ctx, memory, connection, source, taken.refused)
         if not messages and source.until is not None:

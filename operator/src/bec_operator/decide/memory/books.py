@@ -128,3 +128,9 @@ class Books:
         self.added = ()
         if self.listed is not None:
             self.listed = replace(self.listed, problem=why)
+
+    def refuse_messages(self, fact: Fact) -> None:
+        """Take in that the volumes of messages cannot be taken: they go back to their queue."""
+        self.added = ()
+        self.inbox.waiting.clear()
+        self.inbox.note_trouble(fact)

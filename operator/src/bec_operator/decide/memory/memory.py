@@ -208,9 +208,13 @@ class Memory:
             opened += ledger.reopen({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED})
             for record in books.records.values():
                 record.reading = None
+        listed = VolumeList.of(books.volumes) if opened and self.stand_in else None
+        bare = set(listed.unversioned()) if listed is not None else set()
         for index in opened:
-            bare = self.stand_in and not books.volumes[index].i_version
-            books.frontier[index] = VolumeState.UNVERSIONED if bare else VolumeState.UNCHECKED
+            unversioned = index in bare
+            books.frontier[index] = (
+                VolumeState.UNVERSIONED if unversioned else VolumeState.UNCHECKED
+            )
             books.markers.note_released(index, len(books.volumes))
             books.markers.unread.pop(index, None)
             books.report.unsaved.pop(index, None)
