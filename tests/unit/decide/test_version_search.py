@@ -47,12 +47,26 @@ def answer(memory: Memory, look: FindVersions, *silent: int) -> None:
     memory.books.versions.note_looked(AWAY if silent else None, last)
 
 
+def store(memory: Memory) -> None:
+    """Let the versions that are found stand in the manifest, and their volumes be startable."""
+    versions = dict(memory.books.versions.found)
+    volumes = VolumeList.of(memory.books.volumes).versioned(versions)
+    prefixes = memory.books.prefixes
+    assert isinstance(prefixes, Prefixes)
+    memory.note_versioned(versions, volumes, prefixes.of(volumes))
+    for index in versions:
+        memory.books.frontier[index] = VolumeState.STARTABLE
+
+
 def test_few_are_looked_for_first_and_then_ever_more() -> None:
     memory, sizes, seen = remembered(5000), list[int](), list[int]()
     while (look := next_look(memory)) is not None:
         sizes.append(len(look.indices))
         seen += look.indices
         answer(memory, look)
+        if len(sizes) == 1:
+            assert next_look(memory) is None, "nothing could start: what is found is stored first"
+            store(memory)
     assert seen == list(range(5000)), "in manifest order, each once"
     assert sizes[:4] == [FIRST, 2 * FIRST, 4 * FIRST, 8 * FIRST]
     assert max(sizes) <= MOST
@@ -62,7 +76,9 @@ def test_what_gives_no_answer_hides_nothing_and_is_asked_again_later() -> None:
     memory = remembered(200)
     while (look := next_look(memory)) is not None:
         answer(memory, look, *(i for i in look.indices if i < 100))
-    assert len(memory.books.versions.found) == 100
+        if memory.books.versions.found:
+            store(memory)
+    assert sum(bool(volume.i_version) for volume in memory.books.volumes) == 100
     assert memory.books.versions.trouble == AWAY
     assert tell_of_versions(memory) == "the versions of 100 volumes still to be found"
 

@@ -10,9 +10,15 @@ from bec_operator.decide.volumes.reasons import count_volumes
 
 
 def find_versions(memory: Memory, now: float) -> Iterator[Action]:
-    """Look for the versions of the next volumes, in manifest order, round and round."""
-    search = memory.books.versions
+    """Look for the versions of the next volumes, in manifest order, round and round.
+
+    As long as nothing could start, what is found is stored before more is looked for.
+    """
+    books = memory.books
+    search, frontier = books.versions, books.frontier
     if not memory.stand_in or now < search.not_before or memory.under_way.of(FindVersions):
+        return
+    if search.found and not (books.tasks or frontier.count(VolumeState.STARTABLE)):
         return
     left = _left(memory, search.search_from) or _left(memory, 0)
     if left:
