@@ -5,14 +5,13 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from bec_operator.api.base import Duration, Resource, rule, schema, validations
+from bec_operator.api.base import Resource, rule, schema, validations
 from bec_operator.api.query import ConnectionName, Query
 
 PLACEHOLDERS = ("w_id", "i_id", "w_md5", "i_folder")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ONE = "give exactly one way to find versions: etag or sql"
 _BY_VOLUMES = "the query is asked for many volumes at once: WHERE (w_id, i_id) IN :volumes"
-DAILY = "24h"
 
 
 class EtagVersions(Resource):
@@ -62,7 +61,7 @@ class SqlVersions(Resource):
 
 
 class Versions(Resource):
-    """How a version is found, before the volume begins, and whether to look for later ones."""
+    """How a version is found, once, before the volume begins."""
 
     model_config = schema(
         validations(rule("has(self.etag) != has(self.sql)", _ONE)),
@@ -70,10 +69,6 @@ class Versions(Resource):
 
     etag: EtagVersions | None = None
     sql: SqlVersions | None = None
-    follow: bool = Field(
-        default=False, description="Look again: a volume with a new version is a new volume"
-    )
-    every: Duration = Field(default=DAILY, description="How often, with follow")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
