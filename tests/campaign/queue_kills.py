@@ -29,7 +29,7 @@ from tests.support.waiting import until
 from tests.support.workers import Workers
 
 MOST = 6  # messages of a round
-LATEST = 1.5  # seconds after which the operator is killed
+LATEST = 4.0  # seconds after which the operator is killed
 AGAIN = 200.0  # seconds within which what was received in vain has come again
 console = Console(highlight=False)
 
