@@ -30,8 +30,8 @@ from bec_operator.decide.attempts.retrying import Budget, is_final
 from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.jobs import checks, job, saving, status, viewing
 from bec_operator.decide.jobs import launches as job_launches
-from bec_operator.decide.jobs.growth import is_list_quiet
 from bec_operator.decide.jobs.tally import Tally
+from bec_operator.decide.lists.growth import is_list_quiet
 from bec_operator.decide.memory import marker_findings as readings
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.jobs.versions import find_versions, tell_of_versions
+from bec_operator.decide.lists.versions import find_versions, tell_of_versions
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.version_findings import note_no_version, note_version
 from bec_operator.decide.sight.failures import FailureClass

@@ -15,8 +15,8 @@ from bec_operator.act.volumes.long_names import check_names
 from bec_operator.act.volumes.manifest import prefixes_of, unversioned_of
 from bec_operator.act.volumes.source_reader import SourceReader
 from bec_operator.api.volume_source import VolumeSource
-from bec_operator.decide.jobs.growth import LIST_UNREADABLE, count_settled, removed, unreadable
-from bec_operator.decide.jobs.messages import queue_of
+from bec_operator.decide.lists.growth import LIST_UNREADABLE, count_settled, removed, unreadable
+from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact, ListSeen
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList

@@ -17,8 +17,8 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.kube.events import post_event
 from bec_operator.api.queue import QueueSource
-from bec_operator.decide.jobs.growth import count_settled
-from bec_operator.decide.jobs.messages import REFUSED_MESSAGES, told_of_refused
+from bec_operator.decide.lists.growth import count_settled
+from bec_operator.decide.lists.messages import REFUSED_MESSAGES, told_of_refused
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.inbox import MOST

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.checks import checks, is_due
 from bec_operator.decide.jobs.ended_tasks import tidy_history
-from bec_operator.decide.jobs.growth import is_list_done, is_look_due
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.stalls import stall_of_checks, with_stall
 from bec_operator.decide.jobs.status import is_hopeless
+from bec_operator.decide.lists.growth import is_list_done, is_look_due
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.slots.pool_size import dissolve

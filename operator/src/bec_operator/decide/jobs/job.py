@@ -16,12 +16,12 @@ from bec_operator.decide.jobs.ended_job import stays_ended, tidy
 from bec_operator.decide.jobs.ended_tasks import PHASES, keep_history, remove_strays
 from bec_operator.decide.jobs.launches import next_launches
 from bec_operator.decide.jobs.marker_reads import look_at_gates, reads
-from bec_operator.decide.jobs.messages import handle_messages
 from bec_operator.decide.jobs.saving import keep
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.status import is_hopeless
-from bec_operator.decide.jobs.versions import find_versions
 from bec_operator.decide.jobs.viewing import viewer
+from bec_operator.decide.lists.messages import handle_messages
+from bec_operator.decide.lists.versions import find_versions
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.next_volumes import new_tasks

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from bec_operator.decide.jobs.actions import WriteStatus
-from bec_operator.decide.jobs.growth import is_look_due
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.status import is_hopeless
+from bec_operator.decide.lists.growth import is_look_due
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.volumes.actions import LookAtList, SaveLedger

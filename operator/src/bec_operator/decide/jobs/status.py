@@ -2,10 +2,10 @@
 
 from bec_operator.api.job import Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.attempts.actions import RecordTask
-from bec_operator.decide.jobs.growth import is_list_done, is_list_quiet, tell_of_list
 from bec_operator.decide.jobs.stalls import stall
 from bec_operator.decide.jobs.tally import Tally
-from bec_operator.decide.jobs.versions import tell_of_versions
+from bec_operator.decide.lists.growth import is_list_done, is_list_quiet, tell_of_list
+from bec_operator.decide.lists.versions import tell_of_versions
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.throughput import Throughput
 from bec_operator.decide.sight.conditions import conditions

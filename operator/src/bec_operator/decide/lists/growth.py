@@ -2,7 +2,7 @@
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import JobPhase
-from bec_operator.decide.jobs.messages import (
+from bec_operator.decide.lists.messages import (
     is_queue_done,
     is_queue_quiet,
     queue_of,

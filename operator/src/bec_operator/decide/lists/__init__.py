@@ -1,0 +1,1 @@
+"""The list of volumes while the job runs: it grows, messages come, versions are found."""
