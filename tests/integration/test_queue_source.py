@@ -157,6 +157,41 @@ def test_a_message_that_names_no_volume_is_on_record_and_in_the_dead_letters(
     workers.runs.check_each_ran_once(2)
 
 
+@pytest.mark.usefixtures("operator", "workers")
+def test_a_message_whose_volume_has_no_place_hurts_nobody(space: Space, sqs: Sqs) -> None:
+    """Its output would have a place of its own only with a version, or is too long for S3."""
+    url = sqs.make_queue()
+    output = {"bucket": space.bucket, "prefix": "a/{job_id}/{w_id}-{i_id}/"}
+    live = space.submit(job("ocr", space.bucket, source(url, until="Empty"), output=output))
+    long = "བོད" * 40
+    send(sqs, url, [Volume("W1", "I1", "v1"), Volume(long, long), FIVE[0]])
+
+    found = live.wait_complete(timeout=60)
+
+    assert counts(found) == {"total": 1, "succeeded": 1}
+    assert "2 messages named no volume" in condition(found, "Complete")["message"] or any(
+        "named no volume" in event["message"] for event in space.events("ocr", "MessagesRefused")
+    )
+    assert left(sqs, url) == (0, 0)
+
+
+@pytest.mark.usefixtures("operator", "workers")
+def test_a_job_that_has_ended_is_edited(space: Space, sqs: Sqs) -> None:
+    url = sqs.make_queue()
+    live = space.submit(job("ocr", space.bucket, source(url, until="Empty")))
+    send(sqs, url, FIVE[:1])
+    live.wait_complete(timeout=60)
+
+    live.patch(parallelism=7)
+    live.wait(
+        lambda found: found["status"]["observedGeneration"] == found["metadata"]["generation"],
+        "the change is taken in",
+    )
+    live.patch(volumes={"queue": {"until": None}})
+    send(sqs, url, FIVE[1:3])
+    live.wait_counts(timeout=60, total=3, succeeded=3)
+
+
 def test_nothing_is_deleted_before_it_is_stored(
     space: Space, workers: Workers, sqs: Sqs, faults: S3Faults
 ) -> None:

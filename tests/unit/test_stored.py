@@ -51,6 +51,7 @@ CLASSES = {
     24: "BadHost",
     25: "OutputImpossible",
     26: "VersionMissing",
+    27: "Double",
 }
 """Every class that ever had a code. One that is given up keeps its line: its code is used up."""
 CODES = 32  # that fit beside an outcome into a byte

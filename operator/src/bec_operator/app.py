@@ -80,7 +80,6 @@ async def serve(settings: Settings) -> None:
         await worker_api.stop()
         await reconciler.stop()
         ctx.storage.close()
-        ctx.connections.close()
         await api.close()
 
 

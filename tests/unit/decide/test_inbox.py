@@ -21,6 +21,16 @@ def test_a_message_may_be_deleted_once_its_volume_is_stored() -> None:
     assert inbox.stored == {"b": "1"}, "the rest is tried again"
 
 
+def test_a_queue_that_does_not_delete_is_told_of_until_it_does() -> None:
+    inbox = Inbox(stored={"a": "1"})
+    inbox.note_undeleted(Fact(5.0, "QueueForbidden", "no"))
+    inbox.note_received({}, {"b": "1"})
+    assert inbox.undeleted is not None
+    assert inbox.delete_not_before > 5.0
+    inbox.note_deleted({"a": "1", "b": "1"}, {"a", "b"})
+    assert inbox.undeleted is None
+
+
 def test_of_a_message_that_comes_again_the_later_receipt_counts() -> None:
     inbox = Inbox()
     inbox.note_received({ONE: {"a": "old"}}, {})

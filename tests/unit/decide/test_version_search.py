@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 from bec_operator.api.job import JobSpec
 from bec_operator.decide.lists.versions import find_versions, tell_of_versions
+from bec_operator.decide.memory.marker_findings import note_swept
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.version_findings import note_no_version, note_version
+from bec_operator.decide.memory.version_findings import note_doubles, note_no_version, note_version
+from bec_operator.decide.neighbours.conflicts import compare
 from bec_operator.decide.sight.failures import FailureClass
-from bec_operator.decide.sight.seen import Fact, JobSeen
-from bec_operator.decide.volumes.actions import FindVersions
+from bec_operator.decide.sight.seen import Fact, JobSeen, Rival
+from bec_operator.decide.volumes.actions import FindVersions, Sweep
 from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 from bec_operator.decide.volumes.version_search import AGAIN_AT_MOST, FIRST, MOST
@@ -149,3 +151,43 @@ def test_other_versions_of_a_list_are_at_their_places_and_nothing_else_moves() -
         made = listed.versioned(some)
         assert list(made) == expected
         assert made == VolumeList.of(expected)
+
+
+def test_a_sweep_that_did_not_know_the_versions_makes_nothing_startable() -> None:
+    memory = remembered(40)
+    memory.under_way.begin(Sweep())
+    look = next_look(memory)
+    assert look is not None
+    answer(memory, look)
+    versions = dict(memory.books.versions.found)
+    volumes = VolumeList.of(memory.books.volumes).versioned(versions)
+    prefixes = memory.books.prefixes
+    assert isinstance(prefixes, Prefixes)
+    memory.note_versioned(versions, volumes, prefixes.of(volumes))
+
+    note_swept(memory, frozenset(), 40, NOW)  # it had looked for folders without a version
+
+    assert memory.books.frontier.count(VolumeState.UNCHECKED) == 40, "each marker is read"
+    assert memory.books.frontier.count(VolumeState.STARTABLE) == 0
+
+
+def test_a_volume_that_the_list_has_twice_is_skipped_the_one_time() -> None:
+    memory = remembered(3)
+    look = next_look(memory)
+    assert look is not None
+    answer(memory, look)
+    note_doubles(memory, [1])
+    ledger = memory.ledger
+    assert ledger is not None
+    assert ledger.classes(Outcome.SKIPPED) == {FailureClass.DOUBLE: 1}
+    assert 1 not in memory.books.versions.found
+
+
+def test_other_jobs_at_the_same_place_conflict_whatever_the_versions() -> None:
+    found, sought = remembered(3), remembered(3)
+    prefixes = found.books.prefixes
+    assert isinstance(prefixes, Prefixes)
+    volumes = VolumeList.of(found.books.volumes).versioned({1: "abc"})
+    theirs = Rival("other", "texts/other", prefixes.of(volumes), 3, versions=True)
+    fact = compare(sought.books.prefixes, "bucket", [theirs], NOW)
+    assert fact.reason == "OutputConflict"

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bec_operator.api.base import Resource
+from bec_operator.api.base import Resource, rule, schema, validations
 from bec_operator.api.query import ConnectionName
 
 
@@ -22,6 +22,16 @@ class Until(StrEnum):
 
 class QueueSource(Resource):
     """A queue of SQS whose messages name volumes, as BEC writes them."""
+
+    model_config = schema(
+        validations(
+            rule(
+                "self.connection == oldSelf.connection && self.url == oldSelf.url",
+                "the queue cannot be changed, as messages of it may be on their way: make a new "
+                "Job instead",
+            )
+        )
+    )
 
     connection: ConnectionName
     url: str = Field(max_length=1024, pattern=r"^https?://[^/\s]+/\S+$")

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from bec_operator.api.base import Resource, rule, schema, validations
-from bec_operator.api.query import ConnectionName, Query
+from bec_operator.api.query import ConnectionName, Query, names_in
 
 PLACEHOLDERS = ("w_id", "i_id", "w_md5", "i_folder")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -26,7 +26,11 @@ class EtagVersions(Resource):
             rule(
                 "self.contains('{i_id}') || self.contains('{i_folder}')",
                 "the key has to differ for each volume: write {i_id} or {i_folder} into it",
-            )
+            ),
+            rule(
+                "self.matches('^([^{}]|[{](w_id|i_id|w_md5|i_folder)[}])*$')",
+                "in braces stand {w_id}, {i_id}, {w_md5} and {i_folder}, and nothing else",
+            ),
         ),
     )
     length: int = Field(default=6, ge=4, le=32, description="Digits of the ETag")
@@ -55,7 +59,7 @@ class SqlVersions(Resource):
     @field_validator("query")
     @classmethod
     def _check_volumes(cls, query: str) -> str:
-        if ":volumes" not in query:
+        if names_in(query) != {"volumes"}:
             raise ValueError(_BY_VOLUMES)
         return query
 

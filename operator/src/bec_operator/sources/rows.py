@@ -131,8 +131,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of which each key stands there once; else it were two volumes in one."""
     row = dict(pairs)
     if len(row) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen = set[str]()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"the key {short(twice)} stands there twice")
     return row
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CONNECT = 5  # seconds until a connection stands
 ANSWER = 10  # seconds between two bytes of an answer, beside what was asked to wait
+_CONNECTIONS = 64  # of one client at once: so many jobs may listen
 _MOST = 16  # clients that are kept: a Job may name many a region
 _KEY = re.compile(r"[\x21-\x7e]{1,256}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
@@ -84,6 +85,7 @@ def _client(place: Place, credentials: Credentials | None, wait: int) -> "SQSCli
         config=Config(
             connect_timeout=CONNECT,
             read_timeout=wait + ANSWER,
+            max_pool_connections=_CONNECTIONS,
             retries={"mode": "standard", "total_max_attempts": 1},  # who asks will ask again
         ),
     )

@@ -8,7 +8,6 @@ changed is the new one at the next try, and it is kept nowhere.
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +92,7 @@ class Connections:
     def __init__(self, known: Sequence[ConnectionSettings] = (), folder: str = "") -> None:
         self._folder = Path(folder)
         self._known = {connection.name: connection for connection in known}
-        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._turns: dict[str, asyncio.Semaphore] = {}
 
     def find(self, name: str, kind: str, namespace: str) -> Connection:
         """Return the connection that a Job of `namespace` names; raises ConnectionTrouble."""
@@ -113,18 +112,16 @@ class Connections:
         return Connection(name, self._folder / name)
 
     async def call(self, connection: Connection, work: Callable[[Connection], T]) -> T:
-        """Do `work` in a thread of the connection; raises ConnectionTrouble."""
-        pool = self._pools.get(connection.name)
-        if pool is None:
-            pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"connection-{connection.name}")
-            self._pools[connection.name] = pool
-        with _counted(connection):
-            return await asyncio.get_running_loop().run_in_executor(pool, work, connection)
+        """Do `work` in a thread, a few of one connection at once; raises ConnectionTrouble."""
+        turns = self._turns.setdefault(connection.name, asyncio.Semaphore(AT_ONCE))
+        async with turns:
+            return await self.listen(connection, work)
 
     async def listen(self, connection: Connection, work: Callable[[Connection], T]) -> T:
         """Do `work`, which may wait for something to come, in a thread of its own.
 
-        Nobody waits for its end: not who is cancelled meanwhile, nor the end of the process.
+        Nobody waits for its end: not who is cancelled meanwhile, nor the end of the process. Raises
+        ConnectionTrouble.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
@@ -149,8 +146,3 @@ class Connections:
         threading.Thread(target=run, name=f"listen-{connection.name}", daemon=True).start()
         with _counted(connection):
             return await done
-
-    def close(self) -> None:
-        """Wait for nothing any more."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)

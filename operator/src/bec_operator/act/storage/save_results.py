@@ -7,8 +7,10 @@ from bec_operator.act.storage.failure_report_parts import append
 from bec_operator.act.volumes.growth import note_growth, prepare_growth, tell_growth
 from bec_operator.act.volumes.manifest import ledger_object
 from bec_operator.api.names import ledger_name
+from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.failure_report import Part
+from bec_operator.decide.volumes.ledger import Ledger
 from bec_ops.contract.location import reports_prefix
 from bec_ops.contract.s3.store import StoreError
 
@@ -32,6 +34,9 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     try:
         saved = await ctx.api.request("PUT", path, body)
     except ApiError as error:
+        if error.code == 404 and queue_of(memory) is not None:
+            await _make_again(ctx, memory, longer)
+            return
         if error.code not in {404, 409}:
             raise
         memory.lose_ledger(ctx.clock.now())  # everything is read anew
@@ -43,6 +48,13 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
         if growth is not None:
             note_growth(memory, growth)
             await tell_growth(ctx, memory, growth)
+
+
+async def _make_again(ctx: Context, memory: Memory, ledger: Ledger) -> None:
+    """Store a ledger whose object is gone: no source has the volumes, but we know them still."""
+    path = core(memory.job.namespace, "configmaps")
+    made = await ctx.api.request("POST", path, ledger_object(memory, ledger))
+    memory.saving.note(made["metadata"]["resourceVersion"], ctx.clock.now())
 
 
 async def _report_failures(ctx: Context, memory: Memory) -> bool:

@@ -30,23 +30,24 @@ async def sweep(ctx: Context, memory: Memory) -> None:
     swept = memory.books.markers.swept
     ends = ledger.translated(_AS_IT_IS) if ledger is not None else bytes(len(prefixes))
 
-    def wanted() -> Iterator[tuple[int, str]]:
-        """Yield the volumes that are not settled, and their folders."""
+    def wanted() -> Iterator[tuple[int, str, int]]:
+        """Yield the volumes that are not settled, their folders, and how long the rest of it is."""
         for index, prefix in islice(enumerate(prefixes), swept, None):
             if not ends[index]:
-                yield index, prefix[: prefix.index("/", len(common)) + 1]
+                folder = prefix[: prefix.index("/", len(common)) + 1]
+                yield index, folder, len(prefix) - len(common)
 
     def look(store: Store) -> frozenset[int]:
-        first = min((folder[:-1] for _, folder in wanted()), default=None)
+        first = min((folder[:-1] for _, folder, _ in wanted()), default=None)
         if first is None:
             return frozenset()
-        asked = Wanted(folder for _, folder in wanted())
+        asked = Wanted(folder for _, folder, _ in wanted())
         found = asked.among(store.list_folders(bucket, common, first))
         return frozenset(
             index
-            for index, folder in wanted()
+            for index, folder, size in wanted()
             # what is very long may have no place in this store: better known before it runs
-            if hash(folder) in found or len(prefixes[index]) - len(common) > LONGEST_PART
+            if hash(folder) in found or size > LONGEST_PART
         )
 
     try:

@@ -1,12 +1,13 @@
 """A source of volumes that changes in mid-run: what is new goes to the end of the manifest."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 
 from bec_operator.act.ground.api_server import ApiError
-from bec_operator.act.ground.clock import later
+from bec_operator.act.ground.clock import AGAIN_AT_MOST, UNANSWERED_AGAIN_AT_MOST, later
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.kube.events import post_event
@@ -18,8 +19,9 @@ from bec_operator.api.volume_source import VolumeSource
 from bec_operator.decide.lists.growth import LIST_UNREADABLE, count_settled, removed, unreadable
 from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.version_findings import note_doubles
 from bec_operator.decide.sight.seen import Fact, ListSeen
-from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList
+from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList, row_of
 from bec_operator.sources.volumes import (
     INVALID_MANIFEST,
     STORAGE_UNAVAILABLE,
@@ -53,8 +55,8 @@ async def look_at_list(ctx: Context, memory: Memory) -> None:
         seen = replace(seen, problem=f"the API server refuses the operator: {error.message}")
     if memory.ledger is not ledger:
         return  # loaded anew meanwhile: that begins with a look
-    if not seen.unknown:
-        seen = replace(seen, at=later(ctx.clock, begun))
+    most = UNANSWERED_AGAIN_AT_MOST if seen.unknown else AGAIN_AT_MOST
+    seen = replace(seen, at=later(ctx.clock, begun, most=most))
     memory.books.note_list(seen, added)
     await _tell(ctx, memory, before, seen)
 
@@ -70,8 +72,7 @@ async def _look(
         return replace(seen, problem=before.problem), None
     try:
         most = ctx.settings.max_volumes
-        new, gone = await _compare(memory, await read_volumes(source, reader, most), most)
-        await check_names(ctx, memory, new, "those that are new")
+        new, gone = await _compare(ctx, memory, await read_volumes(source, reader, most), most)
     except SourceError as error:
         if error.reason != INVALID_MANIFEST:
             raise
@@ -83,7 +84,9 @@ async def _look(
     return replace(seen, gone=gone), new.volumes
 
 
-async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[Prefixes, int]:
+async def _compare(
+    ctx: Context, memory: Memory, listed: VolumeList, most: int
+) -> tuple[Prefixes, int]:
     """Return the places for the outputs of what is new, and how many volumes are gone."""
     while True:
         known = memory.books.volumes
@@ -96,6 +99,7 @@ async def _compare(memory: Memory, listed: VolumeList, most: int) -> tuple[Prefi
                 f"has there would be more than {most:,}; put what is new into another job",
             )
         prefixes = await asyncio.to_thread(prefixes_of, memory, added)
+        await check_names(ctx, memory, prefixes, "those that are new")
         if memory.books.volumes is known:  # else it grew meanwhile, by an earlier look
             return prefixes, gone
 
@@ -122,15 +126,18 @@ def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
     One that is listed without a version is known if one of its ids is, of whatever version.
     """
     alike = _alike(known, listed)
-    rows = set(islice(known.rows(), alike, None))
-    pairs = {_pair(row) for row in rows}
-    seen, added = set(), []
-    for row in islice(listed.rows(), alike, None):
-        pair = _pair(row)
-        seen.add(pair)
-        if row not in rows and (pair not in pairs or len(row) > len(pair)):
-            added.append(row.decode())
-    return VolumeList.pack(added), sum(_pair(row) not in seen for row in rows)
+    rows = list(islice(known.rows(), alike, None))
+    rest = list(islice(listed.rows(), alike, None))
+    known_rows, known_pairs = set(rows), set(map(_pair, rows))
+    added = dict.fromkeys(r for r in rest if r not in known_rows and r not in known_pairs)
+    seen = set(map(_pair, rest))
+    gone = Counter(pair for pair in map(_pair, rows) if pair not in seen)
+    if added or gone:  # what is alike may have the same volume, with a version or without
+        for old, new in zip(islice(known.rows(), alike), listed.rows(), strict=False):
+            added.pop(old, None)
+            added.pop(_pair(old), None)
+            gone.pop(_pair(new), None)
+    return VolumeList.pack(row.decode() for row in added), gone.total()
 
 
 def _alike(known: VolumeList, listed: VolumeList) -> int:
@@ -195,22 +202,39 @@ async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
     volumes = VolumeList.of(books.volumes)
     begin = len(volumes)
     if versions:
+        doubles = await asyncio.to_thread(_doubles, volumes, versions, added)
+        note_doubles(memory, doubles)
+        versions = {index: found for index, found in versions.items() if index not in doubles}
         volumes = await asyncio.to_thread(volumes.versioned, versions)
     volumes = volumes.extended(added)
-    prefixes = await asyncio.to_thread(prefixes_of, memory, VolumeList.of(added))
-    bare = await asyncio.to_thread(unversioned_of, memory, VolumeList.of(added))
     try:
+        prefixes = await asyncio.to_thread(prefixes_of, memory, VolumeList.of(added))
+        bare = await asyncio.to_thread(unversioned_of, memory, VolumeList.of(added))
         manifest = await put_manifest(ctx, memory, volumes)
     except StoreError as error:
         memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return None
-    except SourceError as error:
+    except (SourceError, TemplateError) as error:
         if queue_of(memory) is not None:
-            books.refuse_messages(Fact(ctx.clock.now(), error.reason, str(error)))
+            books.refuse_messages(Fact(ctx.clock.now(), INVALID_MANIFEST, str(error)))
         else:
             books.refuse_added(str(error))
         return None
     return Growth(manifest, volumes, added, prefixes, [begin + i for i in bare], versions)
+
+
+def _doubles(volumes: VolumeList, versions: Mapping[int, str], added: Sequence[Volume]) -> set[int]:
+    """Return which volumes would be others of the list, with the versions that were found."""
+    found, doubles = dict[bytes, int](), set[int]()
+    for index, version in sorted(versions.items()):
+        row = row_of(volumes[index]._replace(i_version=version)).encode()
+        if row in found:
+            doubles.add(index)
+        found.setdefault(row, index)
+    for row in chain(volumes.rows(), VolumeList.of(added).rows()):
+        if row in found:
+            doubles.add(found[row])
+    return doubles
 
 
 def note_growth(memory: Memory, growth: Growth) -> None:

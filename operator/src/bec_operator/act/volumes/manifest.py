@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bec_operator.act.ground.api_server import ApiError, core
-from bec_operator.act.ground.clock import later
+from bec_operator.act.ground.clock import AGAIN_AT_MOST, UNANSWERED_AGAIN_AT_MOST, later
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.kube.pod_spec import owner
@@ -15,6 +15,7 @@ from bec_operator.act.volumes.frozen import get_manifest, put_manifest
 from bec_operator.act.volumes.long_names import check_names
 from bec_operator.act.volumes.source_reader import SourceReader, get_config_map
 from bec_operator.api.names import JOB_LABEL, ledger_name
+from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import epoch, iso, precise
 from bec_operator.decide.sight.seen import Fact
@@ -39,13 +40,15 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
     try:
         found = await get_config_map(ctx, memory.job.namespace, ledger_name(memory.job.name))
         if found is None:
+            _see_nothing_is_lost(memory)
             volumes, ledger, version = await _freeze(ctx, memory)
         else:
             volumes, ledger, version = await _thaw(ctx, memory, found)
         prefixes = await asyncio.to_thread(prefixes_of, memory, volumes)
         unversioned = await asyncio.to_thread(unversioned_of, memory, volumes)
     except SourceError as error:
-        at = ctx.clock.now() if error.unknown else later(ctx.clock, begun)
+        most = UNANSWERED_AGAIN_AT_MOST if error.unknown else AGAIN_AT_MOST
+        at = later(ctx.clock, begun, most=most)
         memory.learn("manifest", Fact(at, error.reason, str(error)))
     except TemplateError as error:
         said = f"spec.output: {error}"
@@ -111,6 +114,16 @@ def prefixes_of(memory: Memory, volumes: Sequence[Volume]) -> Prefixes:
 def unversioned_of(memory: Memory, volumes: VolumeList) -> list[int]:
     """Return the volumes whose versions have to be found; none where the Job says no way to."""
     return volumes.unversioned() if memory.stand_in else []
+
+
+def _see_nothing_is_lost(memory: Memory) -> None:
+    """Refuse to begin anew where nobody else knows the volumes: their messages are deleted."""
+    if queue_of(memory) is not None and memory.job.status.counts.total:
+        raise SourceError(
+            "LedgerLost",
+            f"ConfigMap {ledger_name(memory.job.name)} is gone, and with it which volumes the "
+            "queue had; put it back, or make a new Job and send what is not done again",
+        )
 
 
 async def _freeze(ctx: Context, memory: Memory) -> tuple[VolumeList, Ledger, str]:

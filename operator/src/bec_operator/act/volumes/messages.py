@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bec_operator.act.connections.sqs import Queue
 from bec_operator.act.connections.sqs_message import Message
-from bec_operator.act.ground.connections import Connection, ConnectionTrouble
+from bec_operator.act.ground.connections import UNAVAILABLE, Connection, ConnectionTrouble
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage_fact import storage_fact
 from bec_operator.act.kube.events import post_event
@@ -31,6 +31,7 @@ from bec_ops.contract.volume import Volume
 WAIT = 20  # seconds for the first message: the longest that there is
 WAIT_UNTIL_EMPTY = 5  # the same, where the next question is whether it is empty
 VISIBILITY = 120  # seconds for which nobody else gets a message: it is stored within a few
+BYTES = 16 * 1024 * 1024  # of messages that are received at once
 _TOLD = 1000  # characters of a message that names no volume, as they are put on record
 
 
@@ -41,13 +42,19 @@ class _Taken:
     volumes: dict[Volume, dict[str, str]] = field(default_factory=dict)
     refused: dict[str, tuple[Message, str]] = field(default_factory=dict)  # and why, by id
 
+    @property
+    def any(self) -> bool:
+        """Whether any message was received."""
+        return bool(self.volumes or self.refused)
+
     def sort(self, memory: Memory, messages: Collection[Message]) -> None:
+        """Read messages. One whose volume has no place for its output is refused as well."""
         template, job_id = OutputTemplate.parse(memory.output.prefix), memory.job.job_id
         for message in messages:
             try:
                 volume = read_message(message.body, message.attributes)
                 known = volume if volume.i_version else volume._replace(i_version=memory.stand_in)
-                template.prefix(job_id, known)  # else it had no place for its output
+                template.prefix(job_id, known)
             except ValueError as error:
                 self.refused[message.id] = message, str(error)
             else:
@@ -62,34 +69,36 @@ async def take_messages(ctx: Context, memory: Memory) -> None:
     source, settled = spec.volumes.queue, count_settled(ledger)
     try:
         connection = ctx.connections.find(source.connection, "sqs", memory.job.namespace)
-        wait = WAIT if source.until is None else WAIT_UNTIL_EMPTY
-        messages = await ctx.connections.listen(
-            connection, lambda it: _receive(Queue(it, source.url), MOST - inbox.held, wait)
+        taken = await ctx.connections.listen(
+            connection, lambda it: _receive(Queue(it, source.url), memory, source)
         )
-        taken = _Taken()
-        taken.sort(memory, messages)
+        await _note(ctx, memory, taken)
         if taken.refused:
             await _refuse(ctx, memory, connection, source, taken.refused)
-        if not messages and source.until is not None:
+        if not taken.any and source.until is not None:
             facts = await ctx.connections.call(connection, lambda it: Queue(it, source.url).facts())
             empty = not (facts.waiting or facts.in_flight or facts.delayed)
             inbox.note_empty(ctx.clock.now(), settled, ctx.settings.list_every, empty=empty)
     except ConnectionTrouble as error:
-        said = f"spec.volumes.queue: {error}"
-        inbox.note_trouble(Fact(ctx.clock.now(), error.reason, said))
-        return
+        inbox.note_trouble(_fact(ctx, error))
     except StoreError as error:
         memory.learn("storage", storage_fact(error, ctx.clock.now()))
-        return  # they come again
-    await _note(ctx, memory, taken)
 
 
-def _receive(queue: Queue, most: int, wait: int) -> list[Message]:
-    found = batch = queue.receive(most, wait, VISIBILITY)
-    while batch and len(found) < most:
-        batch = queue.receive(most - len(found), 0, VISIBILITY)
-        found = found + batch
-    return found
+def _fact(ctx: Context, error: ConnectionTrouble) -> Fact:
+    return Fact(ctx.clock.now(), error.reason, f"spec.volumes.queue: {error}")
+
+
+def _receive(queue: Queue, memory: Memory, source: QueueSource) -> _Taken:
+    """Receive and read messages, in a thread: what they hold may take its time."""
+    taken, room, size = _Taken(), MOST - memory.books.inbox.held, 0
+    wait = WAIT if source.until is None else WAIT_UNTIL_EMPTY
+    while batch := queue.receive(room, wait, VISIBILITY):
+        taken.sort(memory, batch)
+        room, wait, size = room - len(batch), 0, size + sum(each.size for each in batch)
+        if room <= 0 or size > BYTES:
+            break
+    return taken
 
 
 async def _note(ctx: Context, memory: Memory, taken: _Taken) -> None:
@@ -101,17 +110,22 @@ async def _note(ctx: Context, memory: Memory, taken: _Taken) -> None:
             return  # they come again
         if memory.books.volumes is known:
             break
-    most = ctx.settings.max_volumes
-    if new and len(known) + len(memory.books.added) + len(new) > most:
+    waiting = memory.books.inbox.waiting
+    more, most = sum(volume not in waiting for volume in new), ctx.settings.max_volumes
+    full = len(known) + len(memory.books.added) + more > most
+    stored = {
+        name: receipt
+        for volume, receipts in taken.volumes.items()
+        if volume not in new
+        for name, receipt in receipts.items()
+    }
+    memory.books.note_messages({} if full else {v: taken.volumes[v] for v in new}, stored)
+    if full and new:
         said = (
             f"spec.volumes.queue: the job has {len(known):,} volumes, and there may be {most:,}; "
-            "its messages stay in the queue: take them with another job"
+            "it takes no more messages: take them with another job"
         )
-        memory.books.inbox.note_trouble(Fact(ctx.clock.now(), "InvalidManifest", said))
-        return
-    receipts = {v: r for v, r in taken.volumes.items() if v not in new}
-    stored = {name: receipt for of in receipts.values() for name, receipt in of.items()}
-    memory.books.note_messages({v: taken.volumes[v] for v in new}, stored)
+        memory.books.inbox.note_full(Fact(ctx.clock.now(), "InvalidManifest", said))
 
 
 def _new_of(
@@ -183,7 +197,9 @@ async def delete_messages(ctx: Context, memory: Memory) -> None:
             connection, lambda it: Queue(it, source.url).delete(receipts)
         )
     except ConnectionTrouble as error:
-        said = f"spec.volumes.queue: {error}"
-        inbox.note_trouble(Fact(ctx.clock.now(), error.reason, said))
+        inbox.note_undeleted(_fact(ctx, error))
         return
     inbox.note_deleted(receipts, gone)
+    if len(gone) < len(receipts):
+        said = f"spec.volumes.queue: {len(receipts) - len(gone)} messages are not deleted; again"
+        inbox.note_undeleted(Fact(ctx.clock.now(), UNAVAILABLE, f"{said} in a while"))

@@ -36,6 +36,7 @@ class _Finding:
     ledger: Ledger | None
     volumes: Mapping[int, Volume]
     template: OutputTemplate
+    generation: int
     trouble: Fact | None = None  # why some could not be found out
 
     def found(self, index: int, version: str) -> None:
@@ -46,13 +47,19 @@ class _Finding:
         except ValueError as error:
             self.missing(index, f"its version is of no use: {error}")
             return
-        if self.memory.ledger is self.ledger:
+        if self._counts:
             note_version(self.memory, index, version)
 
     def missing(self, index: int, why: str) -> None:
         """Take in that there is none, for good."""
-        if self.memory.ledger is self.ledger:
+        if self._counts:
             note_no_version(self.memory, index, why)
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the volumes are still those that were meant, and so is the way."""
+        memory = self.memory
+        return memory.ledger is self.ledger and memory.job.generation == self.generation
 
 
 async def find_versions(ctx: Context, memory: Memory, action: FindVersions) -> None:
@@ -62,7 +69,7 @@ async def find_versions(ctx: Context, memory: Memory, action: FindVersions) -> N
         return
     volumes = {index: memory.books.volumes[index] for index in action.indices}
     way, template = spec.volumes.versions, OutputTemplate.parse(memory.output.prefix)
-    finding = _Finding(memory, ledger, volumes, template)
+    finding = _Finding(memory, ledger, volumes, template, memory.job.generation)
     if way.etag is not None:
         await _by_etag(ctx, way.etag, finding)
     else:
@@ -122,7 +129,8 @@ def object_key(template: str, volume: Volume) -> str:
 
 async def _by_query(ctx: Context, way: SqlVersions, finding: _Finding) -> None:
     """Ask a database, for so many at once as it may be asked for."""
-    take = partial(versions_of_rows, name=f"the answer of connection {way.connection}")
+    name = f"the answer of connection {way.connection}"
+    take = partial(versions_of_rows, name=name, max_rows=2 * ASKED_AT_ONCE)
     seconds = ctx.settings.query_seconds
     try:
         connection = ctx.connections.find(way.connection, "sql", finding.memory.job.namespace)

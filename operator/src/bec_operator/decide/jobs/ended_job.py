@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bec_operator.api.job import JobPhase
 from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.checks import checks, is_due
 from bec_operator.decide.jobs.ended_tasks import tidy_history
@@ -9,6 +10,7 @@ from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.stalls import stall_of_checks, with_stall
 from bec_operator.decide.jobs.status import is_hopeless
 from bec_operator.decide.lists.growth import is_list_done, is_look_due
+from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.slots.pool_size import dissolve
@@ -22,6 +24,9 @@ def stays_ended(memory: Memory) -> bool:
     assert ledger is not None
     if job.status.observed_generation == job.generation or not ledger.saved or memory.books.added:
         return False
+    queue = queue_of(memory)
+    if queue is not None and (queue.until is None or job.status.phase is JobPhase.FAILED):
+        return is_hopeless(memory)  # else it takes messages again
     return is_hopeless(memory) or ledger.count(Outcome.WAITING) == 0
 
 
@@ -57,11 +62,13 @@ def _reconsider(seen: Scene) -> Iterator[Action]:
         reason, message = stall_of_checks(memory)
         if reason:
             yield from _tell_stall(memory, reason, message, now)
-    elif not (is_hopeless(memory) or is_list_done(memory)):
+    elif queue_of(memory) is None and not (is_hopeless(memory) or is_list_done(memory)):
         if is_look_due(memory, now, seen.list_every):
             yield LookAtList()
         if memory.books.listed is not None and memory.books.listed.unknown:
-            yield from _tell_stall(memory, "StorageUnavailable", memory.books.listed.problem, now)
+            asks = job.spec.volumes.sql is not None
+            reason = "ConnectionUnavailable" if asks else "StorageUnavailable"
+            yield from _tell_stall(memory, reason, memory.books.listed.problem, now)
     else:
         told = with_stall(job.status, "", "", job.generation, now)
         yield WriteStatus(told.model_copy(update={"observed_generation": job.generation}))

@@ -10,6 +10,7 @@ from bec_operator.decide.attempts.record import NO_RECORD
 from bec_operator.decide.attempts.skipped_looks import basis_of, just_runs, note_rest, rests
 from bec_operator.decide.attempts.task import decide_task
 from bec_operator.decide.attempts.view import TaskView
+from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.announcing import tell
 from bec_operator.decide.jobs.checks import checks, may_launch
 from bec_operator.decide.jobs.ended_job import stays_ended, tidy
@@ -20,7 +21,7 @@ from bec_operator.decide.jobs.saving import keep
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.status import is_hopeless
 from bec_operator.decide.jobs.viewing import viewer
-from bec_operator.decide.lists.messages import handle_messages
+from bec_operator.decide.lists.messages import delete_messages, take_messages
 from bec_operator.decide.lists.versions import find_versions
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import TaskSeen
@@ -79,7 +80,9 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
     hopeless = is_hopeless(memory)
     if not hopeless:
         yield from find_versions(memory, seen.now)
-    yield from handle_messages(memory, seen.now, hopeless=hopeless)
+    yield from delete_messages(memory, seen.now)
+    if may_read and not hopeless and not memory.under_way.of(WriteStatus):
+        yield from take_messages(memory, seen.now)
     yield from keep(seen, may_read=may_read)
 
 

@@ -2,6 +2,7 @@
 
 from bec_operator.decide.hosts.pool import Workload
 from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.slots.filling import Launches, hand_out, launches, workload
@@ -56,4 +57,6 @@ def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]
 
 def _more_may_come(memory: Memory, standings: Standings) -> bool:
     """Whether there are volumes that could start later, beside those that run."""
-    return bool(standings.retrying) or any(map(memory.books.frontier.count, _MAY_COME))
+    if standings.retrying or queue_of(memory) is not None:
+        return True
+    return any(map(memory.books.frontier.count, _MAY_COME))

@@ -14,6 +14,7 @@ from bec_operator.decide.volumes.frontier import VolumeState
 SAVE_AFTER = 5.0  # seconds
 SAVE_AT = 500  # results
 SAVE_NOT_BEFORE = 1.0  # seconds since the last write of the ledger
+VOLUMES_A_SECOND = 25_000  # for so many each the manifest may be written a second more rarely
 
 
 def keep(seen: Scene, *, may_read: bool) -> Iterator[Action]:
@@ -37,8 +38,10 @@ def _grows(memory: Memory, active: int, now: float) -> bool:
     books, since = memory.books, now - memory.saving.at
     if not (books.added or books.versions.found) or since < SAVE_NOT_BEFORE:
         return False
+    if books.added:
+        return since >= min(SAVE_NOT_BEFORE + len(books.volumes) / VOLUMES_A_SECOND, SAVE_AFTER)
     left = books.frontier.count(VolumeState.UNVERSIONED) > len(books.versions.found)
-    return bool(books.added) or not left or not active or since >= SAVE_AFTER
+    return not left or not active or since >= SAVE_AFTER
 
 
 def _save_due(memory: Memory, active: int, now: float) -> bool:

@@ -10,6 +10,7 @@ from bec_operator.decide.volumes.inbox import MOST
 from bec_operator.decide.volumes.ledger import Outcome
 
 WAITING = "WaitingForMessages"
+STORED_WITHIN = 30.0  # seconds since the ledger was stored last, while messages wait for that
 REFUSED_MESSAGES = "messages-refused-"
 
 
@@ -18,14 +19,23 @@ def queue_of(memory: Memory) -> QueueSource | None:
     return memory.job.spec.volumes.queue if memory.job.spec is not None else None
 
 
-def handle_messages(memory: Memory, now: float, *, hopeless: bool) -> Iterator[Action]:
-    """Delete the messages whose volumes are stored, and take further ones."""
-    inbox, spec = memory.books.inbox, memory.job.spec
-    if queue_of(memory) is None or spec is None:
-        return
-    if inbox.stored and (inbox.trouble is None or now >= inbox.not_before):
+def delete_messages(memory: Memory, now: float) -> Iterator[Action]:
+    """Delete the messages whose volumes are stored."""
+    inbox = memory.books.inbox
+    if queue_of(memory) is not None and inbox.stored and now >= inbox.delete_not_before:
         yield DeleteMessages()
-    if not (hopeless or spec.suspend) and inbox.held < MOST and now >= inbox.not_before:
+
+
+def take_messages(memory: Memory, now: float) -> Iterator[Action]:
+    """Take further messages, if those that are held could be stored.
+
+    One that is received too often goes to the dead letters: it is not for us to receive it in vain.
+    """
+    inbox, spec = memory.books.inbox, memory.job.spec
+    if queue_of(memory) is None or spec is None or spec.suspend:
+        return
+    late = inbox.waiting and now - memory.saving.at > STORED_WITHIN
+    if not late and inbox.held < MOST and now >= inbox.not_before:
         yield TakeMessages()
 
 

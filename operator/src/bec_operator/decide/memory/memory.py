@@ -17,6 +17,7 @@ from bec_operator.decide.memory.telling import Telling
 from bec_operator.decide.memory.under_way import UnderWay
 from bec_operator.decide.sight.conditions import find
 from bec_operator.decide.sight.seen import Fact, Facts, JobSeen, TaskSeen
+from bec_operator.decide.volumes.actions import Sweep
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
@@ -268,11 +269,12 @@ class Memory:
         for index in versions:
             if books.frontier[index] is VolumeState.UNVERSIONED:
                 books.frontier[index] = VolumeState.UNCHECKED
-        books.markers.swept = min(books.markers.swept, *versions)
+        if self.under_way.of(Sweep):  # which looks for their folders without a version
+            books.markers.released |= versions.keys()
+        else:
+            books.markers.swept = min(books.markers.swept, *versions)
         books.versions.note_stored(versions.keys())
         books.gates = Gates()  # which volumes of others they wait for goes by their versions
-        if self.job.status.start_time is None or self.job.status.terminal:
-            self.facts.conflict = None
 
     def forget(self) -> None:
         """Drop the ledger and all that was derived from it: somebody else wrote it, or the end.

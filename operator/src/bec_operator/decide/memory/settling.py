@@ -59,10 +59,16 @@ def note_misconfigured(memory: Memory, task: TaskSeen, said: str, now: float) ->
         memory.learn("worker", Fact(now, MISCONFIGURED, message))
 
 
-def settle_without_task(memory: Memory, index: int, failure: FailureClass, message: str) -> None:
-    """Note that a volume has failed before a task could be made for it."""
+def settle_without_task(
+    memory: Memory,
+    index: int,
+    failure: FailureClass,
+    message: str,
+    outcome: Outcome = Outcome.FAILED,
+) -> None:
+    """Note that a volume has failed, or is skipped, before a task could be made for it."""
     assert memory.ledger is not None
-    memory.ledger.settle(index, Outcome.FAILED, failure)
+    memory.ledger.settle(index, outcome, failure)
     memory.books.frontier[index] = VolumeState.SETTLED
     _note_failure(memory, index, failure, message)
 

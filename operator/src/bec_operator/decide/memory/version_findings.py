@@ -1,15 +1,27 @@
 """What looks for versions show of volumes that came without one."""
 
+from collections.abc import Iterable
+
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.settling import settle_without_task
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.volumes.frontier import VolumeState
+from bec_operator.decide.volumes.ledger import Outcome
 
 
 def note_version(memory: Memory, index: int, version: str) -> None:
     """Take in the version of a volume that came without one."""
     if memory.books.frontier[index] is VolumeState.UNVERSIONED:
         memory.books.versions.found[index] = version
+
+
+def note_doubles(memory: Memory, indices: Iterable[int]) -> None:
+    """Take in that volumes are others of the list, now that their versions are known."""
+    for index in indices:
+        memory.books.versions.found.pop(index, None)
+        if memory.books.frontier[index] is VolumeState.UNVERSIONED:
+            said = "the list has it twice, the other time with the version that was found"
+            settle_without_task(memory, index, FailureClass.DOUBLE, said, Outcome.SKIPPED)
 
 
 def note_no_version(memory: Memory, index: int, why: str) -> None:

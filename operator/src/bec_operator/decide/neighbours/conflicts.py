@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact, Rival
 from bec_operator.decide.volumes.ledger import Outcome
+from bec_operator.decide.volumes.volume_list import Prefixes
 from bec_ops.contract.location import OutputTemplate, TemplateError
 
 SAY_AFTER = 8.0  # seconds for which a job waits for an older one to be read without a word
@@ -31,7 +32,7 @@ def judge(memory: Memory, others: Iterable[Memory], now: float) -> None:
         _wait_for(memory, unread, now)
         return
     conflict.waits_since = None
-    rivals = tuple(_rival(other) for other in ahead if other.ledger is not None)
+    rivals = tuple(_rival(memory, other) for other in ahead if other.ledger is not None)
     if not rivals:
         conflict.rivals = ()
         memory.learn("conflict", Fact(now))
@@ -43,9 +44,10 @@ def judge(memory: Memory, others: Iterable[Memory], now: float) -> None:
 
 def compare(prefixes: Sequence[str], bucket: str, rivals: Iterable[Rival], now: float) -> Fact:
     """Compare where a job writes with where its rivals do, volume by volume: it takes a while."""
-    mine = set(prefixes)
     for rival in rivals:
-        shared = [prefix for prefix in rival.prefixes if prefix in mine]
+        mine = set(_bare(prefixes) if rival.versions else prefixes)
+        theirs = _bare(rival.prefixes) if rival.versions else rival.prefixes
+        shared = [prefix for prefix in theirs if prefix in mine]
         if shared:
             return Fact(
                 now,
@@ -55,6 +57,13 @@ def compare(prefixes: Sequence[str], bucket: str, rivals: Iterable[Rival], now: 
                 "when that one ends, or give it another jobId or output in a new Job",
             )
     return Fact(now)
+
+
+def _bare(prefixes: Sequence[str]) -> Iterable[str]:
+    """Yield where volumes would write if they had no version."""
+    assert isinstance(prefixes, Prefixes)
+    render, job_id = prefixes.template.known_prefix, prefixes.job_id
+    return (render(job_id, volume._replace(i_version="")) for volume in prefixes.volumes)
 
 
 def _wait_for(memory: Memory, other: Memory, now: float) -> None:
@@ -80,9 +89,9 @@ def _is_unread(other: Memory) -> bool:
     return facts.storage is None or (facts.storage.good and facts.manifest is None)
 
 
-def _rival(other: Memory) -> Rival:
-    prefixes = other.books.prefixes
-    return Rival(other.job.uid, _name(other), prefixes, len(prefixes))
+def _rival(memory: Memory, other: Memory) -> Rival:
+    prefixes, versions = other.books.prefixes, bool(memory.stand_in or other.stand_in)
+    return Rival(other.job.uid, _name(other), prefixes, len(prefixes), versions)
 
 
 def _name(memory: Memory) -> str:

@@ -33,6 +33,7 @@ class FailureClass(IntEnum):
     BAD_HOST = 24
     OUTPUT_IMPOSSIBLE = 25
     VERSION_MISSING = 26
+    DOUBLE = 27
 
     @property
     def label(self) -> str:
@@ -119,6 +120,9 @@ RULES: dict[FailureClass, Rule] = {
     ),
     FailureClass.VERSION_MISSING: Rule(
         final=True, of_node=False, meaning="no version was found for it, so it was not tried"
+    ),
+    FailureClass.DOUBLE: Rule(
+        final=True, of_node=False, meaning="it is another volume of the list, of the same version"
     ),
 }
 

@@ -241,6 +241,7 @@ class Rival:
     whose: str
     prefixes: Sequence[str] = field(compare=False)
     volumes: int = 0  # of which the prefixes are: a list only grows
+    versions: bool = False  # theirs are found as it runs, so they count for nothing
 
 
 @dataclass(frozen=True, slots=True)

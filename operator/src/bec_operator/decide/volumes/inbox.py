@@ -1,5 +1,6 @@
 """Messages of a queue that are ours for a while: each is deleted once its volume is stored."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ from bec_operator.decide.sight.seen import Fact
 from bec_ops.contract.volume import Volume
 
 MOST = 1000  # messages that are held at once
+DELETE_AGAIN = 10.0  # seconds
 AGAIN, AGAIN_AT_MOST = 2.5, 60.0  # seconds until a queue is asked again that gave no good answer
 
 
@@ -21,9 +23,11 @@ class Inbox:
     waiting: dict[Volume, dict[str, str]] = field(default_factory=dict)  # for their volume
     stored: dict[str, str] = field(default_factory=dict)  # to be deleted
     refused: int = 0  # how many named no volume, since this process runs
-    trouble: Fact | None = None  # why the queue gives no good answer
+    trouble: Fact | None = None  # why the queue gives no message
+    undeleted: Fact | None = None  # why it does not delete one
     in_vain: int = 0  # how often in a row it gave none
     not_before: float = 0.0
+    delete_not_before: float = 0.0
     empty_since: float | None = None  # since when it is seen empty, each time
     settled: int = -1  # volumes, when it was last seen so, and that was believed
 
@@ -51,9 +55,18 @@ class Inbox:
 
     def note_deleted(self, receipts: Mapping[str, str], gone: Iterable[str]) -> None:
         """Take in which messages are gone; one that came again meanwhile has another receipt."""
+        self.undeleted = None
         for name in gone:
             if self.stored.get(name) == receipts[name]:
                 del self.stored[name]
+
+    def note_undeleted(self, fact: Fact) -> None:
+        """Take in that the queue does not delete: it is asked again in a while."""
+        self.undeleted, self.delete_not_before = fact, fact.at + DELETE_AGAIN
+
+    def note_full(self, fact: Fact) -> None:
+        """Take in that the job can have no more volumes, for as long as this process runs."""
+        self.trouble, self.not_before = fact, math.inf
 
     def note_refused(self, number: int) -> None:
         """Take in that messages named no volume, and that this is on record."""

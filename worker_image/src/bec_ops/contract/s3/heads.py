@@ -14,7 +14,7 @@ from urllib.parse import quote
 from boto3.session import Session
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
@@ -28,6 +28,7 @@ _HEADERS = {
     "RequestPayer": "x-amz-request-payer",
 }
 _CONNECT, _READ = 5, 30  # seconds
+_PLACES = 16  # buckets to which connections are kept
 
 
 class Heads:
@@ -47,22 +48,30 @@ class Heads:
 
     def etag(self, bucket: str, key: str, ask: Callable[[str, str], str | None]) -> str | None:
         """Return the ETag of an object; whatever is not plain is for `ask` to find out."""
-        if self._credentials is None:
-            return ask(bucket, key)
-        url, http = self._place(bucket)
-        request = AWSRequest("HEAD", url + quote(key, safe="/~"), dict(self._headers))
-        frozen = self._credentials.get_frozen_credentials()
-        S3SigV4Auth(frozen, "s3", self._region).add_auth(request)
         try:
-            answer = http.send(request.prepare())
-        except HTTPClientError:
+            answer = self._send(bucket, key)
+        except BotoCoreError:
+            answer = None
+        if answer is None:
             return ask(bucket, key)
         etag = answer.headers.get("ETag", "") if answer.status_code == 200 else ""
         return str(etag).strip('"') if etag else ask(bucket, key)
 
+    def _send(self, bucket: str, key: str) -> Any:
+        """Return the answer to a HEAD; None where nobody is named to ask. Raises BotoCoreError."""
+        if self._credentials is None:
+            return None
+        url, http = self._place(bucket)
+        request = AWSRequest("HEAD", url + quote(key, safe="/~"), dict(self._headers))
+        frozen = self._credentials.get_frozen_credentials()
+        S3SigV4Auth(frozen, "s3", self._region).add_auth(request)
+        return http.send(request.prepare())
+
     def _place(self, bucket: str) -> tuple[str, URLLib3Session]:
         """Return where the objects of a bucket are, and the connections to there."""
         if bucket not in self._places:
+            if len(self._places) >= _PLACES:
+                self._places.clear()
             signed = self._client.generate_presigned_url(
                 "head_object", Params={"Bucket": bucket, "Key": "key"}
             )
