@@ -72,8 +72,9 @@ async def take_messages(ctx: Context, memory: Memory) -> None:
         taken = await ctx.connections.listen(
             connection, lambda it: _receive(Queue(it, source.url), memory, source)
         )
-        await _note(ctx, memory, taken)
-        if taken.refused:
+        if not await _note(ctx, memory, taken):
+            await _give_back(ctx, connection, source, taken)
+        elif taken.refused:
             await _refuse(ctx, memory, connection, source, taken.refused)
         if not taken.any and source.until is not None:
             facts = await ctx.connections.call(connection, lambda it: Queue(it, source.url).facts())
@@ -101,13 +102,27 @@ def _receive(queue: Queue, memory: Memory, source: QueueSource) -> _Taken:
     return taken
 
 
-async def _note(ctx: Context, memory: Memory, taken: _Taken) -> None:
-    """Take in which volumes are new, beside what is in the manifest by then."""
+async def _give_back(
+    ctx: Context, connection: Connection, source: QueueSource, taken: _Taken
+) -> None:
+    """Let others, or ourselves, have messages that nothing can be done with now."""
+    receipts = {name: message.receipt for name, (message, _) in taken.refused.items()}
+    for of_volume in taken.volumes.values():
+        receipts |= of_volume
+    if receipts:
+        await ctx.connections.call(connection, lambda it: Queue(it, source.url).give_back(receipts))
+
+
+async def _note(ctx: Context, memory: Memory, taken: _Taken) -> bool:
+    """Take in which volumes are new, beside what is in the manifest by then.
+
+    False if the job has no manifest now: its ledger was lost to somebody else, or it has ended.
+    """
     while True:
         known, ledger = memory.books.volumes, memory.ledger
         new = await asyncio.to_thread(_new_of, memory, VolumeList.of(known), taken.volumes)
         if memory.ledger is None or memory.ledger is not ledger:
-            return  # they come again
+            return False
         if memory.books.volumes is known:
             break
     waiting = memory.books.inbox.waiting
@@ -126,6 +141,7 @@ async def _note(ctx: Context, memory: Memory, taken: _Taken) -> None:
             "it takes no more messages: take them with another job"
         )
         memory.books.inbox.note_full(Fact(ctx.clock.now(), "InvalidManifest", said))
+    return True
 
 
 def _new_of(

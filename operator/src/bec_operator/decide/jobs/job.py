@@ -21,6 +21,7 @@ from bec_operator.decide.jobs.saving import keep
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.status import is_hopeless
 from bec_operator.decide.jobs.viewing import viewer
+from bec_operator.decide.lists.growth import is_list_done
 from bec_operator.decide.lists.messages import delete_messages, take_messages
 from bec_operator.decide.lists.versions import find_versions
 from bec_operator.decide.sight.action import Action
@@ -81,7 +82,8 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
     if not hopeless:
         yield from find_versions(memory, seen.now)
     yield from delete_messages(memory, seen.now)
-    if may_read and not hopeless and not memory.under_way.of(WriteStatus):
+    over = hopeless or (memory.ledger.count(Outcome.WAITING) == 0 and is_list_done(memory))
+    if may_read and not over and not memory.under_way.of(WriteStatus):
         yield from take_messages(memory, seen.now)
     yield from keep(seen, may_read=may_read)
 
