@@ -29,6 +29,7 @@ pytestmark = pytest.mark.stores
 OBJECT = "Works/{w_md5}/{w_id}/images/{w_id}-{i_folder}/dimensions.json"
 FOLDERS = "Works/{shard}/{w_id}/images/{w_id}-{i_folder}/dimensions.json"
 HUNDRED = [Volume(f"W{number}", f"I{number:04}") for number in range(100)]
+FORTY = HUNDRED[:40]
 THREE = HUNDRED[:3]
 
 
@@ -144,7 +145,7 @@ async def test_objects_whose_names_are_volumes(space: Space, storage: Storage) -
 
 @pytest.mark.usefixtures("operator")
 def test_the_archive_with_its_versions(space: Space, workers: Workers, faults: S3Faults) -> None:
-    have(space, HUNDRED)
+    have(space, FORTY)
     etag = {"etag": {"uri": f"s3://{space.bucket}/{OBJECT}"}}
     asked = faults.requests["ListObjectsV2"]
     volumes = {**source(space), "versions": etag}
@@ -152,14 +153,14 @@ def test_the_archive_with_its_versions(space: Space, workers: Workers, faults: S
 
     found = live.wait_complete(timeout=60)
 
-    assert counts(found) == {"total": 100, "succeeded": 100}
+    assert counts(found) == {"total": 40, "succeeded": 40}
     frozen = space.frozen("ocr")
-    assert [v._replace(i_version="") for v in frozen] == in_key_order(HUNDRED)
+    assert [v._replace(i_version="") for v in frozen] == in_key_order(FORTY)
     assert all(len(v.i_version) == 6 for v in frozen)
     # Frozen, looked at once it runs, and once before its end; and some for the outputs.
-    assert faults.requests["ListObjectsV2"] - asked < 4 * 200
+    assert faults.requests["ListObjectsV2"] - asked < 4 * 80
     assert live.read()["spec"]["volumes"]["s3"]["every"] == "1h"
-    workers.runs.check_each_ran_once(100)
+    workers.runs.check_each_ran_once(40)
 
 
 @pytest.mark.usefixtures("operator")
@@ -225,26 +226,24 @@ def test_a_folder_that_is_no_volume_is_told_by_its_key(
     assert key[: key.index("W0-")] in message
     assert space.ledger("ocr") is None, "nothing is begun"
 
-    space.s3.delete_object(Bucket=space.bucket, Key=key)
+    # As the message says. To delete the object is not enough for every store: some keep the folder.
+    live.patch(volumes=source(space, FOLDERS.replace("{i_folder}", "0{i_id}")))
     assert counts(live.wait_complete(timeout=60)) == {"total": 3, "succeeded": 3}
     workers.runs.check_each_ran_once(3)
 
 
-@pytest.mark.parametrize(
-    ("status", "reason"), [(403, "ManifestForbidden"), (503, "StorageUnavailable")]
-)
 def test_a_bucket_that_may_not_be_listed(
-    space: Space, workers: Workers, faults: S3Faults, bucket: str, status: int, reason: str
+    space: Space, workers: Workers, faults: S3Faults, bucket: str
 ) -> None:
     space.s3.put_object(Bucket=bucket, Key=object_key(OBJECT, THREE[0]), Body=b"x")
-    faults.refuse(status, "ListObjectsV2", bucket)
+    faults.refuse(403, "ListObjectsV2", bucket)
     live = space.submit(job("ocr", space.bucket, source(space, bucket=bucket, every="1s")))
-    assert f"s3://{bucket}/Works/" in live.wait_stalled(reason)
+    assert f"s3://{bucket}/Works/" in live.wait_stalled("ManifestForbidden")
 
     faults.heal()
     workers.behaviour = hang
     live.wait_counts(total=1, running=1)
-    faults.refuse(status, "ListObjectsV2", bucket)
+    faults.refuse(503, "ListObjectsV2", bucket)
     told = "the list cannot be read now, the job goes on with what it has"
     live.wait(lambda found: told in condition(found, "Ready")["message"], told)
 

@@ -50,8 +50,9 @@ def _rows(template: FolderTemplate, folders: Iterable[str]) -> Iterator[tuple[st
             yield folder, checked_row(volume_of(values))
         except ValueError as error:
             raise ListError(
-                f"the folder {shown(template.bucket, folder)} fits spec.volumes.s3.uri, and is no "
-                f"volume: {error}; have it called otherwise, or write a uri that it does not fit"
+                f"spec.volumes.s3.uri: the folder {shown(template.bucket, folder)} fits it and is "
+                "no volume, so have it called otherwise, or write a uri that it does not fit: "
+                f"{error}"
             ) from None
 
 
