@@ -243,7 +243,7 @@ def test_a_bucket_that_may_not_be_listed(
     faults.heal()
     workers.behaviour = hang
     live.wait_counts(total=1, running=1)
-    faults.refuse(503, "ListObjectsV2", bucket)
+    faults.refuse(403, "ListObjectsV2", bucket)
     told = "the list cannot be read now, the job goes on with what it has"
     live.wait(lambda found: told in condition(found, "Ready")["message"], told)
 

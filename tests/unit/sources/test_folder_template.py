@@ -35,7 +35,7 @@ def walked(uri: str, *folders: str) -> list[Volume]:
 def prefixes(uri: str, *folders: str) -> list[str]:
     """Return what is listed on the way to a volume, of which `folders` are on each level."""
     asked = []
-    above, known = "", {}
+    above, known = "", dict[str, str]()
     for level, folder in zip(parse(uri).levels, [*folders, ""], strict=True):
         asked.append(level.prefix(above, known))
         above, found = folder, level.values(folder)
@@ -138,7 +138,8 @@ def test_what_is_written_is_read_back(uri: str, w_id: str, i_id: str, more: str,
     written = parts.format(**values) + "/"
     folders = [written[: end + 1] for end, char in enumerate(written) if char == "/"]
 
-    above, known, found = "", {}, None
+    above, known = "", dict[str, str]()
+    found = None
     for level in template.levels:
         prefix = level.prefix(above, known)
         assert written.startswith(prefix), "it is shown by the LIST"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from itertools import count
 
 from bec_operator.act.ground.storage import Storage
 from bec_operator.sources.folder_template import FolderTemplate, Level
@@ -91,7 +91,7 @@ class _Walk:
             name = folder[len(prefix) :]
             fits = level.values(folder) is not None
             if name not in found:
-                self._bounds.count(folder, is_volume=fits and is_last)
+                self._bounds.take(folder, is_volume=fits and is_last)
             if fits:
                 found.add(name)
             if self._trouble is not None:
@@ -105,15 +105,11 @@ class _Bounds:
     def __init__(self, bucket: str, max_volumes: int, max_others: int) -> None:
         self._bucket = bucket
         self._most = {True: max_volumes, False: max_others}
-        self._counts = {True: 0, False: 0}
-        self._lock = Lock()
+        self._counts = {True: count(1), False: count(1)}  # each step is one, whoever takes it
 
-    def count(self, folder: str, *, is_volume: bool) -> None:
+    def take(self, folder: str, *, is_volume: bool) -> None:
         """Count a folder; raises ListError for the first one that is too many."""
-        with self._lock:
-            self._counts[is_volume] += 1
-            is_too_many = self._counts[is_volume] > self._most[is_volume]
-        if is_too_many:
+        if next(self._counts[is_volume]) > self._most[is_volume]:
             raise ListError(self._too_many(folder, is_volume=is_volume))
 
     def _too_many(self, folder: str, *, is_volume: bool) -> str:
