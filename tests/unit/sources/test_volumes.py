@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bec_operator.api.listing import ListingSource
 from bec_operator.api.query import SqlSource
 from bec_operator.api.volume_source import VolumeSource
 from bec_operator.decide.volumes.volume_list import VolumeList
@@ -27,6 +28,7 @@ class _Reader:
     entries: dict[str, bytes] | None = field(default_factory=lambda: {"list": b"W2,I2\n"})
     trouble: Reason | None = None
     rows_of_it: int = 1
+    folders_of_it: int = 1
 
     async def object(
         self, bucket: str, key: str, limit: int, take: Callable[[Iterable[bytes]], T]
@@ -44,12 +46,17 @@ class _Reader:
         assert name == "map"
         return None if self.entries is None else (self.version, self.entries)
 
+    async def folders(self, source: ListingSource, max_volumes: int) -> VolumeList:
+        self._check(*source.uri.removeprefix("s3://").split("/", 1))
+        assert max_volumes == MAX_VOLUMES
+        return VolumeList.of([Volume("W4", "I4")][: self.folders_of_it])
+
     async def rows(self, source: SqlSource, max_volumes: int) -> VolumeList:
         assert (source.connection, max_volumes) == ("catalogue", MAX_VOLUMES)
         return VolumeList.of([Volume("W3", "I3")][: self.rows_of_it])
 
     def _check(self, bucket: str, key: str) -> None:
-        assert (bucket, key) == ("b", "a/list.csv")
+        assert (bucket, key) in {("b", "a/list.csv"), ("b", "{w_id}/{i_id}/")}
         if self.trouble is not None:
             raise StoreError(self.trouble, "S3 does not answer")
 
@@ -64,11 +71,13 @@ INLINE = _source(items=[{"wId": "W3", "iId": "I3"}])
 
 
 IN_SQL = _source(sql={"connection": "catalogue", "query": "SELECT w_id, i_id FROM volumes"})
+IN_FOLDERS = _source(s3={"uri": "s3://b/{w_id}/{i_id}/"})
 IN_QUEUE = _source(queue={"connection": "queues", "url": "http://queues/1/volumes"})
 
 
 async def test_each_source_is_read() -> None:
     assert await read_volumes(IN_SQL, _Reader()) == [Volume("W3", "I3")]
+    assert await read_volumes(IN_FOLDERS, _Reader()) == [Volume("W4", "I4")]
     assert await read_volumes(IN_QUEUE, _Reader()) == [], "its messages come one by one"
     assert await read_volumes(IN_S3, _Reader()) == [Volume("W1", "I1")]
     assert await read_volumes(IN_MAP, _Reader()) == [Volume("W2", "I2")]
@@ -86,12 +95,16 @@ async def test_a_mark_differs_as_soon_as_the_source_does() -> None:
     assert len(marks) == 5
     assert await read_mark(IN_S3, _Reader()) in marks
     assert await read_mark(INLINE, _Reader()) == ""
+    assert await read_mark(IN_FOLDERS, _Reader()) == "", "they have to be listed"
 
 
 async def test_a_query_without_a_row_waits_for_one() -> None:
     with pytest.raises(SourceError, match="the job begins as soon as there are some") as empty:
         await read_volumes(IN_SQL, _Reader(rows_of_it=0))
     assert empty.value.reason == "InvalidManifest"
+    with pytest.raises(SourceError, match=r"no folder that fits s3://b/\{w_id\}") as bare:
+        await read_volumes(IN_FOLDERS, _Reader(folders_of_it=0))
+    assert bare.value.reason == "InvalidManifest"
 
 
 @pytest.mark.parametrize("read", [read_mark, read_volumes])
@@ -117,6 +130,10 @@ async def test_no_answer_is_not_a_missing_list(read: Any, trouble: Reason, reaso
         await read(IN_S3, _Reader(trouble=trouble))
     assert raised.value.reason == reason
     assert raised.value.unknown is (trouble == "Unavailable")
+    with pytest.raises(SourceError) as folders:
+        await read_volumes(IN_FOLDERS, _Reader(trouble=trouble))
+    assert folders.value.reason == reason
+    assert folders.value.unknown is (trouble == "Unavailable")
 
 
 async def test_an_object_that_is_too_large_is_no_list() -> None:

@@ -5,12 +5,13 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from bec_operator.api.base import Id, ObjectName, Resource, VersionId, rule, schema, validations
+from bec_operator.api.listing import ListingSource
 from bec_operator.api.query import SqlSource
 from bec_operator.api.queue import QueueSource
 from bec_operator.api.versions import Versions
 
 MAX_INLINE_VOLUMES = 1000
-KINDS = ("items", "manifest", "configMap", "sql", "queue")
+KINDS = ("items", "manifest", "configMap", "s3", "sql", "queue")
 
 _ONE = f"give exactly one source of volumes: {', '.join(KINDS[:-1])} or {KINDS[-1]}"
 
@@ -78,6 +79,7 @@ class VolumeSource(Resource):
     )
     manifest: ManifestSource | None = None
     config_map: ConfigMapSource | None = None
+    s3: ListingSource | None = None
     sql: SqlSource | None = None
     queue: QueueSource | None = None
     versions: Versions | None = Field(
@@ -86,7 +88,7 @@ class VolumeSource(Resource):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources = (self.items, self.manifest, self.config_map, self.sql, self.queue)
+        sources = (self.items, self.manifest, self.config_map, self.s3, self.sql, self.queue)
         if sum(source is not None for source in sources) != 1:
             raise ValueError(_ONE)
         return self

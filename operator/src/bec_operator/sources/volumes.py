@@ -1,10 +1,11 @@
-"""Where the volumes of a job come from: inline, a ConfigMap, a list in S3, or a database."""
+"""Where the volumes of a job come from: inline, a ConfigMap, S3, or a database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
+from bec_operator.api.listing import ListingSource
 from bec_operator.api.query import SqlSource
 from bec_operator.api.volume_source import ConfigMapSource, ManifestSource, VolumeId, VolumeSource
 from bec_operator.decide.volumes.volume_list import VolumeList
@@ -46,6 +47,9 @@ class Reader(Protocol):
     async def config_map(self, name: str) -> tuple[str, dict[str, bytes]] | None:
         """Return version and entries of a ConfigMap of the Job's namespace, or None."""
 
+    async def folders(self, source: ListingSource, max_volumes: int) -> VolumeList:
+        """Return the volumes that S3 shows; raises StoreError and ListError."""
+
     async def rows(self, source: SqlSource, max_volumes: int) -> VolumeList:
         """Return the volumes that a database has; raises SourceError and ListError."""
 
@@ -60,6 +64,8 @@ async def read_volumes(
         if source.config_map is not None:
             data, name = await _config_map(source.config_map, reader)
             return await asyncio.to_thread(parse_list, [data], name, max_volumes)
+        if source.s3 is not None:
+            return await _folders(source.s3, reader, max_volumes)
         if source.sql is not None:
             return await _rows(source.sql, reader, max_volumes)
         if source.queue is not None:
@@ -68,6 +74,20 @@ async def read_volumes(
         raise SourceError(INVALID_MANIFEST, str(error)) from error
     assert source.items is not None
     return _inline(source.items)
+
+
+async def _folders(source: ListingSource, reader: Reader, max_volumes: int) -> VolumeList:
+    try:
+        volumes = await reader.folders(source, max_volumes)
+    except StoreError as error:
+        raise _unanswered(error) from error
+    if not volumes:
+        raise SourceError(
+            INVALID_MANIFEST,
+            f"spec.volumes.s3.uri: S3 shows no folder that fits {source.uri}; it is asked again, "
+            "and the job begins as soon as there are some",
+        )
+    return volumes
 
 
 async def _rows(source: SqlSource, reader: Reader, max_volumes: int) -> VolumeList:
@@ -106,8 +126,8 @@ def _fault(volume: Volume) -> str | None:
 async def read_mark(source: VolumeSource, reader: Reader) -> str:
     """Return what differs as soon as the source does; raises SourceError.
 
-    It is empty for inline volumes, where the generation of their Job tells, and for a database,
-    which has to be asked.
+    It is empty for inline volumes, where the generation of their Job tells, and for a database
+    and folders in S3, which have to be asked for.
     """
     if source.manifest is not None:
         etag = await _of_object(source.manifest, reader.etag)
@@ -141,14 +161,18 @@ async def _of_object(source: ManifestSource, ask: Callable[[str, str], Awaitable
     try:
         answer = await ask(bucket, key)
     except StoreError as error:
-        reasons = {"Forbidden": "ManifestForbidden", "BucketNotFound": "ManifestNotFound"}
-        raise SourceError(reasons.get(error.reason, STORAGE_UNAVAILABLE), str(error)) from error
+        raise _unanswered(error) from error
     if answer is None:
         raise SourceError(
             "ManifestNotFound",
             f"spec.volumes.manifest.uri: there is no object {source.uri}; put the list there",
         )
     return answer
+
+
+def _unanswered(error: StoreError) -> SourceError:
+    reasons = {"Forbidden": "ManifestForbidden", "BucketNotFound": "ManifestNotFound"}
+    return SourceError(reasons.get(error.reason, STORAGE_UNAVAILABLE), str(error))
 
 
 async def _config_map(source: ConfigMapSource, reader: Reader) -> tuple[bytes, str]:

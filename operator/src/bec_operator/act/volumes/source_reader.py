@@ -1,5 +1,6 @@
 """Reads what people name as the source of volumes: for `sources`, which does no I/O itself."""
 
+import asyncio
 import base64
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -9,8 +10,12 @@ from bec_operator.act.connections.sql import read_rows
 from bec_operator.act.ground.api_server import ApiError, core
 from bec_operator.act.ground.connections import ConnectionTrouble
 from bec_operator.act.ground.context import Context
+from bec_operator.act.volumes.walk import find_folders
+from bec_operator.api.listing import ListingSource
 from bec_operator.api.query import SqlSource
 from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_operator.sources.folder_template import FolderTemplate
+from bec_operator.sources.listed_folders import volumes_of_folders
 from bec_operator.sources.query_rows import volumes_of_rows
 from bec_operator.sources.volumes import SourceError
 from bec_ops.contract.s3.store import Store
@@ -49,6 +54,12 @@ class SourceReader:
         text = {key: value.encode() for key, value in (found.get("data") or {}).items()}
         binary = {k: base64.b64decode(v) for k, v in (found.get("binaryData") or {}).items()}
         return found["metadata"]["resourceVersion"], {**text, **binary}
+
+    async def folders(self, source: ListingSource, max_volumes: int) -> VolumeList:
+        """Return the volumes that S3 shows; raises StoreError and ListError."""
+        template = FolderTemplate.parse(source.uri)
+        folders = await find_folders(self._ctx.storage, template, max_volumes)
+        return await asyncio.to_thread(volumes_of_folders, template, lambda: folders)
 
     async def rows(self, source: SqlSource, max_volumes: int) -> VolumeList:
         """Return the volumes that a database has; raises SourceError and ListError."""

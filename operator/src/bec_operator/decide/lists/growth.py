@@ -25,9 +25,7 @@ def is_look_due(memory: Memory, now: float, every: float) -> bool:
     assert memory.ledger is not None
     if queue_of(memory) is not None:
         return False  # which tells by itself
-    listed, spec = memory.books.listed, memory.job.spec
-    if spec is not None and spec.volumes.sql is not None and spec.volumes.sql.every is not None:
-        every = seconds(spec.volumes.sql.every)
+    listed = memory.books.listed
     if listed is None or listed.generation != memory.job.generation:
         return True
     if listed.unknown:
@@ -36,7 +34,14 @@ def is_look_due(memory: Memory, now: float, every: float) -> bool:
         return False
     if count_settled(memory.ledger) == len(memory.ledger):
         return listed.settled != len(memory.ledger)
-    return now - listed.at >= every
+    return now - listed.at >= _every(memory, every)
+
+
+def _every(memory: Memory, usual: float) -> float:
+    """Return the seconds between two looks, as the Job says."""
+    spec = memory.job.spec
+    source = spec.volumes.s3 or spec.volumes.sql if spec is not None else None
+    return seconds(source.every) if source is not None and source.every is not None else usual
 
 
 def is_list_done(memory: Memory) -> bool:
