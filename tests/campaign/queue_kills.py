@@ -51,8 +51,8 @@ def _send(sqs: Sqs, url: str, number: int, sent: set[Volume]) -> None:
 
 def _left(sqs: Sqs, url: str) -> int:
     found = sqs.client().get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    return sum(int(found[name]) for name in names)  # type: ignore[literal-required]
+    waiting = int(found["ApproximateNumberOfMessages"])
+    return waiting + int(found["ApproximateNumberOfMessagesNotVisible"])
 
 
 def _play(space: Space, sqs: Sqs, operator: Operator, workers: Workers, rounds: int) -> None:

@@ -54,7 +54,7 @@ def operator(make_operator: MakeOperator, mounted: Mounted) -> Iterator[Operator
 
 
 def source(space: Space, connection: str = "catalogue", query: str = QUERY) -> Body:
-    sql = {"connection": connection, "query": query}
+    sql: Body = {"connection": connection, "query": query}
     if ":collection" in query:
         sql |= {"parameters": {"collection": space.namespace}}
     return {"sql": sql}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bec_operator.api.job import JobSpec
-from bec_operator.decide.jobs.growth import is_look_due
+from bec_operator.decide.lists.growth import is_look_due
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen, ListSeen
 from bec_operator.decide.volumes.ledger import Ledger

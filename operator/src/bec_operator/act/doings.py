@@ -120,13 +120,13 @@ DOINGS: dict[type[Action], tuple[Doing, Lane]] = {
 def lane_of(memory: Memory, action: Action) -> Lane:
     """Return what an action has to wait for.
 
-    What a database is asked waits for the threads of its connection alone: it may give no answer
-    for a minute, and that is to hold up nobody else's lists.
+    A database may give no answer for a minute, and a walk through folders takes as long: both have
+    bounds of their own, and are to hold up nobody else's lists.
     """
     spec = memory.job.spec
-    source = spec.volumes if spec is not None else None
-    asks = isinstance(action, volumes.LoadManifest | volumes.LookAtList)
-    if asks and source is not None and source.sql is not None:
+    reads = isinstance(action, volumes.LoadManifest | volumes.LookAtList)
+    source = spec.volumes if reads and spec is not None else None
+    if source is not None and (source.sql is not None or source.s3 is not None):
         return Lane.FREE
     return DOINGS[type(action)][1]
 
