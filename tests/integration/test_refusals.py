@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[Body, str]] = {
     "no source": (job("a", BUCKET, {}), "give exactly one source of volumes"),
     "two sources": (
         job("a", BUCKET, {**items(ONE), **manifest(BUCKET, "list.csv")}),
-        "give exactly one source of volumes: items, manifest or configMap",
+        "give exactly one source of volumes: items, manifest, configMap, s3, sql or queue",
     ),
     "empty list": (job("a", BUCKET, []), "spec.volumes.items in body should have at least 1 items"),
     "1,001 volumes": (
