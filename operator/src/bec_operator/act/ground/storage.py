@@ -5,14 +5,34 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from bec_operator.decide.sight.refusals import (
+    MARKER_ARCHIVED,
+    MARKER_UNANSWERED,
+    STORAGE_FORBIDDEN,
+)
+from bec_operator.decide.sight.seen import Fact
 from bec_operator.metrics import S3_REQUESTS
-from bec_ops.contract.s3.store import Store, StoreError
+from bec_ops.contract.s3.store import Reason, Store, StoreError
 
 K = TypeVar("K")
 T = TypeVar("T")
 
 IN_BULK = 0.9  # of the threads: the rest is for markers
 CHUNK = 8  # requests of a thread, one after the other
+
+
+_REASONS: dict[Reason, str] = {
+    "Unavailable": "StorageUnavailable",
+    "Forbidden": STORAGE_FORBIDDEN,
+    "KeyRefused": "OutputImpossible",
+    "KeyUnanswered": MARKER_UNANSWERED,
+    "Archived": MARKER_ARCHIVED,
+}
+
+
+def storage_fact(error: StoreError, now: float) -> Fact:
+    """Return what a call that S3 did not answer well says about the storage."""
+    return Fact(now, _REASONS.get(error.reason, error.reason), str(error))
 
 
 class Storage:

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.storage.folders import Wanted
 from bec_operator.act.volumes.manifest import read_outcomes
 from bec_operator.decide.memory.memory import Memory

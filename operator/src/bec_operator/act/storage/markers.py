@@ -1,7 +1,7 @@
 """Looks at success markers: the truth about a volume."""
 
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.storage.expected import check_expected
 from bec_operator.decide.memory.marker_findings import note_reading
 from bec_operator.decide.memory.memory import Memory

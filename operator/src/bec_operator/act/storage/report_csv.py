@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.storage.failure_report_parts import read
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.failure_report import FailureReport, table

@@ -2,7 +2,7 @@
 
 from bec_operator.act.ground.api_server import ApiError, core
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.storage.failure_report_parts import append
 from bec_operator.act.volumes.growth import note_growth, prepare_growth, tell_growth
 from bec_operator.act.volumes.manifest import ledger_object

@@ -1,7 +1,7 @@
 """Whether the bucket of a job is there, and may be listed and read."""
 
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
 from bec_ops.contract.location import OutputTemplate, TemplateError

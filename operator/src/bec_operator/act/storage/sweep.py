@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.storage.folders import Wanted
 from bec_operator.decide.memory.marker_findings import note_swept
 from bec_operator.decide.memory.memory import Memory

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from bec_operator.act.ground.api_server import ApiError
 from bec_operator.act.ground.clock import AGAIN_AT_MOST, UNANSWERED_AGAIN_AT_MOST, later
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.kube.events import post_event
 from bec_operator.act.volumes.frozen import put_manifest
 from bec_operator.act.volumes.long_names import check_names

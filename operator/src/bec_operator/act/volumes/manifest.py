@@ -9,7 +9,7 @@ from typing import Any
 from bec_operator.act.ground.api_server import ApiError, core
 from bec_operator.act.ground.clock import AGAIN_AT_MOST, UNANSWERED_AGAIN_AT_MOST, later
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.kube.pod_spec import owner
 from bec_operator.act.volumes.frozen import get_manifest, put_manifest
 from bec_operator.act.volumes.long_names import check_names

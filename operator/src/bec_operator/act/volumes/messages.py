@@ -14,7 +14,7 @@ from bec_operator.act.connections.sqs import Queue
 from bec_operator.act.connections.sqs_message import Message
 from bec_operator.act.ground.connections import UNAVAILABLE, Connection, ConnectionTrouble
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.kube.events import post_event
 from bec_operator.api.queue import QueueSource
 from bec_operator.decide.lists.growth import count_settled

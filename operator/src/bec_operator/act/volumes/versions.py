@@ -9,7 +9,7 @@ from functools import partial
 from bec_operator.act.connections.sql import read_rows
 from bec_operator.act.ground.connections import ConnectionTrouble
 from bec_operator.act.ground.context import Context
-from bec_operator.act.ground.storage_fact import storage_fact
+from bec_operator.act.ground.storage import storage_fact
 from bec_operator.api.versions import EtagVersions, SqlVersions
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.version_findings import note_no_version, note_version
