@@ -169,9 +169,11 @@ def test_a_message_whose_volume_has_no_place_hurts_nobody(space: Space, sqs: Sqs
     found = live.wait_complete(timeout=60)
 
     assert counts(found) == {"total": 1, "succeeded": 1}
-    assert "2 messages named no volume" in condition(found, "Complete")["message"] or any(
-        "named no volume" in event["message"] for event in space.events("ocr", "MessagesRefused")
-    )
+    keys = [k for k in space.stored("artefacts/ocr/_job/") if "messages-refused-" in k]
+    told = [json.loads(line)["why"] for key in keys for line in space.read(key).splitlines()]
+    assert len(told) == 2
+    assert sum("has no place for it" in why for why in told) == 1
+    assert sum("would have" in why for why in told) == 1
     assert left(sqs, url) == (0, 0)
 
 

@@ -21,12 +21,11 @@ from bec_operator.decide.volumes.actions import Sweep
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_operator.decide.volumes.version_search import STAND_IN
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList, joined
 from bec_ops.contract.volume import Volume
 
 MISCONFIGURED = "Misconfigured"  # the reason of a stall, as the failure class is called
-
-STAND_IN = "0" * 6
 
 Check = Literal["storage", "manifest", "template", "conflict", "sweep", "gates", "worker"]
 
@@ -209,13 +208,10 @@ class Memory:
             opened += ledger.reopen({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED})
             for record in books.records.values():
                 record.reading = None
-        listed = VolumeList.of(books.volumes) if opened and self.stand_in else None
-        bare = set(listed.unversioned()) if listed is not None else set()
+        bare = set(VolumeList.of(books.volumes).unversioned()) if opened and self.stand_in else ()
         for index in opened:
-            unversioned = index in bare
-            books.frontier[index] = (
-                VolumeState.UNVERSIONED if unversioned else VolumeState.UNCHECKED
-            )
+            state = VolumeState.UNVERSIONED if index in bare else VolumeState.UNCHECKED
+            books.frontier[index] = state
             books.markers.note_released(index, len(books.volumes))
             books.markers.unread.pop(index, None)
             books.report.unsaved.pop(index, None)
@@ -228,11 +224,9 @@ class Memory:
 
     def _await_versions(self, unversioned: Sequence[int]) -> None:
         """Let volumes wait until their versions are found."""
-        books = self.books
-        assert books.ledger is not None
         for index in unversioned:
-            if books.ledger.outcome(index) is Outcome.WAITING:
-                books.frontier[index] = VolumeState.UNVERSIONED
+            if self.ledger is not None and self.ledger.outcome(index) is Outcome.WAITING:
+                self.books.frontier[index] = VolumeState.UNVERSIONED
 
     def lengthen(
         self,

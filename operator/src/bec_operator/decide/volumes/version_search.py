@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bec_operator.decide.sight.seen import Fact
 
+STAND_IN = "0" * 6  # where a version is needed, and is not found yet
 FIRST, MOST = 64, 16384  # volumes that are asked about at once: few first, so that some soon begin
 AGAIN, AGAIN_AT_MOST = 2.5, 60.0  # seconds between two rounds, if some gave no answer in the first
 
