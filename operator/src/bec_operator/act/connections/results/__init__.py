@@ -1,0 +1,1 @@
+"""Where results go: tables of a PostgreSQL, and messages of a queue."""
