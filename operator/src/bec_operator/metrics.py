@@ -80,3 +80,11 @@ NOTIFICATIONS = Counter(
     "Notifications by webhook: delivered, retried (each further try), lost",
     ["type", "outcome"],
 )
+RESULTS = Counter(
+    "bec_results", "Results that were told to sql or queue: delivered, left_out", ["to", "outcome"]
+)
+RESULTS_LAG = Gauge(
+    "bec_results_lag_seconds",
+    "How long the oldest result of a job has waited",
+    ["namespace", "job"],
+)

@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bec_operator.api.results import Results
 from bec_operator.decide.volumes.ledger import MAX_TOTAL
 from bec_ops.contract.s3.settings import ACCOUNT, Encryption, StoreSettings
 
@@ -68,6 +69,9 @@ class Settings(BaseSettings):
     )
     connections_folder: str = Field(
         default="/etc/bec/connections", description="Has a folder for each, with its Secret's keys"
+    )
+    results: Results | None = Field(
+        default=None, description="Where results of Jobs go that say nothing of it, as JSON"
     )
     query_seconds: float = Field(
         default=60.0,
@@ -147,6 +151,25 @@ class Settings(BaseSettings):
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two connections have the name {twice}: give each its own")
         return connections
+
+    def results_of(self, namespace: str) -> Results | None:
+        """Return where results of Jobs of a namespace go that say nothing of it themselves.
+
+        It is nowhere for those that may not use the connections.
+        """
+        given = (self.results.sql, self.results.queue) if self.results is not None else ()
+        named = {each.connection for each in given if each is not None}
+        serving = {each.name for each in self.connections if each.serves(namespace)}
+        return self.results if named <= serving else None
+
+    @model_validator(mode="after")
+    def _check_results(self) -> Self:
+        kinds = {connection.name: connection.kind for connection in self.connections}
+        given = self.results or Results.model_construct()
+        for kind, to in (("sql", given.sql), ("sqs", given.queue)):
+            if to is not None and kinds.get(to.connection) != kind:
+                raise ValueError(f"results: there is no {kind} connection {to.connection}")
+        return self
 
     @field_validator("webhook_key")
     @classmethod

@@ -12,11 +12,13 @@ from bec_operator.act.ground.clock import Clock
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import Storage
 from bec_operator.act.storage import failure_report_parts as failure_report
+from bec_operator.act.storage import parts
 from bec_operator.act.storage.report_csv import compile_report
 from bec_operator.act.storage.save_results import _report_failures
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.volumes.failure_report import Line, Part
+from bec_operator.decide.volumes.failure_report import Line
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_operator.decide.volumes.part import Part
 from bec_operator.settings import Settings
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.fake_s3 import FakeStore
@@ -141,7 +143,7 @@ async def test_what_changes_while_it_is_written_is_not_forgotten() -> None:
 async def test_a_part_that_is_far_too_large_is_left_out(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failure_report, "PART_AT_MOST", 1000)
+    monkeypatch.setattr(parts, "PART_AT_MOST", 1000)
     stage = Stage(1)
     stage.store.objects[f"{FOLDER}failures-1.jsonl"] = _line(1, "torn")
     stage.store.objects[f"{FOLDER}failures-2.jsonl"] = _line(1, "x" * 1000)
@@ -174,7 +176,7 @@ def _parts(store: FakeStore) -> list[str]:
 def test_many_failures_are_few_objects_and_one_list() -> None:
     store, part = CountingStore(), Part()
     for number in range(2000):
-        part = failure_report.append(store, "b", FOLDER, part, _line(1, f"{number:0100}"))
+        part = failure_report.FAILURES.append(store, "b", FOLDER, part, _line(1, f"{number:0100}"))
     assert store.lists == 1
     assert len(store.objects) == 2
     assert _parts(store) == [f"{number:0100}" for number in range(2000)]
@@ -185,7 +187,7 @@ def test_two_writers_never_write_to_one_place() -> None:
     store.objects[f"{FOLDER}failures-7.jsonl"] = _line(1, "earlier")
     for number in range(20):
         which = number % 2
-        parts[which] = failure_report.append(
+        parts[which] = failure_report.FAILURES.append(
             store, "b", FOLDER, parts[which], _line(1, str(number))
         )
     assert _parts(store)[0] == "earlier"
@@ -197,11 +199,11 @@ async def test_a_write_that_comes_late_takes_nothing_away(first: bytes) -> None:
     stage = Stage(1)
     objects, report = stage.store.objects, stage.memory.books.report
     if first:
-        report.part = failure_report.append(stage.store, "b", FOLDER, Part(), first)
+        report.part = failure_report.FAILURES.append(stage.store, "b", FOLDER, Part(), first)
     stage.memory.books.report.unsaved[1] = Line.model_validate_json(_line(1, "second"))
     before, late = dict(objects), FakeStore()
     late.objects.update(before)
-    failure_report.append(late, "b", FOLDER, report.part, _line(1, "late"))
+    failure_report.FAILURES.append(late, "b", FOLDER, report.part, _line(1, "late"))
     stage.store.trouble = "Unavailable"
     assert not await _report_failures(stage.ctx, stage.memory)
     assert stage.memory.books.report.unsaved

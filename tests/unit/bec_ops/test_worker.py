@@ -40,7 +40,7 @@ def details_of(attempt: Attempt) -> dict[str, Any]:
     attempt.succeed()
     marker = attempt.output.marker()
     assert marker
-    return marker.model_extra or {}
+    return marker.model_dump(exclude_unset=True)
 
 
 def test_a_handler_gets_its_task_and_valid_parameters(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ class Farm:
         self.clock.time += 0.05
         operator = self.operator
         operator.hear_all()
-        operator.reconciler._tick()
+        operator.reconciler._tick(operator.ctx.clock.now())
         operator.look(name)
         self.begun += [doing.label for doing in operator.under_way]
         while operator.under_way:

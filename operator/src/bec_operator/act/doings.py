@@ -33,6 +33,7 @@ from bec_operator.act.storage.report_csv import compile_report
 from bec_operator.act.storage.save_results import save_ledger
 from bec_operator.act.storage.storage_check import check_storage
 from bec_operator.act.storage.sweep import sweep
+from bec_operator.act.telling.results import deliver_results
 from bec_operator.act.telling.telling import tell_failures, tell_idle
 from bec_operator.act.volumes.growth import look_at_list
 from bec_operator.act.volumes.manifest import load_manifest
@@ -113,6 +114,7 @@ DOINGS: dict[type[Action], tuple[Doing, Lane]] = {
     **_ABOUT_VOLUMES,
     **{k: (do, Lane.WRITE) for k, do in (_ABOUT_ATTEMPTS | _ABOUT_POOL | _ABOUT_JOB).items()},
     attempts.KeepLog: (keep_log, Lane.LOG),
+    jobs.DeliverResults: (deliver_results, Lane.FREE),
 }
 """What is not of volumes is written to the API server alone, but for logs."""
 

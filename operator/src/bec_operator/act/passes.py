@@ -13,6 +13,7 @@ from bec_operator.act.doing import Doer
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.key import Key
 from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
+from bec_operator.api.results import Results
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.hosts.pool import Pool
@@ -27,12 +28,13 @@ from bec_operator.decide.memory.settling import settle, settle_untried
 from bec_operator.decide.neighbours.conflicts import judge
 from bec_operator.decide.neighbours.dependencies import depend_on, has_gates, judge_gates
 from bec_operator.decide.sight.action import Action
-from bec_operator.decide.sight.seen import PodSeen, TaskSeen
+from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.decide.slots.picture import Picture
 from bec_operator.decide.slots.room import Room, demand
 from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.actions import TurnRound
 from bec_operator.metrics import DECIDE_SECONDS, MARKER_KNOWN_SECONDS
+from bec_operator.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def make_pass(ctx: Context, case: Case, neighbours: Neighbours, doer: Doer) -> b
 def _look(ctx: Context, case: Case, now: float) -> Mapping[str, PodSeen]:
     """Take in what there is; return the job's pods and seats by name."""
     memory, key = case.memory, case.key
+    memory.outbox.want(results_of(ctx.settings, memory.job))
     memory.turn_back(now)
     let_time_pass(memory, now)
     _take_up(ctx, case)
@@ -87,6 +90,13 @@ def _take_up(ctx: Context, case: Case) -> None:
         case.laid_by = bearing
         ctx.cache.tasks.take_up(key)
     ctx.cache.tasks.take_up(key, (pod.task for pod in ctx.cache.pods.of_job(key).values()))
+
+
+def results_of(settings: Settings, job: JobSeen) -> Results | None:
+    """Return where the results of a Job go: as it says itself, or else as the operator is set."""
+    if job.spec is None:
+        return None
+    return job.spec.results or settings.results_of(job.namespace)
 
 
 # --- judge

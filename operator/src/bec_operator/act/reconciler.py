@@ -18,6 +18,7 @@ from bec_operator.act.ground.key import Key
 from bec_operator.act.passes import Neighbours, make_pass
 from bec_operator.api.job import JobStatus
 from bec_operator.decide.jobs.actions import WriteStatus
+from bec_operator.decide.jobs.delivering import owes
 from bec_operator.decide.jobs.stalls import with_stall
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.neighbours.dependencies import depend_on
@@ -35,6 +36,7 @@ from bec_operator.metrics import (
     POOL_QUEUE,
     POOL_SECONDS,
     POOL_WORKERS,
+    RESULTS_LAG,
 )
 
 log = logging.getLogger(__name__)
@@ -100,13 +102,14 @@ class Reconciler:
         if now - self._ticked >= TICK:
             self._ticked = now
             try:
-                self._tick()
+                self._tick(now)
             except Exception as error:  # noqa: BLE001 - the loop outlives it: it is all Jobs'
                 log_fault(log, error, "a look at what bears on all Jobs")
         unfinished = {
             key
             for key, case in self._jobs.items()
-            if (case.pauses or not case.memory.job.has_ended) and now - case.pacing.last >= TICK
+            if (case.pauses or not case.memory.job.has_ended or owes(case.memory))
+            and now - case.pacing.last >= TICK
         }
         due = self._dirty | unfinished | self._faults.keys()
         due -= {key for key in self._faults if self._must_wait(ctx, key, now)}
@@ -121,10 +124,13 @@ class Reconciler:
         job, fault = ctx.cache.jobs.get(*key), self._faults[key]
         return job is not None and not fault.is_over(job, now, news=key in self._dirty)
 
-    def _tick(self) -> None:
+    def _tick(self, now: float) -> None:
         """See to what bears on all jobs together."""
         count_books([case.memory for case in self._jobs.values()])
         for (namespace, name), case in self._jobs.items():
+            since = case.memory.outbox.since
+            if since is not None or list(case.memory.outbox.receivers):
+                RESULTS_LAG.labels(namespace, name).set(now - since if since is not None else 0.0)
             if not case.memory.ends.wanted:
                 continue
             others = (w.memory for (where, _), w in self._jobs.items() if where == namespace)
@@ -202,7 +208,10 @@ class Reconciler:
         self._dirty.discard(key)
         self._faults.pop(key, None)
         if self._jobs.pop(key, None) is not None:
-            for gauge in (JOB_VOLUMES, HOSTS_AVOIDED, POOL_WORKERS, POOL_SECONDS, POOL_QUEUE):
+            for gauge in (
+                *(JOB_VOLUMES, HOSTS_AVOIDED, POOL_WORKERS, POOL_SECONDS, POOL_QUEUE),
+                RESULTS_LAG,
+            ):
                 gauge.remove_by_labels({"namespace": key[0], "job": key[1]})
             for counter in (PASS_SECONDS, JOB_FAULTS):
                 counter.remove_by_labels({"namespace": key[0], "job": key[1]})

@@ -20,6 +20,7 @@ from bec_operator.api.base import (
 from bec_operator.api.dependency import Dependencies
 from bec_operator.api.expect import Expect
 from bec_operator.api.pool import PoolSpec, PoolStatus
+from bec_operator.api.results import Results
 from bec_operator.api.retry import Retry
 from bec_operator.api.timeouts import Timeouts
 from bec_operator.api.volume_source import VolumeSource
@@ -78,6 +79,11 @@ class JobSpec(Resource):
                 "jobId cannot be changed: make a new Job instead",
             ),
             rule(
+                "has(self.results) == has(oldSelf.results)",
+                "results can neither be added nor taken away, since what has ended before would "
+                "be missing there: make a new Job instead",
+            ),
+            rule(
                 "!has(self.volumes.versions) || !has(self.output.prefix)"
                 " || self.output.prefix.contains('{i_version}')",
                 "volumes.versions gives volumes a version: output.prefix must hold {i_version}",
@@ -93,6 +99,9 @@ class JobSpec(Resource):
     volumes: VolumeSource
     worker: Worker
     output: Output = Field(json_schema_extra=validations(immutable("output")))
+    results: Results | None = Field(
+        default=None, description="Where else it is told what became of each volume"
+    )
     depends_on: Dependencies = Field(default_factory=tuple)
     parallelism: int = Field(default=50, ge=1, le=10000)
     pool: PoolSpec | None = Field(

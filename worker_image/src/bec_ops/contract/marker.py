@@ -60,7 +60,8 @@ class Marker(MarkerVolume):
     many items were worked on, `log` the key of the attempt's log under the output prefix,
     `redo_at` the job's `redoAt` as the attempt was told it. `nb_artefacts` and `artefact_bytes`
     are what the attempt has written, `expect_met` the patterns of `output.expect` that its worker
-    has found.
+    has found. `nb_errors` is how many of the items could not be worked on, `duration_seconds`
+    (`total_duration_ms` of BEC's workers) how long the work took, `source_etag` the ETag of what the volume's pages were listed in.
     """
 
     worker_id: str = Field(min_length=1)
@@ -76,6 +77,10 @@ class Marker(MarkerVolume):
     nb_artefacts: _Count | None = None
     artefact_bytes: _Count | None = None
     expect_met: tuple[str, ...] | None = None
+    nb_errors: _Count | None = None
+    duration_seconds: Annotated[float, Field(ge=0, le=2**53)] | None = None
+    total_duration_ms: Annotated[float, Field(ge=0, le=2**53)] | None = None
+    source_etag: Annotated[str, Field(max_length=100)] | None = None
 
     @field_validator(
         "total_images",
@@ -84,6 +89,10 @@ class Marker(MarkerVolume):
         "nb_artefacts",
         "artefact_bytes",
         "expect_met",
+        "nb_errors",
+        "duration_seconds",
+        "total_duration_ms",
+        "source_etag",
         mode="wrap",
     )
     @classmethod

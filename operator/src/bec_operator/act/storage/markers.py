@@ -5,6 +5,7 @@ from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.storage.expected import check_expected
 from bec_operator.decide.memory.marker_findings import note_reading
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.made import Made
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.decide.sight.seen import MarkerSeen, MarkerState
 from bec_operator.decide.volumes.actions import ReadMarker
@@ -62,6 +63,20 @@ def _seen(marker: Marker | None, asked: float) -> MarkerSeen:
         items=marker.total_images or 0,
         log=marker.log or "",
         written=marker.written or 0.0,
+        made=_made(marker),
+    )
+
+
+def _made(marker: Marker) -> Made:
+    seconds, took = marker.duration_seconds, marker.total_duration_ms
+    return Made(
+        items=marker.total_images,
+        errors=marker.nb_errors,
+        duration_ms=seconds * 1000 if took is None and seconds is not None else took,
+        artefacts=marker.nb_artefacts,
+        artefact_bytes=marker.artefact_bytes,
+        etag=marker.source_etag,
+        written=marker.written,
     )
 
 

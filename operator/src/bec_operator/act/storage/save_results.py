@@ -3,14 +3,15 @@
 from bec_operator.act.ground.api_server import ApiError, core
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import storage_fact
-from bec_operator.act.storage.failure_report_parts import append
+from bec_operator.act.storage.failure_report_parts import FAILURES
+from bec_operator.act.storage.outbox import append_results
 from bec_operator.act.volumes.growth import note_growth, prepare_growth, tell_growth
 from bec_operator.act.volumes.manifest import ledger_object
 from bec_operator.api.names import ledger_name
 from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.volumes.failure_report import Part
 from bec_operator.decide.volumes.ledger import Ledger
+from bec_operator.decide.volumes.part import Part
 from bec_ops.contract.location import reports_prefix
 from bec_ops.contract.s3.store import StoreError
 
@@ -28,7 +29,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     if growth is not None:
         longer.lengthen(growth.manifest, len(growth.added))
     body = ledger_object(memory, longer, memory.saving.version)
-    if not await _report_failures(ctx, memory):
+    if not await _write_down(ctx, memory, longer, results):
         return
     path = core(memory.job.namespace, "configmaps", ledger_name(memory.job.name))
     try:
@@ -57,6 +58,13 @@ async def _make_again(ctx: Context, memory: Memory, ledger: Ledger) -> None:
     memory.saving.note(made["metadata"]["resourceVersion"], ctx.clock.now())
 
 
+async def _write_down(ctx: Context, memory: Memory, ledger: Ledger, results: set[int]) -> bool:
+    """Write in S3 what the ledger has no room for; return whether all of it stands there."""
+    said = {index: line.message for index, line in memory.books.report.unsaved.items()}
+    told = await _report_failures(ctx, memory)
+    return told and await append_results(ctx, memory, ledger, results, said)
+
+
 async def _report_failures(ctx: Context, memory: Memory) -> bool:
     """Append the failures that no report has yet. Return whether all is told.
 
@@ -71,7 +79,7 @@ async def _report_failures(ctx: Context, memory: Memory) -> bool:
     part = report.part
     try:
         report.part = await ctx.storage.call(
-            "report", lambda store: append(store, bucket, folder, part, body)
+            "report", lambda store: FAILURES.append(store, bucket, folder, part, body)
         )
     except StoreError as error:
         report.part = Part(part.number)

@@ -25,6 +25,7 @@ async def tell_idle(ctx: Context, memory: Memory, action: TellIdle) -> None:
         return
     ended = len(ledger) - ledger.count(Outcome.WAITING)
     notice = idle(memory.job, action.message, ended, iso(ctx.clock.now()))
+    memory.outbox.note_notice(notice)
     if ctx.notifier is not None:
         ctx.notifier.notify(notice)
     await post_event(ctx.api, ctx.clock, memory.job, notice.reason, notice.message)

@@ -9,24 +9,19 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import SecretStr
 
-from bec_operator.act.ground.api_server import bec
 from bec_operator.act.ground.clock import Clock
 from bec_operator.act.ground.faults import log_fault
+from bec_operator.act.telling.cloud_events import CONTENT_TYPE, TYPE_PREFIX, cloud_event
 from bec_operator.decide.sight.notices import Notice
-from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.metrics import NOTIFICATIONS
-from bec_ops.contract.location import reports_prefix
 
 log = logging.getLogger(__name__)
 
-CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
-TYPE_PREFIX = "org.bdrc.bec.job."
 _AT_ONCE = 1000  # notices that wait, at most
 _ANSWER_WITHIN = 10.0  # seconds
 _DRAIN_SECONDS = 5.0
@@ -172,38 +167,3 @@ def sign(key: SecretStr, message_id: str, timestamp: int, body: bytes) -> str:
     signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
     digest = hmac.new(secret, signed, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
-
-
-def cloud_event(notice: Notice) -> dict[str, Any]:
-    """Return a notice as a CloudEvent in structured form."""
-    job = notice.job
-    return {
-        "specversion": "1.0",
-        "id": notice.id,
-        "source": bec(job.namespace, "jobs", job.name),
-        "type": f"{TYPE_PREFIX}{notice.kind}",
-        "subject": f"{job.namespace}/{job.name}",
-        "time": notice.moment,
-        "datacontenttype": "application/json",
-        "data": _data(notice, job),
-    }
-
-
-def _data(notice: Notice, job: JobSeen) -> dict[str, Any]:
-    status = job.status
-    data: dict[str, Any] = {
-        "namespace": job.namespace,
-        "name": job.name,
-        "uid": job.uid,
-        "jobId": job.job_id,
-        "phase": status.phase,
-        "reason": notice.reason,
-        "message": notice.message,
-        "counts": status.counts.wire(),
-        "startTime": status.start_time,
-        "completionTime": status.completion_time,
-    }
-    if job.spec is not None and (status.counts.failed or status.counts.skipped):
-        folder = reports_prefix(job.spec.output.reports, job.job_id)
-        data["report"] = f"s3://{job.spec.output.bucket}/{folder}report.csv"
-    return {name: value for name, value in data.items() if value is not None}

@@ -22,7 +22,14 @@ from bec_operator.decide.hosts.actions import GuardWorker
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import FailureClass, class_of
 from bec_operator.decide.sight.moments import iso, precise
-from bec_operator.decide.sight.seen import Fact, MarkerState, PodSeen, TaskSeen, failures_of
+from bec_operator.decide.sight.seen import (
+    Fact,
+    MarkerSeen,
+    MarkerState,
+    PodSeen,
+    TaskSeen,
+    failures_of,
+)
 from bec_operator.decide.volumes.actions import ReadMarker
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_ops.contract.location import may_be_log_of
@@ -96,7 +103,7 @@ def _may_ask(view: TaskView, since: float) -> bool:
 
 def _accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
     if is_record_due(view, pod):
-        attempts = [*view.task.failed, _attempt(view.attempt, pod, view.task)]
+        attempts = [*view.task.failed, attempt_of(view.attempt, pod, view.task)]
         progress = view.worker.progress if view.worker is not None else None
         status = VolumeTaskStatus(
             phase=TaskPhase.RUNNING,
@@ -128,7 +135,7 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
         return
     failure, message = classify(ending)
     last = pod or view.gone
-    ended = _attempt(view.attempt, last, view.task).model_copy(
+    ended = attempt_of(view.attempt, last, view.task).model_copy(
         update={
             "failure": failure.label,
             "message": message,
@@ -165,7 +172,8 @@ def _conclude(view: TaskView, pod: PodSeen | None, since: float) -> Iterator[Act
     )
 
 
-def _attempt(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> Attempt:
+def attempt_of(number: int, pod: PodSeen | None, task: TaskSeen | None = None) -> Attempt:
+    """Return an attempt as far as its pod tells of it, or, in a pool, what is on record."""
     if pod is None or pod.seat_in:
         recorded = task.recorded_begun if task is not None else None
         name = pod_name(task.name, number) if task is not None else ""
@@ -194,13 +202,24 @@ def failure_status(view: TaskView) -> VolumeTaskStatus:
     )
 
 
+def succeeded_attempt(
+    task: TaskSeen, pod: PodSeen | None, reading: MarkerSeen | None, output: str
+) -> Attempt:
+    """Return the last attempt of a task whose marker stands at `output`.
+
+    `pod` is its pod, or as that was when it went.
+    """
+    ended = attempt_of(task.attempt, pod, task)
+    if reading is not None and (log := reading.log):
+        own = may_be_log_of(log, task.attempt, task.uid)
+        ended = ended.model_copy(update={"log": output + log if own else _OTHERS_LOG})
+    return ended
+
+
 def success_status(view: TaskView) -> VolumeTaskStatus:
     """Return the status of a task that succeeded and stays to be looked at."""
-    ended = _attempt(view.attempt, view.pod or view.gone, view.task)
     output = view.locate(view.task.index)
-    if view.reading is not None and (log := view.reading.log):
-        own = may_be_log_of(log, view.attempt, view.task.uid)
-        ended = ended.model_copy(update={"log": output + log if own else _OTHERS_LOG})
+    ended = succeeded_attempt(view.task, view.pod or view.gone, view.reading, output)
     if view.pod is not None:
         ended = ended.model_copy(
             update={"end_time": view.pod.end_time, "exit_code": view.pod.exit_code}

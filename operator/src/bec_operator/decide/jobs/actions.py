@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from bec_operator.api.job import JobStatus
+from bec_operator.decide.memory.outbox import Receiver
 from bec_operator.decide.sight.action import Action
+from bec_operator.decide.volumes.results import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,17 @@ class WriteStatus(Action):
     """Write the status of the Job; tell people where phase or stall changed."""
 
     status: JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverResults(Action):
+    """Give a receiver the results that it has not got, in order, and a look at what runs now.
+
+    `stand` is how the job stands, where the receiver is to be told that; else None.
+    """
+
+    ABOUT = ("to",)
+
+    to: Receiver
+    snapshot: Snapshot | None = None
+    stand: object = None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bec_operator.api.job import JobPhase
 from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.checks import checks, is_due
+from bec_operator.decide.jobs.delivering import deliver_rest
 from bec_operator.decide.jobs.ended_tasks import tidy_history
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.stalls import stall_of_checks, with_stall
@@ -49,6 +50,8 @@ def tidy(seen: Scene) -> Iterator[Action]:
         yield LoadEnded()
     if job.spec is None:
         return  # what may stay is not known
+    if job.has_ended and memory.ledger is None:
+        yield from deliver_rest(seen)
     yield from tidy_history(memory.books.tasks.values(), job.spec.history, seen.pods)
 
 

@@ -13,6 +13,7 @@ from bec_operator.decide.attempts.view import TaskView
 from bec_operator.decide.jobs.actions import WriteStatus
 from bec_operator.decide.jobs.announcing import tell
 from bec_operator.decide.jobs.checks import checks, may_launch
+from bec_operator.decide.jobs.delivering import deliver
 from bec_operator.decide.jobs.ended_job import stays_ended, tidy
 from bec_operator.decide.jobs.ended_tasks import PHASES, keep_history, remove_strays
 from bec_operator.decide.jobs.launches import next_launches
@@ -43,6 +44,7 @@ def decide(seen: Scene) -> list[Action]:
         actions += checks(memory, seen.now)
         if memory.ledger is not None:
             actions += _work(seen, memory.job.spec)
+        actions += deliver(seen)
     actions += tell(seen)
     return actions
 

@@ -20,10 +20,11 @@ VOLUMES_A_SECOND = 25_000  # for so many each the manifest may be written a seco
 def keep(seen: Scene, *, may_read: bool) -> Iterator[Action]:
     """Store the ledger, and see whether the list of volumes has grown."""
     memory, now, active = seen.memory, seen.now, seen.standings.active
+    in_s3 = memory.books.report.unsaved or memory.outbox.wanted is not None  # before the ledger
     if (may_read and _grows(memory, active, now)) or (
-        (may_read or not memory.books.report.unsaved) and _save_due(memory, active, now)
+        (may_read or not in_s3) and _save_due(memory, active, now)
     ):
-        yield SaveLedger()  # which begins with the report of the failures, in S3
+        yield SaveLedger()
     if not may_read or is_hopeless(memory) or memory.under_way.of(WriteStatus):
         return  # the last: it may be the end of the job that is written
     if is_look_due(memory, now, seen.list_every):

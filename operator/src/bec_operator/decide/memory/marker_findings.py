@@ -55,6 +55,7 @@ def note_reading(
         return
     elif state is MarkerState.VALID:
         ledger.settle(index, Outcome.SUCCEEDED, ALREADY_DONE)
+        memory.outbox.note_reading(index, reading)
         books.frontier[index] = VolumeState.SETTLED
     elif state is MarkerState.IMPOSSIBLE:
         settle_without_task(memory, index, FailureClass.OUTPUT_IMPOSSIBLE, reading.message)

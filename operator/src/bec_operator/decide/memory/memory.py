@@ -12,6 +12,7 @@ from bec_operator.decide.hosts.pool import PoolNotes
 from bec_operator.decide.memory.books import Books
 from bec_operator.decide.memory.breaker import CLAIMED, TRIPPED, Breaker
 from bec_operator.decide.memory.launching import Launching
+from bec_operator.decide.memory.outbox import Outbox
 from bec_operator.decide.memory.stored import LOST_AGAIN, Ends, Saving
 from bec_operator.decide.memory.telling import Telling
 from bec_operator.decide.memory.under_way import UnderWay
@@ -49,6 +50,7 @@ class Memory:
     pool: PoolNotes = field(default_factory=PoolNotes)
     telling: Telling = field(default_factory=Telling)
     ends: Ends = field(default_factory=Ends)
+    outbox: Outbox = field(default_factory=Outbox)
 
     def __post_init__(self) -> None:
         """Believe the Job that its workers fail: else each restart would try them all again."""

@@ -8,6 +8,7 @@ from bec_operator.api.job import JobSpec, JobStatus
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt, TaskPhase
 from bec_operator.decide.sight.failures import FailureClass, class_of
+from bec_operator.decide.sight.made import Made
 from bec_ops.contract.protocol import Progress
 
 MAX_REPEATS = 40  # attempts that were folded into one, as far as anything follows from their number
@@ -217,6 +218,7 @@ class MarkerSeen:
     items: int = 0  # that were worked on, if it is valid and says so
     log: str = ""  # key of the log under the prefix, if it is valid and says so
     written: float = 0.0  # when it was, by the worker's clock, if it is valid and says so
+    made: Made | None = None  # all that it says of the work, if it is valid
 
 
 @dataclass(frozen=True, slots=True)

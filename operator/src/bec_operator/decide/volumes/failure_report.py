@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.volumes.ledger import Ledger
+from bec_operator.decide.volumes.part import Part
 from bec_operator.decide.volumes.reasons import label_of, meaning_of
 from bec_ops.contract.volume import Volume
 
@@ -77,18 +78,6 @@ class Line(BaseModel):
 
 
 _UNTRIED = "\0"  # begins what is kept of a volume that no attempt was made at
-
-
-@dataclass(slots=True)
-class Part:
-    """The object of the report that this process writes, and nobody else, again and again.
-
-    `number` is 0 as long as it is not known; `text` is what stands there.
-    """
-
-    number: int = 0
-    writer: str = ""
-    text: bytes = b""
 
 
 @dataclass(slots=True)

@@ -13,27 +13,21 @@ from pydantic.alias_generators import to_camel
 
 from bec_operator.api.job import JobStatus
 from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.sight.made import Made
+from bec_operator.decide.volumes.ledger import Outcome
 from bec_ops.contract.protocol import Progress
 from bec_ops.contract.volume import Volume
 
-
-class _Told(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class Made(_Told):
-    """What the success marker of a volume says was made; None where it says nothing of it."""
-
-    items: int | None = None  # pages, mostly
-    errors: int | None = None  # items that could not be worked on
-    duration_ms: float | None = None  # of the work alone
-    artefacts: int | None = None
-    artefact_bytes: int | None = None
-    etag: str | None = None  # of what the volume was made from
-    written: float | None = None  # seconds since 1970, by the worker's clock
+OutcomeName = Literal["waiting", "succeeded", "failed", "skipped"]
+OUTCOMES: dict[Outcome, OutcomeName] = {
+    Outcome.WAITING: "waiting",
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.FAILED: "failed",
+    Outcome.SKIPPED: "skipped",
+}
 
 
-class Result(_Told):
+class Result(BaseModel):
     """What became of one volume of a Job, with all attempts at it. One line of the outbox.
 
     `outcome` is `waiting` for one that was opened again. `failure` is the failure class, and
@@ -43,12 +37,14 @@ class Result(_Told):
     its zone.
     """
 
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
     job_uid: str
     index: int = Field(ge=0)
     w_id: str
     i_id: str
     i_version: str = ""
-    outcome: Literal["waiting", "succeeded", "failed", "skipped"]
+    outcome: OutcomeName
     failure: str = ""
     message: str = ""
     output: str = ""  # where its artefacts are: s3://bucket/prefix

@@ -148,6 +148,11 @@ class Store:
         with self._asking.about(bucket, key, writing=True):
             self._client.put_object(Bucket=bucket, Key=key, Body=body, **extra)
 
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; there may be none."""
+        with self._asking.about(bucket, key, writing=True):
+            self._client.delete_object(Bucket=bucket, Key=key, **self._settings.asking())
+
     def upload(
         self,
         bucket: str,

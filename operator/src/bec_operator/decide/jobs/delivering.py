@@ -1,0 +1,64 @@
+"""When databases and queues are told what became of volumes, and what is said of that."""
+
+from collections.abc import Iterator
+
+from bec_operator.decide.jobs.actions import DeliverResults, WriteStatus
+from bec_operator.decide.jobs.delivered import DELIVERED, stand_of, told_of_results
+from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.jobs.snapshots import snapshot_of
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.outbox import Delivery, Receiver
+from bec_operator.decide.sight.action import Action
+from bec_operator.decide.sight.conditions import conditions, find
+from bec_operator.decide.sight.moments import iso
+
+SHOWN_EVERY = 30.0  # seconds between two looks at what runs that a database gets
+
+
+def deliver(seen: Scene) -> Iterator[Action]:
+    """Deliver what waits for each receiver, and tell it how the job stands."""
+    memory, now = seen.memory, seen.now
+    outbox = memory.outbox
+    for to in outbox.receivers:
+        delivery = outbox.delivery(to)
+        if now < delivery.not_before:
+            continue
+        shows = is_show_due(memory, to, delivery, now)
+        if outbox.parts is None or outbox.waiting_for(to) or shows or _has_notice(memory, to):
+            snapshot = snapshot_of(seen) if shows and to == "sql" else None
+            yield DeliverResults(to, snapshot, stand_of(memory) if shows else None)
+
+
+def is_show_due(memory: Memory, to: Receiver, delivery: Delivery, now: float) -> bool:
+    """Whether to tell a receiver how the job stands: a queue gets to know the end alone."""
+    stand = stand_of(memory)
+    if memory.job.status.terminal:
+        return delivery.shown != stand
+    if to == "queue" or memory.job.status.start_time is None:
+        return False
+    runs = bool(memory.books.tasks)
+    return (runs or delivery.shown != stand) and now - delivery.shown_at >= SHOWN_EVERY
+
+
+def _has_notice(memory: Memory, to: Receiver) -> bool:
+    return to == "queue" and memory.outbox.notice is not None
+
+
+def owes(memory: Memory) -> bool:
+    """Whether a Job that has ended has results that somebody waits for, or may."""
+    if not list(memory.outbox.receivers):
+        return False
+    said = find(memory.job.status, DELIVERED)
+    return said is None or said.status != "True"
+
+
+def deliver_rest(seen: Scene) -> Iterator[Action]:
+    """Deliver what an ended Job owes yet, and have it say so."""
+    memory, now = seen.memory, seen.now
+    if not owes(memory):
+        return
+    old, told = memory.job.status, told_of_results(memory, now, over=True)
+    found = conditions(told, old, memory.job.generation, iso(now))
+    if found != old.conditions:
+        yield WriteStatus(old.model_copy(update={"conditions": found}))
+    yield from deliver(seen)
