@@ -141,7 +141,11 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 
 
 def main() -> None:
-    """Run the operator: the command `bec-operator`."""
+    """Run the operator, or another command: `bec-operator`, `bec-operator migrate …`."""
+    if sys.argv[1:]:
+        from bec_operator.migrate import run  # noqa: PLC0415 - the operator itself needs it never
+
+        sys.exit(run(sys.argv[1:]))
     try:
         settings = Settings()
     except ValidationError as error:

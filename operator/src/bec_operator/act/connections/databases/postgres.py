@@ -57,6 +57,17 @@ class Postgres:
 
     def open(self, url: str, authority: Path | None) -> Opened:
         """Connect; what the URL says goes before the defaults."""
+        opened = self.open_to_write(url, authority)
+        opened.raw.read_only = True  # each transaction begins with it
+        # Else the end of its cursor were asked for, and waited for.
+        return replace(opened, leave=opened.raw.close)
+
+    def open_to_write(self, url: str, authority: Path | None) -> Opened:
+        """Connect as `open` does, and leave to the server whether something may be written.
+
+        To say so would overrule a server that wants nothing written now, and a standby takes it
+        for a mistake.
+        """
         import psycopg  # noqa: PLC0415 - who asks no database does not pay for it
         from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
 
@@ -71,9 +82,7 @@ class Postgres:
             settings["sslrootcert"] = _system_authorities()
         # No prepared statements: poolers in between hand the next one to another server process.
         raw = psycopg.connect(**settings, prepare_threshold=None)
-        raw.read_only = True  # each transaction begins with it
-        # Else the end of its cursor were asked for, and waited for.
-        return replace(over_socket(raw, raw.fileno()), leave=raw.close)
+        return over_socket(raw, raw.fileno())
 
     def begin(self, seconds: float) -> Sequence[str]:
         """Limit the query, in its transaction alone: a pooler gives the session to others.
@@ -85,6 +94,19 @@ class Postgres:
             f"SET LOCAL lock_timeout = {_milliseconds(lock_seconds(seconds))}",
             # All rows are read; by default a cursor is planned for the first tenth of them.
             "SET LOCAL cursor_tuple_fraction = 1",
+            _NOTICE,
+        )
+
+    def begin_to_write(self, seconds: float) -> Sequence[str]:
+        """Limit each statement of a transaction that writes, and what it may hold up others.
+
+        Whatever the role's default is, what others have committed meanwhile is seen.
+        """
+        return (
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            f"SET LOCAL statement_timeout = {_milliseconds(seconds)}",
+            f"SET LOCAL lock_timeout = {_milliseconds(lock_seconds(seconds))}",
+            f"SET LOCAL idle_in_transaction_session_timeout = {_milliseconds(seconds)}",
             _NOTICE,
         )
 

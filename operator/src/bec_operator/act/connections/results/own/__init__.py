@@ -1,0 +1,1 @@
+"""Tables of our own for results, in the PostgreSQL schema `bec_operator`."""

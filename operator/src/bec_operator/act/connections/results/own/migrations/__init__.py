@@ -1,0 +1,1 @@
+"""What makes the tables, step by step; alembic runs it, the operator never does by itself."""
