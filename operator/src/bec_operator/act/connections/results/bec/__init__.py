@@ -1,0 +1,1 @@
+"""Results in the tables of an existing BEC installation, as its own tools read them."""
