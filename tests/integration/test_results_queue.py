@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import fail, for_volumes, in_turn, succeed

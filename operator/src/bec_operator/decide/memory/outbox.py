@@ -34,7 +34,7 @@ class Delivery:
     left_out_said: str = ""  # why, of the first one
 
     def note_taken(self, last: str) -> None:
-        """Take in that it has taken all up to the part `last`; empty: up to no other than before."""
+        """Take in that it has taken all up to the part `last`; none: no further one."""
         self.trouble, self.in_vain, self.not_before = None, 0, 0.0
         self.had = last or self.had
 
