@@ -115,7 +115,7 @@ def test_each_volume_has_a_message_and_the_end_as_well(
     assert len(told) == len({event["id"] for event in told}) == 5
     data = {event["subject"]: event["data"] for event in told}
     assert data["W1/I0/v1"]["failure"] == "Terminal"
-    assert data["W1/I0/v1"]["message"] == "exit 41: no pages"
+    assert data["W1/I0/v1"]["message"] == "exit 65: no pages"
     assert [a.get("failure", "") for a in data["W1/I1/v1"]["attempts"]] == ["Retryable", ""]
     assert data["W1/I2/v1"]["output"] == f"s3://{space.bucket}/artefacts/ocr/W1-I2-v1/"
     (end,) = [event for event in told if event["type"] == "org.bdrc.bec.job.completed"]
@@ -181,9 +181,8 @@ def test_the_ledger_waits_until_the_results_stand(
     workers.runs.check_each_ran_once(3)
 
 
-def test_what_is_done_already_and_what_is_done_again_is_told(
-    space: Space, workers: Workers, sqs: Sqs
-) -> None:
+@pytest.mark.usefixtures("workers")
+def test_what_is_done_already_and_what_is_done_again_is_told(space: Space, sqs: Sqs) -> None:
     first = space.submit(job("ocr", space.bucket, numbered(2)))
     first.wait_complete()
     first.delete()

@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     results: Results | None = Field(
         default=None, description="Where results of Jobs go that say nothing of it, as JSON"
     )
+    show_seconds: float = Field(
+        default=30.0, gt=0, description="Seconds between two looks at what runs in a database"
+    )
     query_seconds: float = Field(
         default=60.0,
         gt=0,

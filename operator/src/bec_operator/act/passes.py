@@ -161,6 +161,7 @@ def _scene(
         marker_shows=ctx.settings.marker_seconds,
         parted=ctx.cache.parted,
         list_every=ctx.settings.list_every,
+        show_every=ctx.settings.show_seconds,
         standings=standings,
         room=room.granted(neighbours.picture.grant(case.key, case.demand)),
         pool=pool,

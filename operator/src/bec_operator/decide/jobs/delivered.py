@@ -48,7 +48,8 @@ def _told_of_left_out(memory: Memory) -> tuple[str, str]:
     number = sum(outbox.delivery(to).left_out for to in outbox.receivers)
     if number:
         first = next(d.left_out_said for d in outbox.deliveries.values() if d.left_out)
-        return "ResultsLeftOut", f"{number} results could not be told; the first: {first}"
+        results = "1 result" if number == 1 else f"{number} results"
+        return "ResultsLeftOut", f"{results} could not be told; the first: {first}"
     if outbox.undeletable is not None:
         return "Delivered", f"delivered parts stay in S3: {outbox.undeletable.message}"
     return "Delivered", ""

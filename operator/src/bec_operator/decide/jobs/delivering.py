@@ -12,8 +12,6 @@ from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.conditions import conditions, find
 from bec_operator.decide.sight.moments import iso
 
-SHOWN_EVERY = 30.0  # seconds between two looks at what runs that a database gets
-
 
 def deliver(seen: Scene) -> Iterator[Action]:
     """Deliver what waits for each receiver, and tell it how the job stands."""
@@ -23,21 +21,21 @@ def deliver(seen: Scene) -> Iterator[Action]:
         delivery = outbox.delivery(to)
         if now < delivery.not_before:
             continue
-        shows = is_show_due(memory, to, delivery, now)
+        shows = _is_show_due(seen, to, delivery)
         if outbox.parts is None or outbox.waiting_for(to) or shows or _has_notice(memory, to):
             snapshot = snapshot_of(seen) if shows and to == "sql" else None
             yield DeliverResults(to, snapshot, stand_of(memory) if shows else None)
 
 
-def is_show_due(memory: Memory, to: Receiver, delivery: Delivery, now: float) -> bool:
+def _is_show_due(seen: Scene, to: Receiver, delivery: Delivery) -> bool:
     """Whether to tell a receiver how the job stands: a queue gets to know the end alone."""
-    stand = stand_of(memory)
+    memory, stand = seen.memory, stand_of(seen.memory)
     if memory.job.status.terminal:
         return delivery.shown != stand
     if to == "queue" or memory.job.status.start_time is None:
         return False
-    runs = bool(memory.books.tasks)
-    return (runs or delivery.shown != stand) and now - delivery.shown_at >= SHOWN_EVERY
+    news = bool(memory.books.tasks) or delivery.shown != stand
+    return news and seen.now - delivery.shown_at >= seen.show_every
 
 
 def _has_notice(memory: Memory, to: Receiver) -> bool:

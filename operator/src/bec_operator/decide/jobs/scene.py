@@ -25,6 +25,7 @@ class Scene:
     marker_shows: float = 30.0  # seconds that S3 may take to show a marker that was written
     parted: Mapping[str, PodSeen] = field(default_factory=dict)  # task uid → its pod that went last
     list_every: float = 60.0  # seconds between two looks at the list of volumes
+    show_every: float = 30.0  # seconds between two looks at what runs that a database gets
     pool: Pool = field(default_factory=Pool)
     laid_by: Mapping[TaskPhase, int] = field(default_factory=dict)  # tasks kept as history
     turned_away: float = 0.0  # when calls of workers were last not heard, for no fault of theirs
