@@ -117,6 +117,11 @@ def catches_up(stage: Stage, draw: Draw) -> None:
     stage.world.store.trouble = before
 
 
+@deed(1, lambda stage: stage.world.plan.results)
+def receivers_go_or_come(stage: Stage, _: Draw) -> None:
+    stage.world.received.away = not stage.world.received.away
+
+
 @deed(6, _operators)
 def goes_on(stage: Stage, draw: Draw) -> None:
     """An operator does some of what is to be done, in any order, and may die right after."""

@@ -61,6 +61,10 @@ class FakeStore(Store):
         assert content_type
         self.objects[key] = body
 
+    def delete(self, bucket: str, key: str) -> None:
+        self._check(bucket, key)
+        self.objects.pop(key, None)
+
     def _check(self, bucket: str, key: str) -> None:
         self.check_bucket(bucket)
         if self.logs_forbidden and LOG_FOLDER in key:

@@ -11,9 +11,11 @@ from bec_operator.api.job import JobPhase, JobStatus
 from bec_operator.api.names import ledger_name
 from bec_operator.api.volume_task import Attempt, TaskPhase, VolumeTaskStatus
 from bec_operator.decide.attempts.retrying import is_final
+from bec_operator.decide.sight.conditions import find
 from bec_operator.decide.sight.failures import RULES, FailureClass, class_of
 from bec_operator.decide.sight.moments import epoch
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_operator.decide.volumes.results import OUTCOMES
 from tests.unit.decide.fake_api import NAMESPACE, Object, address
 from tests.unit.decide.fence import Fence
 from tests.unit.decide.objects import (
@@ -279,6 +281,7 @@ class Guard(Stored):
             now = new.outcome(index)
             if was is now:
                 continue
+            self._check_told(index, now)
             if now is Outcome.WAITING:
                 assert was is Outcome.FAILED, f"rule 4: volume {index} was {was.name}"
                 assert _retried(before) != _retried(after), f"rule 4: volume {index} is lost"
@@ -288,6 +291,36 @@ class Guard(Stored):
                 assert self._world.has_marker(index), f"rule 1: {index} succeeded without a marker"
             else:
                 self._check_failure(index)
+
+    def _check_told(self, index: int, outcome: Outcome) -> None:
+        """What the ledger says stands in the outbox, or all have got it."""
+        if not self._world.plan.results:
+            return
+        name, job = OUTCOMES[outcome], self._world.job_uid
+        waits = any(line["outcome"] == name for line in self.outbox(index))
+        had = [
+            each.outcome
+            for each in self._world.received.sql
+            if each.job_uid == job and each.index == index
+        ]
+        assert waits or name in had, f"volume {index} is {name} in the ledger, and nobody is told"
+
+    def check_delivered(self) -> None:
+        """When nothing happens any more, all have what the ledger says, and nothing waits."""
+        ledger, job = self.ledger(), self._world.job_uid
+        assert ledger is not None
+        left = [
+            key for key in self._world.store.objects if key.startswith(f"{self.reports}outbox-")
+        ]
+        assert not left, f"{left} wait, and the Job has ended"
+        told = find(self.status(), "ResultsDelivered")
+        assert told is not None
+        assert told.status == "True", f"the Job says {told}"
+        truth = {i: OUTCOMES[ledger.outcome(i)] for i in range(len(ledger))}
+        for who, had in self._world.received.outcomes(job).items():
+            settled = {i: o for i, o in truth.items() if o != "waiting"}
+            known = {i: o for i, o in had.items() if o != "waiting"}
+            assert settled.items() <= known.items(), f"{who} has {had}, and the ledger {truth}"
 
     def _check_manifest(self, old: Ledger | None, new: Ledger) -> None:
         """The manifest that a ledger names is there, and its volumes are where they were."""

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.unit.decide.deeds import DEEDS
 from tests.unit.decide.listing import Kind
 from tests.unit.decide.plan import LONG, SHORT, Plan
+from tests.unit.decide.receiving import played
 from tests.unit.decide.stage import Stage
 
 LOG = logging.getLogger("bec_operator")
@@ -37,6 +38,7 @@ def plans(draw: st.DrawFn) -> Plan:
         hopeless=draw(members),
         timeouts=draw(st.sampled_from([LONG, LONG, SHORT])),
         source=draw(st.sampled_from(KINDS)),
+        results=draw(st.booleans()),
     )
 
 
@@ -62,6 +64,8 @@ class OperatorMachine(RuleBasedStateMachine):
         super().__init__()
         self.stage: Stage | None = None
         self.broken = _Broken()
+        self.played = played()
+        self.played.start()
         LOG.addHandler(self.broken)
         LOG.setLevel(logging.ERROR)
 
@@ -83,5 +87,8 @@ class OperatorMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         LOG.removeHandler(self.broken)
         LOG.setLevel(logging.NOTSET)
-        if sys.exception() is None and self.stage is not None:  # it has not failed already
-            self.stage.play_to_the_end()
+        try:
+            if sys.exception() is None and self.stage is not None:  # it has not failed already
+                self.stage.play_to_the_end()
+        finally:
+            self.played.stop()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bec_operator.decide.attempts.retrying import Budget
 from tests.unit.decide.fake_api import Object
 from tests.unit.decide.listing import Kind
+from tests.unit.decide.receiving import WANTED
 
 BUCKET = "bec"
 # Seconds of the time-outs start, heartbeat, progress and task.
@@ -40,6 +41,7 @@ class Plan:
     job_id: str = ""  # its name, if it is nothing else
     depends_on: tuple[tuple[str, str], ...] = ()  # Jobs, and what to do if they fail for a volume
     pool: int = 0  # workers, at most
+    results: bool = False  # whether a database and a queue get them
 
     @property
     def budget(self) -> Budget:
@@ -63,5 +65,6 @@ class Plan:
             "history": {"succeeded": self.keep_succeeded, "failed": self.keep_failed},
             **({"jobId": self.job_id} if self.job_id else {}),
             **({"pool": {"maxWorkers": self.pool}} if self.pool else {}),
+            **({"results": WANTED} if self.results else {}),
             "dependsOn": [{"job": name, "onFailure": way} for name, way in self.depends_on],
         }

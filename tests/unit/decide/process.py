@@ -25,6 +25,7 @@ from bec_operator.worker_api.calls import Calls
 from bec_ops.contract.protocol import Request
 from bec_ops.contract.s3.store import Store, StoreError
 from tests.unit.decide.fake_api import NAMESPACE, Change, Object
+from tests.unit.decide.receiving import PlayedConnections, Received
 from tests.unit.decide.stepping import Call, Doing, Loop, run_through
 
 JOB = "ocr"
@@ -76,7 +77,14 @@ class Process:
     `heard` is how far each of its watches has come in `changes`.
     """
 
-    def __init__(self, answer: Answer, store: Store, clock: Clock, changes: list[Change]) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        store: Store,
+        clock: Clock,
+        changes: list[Change],
+        received: Received | None = None,
+    ) -> None:
         self._loop = Loop(_no_s3)
         self._changes = changes
         self.reconciler = Reconciler()
@@ -89,6 +97,7 @@ class Process:
             cache=Cache(self.reconciler.look_at),
             clock=clock,
             settings=_SETTINGS,
+            connections=PlayedConnections(received or Received()),
         )
         self.calls = Calls(self.ctx, self.reconciler.memory)
         self.started = clock.now()

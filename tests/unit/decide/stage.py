@@ -38,7 +38,13 @@ class Stage:
         self.guard.note_start()
         world.list.note_loss()
         self.operators.append(
-            Process(self.guard.answer, world.store, world.clock, world.objects.changes)
+            Process(
+                self.guard.answer,
+                world.store,
+                world.clock,
+                world.objects.changes,
+                world.received,
+            )
         )
         self.guard.alone = self.guard.alone and len(self.operators) == 1
 
@@ -140,7 +146,7 @@ class Stage:
         """Bring all in order."""
         world = self.world
         world.store.trouble, world.quota_full, world.template_refused = None, False, False
-        world.kubelet_away = False
+        world.kubelet_away = world.received.away = False
         for node in list(world.down):
             world.bring_back(node)
         if world.list.is_bad:
@@ -208,6 +214,8 @@ class Stage:
             self.let_pass([3.0] * 4)
             self.let_pods_end()
         self.come_to_rest()
+        if self.world.plan.results:
+            self.guard.check_delivered()
         plan, tasks = self.world.plan, self.world.all("volumetasks")
         phases = [(task.get("status") or {}).get("phase") for task in tasks]
         assert set(phases) <= {"Succeeded", "Failed"}

@@ -60,6 +60,14 @@ class Stored:
         job = self._world.job_uid
         return [line for line in lines if (line["index"], line["jobUid"]) == (index, job)]
 
+    def outbox(self, index: int) -> list[dict[str, Any]]:
+        """Return the results of a volume that somebody waits for."""
+        objects, begins = self._world.store.objects, f"{self.reports}outbox-"
+        parts = [body for key, body in sorted(objects.items()) if key.startswith(begins)]
+        lines = [json.loads(line) for body in parts for line in body.splitlines()]
+        job = self._world.job_uid
+        return [line for line in lines if (line["index"], line["jobUid"]) == (index, job)]
+
     def frozen(self, ledger: Ledger) -> list[Volume]:
         """Return the volumes of the manifest that a ledger names."""
         packed = self._world.store.objects.get(

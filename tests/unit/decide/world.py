@@ -22,6 +22,7 @@ from tests.unit.decide.fake_api import Object, Objects, owner_uid
 from tests.unit.decide.fake_s3 import FakeStore
 from tests.unit.decide.listing import MORE, VolumeList, volume
 from tests.unit.decide.plan import Plan
+from tests.unit.decide.receiving import Received
 
 GOOD_MARKER = b'{"worker_id": "w", "success_timestamp": "2026-11-24T12:00:00Z"}'
 PREFIX = "artefacts/{job_id}/{w_id}-{i_id}-{i_version}/"
@@ -84,6 +85,7 @@ class World:
     lives: dict[str, Life] = field(default_factory=dict)  # pods by UID
     ended: dict[int, float] = field(default_factory=dict)  # index → end of its last attempt
     proven: dict[int, float] = field(default_factory=dict)  # index → when its marker came
+    received: Received = field(default_factory=Received)
     quota_full: bool = False
     kubelet_away: bool = False  # no log can be had
     template_refused: bool = False

@@ -24,6 +24,8 @@ STALE = 5.0  # seconds after which a look at what runs is not worth telling any 
 async def deliver_results(ctx: Context, memory: Memory, action: DeliverResults) -> None:
     """Give a receiver what it has not got: first the results, then how the job stands."""
     outbox, began = memory.outbox, ctx.clock.now()
+    if action.stand is not None and memory.job.status.terminal:
+        outbox.look_again()  # nothing that anybody has written is left
     if outbox.parts is None:
         await list_parts(ctx, memory)
     waiting, snapshot = _take(memory, action)

@@ -286,6 +286,7 @@ class Memory:
         """Drop the ledger that somebody else wrote, or took away; if that goes on, wait longer."""
         self.saving.note_loss(now)
         self.forget()
+        self.outbox.look_again()
         if self.saving.losses:
             said = (
                 "somebody else writes the ledger, a ConfigMap, again and again: another operator, "

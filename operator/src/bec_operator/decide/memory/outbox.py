@@ -123,6 +123,10 @@ class Outbox:
         found = list(islice(keys, NAMES + 1))
         self.parts, self.more = dict.fromkeys(found[:NAMES], now), len(found) > NAMES
 
+    def look_again(self) -> None:
+        """Have the parts listed anew: another process may have written some."""
+        self.parts, self.more = None, False
+
     def close_part(self) -> None:
         """Add nothing more to the part that this process writes, or may have written."""
         self.part = Part(self.part.number)
