@@ -10,7 +10,7 @@ MINUTES := 10
 SEEDS := 500
 STORES :=
 
-.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads bench-holes bench-versions campaign-exec campaign-queue soak stores verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads bench-holes bench-versions bench-results campaign-exec campaign-queue campaign-results soak stores verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -68,6 +68,12 @@ bench-uploads: setup ## a worker's memory and speed in uploads beside those of a
 
 campaign-exec: setup ## random scripts through bec-worker exec against a real S3: SEEDS=500
 	$(PY) -m tests.campaign --seeds $(SEEDS)
+
+bench-results: setup ## what results in a database cost, in five pairs
+	$(PY) -m tests.scale.told_results
+
+campaign-results: setup ## an operator that is killed 200 times while results are delivered
+	$(PY) -m tests.campaign.result_kills
 
 campaign-queue: setup ## an operator that is killed 200 times while messages of a queue come
 	$(PY) -m tests.campaign.queue_kills

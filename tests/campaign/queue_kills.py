@@ -34,7 +34,7 @@ AGAIN = 200.0  # seconds within which what was received in vain has come again
 console = Console(highlight=False)
 
 
-def _send(sqs: Sqs, url: str, number: int, sent: set[Volume]) -> None:
+def send_round(sqs: Sqs, url: str, number: int, sent: set[Volume]) -> None:
     """Send the messages of a round: new volumes, now and then one again, or one that is none."""
     chance = random.Random(number)
     for each in range(chance.randint(1, MOST)):
@@ -49,7 +49,8 @@ def _send(sqs: Sqs, url: str, number: int, sent: set[Volume]) -> None:
         sqs.client().send_message(QueueUrl=url, MessageBody=json.dumps(body))
 
 
-def _left(sqs: Sqs, url: str) -> int:
+def waiting_in(sqs: Sqs, url: str) -> int:
+    """Return how many messages a queue has, those included that somebody has."""
     found = sqs.client().get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     waiting = int(found["ApproximateNumberOfMessages"])
     return waiting + int(found["ApproximateNumberOfMessagesNotVisible"])
@@ -60,14 +61,14 @@ def _play(space: Space, sqs: Sqs, operator: Operator, workers: Workers, rounds: 
     queue = {"queue": {"connection": "queues", "url": url}}
     live: LiveJob = space.submit(job("ocr", space.bucket, queue, history={"succeeded": 0}))
     for number in range(rounds):
-        _send(sqs, url, number, sent)
+        send_round(sqs, url, number, sent)
         time.sleep(random.Random(number).uniform(0.0, LATEST))
         operator.kill()
         operator.start()
         if number % 20 == 19:
             console.print(f"{number + 1} rounds, {len(sent)} volumes, {counts(live.read())}")
     found = live.wait_counts(timeout=AGAIN, total=len(sent), succeeded=len(sent))
-    until(lambda: not _left(sqs, url), "the queue is empty", timeout=AGAIN)
+    until(lambda: not waiting_in(sqs, url), "the queue is empty", timeout=AGAIN)
     workers.runs.check_each_ran_once(len(sent))
     assert set(space.frozen("ocr")) == sent
     assert len(space.frozen("ocr")) == len(sent)

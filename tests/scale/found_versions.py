@@ -1,19 +1,21 @@
 """Versions by ETag at real size, `make bench-versions`: how long they take, beside HEADs alone.
 
-The operator runs a Job over a list without versions, on fake nodes, until each volume has one; the
-same with the versions in the list says what that costs in memory. Figures go to
-`build/bench-versions.json`, and are held to `bounds.yaml`.
+The operator runs a Job over volumes without versions, which a PostgreSQL lists, on fake nodes,
+until each has one; the same list in S3, with versions, says what that costs in memory. Figures go
+to `build/bench-versions.json`, and are held to `bounds.yaml`.
 """
 
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,9 +33,11 @@ from tests.scale.lists import made_list
 from tests.scale.meter import cpu_seconds, peak_memory
 from tests.scale.recorder import made_pods
 from tests.scale.sides import BUCKET, JOBS, NAMESPACE, pod_per_task
+from tests.support.connections import Mounted
 from tests.support.jobs import LiveJob, condition, manifest
 from tests.support.kube import Body, Kube
 from tests.support.operator_process import Operator
+from tests.support.postgres import Postgres, running_postgres
 from tests.support.space import s3_client
 from tests.support.waiting import until
 
@@ -55,7 +59,17 @@ def _fill(client: S3Client, volumes: Sequence[Volume]) -> None:
         put = partial(client.put_object, Bucket=BUCKET)
         keys = [object_key(TEMPLATE, volume) for volume in volumes]
         list(pool.map(lambda key: put(Key=key, Body=key.encode()), keys))
-    client.put_object(Bucket=BUCKET, Key="lists/bare.csv", Body=made_list(len(volumes)))
+
+
+def _list(postgres: Postgres, volumes: Sequence[Volume]) -> Body:
+    """Put the volumes into a table, and return the source that reads them there."""
+    with postgres.admin() as admin:
+        admin.execute("CREATE TABLE volumes (place serial, w_id text, i_id text)")
+        with admin.cursor().copy("COPY volumes (w_id, i_id) FROM STDIN") as copy:
+            for volume in volumes:
+                copy.write_row((volume.w_id, volume.i_id))
+    query = "SELECT w_id, i_id FROM volumes ORDER BY place"
+    return {"sql": {"connection": "catalogue", "query": query}}
 
 
 def heads_alone(endpoint: str, region: str, size: int) -> float:
@@ -87,13 +101,15 @@ def _alone(cluster: Cluster, size: int) -> float:
     return float(done.stdout)
 
 
-def _play(cluster: Cluster, name: str, source: Body, seconds: float | None) -> Body:
+def _play(
+    cluster: Cluster, mounted: Mounted, name: str, source: Body, seconds: float | None
+) -> Body:
     """Run a Job until all versions are found, or for so many seconds; return the figures."""
     kube, build = Kube(cluster.kubeconfig), CHECKOUT / "build"
     log = build / f"bench-versions-{name}.log"
     with (
         fleet(cluster, build / "bench-versions-fleet.log", artefacts=0),
-        Operator(cluster.kubeconfig, cluster.s3, log) as operator,
+        Operator(cluster.kubeconfig, cluster.s3, log, **mounted.settings) as operator,
     ):
         began = time.monotonic()
         kube.create(JOBS, pod_per_task(name, source, AT_ONCE))
@@ -126,7 +142,13 @@ def main(volumes: Annotated[int, typer.Option(help="of the list")] = SIZE) -> No
     """Measure, print, write build/bench-versions.json, and fail if a bound is broken."""
     listed = _volumes(volumes)
     (CHECKOUT / "build").mkdir(exist_ok=True)
-    with Cluster.start("bench-versions", Parts.KWOK) as cluster:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_postgres() as postgres,
+        Cluster.start("bench-versions", Parts.KWOK) as cluster,
+    ):
+        mounted = Mounted(Path(folder), catalogue={"kind": "sql"})
+        mounted.put("catalogue", url=postgres.url(sslmode="disable"))
         cluster.add_fake_nodes(2)
         cluster.kubectl("apply", "-f", str(CHECKOUT / "crds"))
         with closing(s3_client(cluster.s3)) as client:
@@ -136,10 +158,10 @@ def main(volumes: Annotated[int, typer.Option(help="of the list")] = SIZE) -> No
             client.put_object(Bucket=BUCKET, Key="lists/named.csv", Body=named)
         alone = [_alone(cluster, volumes)]
         versions = {"versions": {"etag": {"uri": f"s3://{BUCKET}/{TEMPLATE}"}}}
-        bare = {**manifest(BUCKET, "lists/bare.csv"), **versions}
-        etag = _play(cluster, "etag", bare, None)
+        etag = _play(cluster, mounted, "etag", {**_list(postgres, listed), **versions}, None)
         alone.append(_alone(cluster, volumes))
-        plain = _play(cluster, "listed", manifest(BUCKET, "lists/named.csv"), etag["seconds"])
+        named_list = manifest(BUCKET, "lists/named.csv")
+        plain = _play(cluster, mounted, "listed", named_list, etag["seconds"])
     figures = {
         "volumes": volumes,
         "heads_alone_seconds": [round(each, 1) for each in alone],
