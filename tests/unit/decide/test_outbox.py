@@ -1,0 +1,155 @@
+"""What is to be delivered, to whom, and what a Job says of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from bec_operator.api.job import Condition, Counts, JobPhase, JobStatus
+from bec_operator.api.results import QueueResults, Results, SqlResults
+from bec_operator.decide.jobs.actions import DeliverResults, WriteStatus
+from bec_operator.decide.jobs.delivered import told_of_results
+from bec_operator.decide.jobs.delivering import deliver, deliver_rest, owes
+from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.outbox import NAMES, Outbox, Receiver
+from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.volumes.part import Part
+from tests.unit.worker_api.scene import JOB
+
+NOW = 1_800_000_000.0
+SQL = SqlResults.model_validate({"connection": "catalogue"})
+QUEUE = QueueResults(connection="queues", url="https://sqs.example.org/1/results")
+BOTH = Results(sql=SQL, queue=QUEUE)
+
+
+def _outbox(wanted: Results | None = BOTH, *keys: str) -> Outbox:
+    outbox = Outbox(wanted)
+    outbox.note_listed(keys, NOW)
+    return outbox
+
+
+def _memory(phase: JobPhase = JobPhase.RUNNING, wanted: Results | None = BOTH) -> Memory:
+    moment = "2026-11-25T10:00:00Z"
+    ended = Condition(type=phase, status="True", reason="Is", last_transition_time=moment)
+    status = JobStatus(
+        phase=phase,
+        counts=Counts(total=1, succeeded=1),
+        start_time=moment,
+        conditions=[ended] if phase is not JobPhase.RUNNING else [],
+    )
+    memory = Memory(replace(JOB, status=status))
+    memory.outbox = _outbox(wanted)
+    return memory
+
+
+def _delivered(memory: Memory, now: float = NOW) -> list[Receiver]:
+    actions = deliver(Scene(memory, {}, now))
+    return [action.to for action in actions if isinstance(action, DeliverResults)]
+
+
+def test_each_receiver_has_a_pace_of_its_own() -> None:
+    outbox = _outbox(BOTH, "a", "b", "c")
+    outbox.delivery("sql").note_taken("b")
+    assert outbox.waiting_for("sql") == ["c"]
+    assert outbox.waiting_for("queue") == ["a", "b", "c"]
+    assert outbox.spent == []
+    outbox.delivery("queue").note_taken("a")
+    assert outbox.spent == ["a"]
+    outbox.note_gone(["a"], None)
+    assert outbox.waiting_for("sql") == ["c"]
+    assert outbox.waiting_for("queue") == ["b", "c"]
+
+
+def test_no_part_is_spent_that_nobody_is_to_get() -> None:
+    """Somebody may have taken the chart's default away for a while."""
+    assert _outbox(None, "a").spent == []
+
+
+def test_so_many_parts_are_known_by_name_and_the_rest_is_listed_again() -> None:
+    keys = [f"{number:05}" for number in range(NAMES + 5)]
+    outbox = _outbox(Results(sql=SQL), *keys)
+    assert len(outbox.waiting_for("sql")) == NAMES
+    outbox.note_written(Part(9, "w"), "later", NOW)
+    assert "later" not in outbox.waiting_for("sql")
+    outbox.delivery("sql").note_taken(keys[NAMES - 1])
+    outbox.note_gone(outbox.spent, None)
+    assert outbox.parts is None
+
+
+def test_a_receiver_that_takes_nothing_is_tried_ever_more_rarely() -> None:
+    memory = _memory()
+    memory.outbox.note_written(Part(1, "w"), "a", NOW)
+    assert "queue" in _delivered(memory)
+    delivery = memory.outbox.delivery("queue")
+    delivery.note_trouble(Fact(NOW, "ConnectionUnavailable", "away"))
+    assert "queue" not in _delivered(memory, NOW + 4)
+    assert "queue" in _delivered(memory, NOW + 6)
+    for _ in range(20):
+        delivery.note_trouble(Fact(NOW, "ConnectionUnavailable", "away"))
+    assert "queue" in _delivered(memory, NOW + 61)
+    delivery.note_taken("a")
+    assert delivery.trouble is None
+
+
+def test_a_database_is_shown_what_runs_now_and_then_and_a_queue_is_not() -> None:
+    memory = _memory()
+    assert _delivered(memory) == ["sql"]
+    (action,) = deliver(Scene(memory, {}, NOW))
+    assert isinstance(action, DeliverResults)
+    memory.outbox.delivery("sql").note_shown(action.stand, NOW)
+    assert _delivered(memory, NOW + 100) == []  # nothing runs, and nothing has changed
+    memory.job = replace(memory.job, status=memory.job.status.model_copy(update={"rate": "9"}))
+    assert _delivered(memory, NOW + 10) == []
+    assert _delivered(memory, NOW + 31) == ["sql"]
+
+
+def test_without_results_nothing_is_delivered_or_said() -> None:
+    memory = _memory(wanted=None)
+    assert _delivered(memory) == []
+    assert told_of_results(memory, NOW, over=True) == {}
+    assert not owes(memory)
+
+
+@pytest.mark.parametrize("to", ["sql", "queue"])
+def test_trouble_is_said_with_who_waits_and_since_when(to: Receiver) -> None:
+    memory = _memory()
+    memory.outbox.note_written(Part(1, "w"), "a", NOW)
+    memory.outbox.delivery(to).note_trouble(Fact(NOW, "ConnectionUnavailable", "it is away"))
+    told = told_of_results(memory, NOW, over=False)["ResultsDelivered"]
+    since = "2027-01-15T08:00:00Z"
+    assert told == (
+        False,
+        "ConnectionUnavailable",
+        f"results wait since {since} for {to}: it is away",
+    )
+
+
+def test_results_that_wait_are_worth_a_word_after_a_while() -> None:
+    memory = _memory()
+    memory.outbox.note_written(Part(1, "w"), "a", NOW)
+    assert told_of_results(memory, NOW + 50, over=False)["ResultsDelivered"][0]
+    late = told_of_results(memory, NOW + 70, over=False)["ResultsDelivered"]
+    assert late[:2] == (False, "Late")
+
+
+def test_a_job_that_has_ended_owes_results_until_all_have_all() -> None:
+    memory = _memory(JobPhase.COMPLETE)
+    assert owes(memory)
+    found = list(deliver_rest(Scene(memory, {}, NOW)))
+    (write,) = [action for action in found if isinstance(action, WriteStatus)]
+    assert _said(write.status).reason == "Delivering"
+    for action in found:
+        if isinstance(action, DeliverResults):
+            memory.outbox.delivery(action.to).note_shown(action.stand, NOW)
+
+    (last,) = deliver_rest(Scene(memory, {}, NOW))
+    assert isinstance(last, WriteStatus)
+    assert _said(last.status).status == "True"
+    memory.job = replace(memory.job, status=last.status)
+    assert not owes(memory)
+    assert list(deliver_rest(Scene(memory, {}, NOW))) == []
+
+
+def _said(status: JobStatus) -> Condition:
+    (found,) = [each for each in status.conditions if each.type == "ResultsDelivered"]
+    return found
