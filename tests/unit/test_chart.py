@@ -273,6 +273,14 @@ def test_settings_know_every_variable_and_port() -> None:
     }
 
 
+def test_results_by_default_are_told_to_the_operator() -> None:
+    known = "connections[0].name=c,connections[0].kind=sql,connections[0].secret=c"
+    values = (f"{known},connections[0].namespaces[0]=ocr", "results.sql.connection=c")
+    told = environment(*values)
+    assert json.loads(str(told["BEC_OPERATOR_RESULTS"]["value"])) == {"sql": {"connection": "c"}}
+    assert "BEC_OPERATOR_RESULTS" not in environment()
+
+
 def test_schema_lists_exactly_the_values_and_the_settings_choices() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     for name in ("global", "enabled"):  # of Helm, and of charts above this one

@@ -41,6 +41,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{ toJson $all }}
 {{- end }}
 
+{{/* Where results go by default, as the operator's settings have it; nothing if they go nowhere. */}}
+{{- define "bec-operator.results" -}}
+{{- $all := dict -}}
+{{- range $to, $how := .Values.results -}}
+{{- if $how -}}{{- $_ := set $all $to $how -}}{{- end -}}
+{{- end -}}
+{{- if $all -}}{{ toJson $all }}{{- end -}}
+{{- end }}
+
 {{/* The operator's rights, cluster-wide or in each watched namespace: what it does, and no more. */}}
 {{- define "bec-operator.rules" -}}
 - apiGroups: [bec.bdrc.io]
