@@ -24,7 +24,7 @@ from tests.support.bec_results import (
 )
 from tests.support.postgres import Postgres
 
-MANY = 5000
+MANY, AT_ONCE = 5000, 1000
 MOST = 60  # µs of our CPU a result where others use the machine, too; alone it takes 20
 
 
@@ -146,9 +146,10 @@ def test_many_results_cost_little(bec: Installation) -> None:
         for n in range(MANY)
     ]
     taken = []
-    for n in range(5):
-        part, begun = results[n * 1000 : (n + 1) * 1000], time.process_time()
-        assert not bec.once(lambda c, part=part: BecTables().write(c, bec.job, part))
+    for first in range(0, MANY, AT_ONCE):
+        part, begun = results[first : first + AT_ONCE], time.process_time()
+        with bec.session.transaction(), bec.session.cursor() as cursor:
+            assert not BecTables().write(cursor, bec.job, part)
         taken.append(time.process_time() - begun)
     assert bec.tools.stats("ocrv1")["done"].tasks == MANY
-    assert min(taken) / 1000 * 1e6 < MOST
+    assert min(taken) / AT_ONCE * 1e6 < MOST

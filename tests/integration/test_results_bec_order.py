@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from bec_ops.contract.volume import Volume
 from tests.support.bec_results import (
     ENDED,
+    T0,
+    VOLUME,
     Installation,
     attempt,
     empty_installation,
@@ -57,6 +60,25 @@ def test_a_clock_of_a_node_that_is_ahead_holds_back_nothing(bec: Installation) -
     assert [row.status for row in bec.tools.tasks("ocrv1")] == ["terminal_failed"]
     bec.show(running(now=attempt(2, 7300)))
     bec.write(result(told=90, made=made(), attempts=[ahead, attempt(3, 85, 90)]))
+    assert [row.status for row in bec.tools.tasks("ocrv1")] == ["done"]
+
+
+def test_an_attempt_that_seems_to_end_tomorrow_holds_back_nothing(bec: Installation) -> None:
+    now = (datetime.now(UTC) - T0).total_seconds()
+    ahead = attempt(1, now + 80_000, now + 80_001)
+    other = Volume("W1", "I1", "abcdef")
+    bec.show(running(VOLUME, ahead), running(other, now=attempt(1, now + 80_000)))
+    bec.job = job_told(status=ENDED)
+    bec.show()
+    assert [row.status for row in bec.tools.tasks("ocrv1")] == ["retryable_failed"] * 2
+    attempts = [attempt(2, now, now + 50)]
+    bec.write(*(result(each, told=now + 60, attempts=attempts) for each in (VOLUME, other)))
+    assert [row.status for row in bec.tools.tasks("ocrv1")] == ["done"] * 2
+
+
+def test_an_attempt_that_has_ended_does_not_run_again(bec: Installation) -> None:
+    bec.write(result(made=made()))
+    bec.show(running(now=attempt(1)))
     assert [row.status for row in bec.tools.tasks("ocrv1")] == ["done"]
 
 

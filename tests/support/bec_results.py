@@ -22,7 +22,7 @@ from bec_ops.contract.volume import Volume
 from tests.support.bec_tables import GRANTS, TABLES, BecTools
 from tests.support.postgres import Postgres, running_postgres
 
-T0 = datetime(2026, 11, 30, 12, tzinfo=UTC)
+T0 = datetime(2024, 2, 29, 12, tzinfo=UTC)
 ETAG, LATER_ETAG = "0c1d2e" + 26 * "a", "7f6e5d" + 26 * "b"
 VOLUME, LATER = Volume("W22084", "I0886", "0c1d2e"), Volume("W22084", "I0886", "7f6e5d")
 ENDED = JobStatus(
@@ -30,7 +30,7 @@ ENDED = JobStatus(
     counts=Counts(total=1, succeeded=1),
     conditions=[
         Condition(
-            type="Complete", status="True", reason="", last_transition_time="2026-11-30T12:00:00Z"
+            type="Complete", status="True", reason="", last_transition_time="2024-02-29T12:00:00Z"
         )
     ],
 )

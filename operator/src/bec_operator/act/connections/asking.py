@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bec_operator.act.connections.databases.database import Database, Fault, Guard, Opened, Told
+from bec_operator.act.connections.databases.intake import AT_ONCE, Intake
 from bec_operator.act.connections.databases.mysql import MySql
 from bec_operator.act.connections.databases.postgres import Postgres
 from bec_operator.act.connections.databases.sqlite import Sqlite
@@ -16,12 +17,12 @@ from bec_operator.act.ground.connections import (
     Connection,
     ConnectionTrouble,
 )
+from bec_ops.contract.volume import MAX_ID_CHARACTERS
 
 if TYPE_CHECKING:
     from sqlalchemy import CursorResult
 
 Row = tuple[object, ...]
-_MOST_AT_ONCE = 1000  # rows that are in memory, beside what is made of them
 _KINDS: Mapping[str, Database] = {
     **dict.fromkeys(("postgresql", "postgres"), Postgres()),
     **dict.fromkeys(("mysql", "mariadb"), MySql()),
@@ -38,6 +39,7 @@ class Asking:
         self._url = connection.needed("url", "uri")
         self._end = float("inf")
         self.guard: Guard | None = None
+        self.intake: Intake | None = None
         self.database = self._kind()
 
     def _kind(self) -> Database:
@@ -82,12 +84,14 @@ class Asking:
         while True:
             with self.told():
                 part = result.fetchmany(size)
+            if self.intake is not None:
+                self.intake.take()
             if monotonic() > self._end:
                 raise self._late()
             if not part:
                 return
             yield from map(tuple, part)
-            size = min(size * 10, _MOST_AT_ONCE)
+            size = min(size * 10, self.database.rows_at_once)
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -100,6 +104,8 @@ class Asking:
             raise self._trouble(error) from None
 
     def _trouble(self, error: Exception) -> ConnectionTrouble:
+        if self.intake is not None and self.intake.has_cut:
+            return self._too_much()
         if self.guard is not None and self.guard.has_cut:
             return self._late()
         cause = getattr(error, "orig", None)  # SQLAlchemy's errors repeat query and values
@@ -133,4 +139,13 @@ class Asking:
             f"connection {self._connection.name}: the query took longer than {self._seconds:g} s "
             "with its rows; let it read less, or an index help it, or have querySeconds of the "
             "operator's chart raised",
+        )
+
+    def _too_much(self) -> ConnectionTrouble:
+        return ConnectionTrouble(
+            QUERY_REFUSED,
+            f"connection {self._connection.name}: the query is refused: its rows bring more than "
+            f"{AT_ONCE // 1024**2} MiB at once, and a volume has ids of at most "
+            f"{MAX_ID_CHARACTERS} characters; correct the query, so that each column gives an id "
+            "and nothing else",
         )

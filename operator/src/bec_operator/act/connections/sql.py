@@ -1,8 +1,8 @@
 """Rows of a database, read for a Job with a query that somebody wrote into it.
 
 The query is foreign, and so may the server be: it runs as one statement, in a transaction that only
-reads, for a bounded time, and its rows come a thousand at a time. What goes wrong is told in a
-sentence, which never has the URL or what stands in it.
+reads, for a bounded time, its rows come a thousand at a time, and these may be so large and no
+larger. What goes wrong is told in a sentence, which never has the URL or what stands in it.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bec_operator.act.connections.asking import Asking, Row
 from bec_operator.act.connections.databases.database import Database, Guard, Opened
+from bec_operator.act.connections.databases.intake import Intake
 from bec_operator.act.ground.connections import Connection
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ def read_rows(
         opened = asking.opened()
         stack.callback(opened.close)
         asking.guard = stack.enter_context(Guard(seconds + _GRACE, opened.cut))
+        asking.intake = stack.enter_context(Intake(opened.received, opened.cut))
         with asking.told():
             session = stack.enter_context(_session(asking.database, opened))
+            stack.callback(opened.leave)  # the first row is read before there is a result
             for statement in asking.database.begin(seconds):
                 session.exec_driver_sql(statement)
             result = session.execute(

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from threading import Timer
 from types import TracebackType
 from typing import Any, Protocol, Self
+
+from bec_operator.act.connections.databases.intake import bytes_read
 
 CONNECT_SECONDS = 10  # for a server to let somebody in
 _LOCK_SECONDS = 10
@@ -42,6 +45,7 @@ class Opened:
     cut: Callable[[], None]
     close: Callable[[], None]
     leave: Callable[[], None] = lambda: None  # before rows are left unread
+    received: Callable[[], int] = lambda: 0  # bytes so far
 
 
 class Database(Protocol):
@@ -50,6 +54,10 @@ class Database(Protocol):
     @property
     def dialect(self) -> str:
         """What SQLAlchemy calls it, and its driver."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows may be in memory, beside what is made of them."""
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -116,7 +124,7 @@ def over_socket(raw: Any, descriptor: int) -> Opened:
         with suppress(Exception):  # some drivers refuse to close what is closed
             raw.close()
 
-    return Opened(raw, cut, close)
+    return Opened(raw, cut, close, received=partial(bytes_read, copy))
 
 
 def of_python(error: Exception) -> Told:

@@ -45,6 +45,7 @@ class MySql:
     """
 
     dialect = "mysql+pymysql"
+    rows_at_once = 1000
     options: Mapping[str, Any] = MappingProxyType({})
 
     def open(self, url: str, authority: Path | None) -> Opened:

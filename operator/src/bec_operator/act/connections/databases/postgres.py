@@ -52,6 +52,7 @@ class Postgres:
     """Opened with a verified certificate, where its URL does not say otherwise."""
 
     dialect = "postgresql+psycopg"
+    rows_at_once = 1000
     # Else it would be looked up each time.
     options: Mapping[str, Any] = MappingProxyType({"use_native_hstore": False})
 

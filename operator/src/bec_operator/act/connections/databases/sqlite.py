@@ -21,12 +21,14 @@ from bec_operator.act.connections.databases.urls import UrlError, parsed
 _OF_QUERY = {1, 8, 18, 20, 25}
 _LOCKED = {5, 6}
 _INTERRUPTED = 9
+_MOST = 1024 * 1024  # bytes of a value; the query may be written by anybody
 
 
 class Sqlite:
     """Has no server, no roles and no certificate."""
 
     dialect = "sqlite"
+    rows_at_once = 16  # each of which may have a megabyte
     options: Mapping[str, Any] = MappingProxyType({})
 
     def open(self, url: str, authority: Path | None) -> Opened:
@@ -38,6 +40,7 @@ class Sqlite:
         if not path or path == ":memory:":
             raise UrlError("it names no file; write sqlite:////folder/file")
         raw = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=CONNECT_SECONDS)
+        raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST)
 
         def cut() -> None:
             with suppress(sqlite3.Error):  # it is closed

@@ -4,8 +4,9 @@ They are its own, and found where its tools find them. A batch is a few statemen
 size.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
@@ -41,16 +42,8 @@ class BecTables:
             return told
         run = _running(cursor, job)
         _find_etags(cursor, rows)
-        volumes, tried, stood = _once_each(rows)
-        each_volume = _json(volumes)
-        # Mostly they are the same, and to write them down is half the work.
-        each_tried = each_volume if tried == volumes else _json(tried)
-        run(statements.MAKE_VOLUMES, each_volume)
-        run(statements.MAKE_WORKERS, each_tried)
-        run(statements.NAME_ETAGS, _json(r for r in (*tried, *stood) if r["etag"] != r["guess"]))
-        run(statements.END_EXECUTIONS, each_tried)
-        run(statements.STOOD_ALREADY, _json(stood))
-        run(statements.SHOW_VOLUMES, each_volume)
+        for each_once in _rounds(rows):
+            _write(run, each_once)
         return told
 
     def show(self, cursor: Cursor, job: JobTold, snapshot: Snapshot) -> Sequence[str]:
@@ -61,7 +54,7 @@ class BecTables:
         rows = list(rows_of_under_way(snapshot.under_way))
         workers = rows_of_workers(snapshot)
         _find_etags(cursor, rows)
-        _, rows, _ = _once_each(rows)
+        rows = list({(row["w"], row["i"], row["etag"]): row for row in rows}.values())
         each_row, each_worker = _json(rows), _json(workers)
         run(statements.MAKE_VOLUMES, each_row)
         run(statements.MAKE_WORKERS, _json((*workers, *rows)))
@@ -71,6 +64,20 @@ class BecTables:
         if job.status.terminal:
             run(statements.GIVE_UP, each_worker, even_of_none=True)
         return []
+
+
+def _write(run: "_Run", rows: Sequence[Row]) -> None:
+    """Write how volumes ended, each of which comes once."""
+    each = _json(rows)
+    stood = [row for row in rows if row.get("stood")]
+    # To write rows down is half of the work, and mostly none stood already.
+    tried = _json(row for row in rows if not row.get("stood")) if stood else each
+    run(statements.MAKE_VOLUMES, each)
+    run(statements.MAKE_WORKERS, tried)
+    run(statements.NAME_ETAGS, _json(row for row in rows if row["etag"] != row["guess"]))
+    run(statements.END_EXECUTIONS, tried)
+    run(statements.STOOD_ALREADY, _json(stood))
+    run(statements.SHOW_VOLUMES, each)
 
 
 def _json(rows: Iterable[Row]) -> str:
@@ -127,16 +134,17 @@ def _version(row: Row) -> tuple[str, str, str]:
     return row["w"], row["i"], row["guess"]
 
 
-def _once_each(rows: Iterable[Row]) -> tuple[list[Row], list[Row], list[Row]]:
-    """Return the last row of each volume; of each version that was tried; and that stood already.
+def _rounds(rows: Iterable[Row]) -> Sequence[Sequence[Row]]:
+    """Return rows in their order, in parts in which each volume comes once: mostly it is one.
 
-    One statement can touch a row once. That a volume stood already replaces no row of the attempt
-    which made it: it says less.
+    A statement can touch a row once, and what counts of several results, the statements know.
     """
-    volumes: dict[Any, Row] = {}
-    tried: dict[Any, Row] = {}
-    stood: dict[Any, Row] = {}
+    rounds: list[list[Row]] = []
+    seen: Counter[tuple[str, str]] = Counter()
     for row in rows:
-        volumes[row["w"], row["i"]] = row
-        (stood if row.get("stood") else tried)[row["w"], row["i"], row["etag"]] = row
-    return list(volumes.values()), list(tried.values()), list(stood.values())
+        volume = row["w"], row["i"]
+        if seen[volume] == len(rounds):
+            rounds.append([])
+        rounds[seen[volume]].append(row)
+        seen[volume] += 1
+    return rounds
