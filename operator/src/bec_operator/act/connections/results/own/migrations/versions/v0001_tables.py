@@ -11,7 +11,8 @@ down_revision = None
 SCHEMA = "bec_operator"
 
 TEXT, WHOLE, FLAG = sa.Text(), sa.BigInteger(), sa.Boolean()
-MOMENT, SHARE = sa.TIMESTAMP(timezone=True), sa.Double()
+MOMENT: TypeEngine[Any] = sa.TIMESTAMP(timezone=True)
+SHARE: TypeEngine[Any] = sa.Double()
 KEY, NEEDED, OPEN = "key", "needed", "open"
 Column = tuple[str, "TypeEngine[Any]", str, str]  # name, type, whether it can be NULL, comment
 
