@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from bec_operator.act.connections.results.own.head import HEAD, KNOWN
 from bec_operator.act.connections.results.own.migrating import as_sql, migrate
 from bec_operator.act.ground.connections import Connection, ConnectionTrouble
+from bec_operator.migrate import run
 from tests.support.databases import NAME, secret
 from tests.support.own_tables import delivered, result, rows
 from tests.support.postgres import Postgres, running_postgres
@@ -42,19 +43,27 @@ def place(postgres: Postgres, tmp_path: Path) -> Connection:
     return secret(tmp_path / NAME, postgres.url(sslmode="disable"))
 
 
-def command(*arguments: str) -> tuple[int, str, str]:
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """Run `bec-operator` with arguments; return its exit code, and what it says where."""
-    ran = subprocess.run(
-        [sys.executable, "-c", "from bec_operator.app import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return ran.returncode, ran.stdout, ran.stderr
+
+    def ran(*arguments: str) -> tuple[int, str, str]:
+        return run(arguments), *capsys.readouterr()
+
+    return ran
 
 
-def test_the_command_says_what_it_did(place: Connection) -> None:
+def test_the_operator_itself_is_not_run_then() -> None:
+    started = [sys.executable, "-c", "from bec_operator.app import main; main()", "demigrate"]
+    ran = subprocess.run(started, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2
+    assert "invalid choice: 'demigrate' (choose from" in ran.stderr
+
+
+def test_the_command_says_what_it_did(place: Connection, command: Command) -> None:
     arguments = ("migrate", "--connection", NAME, "--folder", str(place.folder.parent))
     code, said, _ = command(*arguments)
     assert code == 0
@@ -67,7 +76,9 @@ def test_the_command_says_what_it_did(place: Connection) -> None:
     assert command(*arguments) == (0, again, "")
 
 
-def test_the_command_says_what_is_wrong(postgres: Postgres, tmp_path: Path) -> None:
+def test_the_command_says_what_is_wrong(
+    postgres: Postgres, tmp_path: Path, command: Command
+) -> None:
     secret(tmp_path / NAME, postgres.url("nobody", "may nothing", sslmode="disable"))
     code, out, said = command("migrate", "--connection", NAME, "--folder", str(tmp_path))
     assert (code, out) == (1, "")
@@ -79,13 +90,15 @@ def test_the_command_says_what_is_wrong(postgres: Postgres, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("arguments", [["migrate"], ["demigrate"], ["migrate", "--everything"]])
-def test_the_command_is_written_wrongly(arguments: list[str]) -> None:
+def test_the_command_is_written_wrongly(arguments: list[str], command: Command) -> None:
     code, out, said = command(*arguments)
     assert (code, out) == (2, "")
     assert said.startswith("usage: bec-operator")
 
 
-def test_sql_for_an_administrator_makes_the_same(postgres: Postgres, place: Connection) -> None:
+def test_sql_for_an_administrator_makes_the_same(
+    postgres: Postgres, place: Connection, command: Command
+) -> None:
     migrate(place)
     made = rows(postgres, SHAPE)
     postgres.run("DROP SCHEMA bec_operator CASCADE")
