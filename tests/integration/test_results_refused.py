@@ -9,7 +9,7 @@ import pytest
 from bec_operator.act.connections.results.own.migrating import migrate
 from bec_operator.act.ground.connections import Connection
 from bec_operator.decide.volumes.results import Snapshot
-from tests.support.databases import secret
+from tests.support.databases import listening, secret
 from tests.support.own_tables import (
     WRITER,
     attempt,
@@ -51,11 +51,11 @@ def odd(postgres: Postgres) -> Iterator[Callable[[LiteralString, LiteralString],
     def make(when: LiteralString, what: LiteralString) -> None:
         with postgres.admin() as admin:
             admin.execute(
-                "CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+                "CREATE OR REPLACE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS "
                 f"$$BEGIN {what}; RETURN NEW; END$$"
             )
             admin.execute(
-                "CREATE TRIGGER odd BEFORE INSERT ON bec_operator.results FOR EACH ROW "
+                "CREATE OR REPLACE TRIGGER odd BEFORE INSERT ON bec_operator.results FOR EACH ROW "
                 f"WHEN ({when}) EXECUTE FUNCTION odd()"
             )
 
@@ -72,6 +72,21 @@ def test_no_way_in(postgres: Postgres, tmp_path: Path) -> None:
     assert "has no key url" in unanswered(Connection("catalogue", tmp_path / "none"))
     mysql = secret(tmp_path / "d", "mysql://a:bcdefg@127.0.0.1/d")
     assert "results go to PostgreSQL only, and its url begins with mysql://" in refused(mysql)
+
+
+def test_a_server_that_repeats_the_password(
+    writer: Connection, odd: Callable[[LiteralString, LiteralString], None], tmp_path: Path
+) -> None:
+    fields = b"SFATAL\0VFATAL\0C28000\0Mnobody who says may write comes in\0\0"
+    with listening(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields) as port:
+        url = f"postgresql://{WRITER}:may%20write@127.0.0.1:{port}/postgres?sslmode=disable"
+        assert "nobody who says … comes in" in unanswered(secret(tmp_path, url))
+    odd("true", "RAISE EXCEPTION 'you may write no W1'")
+    assert "you … no W1" in refused(writer)
+    odd_one = "IF NEW.w_id = 'W1' THEN RAISE EXCEPTION 'you may write no W1'; END IF"
+    odd("true", odd_one)
+    (said,) = delivered(writer, result(1))
+    assert said.endswith("volume W1 I1 is left out of the tables: you … no W1")
 
 
 def test_a_volume_that_is_refused_holds_up_no_other(

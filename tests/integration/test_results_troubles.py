@@ -54,7 +54,7 @@ def odd(postgres: Postgres) -> Iterator[Callable[[LiteralString, LiteralString],
     def make(when: LiteralString, what: LiteralString) -> None:
         with postgres.admin() as admin:
             admin.execute(
-                "CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+                "CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS "
                 f"$$BEGIN {what}; RETURN NEW; END$$"
             )
             admin.execute(
