@@ -24,6 +24,7 @@ from tests.support.ports import free_ports
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.refused_results import refused, unanswered
 
+ASK = "have the administrator of the database see what refuses it there"
 DONE = "SELECT w_id FROM results ORDER BY w_id"
 
 
@@ -86,7 +87,7 @@ def test_a_server_that_repeats_the_password(
     odd_one = "IF NEW.w_id = 'W1' THEN RAISE EXCEPTION 'you may write no W1'; END IF"
     odd("true", odd_one)
     (said,) = delivered(writer, result(1))
-    assert said.endswith("volume W1 I1 is left out of the tables: you … no W1")
+    assert said.endswith(f"volume W1 I1 is left out of the tables: you … no W1; {ASK}")
 
 
 def test_a_volume_that_is_refused_holds_up_no_other(
@@ -95,12 +96,12 @@ def test_a_volume_that_is_refused_holds_up_no_other(
     odd("NEW.w_id IN ('W3', 'W77')", "RAISE EXCEPTION USING ERRCODE = '23514', MESSAGE = 'not W'")
     batch = [result(n, f"W{n}", attempts=[attempt()]) for n in range(100)]
     assert delivered(writer, *batch, snapshot=Snapshot((under_way("W101"),))) == [
-        "connection catalogue: volume W3 I1 is left out of the tables: not W",
-        "connection catalogue: volume W77 I1 is left out of the tables: not W",
+        f"connection catalogue: volume W3 I1 is left out of the tables: not W; {ASK}",
+        f"connection catalogue: volume W77 I1 is left out of the tables: not W; {ASK}",
     ]
     assert len(rows(postgres, DONE)) == 99
     assert delivered(writer, batch[3]) == [
-        "connection catalogue: volume W3 I1 is left out of the tables: not W"
+        f"connection catalogue: volume W3 I1 is left out of the tables: not W; {ASK}"
     ]
 
 
@@ -109,7 +110,8 @@ def test_tables_that_refuse_everything_of_a_kind(postgres: Postgres, writer: Con
     postgres.run("ALTER TABLE bec_operator.results ADD CHECK (outcome <> 'failed')")
     failed = result(1, "W2", outcome="failed")
     try:
-        said = refused(writer, result(1), failed, result(1, "W3"))
+        many = [result(1, f"W{n}", outcome="failed") for n in range(10, 2000)]
+        said = refused(writer, result(1), failed, result(1, "W3"), *many)
         assert 'violates check constraint "results_outcome_check"' in said
         assert rows(postgres, DONE) == []
         assert delivered(writer, result(1)) == []
