@@ -11,7 +11,7 @@ from bec_operator.api.query import ConnectionName
 USUAL_VISIBILITY = "450s"
 """What BEC's own queues have: its workers want five minutes between two attempts."""
 
-_SHORTEST, _LONGEST = "15s", "30m"
+_SHORTEST, _LONGEST = "10s", "30m"
 _NO_ACK = "ack cannot be changed, as messages are held by what it says: make a new Job instead"
 _ONLY_DONE = "visibility is only for ack: Done; a message of ack: Stored is held for no longer"
 _SPAN = f"give a visibility from {_SHORTEST} to {_LONGEST}"

@@ -50,14 +50,20 @@ def hold(
 
 async def tend_messages(ctx: Context, memory: Memory, action: TendMessages) -> None:
     """Extend the time of messages, or let others have them."""
-    source, leases, asked = queue_of(memory), memory.books.leases, ctx.clock.now()
+    source, leases = queue_of(memory), memory.books.leases
     if source is None:
         return
     leases.note_gone(leases.receipts(action.leave))
-    leases.note_worn(action.worn)
+    if action.worn:
+        leases.note_worn(action.worn)
+        said = told_of_worn(len(action.worn))
+        await post_event(ctx.api, ctx.clock, memory.job, "MessagesWorn", said, "Warning")
     keep, back = leases.receipts(action.keep), defaultdict[int, dict[str, str]](dict)
     for name, after in action.back:
         back[after] |= leases.receipts([name])
+    if not (keep or back):
+        return
+    asked = ctx.clock.now()
     try:
         connection = ctx.connections.find(source.connection, "sqs", memory.job.namespace)
         lost, gone = await ctx.connections.call(
@@ -70,9 +76,6 @@ async def tend_messages(ctx: Context, memory: Memory, action: TendMessages) -> N
     leases.note_answer(None)
     leases.note_kept(keep, asked + source.held_for)
     leases.note_gone({name: keep[name] for name in lost} | gone)
-    if action.worn:
-        said = told_of_worn(len(action.worn))
-        await post_event(ctx.api, ctx.clock, memory.job, "MessagesWorn", said, "Warning")
 
 
 def _ask(

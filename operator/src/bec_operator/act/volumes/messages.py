@@ -20,10 +20,15 @@ from bec_operator.act.kube.events import post_event
 from bec_operator.act.volumes.held_messages import hold
 from bec_operator.api.queue import QueueSource
 from bec_operator.decide.lists.growth import count_settled
-from bec_operator.decide.lists.messages import REFUSED_MESSAGES, told_of_refused
+from bec_operator.decide.lists.messages import (
+    REFUSED_MESSAGES,
+    held_messages,
+    told_of_refused,
+)
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.actions import DeleteMessages, TakeMessages
+from bec_operator.decide.volumes.inbox import MOST
 from bec_operator.decide.volumes.volume_list import VolumeList, row_of
 from bec_operator.sources.messages import read_message
 from bec_ops.contract.location import OutputTemplate, reports_prefix
@@ -71,10 +76,11 @@ async def take_messages(ctx: Context, memory: Memory, action: TakeMessages) -> N
     if spec is None or spec.volumes.queue is None or ledger is None:
         return
     source, settled = spec.volumes.queue, count_settled(ledger)
+    room = min(action.most, MOST - held_messages(memory))
     try:
         connection = ctx.connections.find(source.connection, "sqs", memory.job.namespace)
         taken = await ctx.connections.listen(
-            connection, lambda it: _receive(ctx, Queue(it, source.url), memory, source, action.most)
+            connection, lambda it: _receive(ctx, Queue(it, source.url), memory, source, room)
         )
         if not await _note(ctx, memory, taken):
             await _give_back(ctx, connection, source, taken)

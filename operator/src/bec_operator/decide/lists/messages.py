@@ -35,9 +35,14 @@ def take_messages(memory: Memory, now: float, most: int = MOST) -> Iterator[Acti
     if queue_of(memory) is None or spec is None or spec.suspend:
         return
     late = inbox.waiting and now - memory.saving.at > STORED_WITHIN
-    room = min(most, MOST - inbox.held - len(memory.books.leases.held))
-    if not late and room > 0 and now >= inbox.not_before:
-        yield TakeMessages(room)
+    full = not most or held_messages(memory) >= MOST
+    if not late and not full and now >= inbox.not_before:
+        yield TakeMessages(most)
+
+
+def held_messages(memory: Memory) -> int:
+    """Return how many messages are ours now, those included whose volumes are worked on."""
+    return memory.books.inbox.held + len(memory.books.leases.held)
 
 
 def is_queue_done(memory: Memory, settled: int) -> bool:
@@ -87,5 +92,4 @@ def told_of_worn(number: int) -> str:
 
 def is_queue_quiet(memory: Memory) -> bool:
     """Whether no message is ours, or about to be."""
-    books = memory.books
-    return not (books.inbox.held or books.leases.held or memory.under_way.of(TakeMessages))
+    return not held_messages(memory) and not memory.under_way.of(TakeMessages)
