@@ -7,7 +7,7 @@ import pytest
 from bec_ops.contract.exit_codes import ExitCode
 from bec_ops.contract.volume import Volume
 from tests.integration.conftest import MakeOperator
-from tests.support.behaviours import Behaviour, fail, hang, succeed
+from tests.support.behaviours import fail, hang, succeed
 from tests.support.connections import Mounted
 from tests.support.jobs import job
 from tests.support.kube import Body
@@ -76,20 +76,14 @@ def test_what_runs_is_kept_and_what_fails_goes_its_way(
     """One goes on for longer than it is hidden, one fails at first, one for good."""
     url, dead = queue_with_dead_letters(sqs, receives=2)
     long, shaky, bad = (volume.i_id for volume in SIX[:3])
-    ended = dict[str, Behaviour]()
-
-    def play(pod: object) -> None:
-        i_id = pod.task.i_id  # type: ignore[attr-defined]
-        behaviours = {long: hang, shaky: fail(ExitCode.RETRYABLE), bad: fail(ExitCode.TERMINAL)}
-        ended.get(i_id, behaviours[i_id])(pod)  # type: ignore[arg-type]
-
-    workers.behaviour = play
+    plays = {long: hang, shaky: fail(ExitCode.RETRYABLE), bad: fail(ExitCode.TERMINAL)}
+    workers.behaviour = lambda pod: plays[pod.task.i_id](pod)
     send(sqs, url, SIX[:3])
     live = space.submit(
         shared(space, url, parallelism=3, retry={"limit": 1}, volumes={"visibility": SHORT})
     )
     live.wait_counts(total=3, failed=2, running=1)
-    ended[shaky] = succeed
+    plays[shaky] = succeed
 
     live.wait_counts(total=3, failed=1, succeeded=1, running=1)
     until(lambda: left(sqs, dead) == (1, 0), "one is a dead letter", timeout=60)

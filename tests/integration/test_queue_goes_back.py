@@ -126,6 +126,28 @@ def test_at_the_end_of_the_job_its_messages_go_back(
 
 
 @pytest.mark.usefixtures("operator")
+def test_a_queue_that_does_not_extend_is_told_of_until_it_does(
+    space: Space, workers: Workers, sqs: Sqs, mounted: Mounted
+) -> None:
+    url = sqs.make_queue()
+    workers.behaviour = hang
+    send(sqs, url, SIX[:1])
+    live = space.submit(shared(space, url, parallelism=1, volumes={"visibility": SHORT}))
+    workers.running(1)
+
+    mounted.put("queues")
+    assert "Secret" in live.wait_stalled("ConnectionUnavailable")
+    mounted.put("queues", **sqs.secret())
+    live.patch(parallelism=2)  # its time may be up by now, so it may come again
+    live.wait_ready(timeout=30)
+
+    workers.release()
+    live.wait_counts(total=1, succeeded=1)
+    wait_empty(sqs, url)
+    workers.runs.check_each_ran_once(1)
+
+
+@pytest.mark.usefixtures("operator")
 def test_a_message_that_others_have_keeps_a_job_from_its_end(
     space: Space, workers: Workers, sqs: Sqs
 ) -> None:

@@ -1,10 +1,17 @@
-"""Messages that are held: which of those that come, and for how long."""
+"""Messages that are held: which of those that come, for how long, and what is told of them."""
+
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from bec_operator.act.volumes.held_messages import hold
+from bec_operator.act.ground.api_server import ApiError, ApiServer
+from bec_operator.act.ground.clock import Clock
+from bec_operator.act.ground.connections import Connections
+from bec_operator.act.volumes.held_messages import hold, tend_messages
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
+from bec_operator.decide.volumes.actions import TendMessages
 from bec_operator.decide.volumes.leases import Lease
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_ops.contract.volume import Volume
@@ -59,3 +66,46 @@ def test_without_a_ledger_nothing_is_held() -> None:
     memory = shared()
     memory.forget()
     assert not held(memory, 1)
+
+
+class _Api(ApiServer):
+    """Has no Events, and keeps what is made."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+
+    async def request(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
+        if method != "POST":
+            raise ApiError(404, "NotFound", path)
+        self.made.append(body)
+        return body
+
+
+def context(api: ApiServer) -> Any:
+    return SimpleNamespace(api=api, clock=Clock(), connections=Connections())
+
+
+async def test_people_are_told_of_messages_that_cannot_be_extended() -> None:
+    memory, api = shared(), _Api()
+    held(memory, 1, index=0)
+    await tend_messages(context(api), memory, TendMessages(worn=("m",)))
+    assert memory.books.leases.count_worn() == 1
+    (event,) = api.made
+    assert event["reason"] == "MessagesWorn"
+    assert "twelve hours" in event["message"]
+    assert memory.books.leases.trouble is None
+
+
+async def test_what_a_queue_does_not_take_back_stays_ours() -> None:
+    memory, api = shared(), _Api()
+    lease = held(memory, 1, index=0)["m"]
+    await tend_messages(context(api), memory, TendMessages(back=(("m", 0),)))
+    assert memory.books.leases.held == {"m": lease}
+    trouble = memory.books.leases.trouble
+    assert trouble is not None
+    assert trouble.reason == "ConnectionUnknown"
+    assert trouble.message.startswith("spec.volumes.queue: ")
+
+    await tend_messages(context(api), memory, TendMessages(leave=("m",)))
+    assert not memory.books.leases.held
+    assert memory.books.leases.trouble is None

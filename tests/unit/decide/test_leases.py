@@ -58,6 +58,15 @@ def test_a_message_is_extended_well_before_its_time_is_up() -> None:
     assert not tend(memory, NOW + 300)
 
 
+def test_messages_are_extended_together() -> None:
+    memory = holding(4)
+    for name, until in (("m1", 380.0), ("m2", 420.0), ("m3", -1.0)):
+        memory.books.leases.note_kept({name: f"r{name[1]}"}, NOW + 200 + until)
+    assert tend(memory, NOW + 200) == [TendMessages(keep=("m0", "m1"))]
+    memory.books.leases.note_kept({"m0": "r0", "m1": "r1"}, NOW + 200 + 450)
+    assert not tend(memory, NOW + 300)
+
+
 def test_one_whose_time_was_up_is_not_taken_from_who_may_have_it() -> None:
     memory = holding()
     assert not tend(memory, NOW + 451)
@@ -166,6 +175,15 @@ def test_a_volume_that_has_failed_is_opened_again_by_a_message_that_comes_later(
     assert tend(memory) == [TendMessages(back=(("m0", 450),))], "it has had its try"
 
 
+def test_a_volume_that_is_done_is_not_opened_again() -> None:
+    """It had failed when its message came, and was opened by `retryFailedAt` meanwhile."""
+    memory = holding()
+    memory.books.leases.held["m0"].asks = True
+    end(memory, 0, Outcome.SUCCEEDED)
+    assert not list(open_again(memory, rests=False))
+    assert done_messages(memory) == ("m0",)
+
+
 def test_what_is_given_back_is_not_what_came_again_meanwhile() -> None:
     leases = Leases()
     leases.note_received({"m": Lease(ONE, "new", NOW, NOW + 450, 0)})
@@ -181,6 +199,7 @@ def test_a_queue_that_does_not_answer_is_told_of_and_asked_later() -> None:
     memory.books.leases.note_answer(Fact(NOW + 160, "ConnectionUnavailable", "away"))
     assert not tend(memory, NOW + 169)
     assert tend(memory, NOW + 171) == [TendMessages(keep=("m0",))]
+    assert tend(memory, NOW + 451) == [TendMessages()], "it is told of no longer"
     memory.books.leases.note_answer(None)
     assert memory.books.leases.trouble is None
 

@@ -1,5 +1,7 @@
 """How many messages a job takes that shares its queue: as many as could start now."""
 
+from typing import Any
+
 import pytest
 
 from bec_operator.decide.memory.memory import Memory
@@ -19,7 +21,7 @@ def room_of(memory: Memory, offered: int = 10, held: int = 0) -> int:
     return room_for_messages(memory, Standings(held=held), room)
 
 
-def shared(count: int = 0, **spec: object) -> Memory:
+def shared(count: int = 0, **spec: Any) -> Memory:
     return remembered(count, queue={"ack": "Done"}, parallelism=10, **spec)
 
 

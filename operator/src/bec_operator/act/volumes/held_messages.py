@@ -62,6 +62,7 @@ async def tend_messages(ctx: Context, memory: Memory, action: TendMessages) -> N
     for name, after in action.back:
         back[after] |= leases.receipts([name])
     if not (keep or back):
+        leases.note_answer(None)  # nothing is left of what it did not answer
         return
     asked = ctx.clock.now()
     try:

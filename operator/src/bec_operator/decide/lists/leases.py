@@ -4,6 +4,7 @@ The queue is shared with workers that are not ours. So a message is kept from th
 is queued, runs or waits for its next attempt, and no longer.
 """
 
+import math
 from collections.abc import Iterator, Set
 from enum import Enum, auto
 
@@ -17,7 +18,8 @@ from bec_operator.decide.volumes.leases import Lease
 from bec_operator.decide.volumes.ledger import Outcome
 
 LONGEST = 11.5 * 3600  # seconds after which none is extended: SQS allows twelve hours in all
-EXTEND_AT = 2 / 3  # of its time is left when a message is extended
+EXTEND_AT = 2 / 3  # of its time is left when a message is extended, and with it
+AND_AT = 0.9  # those of which so much is left: a request extends ten
 
 
 class Fate(Enum):
@@ -73,9 +75,9 @@ def tend_messages(
 ) -> Iterator[Action]:
     """Keep messages from others while their volumes are worked on, and let them have the rest."""
     queue, leases = queue_of(memory), memory.books.leases
-    if queue is None or not leases.held or now < leases.not_before:
+    if queue is None or now < leases.not_before:
         return
-    keep: list[str] = []
+    left: dict[str, float] = {}
     back: list[tuple[str, int]] = []
     leave: list[str] = []
     worn: list[str] = []
@@ -84,30 +86,30 @@ def tend_messages(
         if fate is Fate.KEEP:
             if now - lease.since >= LONGEST:
                 worn += [name] if not lease.worn else []
-            elif 0 < lease.until - now < EXTEND_AT * queue.held_for:
-                keep.append(name)
+            elif 0 < lease.until - now < AND_AT * queue.held_for:
+                left[name] = lease.until - now
         elif fate is Fate.LEAVE or (fate is Fate.GIVE_BACK and now >= lease.until):
             leave.append(name)
         elif fate is Fate.GIVE_BACK:
             back.append((name, _wait(memory, lease, queue.held_for, now)))
-    if keep or back or leave or worn:
+    keep = left if min(left.values(), default=math.inf) < EXTEND_AT * queue.held_for else ()
+    if keep or back or leave or worn or leases.trouble is not None:
         yield TendMessages(tuple(keep), tuple(back), tuple(leave), tuple(worn))
 
 
 def open_again(memory: Memory, *, rests: bool) -> Iterator[Action]:
     """Open the volumes again that have failed, and for which a message has come since."""
-    ledger = memory.ledger
-    if ledger is None or rests or not memory.shares_queue:
+    if rests or not memory.shares_queue:
         return
     asked = {x.index for x in memory.books.leases.held.values() if x.asks and x.index is not None}
-    yield from (OpenAgain(index) for index in sorted(asked) if ledger.is_stored(index))
+    yield from (OpenAgain(index) for index in sorted(asked) if memory.may_open_again(index))
 
 
 def _wait(memory: Memory, lease: Lease, visibility: float, now: float) -> int:
     """Return for how many seconds nobody is to get a message that goes back.
 
-    None where its volume was not tried. Else so many are to be between two attempts: workers of BEC
-    take one that comes again within five minutes for one that somebody works on, and delete it.
+    If its volume has failed, the time for which it is held is to be between two attempts: workers
+    of BEC take what comes again within five minutes for what somebody works on, and delete it.
     """
     ledger, index = memory.ledger, lease.index
     if ledger is None or index is None or ledger.outcome(index) is not Outcome.FAILED:

@@ -235,10 +235,17 @@ class Memory:
             books.eta.begin(ledger.tried, now)
             books.old_pods.reopen()
 
+    def may_open_again(self, index: int) -> bool:
+        """Whether a volume has not succeeded, and that is stored with the reason in the report."""
+        ledger = self.ledger
+        if ledger is None or not ledger.is_stored(index):
+            return False
+        return ledger.outcome(index) is not Outcome.SUCCEEDED
+
     def open_again(self, index: int, now: float) -> None:
         """Open one volume again that has failed, as a message asks for it."""
         ledger, books = self.ledger, self.books
-        if ledger is None or not ledger.is_stored(index):
+        if ledger is None or not self.may_open_again(index):
             return
         ledger.settle(index, Outcome.WAITING)
         ledger.turned = True  # nothing is launched before it is stored
