@@ -62,6 +62,17 @@ def test_of_what_has_failed_a_message_asks_for_another_try(
     assert (found["m"].asks if found else None) is asks
 
 
+def test_a_queue_that_gives_a_message_is_not_empty() -> None:
+    """Be it one of a volume that is done: whoever sends it may send more."""
+    memory = shared(Outcome.SUCCEEDED)
+    memory.books.inbox.note_empty(NOW - 60, 1, 0.0, empty=True)
+    assert memory.books.inbox.is_empty(1)
+    hold(memory, {}, {}, {})
+    assert memory.books.inbox.is_empty(1)
+    held(memory, 2, index=0)
+    assert not memory.books.inbox.is_empty(1)
+
+
 def test_without_a_ledger_nothing_is_held() -> None:
     memory = shared()
     memory.forget()

@@ -36,6 +36,8 @@ def hold(
     queue, ledger = queue_of(memory), memory.ledger
     if queue is None or ledger is None:
         return
+    if messages:
+        memory.books.inbox.note_any()
     held = dict[str, Lease]()
     for volume, receipts in messages.items():
         index = places.get(volume)
