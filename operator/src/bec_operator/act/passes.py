@@ -14,6 +14,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.key import Key
 from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
 from bec_operator.api.results import Results
+from bec_operator.api.names import task_name
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.hosts.pool import Pool
@@ -32,7 +33,7 @@ from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.decide.slots.picture import Picture
 from bec_operator.decide.slots.room import Room, demand
 from bec_operator.decide.slots.standings import Standings
-from bec_operator.decide.volumes.actions import TurnRound
+from bec_operator.decide.volumes.actions import OpenAgain, TurnRound
 from bec_operator.metrics import DECIDE_SECONDS, MARKER_KNOWN_SECONDS
 from bec_operator.settings import Settings
 
@@ -152,6 +153,9 @@ def _scene(
     memory.note_standings(standings.held, working=bool(standings.running), now=now)
     room = Room.of(memory, standings, now)
     case.demand = demand(memory, room, pool, launch=may_launch(memory, now))
+    granted = room.granted(neighbours.picture.grant(case.key, case.demand))
+    if memory.shares_queue:
+        granted = granted.with_offer(neighbours.picture.offer(case.key, room.parallelism))
     return Scene(
         memory,
         pods,
@@ -163,7 +167,7 @@ def _scene(
         list_every=ctx.settings.list_every,
         show_every=ctx.settings.show_seconds,
         standings=standings,
-        room=room.granted(neighbours.picture.grant(case.key, case.demand)),
+        room=granted,
         pool=pool,
         laid_by=ctx.cache.tasks.laid_by(case.key),
         turned_away=ctx.cache.workers.turned_away,
@@ -209,6 +213,10 @@ def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
         settle(memory, action.task, action.outcome, action.failure, now)
     elif isinstance(action, SettleUntried):
         settle_untried(memory, action.index, action.outcome)
+    elif isinstance(action, OpenAgain):
+        memory.open_again(action.index, now)
+        name = task_name(memory.job.name, memory.books.volumes[action.index])
+        ctx.cache.tasks.take_up((memory.job.namespace, memory.job.name), [name])
     elif isinstance(action, LayBy):
         memory.books.lay_by(action.task)
         ctx.cache.tasks.lay_by(action.task)
