@@ -12,7 +12,8 @@ from bec_operator.act.connections.results.writing import deliver
 from bec_operator.act.ground.connections import Connection
 from bec_operator.api.job import Counts, JobPhase, JobStatus
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.volumes.results import JobTold, Made, Result, Snapshot, UnderWay
+from bec_operator.decide.sight.made import Made
+from bec_operator.decide.volumes.results import JobTold, Result, Snapshot, UnderWay
 from bec_ops.contract.volume import Volume
 from tests.support.databases import secret
 from tests.support.postgres import Postgres

@@ -13,8 +13,8 @@ from bec_operator.act.doing import Doer
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.key import Key
 from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
-from bec_operator.api.results import Results
 from bec_operator.api.names import task_name
+from bec_operator.api.results import Results
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.hosts.pool import Pool

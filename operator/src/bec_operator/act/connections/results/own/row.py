@@ -13,7 +13,8 @@ from bec_operator.act.connections.results.own.fields import (
     whole,
 )
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.volumes.results import JobTold, Made, Result, UnderWay, WorkerTold
+from bec_operator.decide.sight.made import Made
+from bec_operator.decide.volumes.results import JobTold, Result, UnderWay, WorkerTold
 from bec_ops.contract.volume import Volume
 
 _NOTHING = Made()
