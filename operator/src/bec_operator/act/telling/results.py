@@ -88,7 +88,7 @@ async def _give(
     outbox, to = memory.outbox, action.to
     delivery = outbox.delivery(to)
     if to == "sql":
-        left_out = await give_to_sql(ctx, memory, results, snapshot)
+        left_out = await give_to_sql(ctx, memory, results, snapshot, deleted=action.deleted)
     else:
         left_out = await give_to_queue(ctx, memory, results, ended=stand is not None)
     if not delivery.left_out and left_out:

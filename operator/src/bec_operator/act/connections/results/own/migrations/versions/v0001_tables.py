@@ -24,7 +24,7 @@ JOBS: list[Column] = [
     ("created", MOMENT, OPEN, "When the resource was made"),
     ("source", TEXT, NEEDED, "Where the volumes come from"),
     ("parameters", sa.JSON(), OPEN, "spec.worker.parameters"),
-    ("phase", TEXT, NEEDED, "Pending, Running, Suspended, Complete or Failed"),
+    ("phase", TEXT, NEEDED, "Pending, Running, Suspended, Complete, Failed or Deleted"),
     ("percent", WHOLE, OPEN, "How much is done"),
     ("total", WHOLE, OPEN, "Volumes; the sum of waiting to skipped"),
     ("waiting", WHOLE, OPEN, "Volumes that have no task yet"),
@@ -38,7 +38,7 @@ JOBS: list[Column] = [
     ("rate", TEXT, OPEN, "What workers get done, such as 5200 pages/h"),
     ("eta", TEXT, OPEN, "Time left at the rate so far, such as 2h10m"),
     ("started", MOMENT, OPEN, "When the Job began"),
-    ("completed", MOMENT, OPEN, "When the Job ended"),
+    ("completed", MOMENT, OPEN, "When the Job ended, or was deleted"),
     ("told", MOMENT, NEEDED, "When this row was written last"),
 ]
 VOLUMES: list[Column] = [
