@@ -285,7 +285,8 @@ def test_of_a_job_that_is_deleted_nothing_is_said_to_run(
     )
     bec: LiteralString = (
         "SELECT bdrc_i_id, status::text, 0 FROM task_executions t "
-        "JOIN volumes v ON v.id = volume_id JOIN jobs j ON j.id = job_id WHERE j.name = %s ORDER BY 1"
+        "JOIN volumes v ON v.id = volume_id JOIN jobs j ON j.id = job_id "
+        "WHERE j.name = %s ORDER BY 1"
     )
     own = results is OWN
 
