@@ -13,6 +13,8 @@ from bec_operator.decide.sight.conditions import conditions, find
 from bec_operator.decide.sight.moments import iso
 from bec_operator.decide.volumes.results import Snapshot
 
+SELDOM = 30.0  # seconds between two deliveries while the other takes none, so that parts are few
+
 
 def deliver(seen: Scene) -> Iterator[Action]:
     """Deliver what waits for each receiver, and tell it how the job stands."""
@@ -21,6 +23,8 @@ def deliver(seen: Scene) -> Iterator[Action]:
     for to in outbox.receivers:
         delivery = outbox.delivery(to)
         if now < delivery.not_before:
+            continue
+        if outbox.others_wait(to) and now - delivery.taken_at < SELDOM:
             continue
         shows = _is_show_due(seen, to, delivery)
         if outbox.parts is None or outbox.waiting_for(to) or shows or _has_notice(memory, to):

@@ -325,6 +325,7 @@ class Memory:
         avoided = self.books.hosts.of_pool
         self.books = Books(hosts=Hosts(of_pool=avoided))
         self.launching.held = 0  # of another ledger's tasks
+        self.outbox.note_read([*self.outbox.readings])
         self.facts.manifest = self.facts.conflict = self.facts.sweep = None
 
     def lose_ledger(self, now: float) -> None:
