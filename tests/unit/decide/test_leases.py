@@ -13,6 +13,7 @@ from bec_operator.decide.lists.leases import (
     tend_messages,
 )
 from bec_operator.decide.lists.messages import is_queue_quiet, tell_of_queue
+from bec_operator.decide.memory import turning_back
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import iso
@@ -164,7 +165,7 @@ def test_a_volume_that_has_failed_is_opened_again_by_a_message_that_comes_later(
     assert not tend(memory), "it is held meanwhile"
     assert list(open_again(memory, rests=False)) == [OpenAgain(0)]
 
-    memory.open_again(0, NOW + 5)
+    turning_back.open_again(memory, 0, NOW + 5)
 
     assert memory.ledger is not None
     assert memory.ledger.outcome(0) is Outcome.WAITING

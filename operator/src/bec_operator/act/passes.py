@@ -26,6 +26,7 @@ from bec_operator.decide.memory.marker_findings import let_time_pass
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.observing import observe_attempts, observe_tasks
 from bec_operator.decide.memory.settling import settle, settle_untried
+from bec_operator.decide.memory.turning_back import open_again, turn_back
 from bec_operator.decide.neighbours.conflicts import judge
 from bec_operator.decide.neighbours.dependencies import depend_on, has_gates, judge_gates
 from bec_operator.decide.sight.action import Action
@@ -72,7 +73,7 @@ def _look(ctx: Context, case: Case, now: float) -> Mapping[str, PodSeen]:
     """Take in what there is; return the job's pods and seats by name."""
     memory, key = case.memory, case.key
     memory.outbox.want(results_of(ctx.settings, memory.job))
-    memory.turn_back(now)
+    turn_back(memory, now)
     let_time_pass(memory, now)
     _take_up(ctx, case)
     observe_tasks(memory, list(ctx.cache.tasks.of_job(key).values()))
@@ -214,7 +215,7 @@ def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
     elif isinstance(action, SettleUntried):
         settle_untried(memory, action.index, action.outcome)
     elif isinstance(action, OpenAgain):
-        memory.open_again(action.index, now)
+        open_again(memory, action.index, now)
         name = task_name(memory.job.name, memory.books.volumes[action.index])
         ctx.cache.tasks.take_up((memory.job.namespace, memory.job.name), [name])
     elif isinstance(action, LayBy):

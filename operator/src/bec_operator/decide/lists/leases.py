@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.turning_back import may_open_again
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.failures import RULES, FailureClass
 from bec_operator.decide.sight.moments import lenient
@@ -102,7 +103,7 @@ def open_again(memory: Memory, *, rests: bool) -> Iterator[Action]:
     if rests or not memory.shares_queue:
         return
     asked = {x.index for x in memory.books.leases.held.values() if x.asks and x.index is not None}
-    yield from (OpenAgain(index) for index in sorted(asked) if memory.may_open_again(index))
+    yield from (OpenAgain(index) for index in sorted(asked) if may_open_again(memory, index))
 
 
 def _wait(memory: Memory, lease: Lease, visibility: float, now: float) -> int:

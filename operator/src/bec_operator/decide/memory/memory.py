@@ -214,60 +214,6 @@ class Memory:
         books.eta.begin(ledger.tried, now)
         self.telling.failures = ledger.changes
 
-    def turn_back(self, now: float) -> None:
-        """Open again what `retryFailedAt` and `redoAt` ask for, each once.
-
-        Whether a volume is done is then read anew; VolumeTasks from before go by themselves.
-        """
-        spec, ledger, books = self.job.spec, self.ledger, self.books
-        if spec is None or ledger is None:
-            return
-        opened: list[int] = []
-        if (retried := ledger.retried.due(spec.retry_failed_at, now)) is not None:
-            ledger.retried = retried
-            opened += ledger.reopen({Outcome.FAILED, Outcome.SKIPPED})
-        if (redone := ledger.redone.due(spec.redo_at, now)) is not None:
-            ledger.redone = redone
-            opened += ledger.reopen({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED})
-            for record in books.records.values():
-                record.reading = None
-        self._let_start(opened)
-        if opened:
-            self.breaker = Breaker()
-            books.eta.begin(ledger.tried, now)
-            books.old_pods.reopen()
-
-    def may_open_again(self, index: int) -> bool:
-        """Whether a volume has not succeeded, and that is stored with the reason in the report."""
-        ledger = self.ledger
-        if ledger is None or not ledger.is_stored(index):
-            return False
-        return ledger.outcome(index) is not Outcome.SUCCEEDED
-
-    def open_again(self, index: int, now: float) -> None:
-        """Open one volume again that has failed, as a message asks for it."""
-        ledger, books = self.ledger, self.books
-        if ledger is None or not self.may_open_again(index):
-            return
-        ledger.settle(index, Outcome.WAITING)
-        ledger.turned = True  # nothing is launched before it is stored
-        self._let_start([index])
-        books.leases.note_reopened(index, now)
-        books.old_pods.reopen()
-
-    def _let_start(self, opened: Sequence[int]) -> None:
-        """Let volumes start that were opened again, once it is read that they are not done."""
-        books = self.books
-        bare = set(VolumeList.of(books.volumes).unversioned()) if opened and self.stand_in else ()
-        for index in opened:
-            state = VolumeState.UNVERSIONED if index in bare else VolumeState.UNCHECKED
-            books.frontier[index] = state
-            books.markers.note_released(index, len(books.volumes))
-            books.markers.unread.pop(index, None)
-            books.report.unsaved.pop(index, None)
-            if (task := books.tasks.get(index)) is not None:
-                books.record(task).reading = None
-
     def _await_versions(self, unversioned: Sequence[int]) -> None:
         """Let volumes wait until their versions are found."""
         for index in unversioned:
