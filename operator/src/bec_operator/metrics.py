@@ -80,7 +80,7 @@ NOTIFICATIONS = Counter(
     "Notifications by webhook: delivered, retried (each further try), lost",
     ["type", "outcome"],
 )
-RESULTS = Counter(
+RESULTS_TOLD = Counter(
     "bec_results", "Results that were told to sql or queue: delivered, left_out", ["to", "outcome"]
 )
 RESULTS_LAG = Gauge(

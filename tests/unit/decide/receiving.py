@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,12 +59,17 @@ class PlayedConnections(Connections):
         super().__init__()
         self._received = received
 
+    def turn(self, connection: Connection, use: str = "") -> AbstractAsyncContextManager[None]:
+        assert connection
+        assert use
+        return nullcontext()
+
     def find(self, name: str, kind: str, namespace: str) -> Connection:
         assert {kind} <= {"sql", "sqs"}
         assert namespace
         return _Played(name, Path(), self._received)
 
-    async def call(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+    async def listen(self, connection: Connection, work: Callable[[Connection], T]) -> T:
         answer: T = await Call(lambda: self._do(connection, work), _no_answer)
         return answer
 

@@ -13,6 +13,7 @@ from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.outbox import NAMES, Outbox, Receiver
 from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.decide.volumes.part import Part
 from tests.unit.worker_api.scene import JOB
 
@@ -31,14 +32,24 @@ def _outbox(wanted: Results | None = BOTH, *keys: str) -> Outbox:
 def _memory(phase: JobPhase = JobPhase.RUNNING, wanted: Results | None = BOTH) -> Memory:
     moment = "2026-11-25T10:00:00Z"
     ended = Condition(type=phase, status="True", reason="Is", last_transition_time=moment)
+    owed = Condition(
+        type="ResultsDelivered",
+        status="False",
+        reason="Delivering",
+        message="the last results are on their way",
+        last_transition_time=moment,
+        observed_generation=JOB.generation,
+    )
     status = JobStatus(
         phase=phase,
         counts=Counts(total=1, succeeded=1),
         start_time=moment,
-        conditions=[ended] if phase is not JobPhase.RUNNING else [],
+        conditions=[ended, owed] if phase is not JobPhase.RUNNING else [],
     )
     memory = Memory(replace(JOB, status=status))
     memory.outbox = _outbox(wanted)
+    if phase is JobPhase.RUNNING:
+        memory.books.ledger = Ledger.fresh("sha", 1)
     return memory
 
 
@@ -49,11 +60,11 @@ def _delivered(memory: Memory, now: float = NOW) -> list[Receiver]:
 
 def test_each_receiver_has_a_pace_of_its_own() -> None:
     outbox = _outbox(BOTH, "a", "b", "c")
-    outbox.delivery("sql").note_taken("b", NOW)
+    outbox.delivery("sql").note_taken(["a", "b"], NOW)
     assert outbox.waiting_for("sql") == ["c"]
     assert outbox.waiting_for("queue") == ["a", "b", "c"]
     assert outbox.spent == []
-    outbox.delivery("queue").note_taken("a", NOW)
+    outbox.delivery("queue").note_taken(["a"], NOW)
     assert outbox.spent == ["a"]
     outbox.note_gone(["a"], None)
     assert outbox.waiting_for("sql") == ["c"]
@@ -69,16 +80,69 @@ def test_so_many_parts_are_known_by_name_and_the_rest_is_listed_again() -> None:
     keys = [f"{number:05}" for number in range(NAMES + 5)]
     outbox = _outbox(Results(sql=SQL), *keys)
     assert len(outbox.waiting_for("sql")) == NAMES
-    outbox.note_written(Part(9, "w"), "later", NOW)
+    outbox.note_written(Part(9, "w"), ["later"], NOW)
     assert "later" not in outbox.waiting_for("sql")
-    outbox.delivery("sql").note_taken(keys[NAMES - 1], NOW)
+    outbox.delivery("sql").note_taken(keys[:NAMES], NOW)
     outbox.note_gone(outbox.spent, None)
-    assert outbox.parts is None
+    assert not outbox.listed
+
+
+def test_what_is_written_while_parts_are_listed_is_not_forgotten() -> None:
+    outbox = Outbox(Results(sql=SQL))
+    outbox.note_written(Part(2, "w"), ["b"], NOW)  # while the list was on its way
+    outbox.note_listed(["a"], NOW)
+    assert outbox.waiting_for("sql") == ["a", "b"]
+
+
+def test_nothing_is_added_to_a_part_that_was_listed_before_its_answer_came() -> None:
+    """It may have been given to somebody already."""
+    outbox = _outbox(Results(sql=SQL), "a")
+    outbox.note_written(Part(1, "w"), ["a"], NOW)
+    assert not outbox.part.writer
+    outbox.note_written(Part(2, "w"), ["b"], NOW)
+    assert outbox.open_key == "b"
+
+
+def test_a_part_of_another_process_is_given_though_a_later_one_was() -> None:
+    outbox = _outbox(Results(sql=SQL), "6-bb")
+    outbox.delivery("sql").note_taken(["6-bb"], NOW)
+    outbox.look_again()
+    outbox.note_listed(["6-aa", "6-bb"], NOW)
+    assert outbox.waiting_for("sql") == ["6-aa"]
+
+
+def test_parts_that_cannot_be_deleted_are_given_once() -> None:
+    outbox = _outbox(Results(sql=SQL), "a", "b")
+    outbox.delivery("sql").note_taken(["a", "b"], NOW)
+    outbox.note_gone(outbox.spent, Fact(NOW, "StorageForbidden", "no"))
+    assert not outbox.may_delete(NOW + 60)
+    assert outbox.may_delete(NOW + 601)
+    outbox.look_again()
+    outbox.note_listed(["a", "b", "c"], NOW)
+    assert outbox.waiting_for("sql") == ["c"]
+
+
+def test_since_when_somebody_waits_outlives_a_look() -> None:
+    outbox = _outbox(BOTH, "a", "b")
+    outbox.note_age("b", NOW - 500)
+    outbox.look_again()
+    outbox.note_listed(["a", "b"], NOW + 60)
+    assert outbox.since == NOW - 500
+    for to in ("sql", "queue"):
+        outbox.deliveries[to].note_taken(["b"], NOW)
+    assert outbox.since == NOW
+
+
+def test_what_is_left_out_is_counted_once() -> None:
+    delivery = Outbox(BOTH).delivery("sql")
+    assert delivery.note_left_out(["x is too long", "y is too long", "x is too long"]) == 2
+    assert delivery.note_left_out(["x is too long"]) == 0
+    assert delivery.left_out_count == 2
 
 
 def test_a_receiver_that_takes_nothing_is_tried_ever_more_rarely() -> None:
     memory = _memory()
-    memory.outbox.note_written(Part(1, "w"), "a", NOW)
+    memory.outbox.note_written(Part(1, "w"), ["a"], NOW)
     assert "queue" in _delivered(memory)
     delivery = memory.outbox.delivery("queue")
     delivery.note_trouble(Fact(NOW, "ConnectionUnavailable", "away"))
@@ -87,20 +151,20 @@ def test_a_receiver_that_takes_nothing_is_tried_ever_more_rarely() -> None:
     for _ in range(20):
         delivery.note_trouble(Fact(NOW, "ConnectionUnavailable", "away"))
     assert "queue" in _delivered(memory, NOW + 61)
-    delivery.note_taken("a", NOW)
+    delivery.note_taken(["a"], NOW)
     assert delivery.trouble is None
 
 
 def test_while_one_takes_nothing_the_other_gets_its_results_together() -> None:
     """Each delivery closes a part, and for the one that takes nothing they pile up."""
     memory = _memory()
-    memory.outbox.delivery("sql").note_shown(None, NOW)
+    memory.outbox.delivery("sql").note_stand(None, NOW)
     memory.outbox.delivery("queue").note_trouble(Fact(NOW, "ConnectionUnavailable", "away"))
-    memory.outbox.delivery("sql").note_taken("", NOW)
-    memory.outbox.note_written(Part(1, "w"), "a", NOW)
+    memory.outbox.delivery("sql").note_taken([], NOW)
+    memory.outbox.note_written(Part(1, "w"), ["a"], NOW)
     assert _delivered(memory, NOW + 3) == []
     assert "sql" in _delivered(memory, NOW + 31)
-    memory.outbox.delivery("queue").note_taken("", NOW)
+    memory.outbox.delivery("queue").note_taken([], NOW)
     assert "sql" in _delivered(memory, NOW + 3)
 
 
@@ -109,7 +173,7 @@ def test_a_database_is_shown_what_runs_now_and_then_and_a_queue_is_not() -> None
     assert _delivered(memory) == ["sql"]
     (action,) = deliver(Scene(memory, {}, NOW))
     assert isinstance(action, DeliverResults)
-    memory.outbox.delivery("sql").note_shown(action.stand, NOW)
+    memory.outbox.delivery("sql").note_stand(action.stand, NOW)
     assert _delivered(memory, NOW + 100) == []  # nothing runs, and nothing has changed
     memory.job = replace(memory.job, status=memory.job.status.model_copy(update={"rate": "9"}))
     assert _delivered(memory, NOW + 10) == []
@@ -126,7 +190,7 @@ def test_without_results_nothing_is_delivered_or_said() -> None:
 @pytest.mark.parametrize("to", ["sql", "queue"])
 def test_trouble_is_said_with_who_waits_and_since_when(to: Receiver) -> None:
     memory = _memory()
-    memory.outbox.note_written(Part(1, "w"), "a", NOW)
+    memory.outbox.note_written(Part(1, "w"), ["a"], NOW)
     memory.outbox.delivery(to).note_trouble(Fact(NOW, "ConnectionUnavailable", "it is away"))
     told = told_of_results(memory, NOW, over=False)["ResultsDelivered"]
     since = "2027-01-15T08:00:00Z"
@@ -139,7 +203,7 @@ def test_trouble_is_said_with_who_waits_and_since_when(to: Receiver) -> None:
 
 def test_results_that_wait_are_worth_a_word_after_a_while() -> None:
     memory = _memory()
-    memory.outbox.note_written(Part(1, "w"), "a", NOW)
+    memory.outbox.note_written(Part(1, "w"), ["a"], NOW)
     assert told_of_results(memory, NOW + 50, over=False)["ResultsDelivered"][0]
     late = told_of_results(memory, NOW + 70, over=False)["ResultsDelivered"]
     assert late[:2] == (False, "Late")
@@ -149,11 +213,10 @@ def test_a_job_that_has_ended_owes_results_until_all_have_all() -> None:
     memory = _memory(JobPhase.COMPLETE)
     assert owes(memory)
     found = list(deliver_rest(Scene(memory, {}, NOW)))
-    (write,) = [action for action in found if isinstance(action, WriteStatus)]
-    assert _said(write.status).reason == "Delivering"
+    assert [type(action) for action in found] == [DeliverResults, DeliverResults]
     for action in found:
-        if isinstance(action, DeliverResults):
-            memory.outbox.delivery(action.to).note_shown(action.stand, NOW)
+        assert isinstance(action, DeliverResults)
+        memory.outbox.delivery(action.to).note_stand(action.stand, NOW)
 
     (last,) = deliver_rest(Scene(memory, {}, NOW))
     assert isinstance(last, WriteStatus)

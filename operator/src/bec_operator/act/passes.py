@@ -19,6 +19,7 @@ from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried
 from bec_operator.decide.hosts.pool import Pool
 from bec_operator.decide.jobs.checks import CHECK_AGAIN_AFTER, may_launch
+from bec_operator.decide.jobs.delivered import DELIVERED
 from bec_operator.decide.jobs.ended_job import has_ended
 from bec_operator.decide.jobs.job import decide
 from bec_operator.decide.jobs.scene import Scene
@@ -30,6 +31,7 @@ from bec_operator.decide.memory.turning_back import open_again, turn_back
 from bec_operator.decide.neighbours.conflicts import judge
 from bec_operator.decide.neighbours.dependencies import depend_on, has_gates, judge_gates
 from bec_operator.decide.sight.action import Action
+from bec_operator.decide.sight.conditions import find
 from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.decide.slots.picture import Picture
 from bec_operator.decide.slots.room import Room, demand
@@ -95,10 +97,19 @@ def _take_up(ctx: Context, case: Case) -> None:
 
 
 def results_of(settings: Settings, job: JobSeen) -> Results | None:
-    """Return where the results of a Job go: as it says itself, or else as the operator is set."""
+    """Return where the results of a Job go: as it says itself, or else as the operator is set.
+
+    What is set later is not for a Job that has begun, of which something is told to nobody.
+    """
     if job.spec is None:
         return None
-    return job.spec.results or settings.results_of(job.namespace)
+    begun_without = job.status.start_time is not None and find(job.status, DELIVERED) is None
+    if job.spec.results is not None or begun_without:
+        return job.spec.results
+    found, source = settings.results_of(job.namespace), job.spec.volumes.queue
+    if found is not None and found.queue is not None and source is not None:
+        return found if found.queue.url != source.url else None
+    return found
 
 
 # --- judge

@@ -1,9 +1,9 @@
 """The `Job` resource: an action on many volumes. Source of the CRD `jobs.bec.bdrc.io`."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bec_operator.api.base import (
     DEFAULT_PREFIX,
@@ -29,6 +29,8 @@ from bec_operator.api.worker import Worker
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
 
 _PERCENT = "^(100|[0-9]{1,2})%$"
+
+_OWN_QUEUE = "results cannot go to the queue that the volumes come from: name another one"
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -82,6 +84,11 @@ class JobSpec(Resource):
                 "has(self.results) == has(oldSelf.results)",
                 "results can neither be added nor taken away, since what has ended before would "
                 "be missing there: make a new Job instead",
+            ),
+            rule(
+                "!has(self.results) || !has(self.results.queue) || !has(self.volumes.queue)"
+                " || self.results.queue.url != self.volumes.queue.url",
+                _OWN_QUEUE,
             ),
             rule(
                 "!has(self.volumes.versions) || !has(self.output.prefix)"
@@ -139,6 +146,14 @@ class JobSpec(Resource):
         default=None, description="Bump it: markers from before no longer count"
     )
     history: History = History()
+
+    @model_validator(mode="after")
+    def _not_its_own_queue(self) -> Self:
+        results, source = self.results, self.volumes.queue
+        to = results.queue if results is not None else None
+        if to is not None and source is not None and to.url == source.url:
+            raise ValueError(_OWN_QUEUE)
+        return self
 
     def failures_allowed(self, total: int) -> int:
         """Return how many of `total` volumes may fail."""

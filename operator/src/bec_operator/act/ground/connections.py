@@ -8,7 +8,7 @@ changed is the new one at the next try, and it is kept nowhere.
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
@@ -92,7 +92,7 @@ class Connections:
     def __init__(self, known: Sequence[ConnectionSettings] = (), folder: str = "") -> None:
         self._folder = Path(folder)
         self._known = {connection.name: connection for connection in known}
-        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._turns: dict[tuple[str, str], asyncio.Semaphore] = {}
 
     def find(self, name: str, kind: str, namespace: str) -> Connection:
         """Return the connection that a Job of `namespace` names; raises ConnectionTrouble."""
@@ -113,9 +113,12 @@ class Connections:
 
     async def call(self, connection: Connection, work: Callable[[Connection], T]) -> T:
         """Do `work` in a thread, a few of one connection at once; raises ConnectionTrouble."""
-        turns = self._turns.setdefault(connection.name, asyncio.Semaphore(AT_ONCE))
-        async with turns:
+        async with self.turn(connection):
             return await self.listen(connection, work)
+
+    def turn(self, connection: Connection, use: str = "") -> AbstractAsyncContextManager[None]:
+        """Return what a few calls of a connection can hold at once, for each use of it."""
+        return self._turns.setdefault((connection.name, use), asyncio.Semaphore(AT_ONCE))
 
     async def listen(self, connection: Connection, work: Callable[[Connection], T]) -> T:
         """Do `work`, which may wait for something to come, in a thread of its own.

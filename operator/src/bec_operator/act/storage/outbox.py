@@ -1,4 +1,6 @@
-"""The outbox in S3: results that somebody waits for, `outbox-<number>-<writer>.jsonl`.
+"""The outbox in S3: results that somebody waits for, `outbox-<uid>-<number>-<writer>.jsonl`.
+
+The beginning of the Job's UID is in the name: others may have their reports in the same folder.
 
 They are written before the ledger, as the failure report is: a crash between the two tells a result
 twice, never not at all.
@@ -13,18 +15,18 @@ from bec_operator.act.storage.parts import PART_BYTES, Parts, lines_of
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.task import succeeded_attempt
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.sight.moments import precise
-from bec_operator.decide.sight.seen import MarkerSeen, PodSeen, TaskSeen
+from bec_operator.decide.sight.moments import lenient, precise
+from bec_operator.decide.sight.seen import Fact, MarkerSeen, PodSeen, TaskSeen
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.volumes.part import Part
 from bec_operator.decide.volumes.reasons import label_of, meaning_of
-from bec_operator.decide.volumes.results import OUTCOMES, Result
+from bec_operator.decide.volumes.results import OUTCOMES, STOOD_BEFORE, Result
 from bec_ops.contract.location import reports_prefix
 from bec_ops.contract.s3.store import Store, StoreError
 from bec_ops.contract.volume import Volume
 
-RESULTS = Parts("outbox", digits=9)
-ALREADY = "AlreadyDone"
+UID_SHOWN = 8  # characters: 32 random bits
+PART_AT_MOST = 2 * 1024 * 1024  # bytes: ours have 256 KiB, and the last line may be a long one
 MESSAGE_AT_MOST = 4096  # characters of what is said of one volume
 GONE_AT_ONCE = 100  # parts that are deleted one after the other
 
@@ -51,7 +53,7 @@ class _Known:
         task, reading = self.tasks.get(index), self.readings.get(index)
         output = f"s3://{self.bucket}/{self.prefixes[index]}"
         done = outcome is Outcome.SUCCEEDED
-        failure = label_of(code) if not done else ALREADY if code == ALREADY_DONE else ""
+        failure = label_of(code) if not done else STOOD_BEFORE if code == ALREADY_DONE else ""
         return Result(
             job_uid=self.job_uid,
             index=index,
@@ -67,6 +69,7 @@ class _Known:
             attempts=self._attempts(task, reading, output, done=done) if task is not None else [],
             made=reading.made if reading is not None and done else None,
             told=self.told,
+            turn=max(self.ledger.retried.moment, self.ledger.redone.moment),
         )
 
     def _message(self, index: int, task: TaskSeen | None, reading: MarkerSeen | None) -> str:
@@ -107,23 +110,38 @@ async def append_results(
     if not indices or not list(outbox.receivers):
         return True
     known = _known(ctx, memory, ledger, indices, said)
-    folder = _folder(memory)
+    parts = _parts(memory)
     try:
         written = await ctx.storage.call(
-            "outbox", lambda store: _write(store, known, sorted(indices), folder, outbox.part)
+            "outbox", lambda store: _write(store, known, sorted(indices), parts, outbox.part)
         )
     except StoreError as error:
         outbox.close_part()
         memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return False
-    for part in written:
-        outbox.note_written(part, RESULTS.key(folder, part), ctx.clock.now())
+    outbox.note_written(*written, ctx.clock.now())
     outbox.note_read(indices)
     return True
 
 
-def _folder(memory: Memory) -> str:
-    return reports_prefix(memory.output.reports, memory.job.job_id)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of one Job, and the folder that has them."""
+
+    named: Parts
+    folder: str
+
+    def keys(self, store: Store, bucket: str) -> list[str]:
+        return sorted(key for _, key in self.named.keys(store, bucket, self.folder))
+
+    def append(self, store: Store, bucket: str, part: Part, body: bytes) -> Part:
+        return self.named.append(store, bucket, self.folder, part, body)
+
+
+def _parts(memory: Memory) -> _Parts:
+    uid = "".join(c for c in memory.job.uid if c.isascii() and c.isalnum())[:UID_SHOWN]
+    folder = reports_prefix(memory.output.reports, memory.job.job_id)
+    return _Parts(Parts(f"outbox-{uid}", digits=9), folder)
 
 
 def _known(
@@ -161,14 +179,17 @@ def _pod(ctx: Context, task: TaskSeen) -> PodSeen | None:
 
 
 def _write(
-    store: Store, known: _Known, indices: Sequence[int], folder: str, part: Part
-) -> list[Part]:
-    """Write in parts of a bounded size, in a thread: there may be very many lines."""
-    written: list[Part] = []
+    store: Store, known: _Known, indices: Sequence[int], parts: _Parts, part: Part
+) -> tuple[Part, list[str]]:
+    """Write in parts of a bounded size, in a thread: there may be very many lines.
+
+    Return the last part, and the keys of all.
+    """
+    keys: dict[str, None] = {}
     for body in _bodies(known, indices):
-        part = RESULTS.append(store, known.bucket, folder, part, body)
-        written.append(part)
-    return written
+        part = parts.append(store, known.bucket, part, body)
+        keys[parts.named.key(parts.folder, part)] = None
+    return part, list(keys)
 
 
 def _bodies(known: _Known, indices: Sequence[int]) -> Iterator[bytes]:
@@ -185,38 +206,45 @@ def _bodies(known: _Known, indices: Sequence[int]) -> Iterator[bytes]:
 
 
 async def list_parts(ctx: Context, memory: Memory) -> None:
-    """See which parts somebody waits for. Raises StoreError."""
-    bucket, folder = memory.output.bucket, _folder(memory)
-    keys = await ctx.storage.call(
-        "outbox", lambda store: [key for _, key in RESULTS.keys(store, bucket, folder)]
-    )
-    if memory.outbox.parts is None:
-        memory.outbox.note_listed(keys, ctx.clock.now())
+    """See which parts somebody may wait for. Raises StoreError."""
+    bucket, parts = memory.output.bucket, _parts(memory)
+    keys = await ctx.storage.call("outbox", lambda store: parts.keys(store, bucket))
+    memory.outbox.note_listed(keys, ctx.clock.now())
 
 
 async def read_part(ctx: Context, memory: Memory, key: str) -> list[Result]:
-    """Return the results of a part that are of this very Job. Raises StoreError."""
+    """Return the results of a part; none if another process has delivered it. Raises StoreError."""
     bucket, uid = memory.output.bucket, memory.job.uid
-    return await ctx.storage.call(
-        "outbox",
-        lambda store: [r for r in lines_of(store, bucket, key, Result) if r.job_uid == uid],
-    )
+
+    def read(store: Store) -> list[Result]:
+        lines = lines_of(store, bucket, key, Result, PART_AT_MOST)
+        return [result for result in lines if result.job_uid == uid]
+
+    found = await ctx.storage.call("outbox", read)
+    if found:
+        memory.outbox.note_age(key, lenient(found[0].told))
+    return found
 
 
 async def delete_spent(ctx: Context, memory: Memory) -> None:
     """Delete the parts that all have got. One that may not be deleted is told, and left."""
     outbox, bucket = memory.outbox, memory.output.bucket
-    keys = outbox.spent[:GONE_AT_ONCE]
-    if not keys:
-        return
+    while keys := outbox.spent[:GONE_AT_ONCE]:
+        undeletable = outbox.undeletable
+        if outbox.may_delete(ctx.clock.now()):
+            undeletable = await _delete(ctx, bucket, keys)
+        outbox.note_gone(keys, undeletable)
+
+
+async def _delete(ctx: Context, bucket: str, keys: Sequence[str]) -> Fact | None:
+    """Delete parts; return why that cannot be."""
 
     def delete(store: Store) -> None:
         for key in keys:
             store.delete(bucket, key)
 
-    undeletable = None
     try:
         await ctx.storage.call("outbox", delete)
     except StoreError as error:
-        undeletable = storage_fact(error, ctx.clock.now())
-    outbox.note_gone(keys, undeletable)
+        return storage_fact(error, ctx.clock.now())
+    return None

@@ -26,6 +26,9 @@ PART_BYTES = 256 * 1024
 PART_AT_MOST = 64 * 1024 * 1024
 """A part that is larger is nothing that we wrote, and is not read."""
 
+_LAST_NUMBER = 900_000_000
+"""No part of ours has a higher one: whoever writes that would have ours be the last."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -61,15 +64,15 @@ class Parts:
         # the earliest have no writer
         name = re.compile(rf"/{self.stem}-(\d{{1,9}})(?:-[0-9a-f]+)?\.jsonl$")
         for key in store.list_keys(bucket, f"{folder}{self.stem}-"):
-            if match := name.search(key):
+            if (match := name.search(key)) and int(match[1]) < _LAST_NUMBER:
                 yield int(match[1]), key
 
 
-def lines_of(store: Store, bucket: str, key: str, line: type[M]) -> Iterator[M]:
+def lines_of(store: Store, bucket: str, key: str, line: type[M], limit: int = 0) -> Iterator[M]:
     """Yield the lines of a part; what is none of ours is left out, with a word in the log."""
     foreign = 0
     try:
-        with store.open(bucket, key, PART_AT_MOST) as found:
+        with store.open(bucket, key, limit or PART_AT_MOST) as found:
             for text in _split(found.chunks if found is not None else ()):
                 try:
                     read = line.model_validate_json(text)

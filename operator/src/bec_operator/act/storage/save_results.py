@@ -24,7 +24,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     growth = await prepare_growth(ctx, memory)
     if memory.ledger is not ledger or not (growth or not ledger.saved):
         return
-    results, turns = set(ledger.unsaved), (ledger.retried, ledger.redone)
+    results = set(ledger.unsaved)
     longer = ledger.copy()
     if growth is not None:
         longer.lengthen(growth.manifest, len(growth.added))
@@ -44,8 +44,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
         return
     if memory.ledger is ledger:
         memory.saving.note(saved["metadata"]["resourceVersion"], ctx.clock.now())
-        ledger.unsaved -= results
-        ledger.turned = ledger.turned and (ledger.retried, ledger.redone) != turns
+        ledger.note_stored(longer, results)
         if growth is not None:
             note_growth(memory, growth)
             await tell_growth(ctx, memory, growth)

@@ -52,7 +52,8 @@ def _data(notice: Notice, job: JobSeen) -> dict[str, Any]:
 def volume_event(job: JobTold, result: Result) -> dict[str, Any]:
     """Return what became of a volume as a CloudEvent; its id is the same each time it is told."""
     ids = (result.w_id, result.i_id, result.i_version)
-    exact = "\n".join((job.uid, *ids, result.task_uid, result.outcome, str(len(result.attempts))))
+    tried = (result.task_uid, str(len(result.attempts)), str(result.turn))
+    exact = "\n".join((job.uid, *ids, result.outcome, *tried))
     data = result.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return {
         "specversion": "1.0",

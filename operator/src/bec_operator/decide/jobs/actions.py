@@ -42,7 +42,7 @@ class DeliverResults(Action):
     Job is gone, and this is the last that is told of it.
     """
 
-    ABOUT = ("to",)
+    ABOUT = ("to", "deleted")
 
     to: Receiver
     snapshot: Snapshot | None = None

@@ -10,7 +10,8 @@ LATE_AFTER = 60.0  # seconds that results may wait before it is worth a word
 def stand_of(memory: Memory) -> object:
     """Return how the job stands, as far as it is told to others."""
     status = memory.job.status
-    return status.phase, status.counts, status.completion_time, status.rate, status.eta
+    workers = status.pool.workers if status.pool is not None else 0
+    return status.phase, status.counts, status.completion_time, status.rate, status.eta, workers
 
 
 def told_of_results(memory: Memory, now: float, *, over: bool) -> dict[str, tuple[bool, str, str]]:
@@ -38,16 +39,16 @@ def _verdict(memory: Memory, now: float, *, over: bool) -> tuple[bool, str, str]
 def _has_all(memory: Memory) -> bool:
     """Whether each receiver has all results, and knows that the job has ended, and how."""
     outbox, stand = memory.outbox, stand_of(memory)
-    told = all(outbox.delivery(to).shown == stand for to in outbox.receivers)
-    return told and outbox.parts is not None and not outbox.parts and outbox.notice is None
+    told = all(outbox.delivery(to).stand == stand for to in outbox.receivers)
+    return told and outbox.listed and not outbox.parts and outbox.notice is None
 
 
 def _told_of_left_out(memory: Memory) -> tuple[str, str]:
     """Return reason and message where all is delivered that could be."""
     outbox = memory.outbox
-    number = sum(outbox.delivery(to).left_out for to in outbox.receivers)
+    number = sum(outbox.delivery(to).left_out_count for to in outbox.receivers)
     if number:
-        first = next(d.left_out_said for d in outbox.deliveries.values() if d.left_out)
+        first = next(said for d in outbox.deliveries.values() for said in d.left_out)
         results = "1 result" if number == 1 else f"{number} results"
         return "ResultsLeftOut", f"{results} could not be told; the first: {first}"
     if outbox.undeletable is not None:

@@ -4,9 +4,8 @@ Results stand in S3, in parts, before the ledger has them, and until all have go
 crash nor a database that is away for a day loses one, and nothing waits for it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal, get_args
 
 from bec_operator.api.results import Results
@@ -18,27 +17,29 @@ Receiver = Literal["sql", "queue"]
 
 AGAIN, AGAIN_AT_MOST = 2.5, 60.0  # seconds until one is tried again that did not take it
 NAMES = 20_000  # parts whose names are kept in memory; what is more is listed again
+MOST_LEFT_OUT = 1000  # sentences about what was left out that are told from new ones
+DELETE_AGAIN = 600.0  # seconds after which S3 is asked again to delete, if it has refused
 
 
 @dataclass(slots=True)
 class Delivery:
     """How it stands with one receiver."""
 
-    had: str = ""  # the last part that it has got whole
+    has: set[str] = field(default_factory=set)  # the parts that it has got whole
     trouble: Fact | None = None
     in_vain: int = 0  # how often in a row
     not_before: float = 0.0
     taken_at: float = 0.0  # when it has taken something last
-    shown: object = None  # how the job stood when it was told of that last, and
-    shown_at: float = 0.0
-    left_out: int = 0  # results that it will never take, since this process runs
-    left_out_said: str = ""  # why, of the first one
+    stand: object = None  # how the job stood when it heard of that last, and
+    stand_at: float = 0.0
+    left_out: dict[str, None] = field(default_factory=dict)  # sentences: what it will never take
+    left_out_count: int = 0
 
-    def note_taken(self, last: str, now: float) -> None:
-        """Take in that it has taken all up to the part `last`; none: no further one."""
+    def note_taken(self, parts: Iterable[str], now: float) -> None:
+        """Take in that it has taken these parts, or something else."""
+        self.has.update(parts)
         self.trouble, self.in_vain, self.not_before = None, 0, 0.0
         self.taken_at = now
-        self.had = last or self.had
 
     def note_trouble(self, fact: Fact) -> None:
         """Take in that it did not take what it was given: it is tried again, ever more rarely."""
@@ -46,34 +47,40 @@ class Delivery:
         wait = AGAIN * 2.0 ** min(self.in_vain, 10)
         self.trouble, self.not_before = fact, fact.at + min(wait, AGAIN_AT_MOST)
 
-    def note_shown(self, stand: object, now: float) -> None:
+    def note_stand(self, stand: object, now: float) -> None:
         """Take in that it was told how the job stands."""
-        self.shown, self.shown_at = stand, now
+        self.stand, self.stand_at = stand, now
 
-    def note_left_out(self, said: Iterable[str]) -> None:
-        """Take in what it will never take, in sentences."""
-        for sentence in said:
-            self.left_out += 1
-            self.left_out_said = self.left_out_said or sentence
+    def note_left_out(self, said: Iterable[str]) -> int:
+        """Take in what it will never take, in sentences; return how many of these are new."""
+        new = [each for each in dict.fromkeys(said) if each not in self.left_out]
+        self.left_out.update(dict.fromkeys(new[: max(MOST_LEFT_OUT - len(self.left_out), 0)]))
+        self.left_out_count += len(new)
+        return len(new)
 
 
 @dataclass(slots=True)
 class Outbox:
     """The results of a job that stand in S3, and who has not got them yet.
 
-    `parts` are the keys of the parts that somebody waits for, in order, and when they were first
-    seen; None while nobody has looked. Where there are `more`, they are listed once these are gone.
-    `part` is the one that this process adds to: nobody delivers it before it is closed.
+    `parts` are the keys of the parts that somebody may wait for, in order, and when they were first
+    seen. They are all that there are if they are `listed`; where there are `more`, the rest is
+    listed once these are gone. `part` is the one that this process adds to, at `open_key`: nobody
+    delivers it before it is closed. `kept` are parts that all have got and that stay in S3.
     """
 
     wanted: Results | None = None
     part: Part = field(default_factory=Part)
-    parts: dict[str, float] | None = None
+    open_key: str = ""
+    parts: dict[str, float] = field(default_factory=dict)
+    listed: bool = False
     more: bool = False
+    looked_for: object = None  # how the job stood at its end when it was last looked for more
+    kept: dict[str, None] = field(default_factory=dict)
+    undeletable: Fact | None = None  # why they stay
     readings: dict[int, MarkerSeen] = field(default_factory=dict)  # of volumes without a task
     notice: Notice | None = None  # that no task is left, until the queue has it
     deliveries: dict[Receiver, Delivery] = field(default_factory=dict)
-    undeletable: Fact | None = None  # why what all have got stays in S3
 
     def want(self, results: Results | None) -> None:
         """Take in where the results of the Job are to go."""
@@ -90,10 +97,21 @@ class Outbox:
         """Return how it stands with a receiver."""
         return self.deliveries.setdefault(to, Delivery())
 
+    def others_wait(self, to: Receiver) -> bool:
+        """Whether others than this receiver take nothing now: parts pile up for them."""
+        return any(self.delivery(other).trouble for other in self.receivers if other != to)
+
+    # --- what is to be told
+
     def note_reading(self, index: int, reading: MarkerSeen) -> None:
         """Take in what the marker of a volume says that needed no task, until that is written."""
         if self.wanted is not None:
             self.readings[index] = reading
+
+    def note_read(self, indices: Iterable[int]) -> None:
+        """Take in that what the markers of these volumes say is written, or not wanted."""
+        for index in indices:
+            self.readings.pop(index, None)
 
     def note_notice(self, notice: Notice) -> None:
         """Take in that no task is left: the queue is to have a message of it."""
@@ -105,65 +123,89 @@ class Outbox:
         if self.notice is notice:
             self.notice = None
 
-    def note_written(self, part: Part, key: str, now: float) -> None:
-        """Take in that a part stands in S3, as whole as it is now."""
-        self.part = part
-        if self.parts is None or self.more or key in self.parts:
-            return
-        if len(self.parts) < NAMES:
-            self.parts[key] = now
+    # --- what stands in S3
+
+    def note_written(self, part: Part, keys: Sequence[str], now: float) -> None:
+        """Take in that parts stand in S3; `part` is the last of them, as whole as it is now.
+
+        One that was listed before its answer came may be on its way to somebody: nothing is added.
+        """
+        last = keys[-1]
+        doubtful = last != self.open_key and last in self.parts
+        for key in keys:
+            self._add(key, now)
+        self.part, self.open_key = part, last
+        if doubtful:
+            self.close_part()
+
+    def note_listed(self, keys: Iterable[str], now: float) -> None:
+        """Take in which parts there are, beside those that were written meanwhile."""
+        self.more = False
+        for key in keys:
+            if key not in self.kept:
+                self._add(key, now)
+        self.parts = dict(sorted(self.parts.items()))
+        self.listed = True
+
+    def _add(self, key: str, now: float) -> None:
+        if key in self.parts or len(self.parts) < NAMES:
+            self.parts.setdefault(key, now)
         else:
             self.more = True
 
-    def note_read(self, indices: Iterable[int]) -> None:
-        """Take in that what the markers of these volumes say is written."""
-        for index in indices:
-            self.readings.pop(index, None)
+    def look_again(self, stand: object = None) -> None:
+        """Have the parts listed anew: another process may have written some.
 
-    def note_listed(self, keys: Iterable[str], now: float) -> None:
-        """Take in which parts there are, in order."""
-        found = list(islice(keys, NAMES + 1))
-        self.parts, self.more = dict.fromkeys(found[:NAMES], now), len(found) > NAMES
+        At the end of the Job, which stands as given, that is done once.
+        """
+        if stand is None or stand != self.looked_for:
+            self.listed, self.looked_for = False, stand
 
-    def look_again(self) -> None:
-        """Have the parts listed anew: another process may have written some."""
-        self.parts, self.more = None, False
+    def note_age(self, key: str, at: float) -> None:
+        """Take in when the first result of a part became known."""
+        if key in self.parts and 0 < at < self.parts[key]:
+            self.parts[key] = at
 
     def close_part(self) -> None:
         """Add nothing more to the part that this process writes, or may have written."""
-        self.part = Part(self.part.number)
-
-    def others_wait(self, to: Receiver) -> bool:
-        """Whether others than this receiver take nothing now: parts pile up for them."""
-        return any(self.delivery(other).trouble for other in self.receivers if other != to)
-
-    def _got(self, to: Receiver) -> int:
-        """Return how many of the parts a receiver has got."""
-        had = self.delivery(to).had
-        return list(self.parts).index(had) + 1 if self.parts and had in self.parts else 0
-
-    def waiting_for(self, to: Receiver) -> list[str]:
-        """Return the parts that a receiver has not got, in order."""
-        return list(self.parts or ())[self._got(to) :]
-
-    @property
-    def spent(self) -> list[str]:
-        """The parts that all have got."""
-        return list(self.parts or ())[: min(map(self._got, self.receivers), default=0)]
+        self.part, self.open_key = Part(self.part.number), ""
 
     def note_gone(self, keys: Iterable[str], undeletable: Fact | None) -> None:
         """Take in that parts that all have got are deleted, or why they cannot be."""
         self.undeletable = undeletable
         for key in keys:
-            if self.parts:
-                self.parts.pop(key, None)
+            self.parts.pop(key, None)
+            for delivery in self.deliveries.values():
+                delivery.has.discard(key)
+            if undeletable is not None:
+                self.kept[key] = None
+        while len(self.kept) > NAMES:
+            del self.kept[next(iter(self.kept))]
         if not self.parts and self.more:
-            self.parts = None  # the rest is listed
+            self.listed = False
+
+    def may_delete(self, now: float) -> bool:
+        """Whether S3 may be asked to delete parts: it has not refused lately."""
+        return self.undeletable is None or now - self.undeletable.at >= DELETE_AGAIN
+
+    # --- who waits for what
+
+    def waiting_for(self, to: Receiver) -> list[str]:
+        """Return the parts that a receiver has not got, in order."""
+        has = self.delivery(to).has
+        return [key for key in self.parts if key not in has]
+
+    @property
+    def spent(self) -> list[str]:
+        """The parts that all have got."""
+        deliveries = [self.delivery(to) for to in self.receivers]
+        if not deliveries:
+            return []
+        return [key for key in self.parts if all(key in each.has for each in deliveries)]
 
     @property
     def since(self) -> float | None:
-        """When the oldest part was written that somebody waits for, as far as this process knows.
-
-        None if nobody waits.
-        """
-        return next(iter(self.parts.values()), None) if self.parts else None
+        """Since when somebody waits for a result, as far as is known; None if nobody does."""
+        deliveries = [self.delivery(to) for to in self.receivers]
+        waited = (at for k, at in self.parts.items() if not all(k in d.has for d in deliveries))
+        return min(waited, default=None) if deliveries else None

@@ -104,6 +104,16 @@ class Ledger:
         """Return the form in which the ledger is stored."""
         return zlib.compress(bytes(self._entries), 6)
 
+    def note_stored(self, stored: "Ledger", indices: Set[int]) -> None:
+        """Take in that the ends of these volumes stand in a ledger that is stored.
+
+        What has changed since that was copied is still to be stored.
+        """
+        self.unsaved -= {i for i in indices if self.entry(i) == stored.entry(i)}
+        turns = (self.retried, self.redone) == (stored.retried, stored.redone)
+        if turns and not any(self.outcome(index) is Outcome.WAITING for index in self.unsaved):
+            self.turned = False
+
     def copy(self) -> "Ledger":
         """Return a ledger that says the same, all of it stored."""
         return Ledger(self.manifest, bytearray(self._entries), self.retried, self.redone)
@@ -117,6 +127,10 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def entry(self, index: int) -> int:
+        """Return the byte of the volume at `index`."""
+        return self._entries[index]
 
     def outcome(self, index: int) -> Outcome:
         """Return what became of the volume at `index`."""

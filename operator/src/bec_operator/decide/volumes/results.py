@@ -18,6 +18,7 @@ from bec_operator.decide.volumes.ledger import Outcome
 from bec_ops.contract.protocol import Progress
 from bec_ops.contract.volume import Volume
 
+STOOD_BEFORE = "AlreadyDone"  # in place of a failure class: of a success from before the job
 OutcomeName = Literal["waiting", "succeeded", "failed", "skipped"]
 OUTCOMES: dict[Outcome, OutcomeName] = {
     Outcome.WAITING: "waiting",
@@ -53,6 +54,7 @@ class Result(BaseModel):
     attempts: list[Attempt] = Field(default_factory=list)
     made: Made | None = None
     told: str
+    turn: int = 0  # the moment since which what has ended is tried or done again
 
     @property
     def volume(self) -> Volume:

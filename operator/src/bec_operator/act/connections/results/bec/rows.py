@@ -18,11 +18,10 @@ from bec_operator.act.connections.results.bec.fitting import (
 )
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.sight.made import Made
-from bec_operator.decide.volumes.results import Result, Snapshot, UnderWay
+from bec_operator.decide.volumes.results import STOOD_BEFORE, Result, Snapshot, UnderWay
 from bec_ops.contract.volume import Volume
 
 Row = dict[str, Any]
-ALREADY_DONE = "AlreadyDone"
 _DOUBLE = "Double"  # the same version comes twice in a list: what became of it, the other says
 _NOTHING = Made()
 _MOST_ATTEMPTS = 2**31 - 1  # of an integer
@@ -57,7 +56,7 @@ def _row_of_result(result: Result, told: list[str]) -> Row:
     for column, count in (("total_images", made.items), ("nb_errors", made.errors)):
         if unfit := unfit_count(volume, column, count):
             told.append(unfit)
-    return row | _counts(made, row) | {"status": "done", "stood": result.failure == ALREADY_DONE}
+    return row | _counts(made, row) | {"status": "done", "stood": result.failure == STOOD_BEFORE}
 
 
 def rows_of_under_way(under_way: Iterable[UnderWay]) -> Iterator[Row]:

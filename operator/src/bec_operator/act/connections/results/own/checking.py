@@ -18,7 +18,7 @@ FROM (SELECT 1) one
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = '{SCHEMA}'
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = '{VERSIONS}'
 """
-_VERSION = f"SELECT version_num FROM {SCHEMA}.{VERSIONS}"
+_VERSION = f"SELECT version_num FROM {SCHEMA}.{VERSIONS} LIMIT 2"
 _WRITES = ("SELECT", "INSERT", "UPDATE")
 _NEEDED = ", ".join(
     f"('{table}', '{right}')"
