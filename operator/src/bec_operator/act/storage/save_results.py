@@ -45,6 +45,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     if memory.ledger is ledger:
         memory.saving.note(saved["metadata"]["resourceVersion"], ctx.clock.now())
         ledger.unsaved -= results
+        ledger.followed_stored = longer.followed
         ledger.turned = ledger.turned and (ledger.retried, ledger.redone) != turns
         if growth is not None:
             note_growth(memory, growth)

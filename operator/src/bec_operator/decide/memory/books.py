@@ -11,6 +11,7 @@ from bec_operator.decide.memory.marker_rounds import Markers
 from bec_operator.decide.memory.throughput import Throughput
 from bec_operator.decide.sight.seen import Fact, ListSeen, MarkerState, NodeSeen, Rival, TaskSeen
 from bec_operator.decide.volumes.failure_report import FailureReport
+from bec_operator.decide.volumes.followed_versions import FollowedVersions
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.inbox import Inbox
@@ -43,6 +44,7 @@ class Books:
     added: Sequence[Volume] = ()  # what is new in the source and not yet in the manifest
     inbox: Inbox = field(default_factory=Inbox)
     versions: VersionSearch = field(default_factory=VersionSearch)
+    followed: FollowedVersions = field(default_factory=FollowedVersions)
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     gates: Gates = field(default_factory=Gates)
     markers: Markers = field(default_factory=Markers)
