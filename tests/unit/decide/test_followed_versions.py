@@ -245,5 +245,7 @@ def test_what_is_said() -> None:
     assert message.endswith("; 3 new versions are left out; the first: there is no room")
     assert told(("ListUnreadable", "it is gone"))[0] == "ListUnreadable"
     assert tell_of_followed(memory, JobPhase.SUSPENDED, RUNNING) == RUNNING
+    nothing = tell_of_followed(done(0), JobPhase.RUNNING, ("WaitingForMessages", "none yet"))
+    assert nothing == ("WaitingForMessages", "none yet"), "of which there is no next look"
     followed.begin(NOW + DAY, 5)
     assert "2 volumes have no version now" in told()[1], "until it is known anew"

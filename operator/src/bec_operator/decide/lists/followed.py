@@ -74,7 +74,7 @@ def tell_of_followed(memory: Memory, phase: JobPhase, verdict: tuple[str, str]) 
     waits = not ledger.count(Outcome.WAITING) and not followed.found and not memory.books.added
     if followed.begun is not None and followed.over is None:
         message = f"{message}; looks for new versions, {followed.next} of {followed.end} so far"
-    elif waits and ledger.followed:
+    elif waits and ledger.followed and len(ledger):
         next_look = iso(ledger.followed + every)
         message = f"{message}; waits for new versions, the next look is at {next_look}"
     if followed.gone:
