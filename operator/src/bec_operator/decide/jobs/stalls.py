@@ -30,7 +30,8 @@ def _untold(memory: Memory) -> tuple[str, str] | None:
     if (archived := _archived(memory)) is not None:
         return archived
     trouble = books.versions.trouble or books.inbox.trouble or books.inbox.undeleted
-    trouble = trouble or trouble_of_followed(memory) or books.gates.trouble(books.frontier)
+    trouble = trouble or books.leases.trouble or trouble_of_followed(memory)
+    trouble = trouble or books.gates.trouble(books.frontier)
     return (trouble.reason, trouble.message) if trouble is not None else None
 
 
