@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from bec_operator.act.ground.storage import Storage
-from bec_operator.act.volumes.versions import object_key
+from bec_operator.act.volumes.version_ways import object_key
 from bec_operator.act.volumes.walk import Folders, find_folders
 from bec_operator.sources.folder_template import FolderTemplate
 from bec_operator.sources.listed_folders import volumes_of_folders

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from bec_operator.act.volumes.versions import object_key
+from bec_operator.act.volumes.version_ways import object_key
 from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator

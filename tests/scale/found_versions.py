@@ -22,7 +22,7 @@ import typer
 from mypy_boto3_s3 import S3Client
 from rich.console import Console
 
-from bec_operator.act.volumes.versions import object_key
+from bec_operator.act.volumes.version_ways import object_key
 from bec_ops.contract.s3.store import Store
 from bec_ops.contract.volume import Volume
 from tests.cluster import Cluster, Parts

@@ -71,7 +71,7 @@ def _write(cluster: Cluster, temporary: Path, made: Path) -> None:
         scenes = Scenes(space, workers, operator, cluster.s3, temporary, {})
         for scene in (
             scenes.every_code, scenes.gated, scenes.again, scenes.refused, scenes.texts,
-            scenes.pool, scenes.stopped,
+            scenes.followed, scenes.pool, scenes.stopped,
         ):  # fmt: skip
             typer.echo(scene.__name__)
             scene()

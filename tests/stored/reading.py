@@ -130,6 +130,7 @@ async def _job(ctx: Context, raw: Body) -> Body:
         },
         "retried": _honoured(ledger.retried),
         "redone": _honoured(ledger.redone),
+        **({"followed": precise(ledger.followed)} if ledger.followed else {}),
         "failures": [
             {"index": line.index, "volume": str(line.volume), "task": line.task}
             | {

@@ -18,11 +18,12 @@ from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.settings import Settings
 from bec_ops.contract.marker import MARKER_NAME
 from bec_ops.contract.task import Task
+from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.stored import EVERY_CODE
 from tests.support.behaviours import become, fail, hang, in_turn, stay_pending
 from tests.support.callers import CallingWorker
-from tests.support.jobs import counts, job, numbered
+from tests.support.jobs import counts, items, job, numbered
 from tests.support.kube import STRATEGIC_PATCH, Body
 from tests.support.operator_process import Operator
 from tests.support.pods import PlayedPod
@@ -141,6 +142,20 @@ class Scenes:
         live.patch(redoAt=_now())
         self._run_of("again", "I0", attempts=3)
         live.wait_counts(running=1)
+
+    def followed(self) -> None:
+        """A volume whose versions are followed, and two of them done."""
+        self.workers.behaviour = self._mark_first
+        self.space.put("works/I0", b"as it was")
+        way = {"etag": {"uri": f"s3://{self.space.bucket}/works/{{i_id}}"}, "follow": "1s"}
+        source = {**items([Volume("W1", "I0")]), "versions": way}
+        live = self.space.submit(job("followed", self.space.bucket, source))
+        live.wait_counts(succeeded=1)
+        self.space.put("works/I0", b"corrected")
+        live.wait_counts(succeeded=2)
+        way["follow"] = "24h"
+        live.patch(volumes=source)
+        live.wait(_is_observed, "it looks no more")
 
     def stopped(self) -> None:
         """An attempt whose time is up, and whose pod takes its time to go."""

@@ -35,6 +35,7 @@ from bec_operator.act.storage.storage_check import check_storage
 from bec_operator.act.storage.sweep import sweep
 from bec_operator.act.telling.results import deliver_results
 from bec_operator.act.telling.telling import tell_failures, tell_idle
+from bec_operator.act.volumes.followed_versions import follow_versions
 from bec_operator.act.volumes.growth import look_at_list
 from bec_operator.act.volumes.held_messages import tend_messages
 from bec_operator.act.volumes.manifest import load_manifest
@@ -78,6 +79,7 @@ _ABOUT_VOLUMES: dict[type[Action], tuple[Doing, Lane]] = {
     volumes.DeleteMessages: (delete_messages, Lane.FREE),
     volumes.TendMessages: (tend_messages, Lane.FREE),
     volumes.FindVersions: (find_versions, Lane.FREE),
+    volumes.FollowVersions: (follow_versions, Lane.FREE),
     volumes.CompareOutputs: (compare_outputs, Lane.LIST),
     volumes.Sweep: (_of_job(sweep), Lane.LIST),
     volumes.ReadMarker: (read_marker, Lane.FREE),
@@ -144,5 +146,6 @@ BY_PLACE = (
     attempts.KeepLog,
     volumes.ReadMarker,
     volumes.FindVersions,
+    volumes.FollowVersions,
 )
 """Those about a volume by its place in the manifest: under another ledger it may be another one."""

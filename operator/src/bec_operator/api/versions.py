@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from bec_operator.api.base import Resource, rule, schema, validations
+from bec_operator.api.base import Duration, Resource, rule, schema, validations
 from bec_operator.api.query import ConnectionName, Query, names_in
 
 PLACEHOLDERS = ("w_id", "i_id", "w_md5", "i_folder")
@@ -65,7 +65,7 @@ class SqlVersions(Resource):
 
 
 class Versions(Resource):
-    """How a version is found, once, before the volume begins."""
+    """How a version is found before the volume begins; and whether a newer one is looked for."""
 
     model_config = schema(
         validations(rule("has(self.etag) != has(self.sql)", _ONE)),
@@ -73,6 +73,11 @@ class Versions(Resource):
 
     etag: EtagVersions | None = None
     sql: SqlVersions | None = None
+    follow: Duration | None = Field(
+        default=None,
+        description="How long after one look for new versions the next one comes, such as 24h: a "
+        "new version is a new volume, and the job has no end. Else each version is found once",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

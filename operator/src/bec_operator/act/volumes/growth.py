@@ -11,15 +11,17 @@ from bec_operator.act.ground.clock import AGAIN_AT_MOST, UNANSWERED_AGAIN_AT_MOS
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.kube.events import post_event
+from bec_operator.act.volumes.followed_versions import newer_volumes
 from bec_operator.act.volumes.frozen import put_manifest
 from bec_operator.act.volumes.long_names import check_names
 from bec_operator.act.volumes.manifest import prefixes_of, unversioned_of
 from bec_operator.act.volumes.source_reader import SourceReader
 from bec_operator.api.volume_source import VolumeSource
+from bec_operator.decide.lists.followed import told_of_growth
 from bec_operator.decide.lists.growth import LIST_UNREADABLE, count_settled, removed, unreadable
 from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.version_findings import note_doubles
+from bec_operator.decide.memory.version_findings import finish_look, note_doubles, note_followed
 from bec_operator.decide.sight.seen import Fact, ListSeen
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList, row_of
 from bec_operator.sources.volumes import (
@@ -179,7 +181,8 @@ class Growth:
     """What a manifest has more than the one before, and its SHA-256.
 
     `added` are volumes at its end, and `unversioned` those of them whose versions are not found
-    yet; `versions` are of volumes that stood there without, by index.
+    yet; `versions` are of volumes that stood there without, by index. `followed` are the versions
+    of those that are newer ones of others, by the indices of these.
     """
 
     manifest: str
@@ -188,6 +191,7 @@ class Growth:
     prefixes: Prefixes  # of what is added
     unversioned: Sequence[int]
     versions: Mapping[int, str]
+    followed: Mapping[int, str]
 
 
 async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
@@ -197,10 +201,12 @@ async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
     """
     books = memory.books
     added, versions = books.added, dict(books.versions.found)
-    if not added and not versions:
-        return None
     volumes = VolumeList.of(books.volumes)
     begin = len(volumes)
+    if newer := await newer_volumes(memory, volumes, added):
+        added = [*added, *newer.values()]
+    if not added and not versions:
+        return None
     if versions:
         doubles = await asyncio.to_thread(_doubles, volumes, versions, added)
         note_doubles(memory, doubles)
@@ -215,12 +221,17 @@ async def prepare_growth(ctx: Context, memory: Memory) -> Growth | None:
         memory.learn("storage", storage_fact(error, ctx.clock.now()))
         return None
     except (SourceError, TemplateError) as error:
-        if queue_of(memory) is not None:
+        if newer:
+            books.followed.refuse_found(str(error))  # the others are stored without them
+            finish_look(memory)
+        elif queue_of(memory) is not None:
             books.refuse_messages(Fact(ctx.clock.now(), INVALID_MANIFEST, str(error)))
         else:
             books.refuse_added(str(error))
         return None
-    return Growth(manifest, volumes, added, prefixes, [begin + i for i in bare], versions)
+    followed = {index: volume.i_version for index, volume in newer.items()}
+    bare = [begin + index for index in bare]
+    return Growth(manifest, volumes, added, prefixes, bare, versions, followed)
 
 
 def _doubles(volumes: VolumeList, versions: Mapping[int, str], added: Sequence[Volume]) -> set[int]:
@@ -240,6 +251,7 @@ def _doubles(volumes: VolumeList, versions: Mapping[int, str], added: Sequence[V
 def note_growth(memory: Memory, growth: Growth) -> None:
     """Take in that the longer manifest is stored, and that the ledger names it."""
     memory.lengthen(growth.added, growth.prefixes, growth.manifest, growth.unversioned)
+    note_followed(memory, growth.followed)
     if growth.versions:
         prefixes = growth.prefixes.of(growth.volumes)
         memory.note_versioned(growth.versions, growth.volumes, prefixes)
@@ -247,7 +259,10 @@ def note_growth(memory: Memory, growth: Growth) -> None:
 
 async def tell_growth(ctx: Context, memory: Memory, growth: Growth) -> None:
     """Tell people that volumes were added."""
-    count, total = len(growth.added), len(memory.books.volumes)
-    if count:
+    newer, total = len(growth.followed), len(memory.books.volumes)
+    if newer:
+        said = told_of_growth(newer, total)
+        await post_event(ctx.api, ctx.clock, memory.job, "VersionsAdded", said)
+    if count := len(growth.added) - newer:
         said = f"{count} volume{'s' if count > 1 else ''} came to the list, {total} in all"
         await post_event(ctx.api, ctx.clock, memory.job, "VolumesAdded", said)

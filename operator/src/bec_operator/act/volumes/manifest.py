@@ -15,6 +15,7 @@ from bec_operator.act.volumes.frozen import get_manifest, put_manifest
 from bec_operator.act.volumes.long_names import check_names
 from bec_operator.act.volumes.source_reader import SourceReader, get_config_map
 from bec_operator.api.names import JOB_LABEL, ledger_name
+from bec_operator.decide.lists.followed import follow_every
 from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import epoch, iso, precise
@@ -29,6 +30,7 @@ from bec_ops.contract.volume import Volume
 
 log = logging.getLogger(__name__)
 
+FOLLOWED = "versionsFollowedAt"  # when the last look for new versions was over
 QUOTA_AGAIN_AFTER = 25.0  # seconds, beside those after which any check is made again
 
 Object = dict[str, Any]
@@ -134,6 +136,8 @@ async def _freeze(ctx: Context, memory: Memory) -> tuple[VolumeList, Ledger, str
     await check_names(ctx, memory, prefixes, "the list")  # before anything is written
     digest = await put_manifest(ctx, memory, volumes)
     ledger = Ledger.fresh(digest, len(volumes))
+    if follow_every(memory) is not None:  # all versions are of now
+        ledger.followed = ledger.followed_stored = ctx.clock.now()
     made = await ctx.api.request(
         "POST", core(memory.job.namespace, "configmaps"), ledger_object(memory, ledger)
     )
@@ -158,6 +162,7 @@ def ledger_object(memory: Memory, ledger: Ledger, version: str | None = None) ->
             "total": str(len(ledger)),
             **_honoured("retryFailedAt", ledger.retried),
             **_honoured("redoAt", ledger.redone),
+            **({FOLLOWED: precise(ledger.followed)} if ledger.followed else {}),
         },
         "binaryData": {"ledger": base64.b64encode(ledger.encode()).decode()},
     }
@@ -195,6 +200,8 @@ async def _thaw(ctx: Context, memory: Memory, found: Object) -> tuple[VolumeList
         packed = base64.b64decode(found["binaryData"]["ledger"])
         turns = [_read_honoured(name, found["data"]) for name in ("retryFailedAt", "redoAt")]
         ledger = Ledger.decode(digest, packed, total, *turns)
+        if FOLLOWED in found["data"]:
+            ledger.followed = ledger.followed_stored = epoch(found["data"][FOLLOWED])
     except (KeyError, ValueError, OverflowError, OSError) as error:
         raise SourceError(
             "LedgerUnreadable", f"ConfigMap {name}: {error}; delete it to have it made anew"

@@ -10,6 +10,7 @@ from bec_operator.decide.jobs.ended_tasks import tidy_history
 from bec_operator.decide.jobs.scene import Scene
 from bec_operator.decide.jobs.stalls import stall_of_checks, with_stall
 from bec_operator.decide.jobs.status import is_hopeless
+from bec_operator.decide.lists.followed import follow_every
 from bec_operator.decide.lists.growth import is_list_done, is_look_due
 from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
@@ -25,6 +26,8 @@ def stays_ended(memory: Memory) -> bool:
     assert ledger is not None
     if job.status.observed_generation == job.generation or not ledger.saved or memory.books.added:
         return False
+    if follow_every(memory) is not None:
+        return is_hopeless(memory)  # else new versions are looked for again
     queue = queue_of(memory)
     if queue is not None and (queue.until is None or job.status.phase is JobPhase.FAILED):
         return is_hopeless(memory)  # else it takes messages again

@@ -27,6 +27,7 @@ from bec_operator.decide.jobs.shared_queue import (
 )
 from bec_operator.decide.jobs.status import is_hopeless
 from bec_operator.decide.jobs.viewing import viewer
+from bec_operator.decide.lists.followed import follow_versions
 from bec_operator.decide.lists.growth import is_list_done
 from bec_operator.decide.lists.messages import take_messages
 from bec_operator.decide.lists.versions import find_versions
@@ -89,6 +90,7 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
     hopeless = is_hopeless(memory)
     if not hopeless:
         yield from find_versions(memory, seen.now)
+        yield from follow_versions(memory, seen.now)
     yield from see_to_messages(seen, hopeless=hopeless)
     over = hopeless or (memory.ledger.count(Outcome.WAITING) == 0 and is_list_done(memory))
     if may_read and not over and not memory.under_way.of(WriteStatus):

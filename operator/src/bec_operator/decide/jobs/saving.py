@@ -37,9 +37,10 @@ def _grows(memory: Memory, active: int, now: float) -> bool:
     It is written as a whole, so what is found bit by bit waits a while, if others run meanwhile.
     """
     books, since = memory.books, now - memory.saving.at
-    if not (books.added or books.versions.found) or since < SAVE_NOT_BEFORE:
+    added = bool(books.added or books.followed.found)
+    if not (added or books.versions.found) or since < SAVE_NOT_BEFORE:
         return False
-    if books.added:
+    if added:
         return since >= min(SAVE_NOT_BEFORE + len(books.volumes) / VOLUMES_A_SECOND, SAVE_AFTER)
     left = books.frontier.count(VolumeState.UNVERSIONED) > len(books.versions.found)
     return not left or not active or since >= SAVE_AFTER

@@ -2,6 +2,7 @@
 
 from bec_operator.api.job import JobStatus
 from bec_operator.decide.jobs.tally import Tally
+from bec_operator.decide.lists.followed import trouble_of_followed
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.conditions import conditions
 from bec_operator.decide.sight.moments import iso
@@ -29,7 +30,7 @@ def _untold(memory: Memory) -> tuple[str, str] | None:
     if (archived := _archived(memory)) is not None:
         return archived
     trouble = books.versions.trouble or books.inbox.trouble or books.inbox.undeleted
-    trouble = trouble or books.leases.trouble
+    trouble = trouble or books.leases.trouble or trouble_of_followed(memory)
     trouble = trouble or books.gates.trouble(books.frontier)
     return (trouble.reason, trouble.message) if trouble is not None else None
 

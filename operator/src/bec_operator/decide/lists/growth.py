@@ -2,6 +2,7 @@
 
 from bec_operator.api.base import seconds
 from bec_operator.api.job import JobPhase
+from bec_operator.decide.lists.followed import follow_every, tell_of_followed
 from bec_operator.decide.lists.messages import (
     is_queue_done,
     is_queue_quiet,
@@ -9,7 +10,7 @@ from bec_operator.decide.lists.messages import (
     tell_of_queue,
 )
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.volumes.actions import LookAtList
+from bec_operator.decide.volumes.actions import FollowVersions, LookAtList
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
 
 LIST_UNREADABLE = "ListUnreadable"
@@ -32,7 +33,8 @@ def is_look_due(memory: Memory, now: float, every: float) -> bool:
         return now - listed.at >= LOOK_AGAIN_AFTER
     if not _may_change(memory):
         return False
-    if count_settled(memory.ledger) == len(memory.ledger):
+    settled = count_settled(memory.ledger) == len(memory.ledger)
+    if settled and follow_every(memory) is None:  # else it has no end to be looked at before
         return listed.settled != len(memory.ledger)
     return now - listed.at >= _every(memory, every)
 
@@ -47,8 +49,11 @@ def _every(memory: Memory, usual: float) -> float:
 def is_list_done(memory: Memory) -> bool:
     """Whether nothing more comes of the list: it was looked at after the last volume was settled.
 
-    Else what is added while the last volumes run would be left out.
+    Else what is added while the last volumes run would be left out. New versions that are followed
+    may always come.
     """
+    if follow_every(memory) is not None:
+        return False
     if queue_of(memory) is not None and memory.ledger is not None:
         return is_list_quiet(memory) and is_queue_done(memory, count_settled(memory.ledger))
     if not is_list_quiet(memory) or memory.books.listed is None or memory.ledger is None:
@@ -64,6 +69,8 @@ def is_list_quiet(memory: Memory) -> bool:
     books = memory.books
     if books.added or books.versions.found or memory.under_way.of(LookAtList):
         return False
+    if books.followed.found or memory.under_way.of(FollowVersions):
+        return False
     return queue_of(memory) is None or is_queue_quiet(memory)
 
 
@@ -74,6 +81,10 @@ def count_settled(ledger: Ledger) -> int:
 
 def tell_of_list(memory: Memory, phase: JobPhase, verdict: tuple[str, str]) -> tuple[str, str]:
     """Return reason and sentence of a Job, with what is to be said of its list."""
+    return tell_of_followed(memory, phase, _tell_of_source(memory, phase, verdict))
+
+
+def _tell_of_source(memory: Memory, phase: JobPhase, verdict: tuple[str, str]) -> tuple[str, str]:
     listed = memory.books.listed
     if phase is JobPhase.RUNNING and (waits := tell_of_queue(memory, verdict)) is not None:
         return waits

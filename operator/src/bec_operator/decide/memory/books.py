@@ -11,6 +11,7 @@ from bec_operator.decide.memory.marker_rounds import Markers
 from bec_operator.decide.memory.throughput import Throughput
 from bec_operator.decide.sight.seen import Fact, ListSeen, MarkerState, NodeSeen, Rival, TaskSeen
 from bec_operator.decide.volumes.failure_report import FailureReport
+from bec_operator.decide.volumes.followed_versions import FollowedVersions
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.inbox import Inbox
@@ -45,6 +46,7 @@ class Books:
     inbox: Inbox = field(default_factory=Inbox)
     leases: Leases = field(default_factory=Leases)
     versions: VersionSearch = field(default_factory=VersionSearch)
+    followed: FollowedVersions = field(default_factory=FollowedVersions)
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     gates: Gates = field(default_factory=Gates)
     markers: Markers = field(default_factory=Markers)

@@ -1,5 +1,6 @@
 """What can be done about the volumes of a job: their list, their markers, what became of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bec_operator.decide.sight.action import Action
@@ -69,6 +70,18 @@ class FindVersions(Action):
 
     indices: tuple[int, ...]
     over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FollowVersions(Action):
+    """Look whether the volumes at `indices` have newer versions.
+
+    With these, all before `upto` have had their turn; `begins`: they are the first of a look.
+    """
+
+    indices: Sequence[int]
+    upto: int
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)

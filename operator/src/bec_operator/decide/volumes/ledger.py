@@ -67,6 +67,8 @@ class Ledger:
         self.retried = retried  # what failed until then was opened again
         self.redone = redone  # whatever ended until then was opened again
         self.turned = False  # since it was stored, one of these has changed
+        self.followed = 0.0  # when the last look for new versions was over; 0: none ever was
+        self.followed_stored = 0.0  # the same, as it is stored
         self._entries = entries
         self._tally = Counter(entries)
         self.unsaved: set[int] = set()
@@ -110,13 +112,16 @@ class Ledger:
         What has changed since that was copied is still to be stored.
         """
         self.unsaved -= {i for i in indices if self.entry(i) == stored.entry(i)}
+        self.followed_stored = stored.followed
         turns = (self.retried, self.redone) == (stored.retried, stored.redone)
         if turns and not any(self.outcome(index) is Outcome.WAITING for index in self.unsaved):
             self.turned = False
 
     def copy(self) -> "Ledger":
         """Return a ledger that says the same, all of it stored."""
-        return Ledger(self.manifest, bytearray(self._entries), self.retried, self.redone)
+        ledger = Ledger(self.manifest, bytearray(self._entries), self.retried, self.redone)
+        ledger.followed = ledger.followed_stored = self.followed
+        return ledger
 
     def lengthen(self, manifest: str, more: int) -> None:
         """Go on with a manifest that has `more` volumes at its end, nothing done of them."""
@@ -165,7 +170,7 @@ class Ledger:
     @property
     def saved(self) -> bool:
         """Whether all that it says is stored."""
-        return not self.unsaved and not self.turned
+        return not self.unsaved and not self.turned and self.followed == self.followed_stored
 
     def is_stored(self, index: int) -> bool:
         """Return whether the end of the volume at `index` is safe in the stored ledger."""
