@@ -41,12 +41,12 @@ QUESTIONS = (
     Question(
         "What failed, and why?",
         "SELECT failure, volumes, example, message FROM bec_operator.failures_by_class "
-        "WHERE job_id = 'archive-ocr'",
+        "WHERE job_id = 'archive_ocr'",
     ),
     Question(
         "How many pages an hour?",
         "SELECT day, volumes, pages, errors, pages_an_hour, pages_an_hour_of_a_worker "
-        "FROM bec_operator.pages_an_hour WHERE job_id = 'archive-ocr'",
+        "FROM bec_operator.pages_an_hour WHERE job_id = 'archive_ocr'",
     ),
     Question(
         "What became of each image group, and in which version?",
@@ -95,12 +95,11 @@ def main() -> int:
 def bring_up(cluster: Cluster, namespace: str) -> None:
     """Bring up the database, and the operator that knows of it."""
     step("The catalogue")
-    deploy.add_namespace(cluster, deploy.OPERATOR_NAMESPACE)
     deploy.add_namespace(cluster, namespace)
     catalogue.install(cluster)
     console.print(catalogue.ask(cluster, "SELECT * FROM works ORDER BY w_id"), markup=False)
     step("Operator")
-    deploy.install_operator(cluster, catalogue.values())
+    deploy.install_operator(cluster, catalogue.values(namespace))
     console.print(catalogue.migrate(cluster), end="", markup=False)
 
 
@@ -131,7 +130,7 @@ def show_ways_on(namespace: str) -> None:
     console.print(
         f"""eval "$(.venv/bin/python -m tests.cluster env --name {CLUSTER})"
 
-kubectl -n {namespace} exec -it deployment/postgres -- psql {catalogue.DATABASE}
+kubectl -n {catalogue.NAMESPACE} exec -it deployment/postgres -- psql {catalogue.DATABASE}
 kubectl -n {namespace} get bj                # the Job
 kubectl -n {namespace} describe bj           # its conditions and Events
 

@@ -9,7 +9,8 @@ from examples import deploy
 from tests.cluster import Cluster
 
 HERE = Path(__file__).parent
-NAMESPACE = "bec"
+NAMESPACE = "library"
+"""Of the database; Jobs are in others."""
 DATABASE = "library"
 CONNECTIONS = {"catalogue": "reader", "results": "writer"}
 """The connections of the operator's chart, and whom each is to the database."""
@@ -20,8 +21,10 @@ _POSTGRES = ("-n", NAMESPACE, "exec", "-i", "deployment/postgres", "--")
 def install(cluster: Cluster) -> None:
     """Run PostgreSQL with the catalogue in it, and write the Secrets of the connections.
 
-    The operator is told by `values`, and after it is there, `migrate` makes the tables of results.
+    The operator is told by `values`; once it is there, `migrate` makes the tables of results.
     """
+    deploy.add_namespace(cluster, NAMESPACE)
+    deploy.add_namespace(cluster, deploy.OPERATOR_NAMESPACE)
     _make_passwords(cluster)
     cluster.kubectl("apply", "-f", str(HERE / "postgres.yaml"))
     where = ("-n", NAMESPACE, "deployment/postgres", "--timeout=120s")
@@ -30,10 +33,13 @@ def install(cluster: Cluster) -> None:
     cluster.kubectl(*_POSTGRES, *psql, input=(HERE / "catalogue.sql").read_text())
 
 
-def values(*more: dict[str, object]) -> str:
-    """Return the argument of `helm` with which the operator knows the connections, and `more`."""
+def values(namespace: str, *more: dict[str, object]) -> str:
+    """Return the argument of `helm` with which the Jobs of a namespace may use the connections.
+
+    `more` are further ones, as they stand in the values.
+    """
     known = [
-        {"name": name, "kind": "sql", "secret": name, "namespaces": [NAMESPACE]}
+        {"name": name, "kind": "sql", "secret": name, "namespaces": [namespace]}
         for name in CONNECTIONS
     ]
     return f"--set-json=connections={json.dumps([*known, *more])}"
@@ -51,6 +57,17 @@ def ask(cluster: Cluster, query: LiteralString, *options: str) -> str:
     return cluster.kubectl(*_POSTGRES, *psql)
 
 
+def write_secret(cluster: Cluster, namespace: str, name: str, entries: dict[str, str]) -> None:
+    """Write a Secret, in place of one that is there."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "stringData": entries,
+    }
+    cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(secret))
+
+
 def _make_passwords(cluster: Cluster) -> None:
     """Write the Secrets where there are none: the database keeps to the passwords that it has."""
     if cluster.kubectl("-n", NAMESPACE, "get", "secret", "postgres", "--ignore-not-found"):
@@ -60,16 +77,6 @@ def _make_passwords(cluster: Cluster) -> None:
         # Nothing leaves the machine here. Elsewhere leave sslmode out: then TLS is a must.
         place = f"postgres.{NAMESPACE}.svc:5432/{DATABASE}?sslmode=disable"
         url = f"postgresql://{role}:{passwords[role]}@{place}"
-        _write_secret(cluster, deploy.OPERATOR_NAMESPACE, name, {"url": url})
+        write_secret(cluster, deploy.OPERATOR_NAMESPACE, name, {"url": url})
     of_server = {f"{role.upper()}_PASSWORD": password for role, password in passwords.items()}
-    _write_secret(cluster, NAMESPACE, "postgres", of_server)  # last: it says that all are there
-
-
-def _write_secret(cluster: Cluster, namespace: str, name: str, entries: dict[str, str]) -> None:
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "stringData": entries,
-    }
-    cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(secret))
+    write_secret(cluster, NAMESPACE, "postgres", of_server)  # last: it says that all are there
