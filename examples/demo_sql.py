@@ -17,11 +17,10 @@ from examples.bdrc import catalogue
 from examples.bdrc.archive import ARCHIVE, NOT_SCANNED, upload
 from examples.demo import CLUSTER, console, find_cluster, follow, step
 from tests.cluster import Cluster, ClusterError
-from tests.support.waiting import until
 
 MANIFEST = Path(__file__).parent / "bdrc" / "job.yaml"
-DELIVERED_WITHIN = 60.0
-"""Seconds from the end of the Job until the database knows of it; some three are usual."""
+DELIVERED_WITHIN = 60
+"""Seconds from the end of the Job until the database knows of it; few are usual."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def main() -> int:
         return 1
     missing = f"{NOT_SCANNED.w_id}/{NOT_SCANNED.i_id}"
     console.print(f"{missing} is in the catalogue and was not scanned yet: it has failed.")
-    wait_delivered(cluster)
+    wait_delivered(cluster, namespace, name)
     show_answers(cluster)
     show_ways_on(namespace)
     return 0
@@ -103,16 +102,10 @@ def bring_up(cluster: Cluster, namespace: str) -> None:
     console.print(catalogue.migrate(cluster), end="", markup=False)
 
 
-def wait_delivered(cluster: Cluster) -> None:
-    """Wait until the newest Job has ended for those who ask the database, too."""
-    newest: LiteralString = (
-        "SELECT completed IS NOT NULL FROM bec_operator.jobs ORDER BY created DESC LIMIT 1"
-    )
-
-    def has_ended() -> bool:
-        return catalogue.ask(cluster, newest, "--tuples-only", "--no-align").strip() == "t"
-
-    until(has_ended, "the database knows of the Job's end", DELIVERED_WITHIN)
+def wait_delivered(cluster: Cluster, namespace: str, name: str) -> None:
+    """Wait until the database knows all: as the Job ends, the last results are on their way."""
+    delivered = ("--for=condition=ResultsDelivered", f"--timeout={DELIVERED_WITHIN}s")
+    cluster.kubectl("-n", namespace, "wait", f"jobs.bec.bdrc.io/{name}", *delivered)
 
 
 def show_answers(cluster: Cluster) -> None:
