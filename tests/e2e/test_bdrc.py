@@ -81,7 +81,7 @@ def test_from_a_queue_to_rows_in_sql(site: Site, library: Library) -> None:
     take_pages_away(library)
     live.wait_counts(60, succeeded=4)
     until(pool.is_at_zero, "no worker is left", 60)
-    assert waits_for_messages(live.read())
+    live.wait(waits_for_messages, "it waits for more messages", 30)
     assert library.waiting(todo) == 0
     see_results(site, library, done)
     assert [len(library.rows(question.query)) for question in QUESTIONS] == [1, 0, 1, len(SHORT)]
@@ -91,10 +91,15 @@ def see_in_sql(site: Site, library: Library, live: LiveJob) -> None:
     """See that the views have what kubectl has: what is done, what runs and how far, who works."""
 
     def has_all() -> bool:
-        (told,) = library.rows(PROGRESS)
-        under_way = library.rows(UNDER_WAY)
-        return told["succeeded"] == "3" and len(under_way) == 1 and under_way[0]["percent"] != ""
+        succeeded = [row["succeeded"] for row in library.rows(PROGRESS)]
+        far = [row["percent"] for row in library.rows(UNDER_WAY)]
+        return succeeded == ["3"] and len(far) == 1 and far[0] != ""
 
+    def running() -> list[Body]:
+        tasks = (task for task in site.tasks() if task["status"].get("phase") == "Running")
+        return [task for task in tasks if task["status"].get("progress")]
+
+    until(running, "kubectl knows how far it is", 60)
     until(has_all, "SQL knows what runs", 60)
     for query in (PROGRESS, UNDER_WAY, WORKING):
         log.info("%s", library.shown(query))
@@ -105,7 +110,7 @@ def see_in_sql(site: Site, library: Library, live: LiveJob) -> None:
     assert int(told["total"]) == status["counts"]["total"] == 4
     assert int(told["running"]) == status["counts"]["running"] == 1
 
-    (task,) = [task for task in site.tasks() if task["status"].get("phase") == "Running"]
+    (task,) = running()
     (attempt,) = task["status"]["attempts"]
     assert (under_way["w_id"], under_way["i_id"]) == (LONG.w_id, LONG.i_id)
     assert under_way["i_version"] == task["spec"]["volume"]["iVersion"]
@@ -134,7 +139,8 @@ def see_results(site: Site, library: Library, done: str) -> None:
     log.info("%s\n%s", library.shown(RESULTS), library.shown(PROGRESS))
     found = {(row["w_id"], row["i_id"]): row for row in library.rows(RESULTS)}
     assert found.keys() == {(volume.w_id, volume.i_id) for volume in [LONG, *SHORT]}
-    told = library.take(done)
+    told: dict[str, Body] = {}
+    until(lambda: len(told.update(library.take(done)) or told) >= 4, "all messages are there", 60)
     for volume in [LONG, *SHORT]:
         row = found[volume.w_id, volume.i_id]
         etag = library.archive.etag(ARCHIVE, f"{folder_of(volume)}dimensions.json") or ""
