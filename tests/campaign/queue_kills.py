@@ -2,7 +2,9 @@
 
 In each round some messages are sent, and the operator is killed at some moment of what it does with
 them. At the end each volume has run exactly once, and the queue is empty: nothing is lost, nothing
-done twice. What is random goes by the round's number.
+done twice. With `--ack Done` the queue is shared with a worker that is not ours: each volume is
+done by one of both, or by both if its message came to the other while it was under way here. What
+is random goes by the round's number.
 """
 
 import json
@@ -15,16 +17,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bec_operator.api.queue import Ack
 from bec_ops.contract.volume import Volume
+from tests.campaign.other_worker import OtherWorker
 from tests.cluster import Cluster, Parts
 from tests.cluster.images import CHECKOUT
 from tests.support.connections import Mounted
 from tests.support.jobs import LiveJob, counts, job
-from tests.support.kube import Kube
+from tests.support.kube import Body, Kube
 from tests.support.node import PlayedNode
 from tests.support.operator_process import Operator
 from tests.support.queues import SERVERS, Sqs, serving
 from tests.support.space import Space, new_space, s3_client
+from tests.support.volume_messages import source
 from tests.support.waiting import until
 from tests.support.workers import Workers
 
@@ -60,13 +65,7 @@ def _play(space: Space, sqs: Sqs, operator: Operator, workers: Workers, rounds: 
     url, sent = sqs.make_queue(), set[Volume]()
     queue = {"queue": {"connection": "queues", "url": url}}
     live: LiveJob = space.submit(job("ocr", space.bucket, queue, history={"succeeded": 0}))
-    for number in range(rounds):
-        send_round(sqs, url, number, sent)
-        time.sleep(random.Random(number).uniform(0.0, LATEST))
-        operator.kill()
-        operator.start()
-        if number % 20 == 19:
-            console.print(f"{number + 1} rounds, {len(sent)} volumes, {counts(live.read())}")
+    _kill(sqs, url, operator, live, sent, rounds)
     found = live.wait_counts(timeout=AGAIN, total=len(sent), succeeded=len(sent))
     until(lambda: not waiting_in(sqs, url), "the queue is empty", timeout=AGAIN)
     workers.runs.check_each_ran_once(len(sent))
@@ -75,9 +74,48 @@ def _play(space: Space, sqs: Sqs, operator: Operator, workers: Workers, rounds: 
     console.print(f"{rounds} rounds: {len(sent)} volumes, each done once; {counts(found)}")
 
 
+def _share(space: Space, sqs: Sqs, operator: Operator, workers: Workers, rounds: int) -> None:
+    """Play the rounds with a queue that is shared."""
+    url, sent = sqs.make_queue(), set[Volume]()
+    queue = source(url, ack="Done", visibility="10s")
+    made = job("ocr", space.bucket, queue, history={"succeeded": 0}, parallelism=3)
+    live: LiveJob = space.submit(made)
+    with OtherWorker(sqs, url) as other:
+        _kill(sqs, url, operator, live, sent, rounds)
+        until(lambda: not waiting_in(sqs, url), "the queue is empty", timeout=AGAIN)
+    live.wait(lambda found: bool(_all_done(found)), "all that came is done", timeout=AGAIN)
+    ours = space.frozen("ocr")
+    workers.runs.check_each_ran_once(len(ours))
+    assert len(set(ours)) == len(ours)
+    assert set(ours) | other.done == sent
+    console.print(
+        f"{rounds} rounds: {len(sent)} volumes, {len(ours)} done here, each once, "
+        f"{len(other.done)} by the other, {len(other.done & set(ours))} by both"
+    )
+
+
+def _all_done(found: Body) -> bool:
+    seen = counts(found)
+    return bool(seen) and seen.get("succeeded") == seen.get("total")
+
+
+def _kill(
+    sqs: Sqs, url: str, operator: Operator, live: LiveJob, sent: set[Volume], rounds: int
+) -> None:
+    """Send messages and kill the operator, over and over."""
+    for number in range(rounds):
+        send_round(sqs, url, number, sent)
+        time.sleep(random.Random(number).uniform(0.0, LATEST))
+        operator.kill()
+        operator.start()
+        if number % 20 == 19:
+            console.print(f"{number + 1} rounds, {len(sent)} volumes, {counts(live.read())}")
+
+
 def main(
     rounds: Annotated[int, typer.Option()] = 200,
     server: Annotated[str, typer.Option(help=f"one of {', '.join(SERVERS)}")] = "elasticmq",
+    ack: Annotated[Ack, typer.Option(help="when a message is deleted")] = Ack.STORED,
 ) -> None:
     """Play all rounds, and fail if a volume ran twice or never."""
     with (
@@ -96,7 +134,8 @@ def main(
             Workers(kube, client, space.namespace, node.name) as workers,
             Operator(cluster.kubeconfig, cluster.s3, log, **mounted.settings) as operator,
         ):
-            _play(space, sqs, operator, workers, rounds)
+            play = _play if ack is Ack.STORED else _share
+            play(space, sqs, operator, workers, rounds)
 
 
 if __name__ == "__main__":

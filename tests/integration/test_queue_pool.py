@@ -49,13 +49,14 @@ def sqs() -> Iterator[Sqs]:
         yield server
 
 
+@pytest.mark.parametrize("ack", ["Stored", "Done"])
 def test_up_from_zero_with_a_message_and_down_again(
-    cluster: Cluster, space: Space, sqs: Sqs, tmp_path: Path
+    cluster: Cluster, space: Space, sqs: Sqs, tmp_path: Path, ack: str
 ) -> None:
     mounted = Mounted(tmp_path / "connections", queues={"kind": "sqs"})
     mounted.put("queues", **sqs.secret())
     url = sqs.make_queue()
-    source = {"queue": {"connection": "queues", "url": url}}
+    source = {"queue": {"connection": "queues", "url": url, "ack": ack}}
     made = job(
         "ocr",
         space.bucket,

@@ -1,7 +1,7 @@
 """A Job over a queue: each message's volume is done once, and no message is lost or stays."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,11 +11,11 @@ from tests.integration.conftest import MakeOperator
 from tests.support.behaviours import hang
 from tests.support.connections import Mounted
 from tests.support.jobs import LiveJob, condition, counts, is_true, job
-from tests.support.kube import Body
 from tests.support.operator_process import Operator
 from tests.support.queues import SERVERS, Sqs, serving
 from tests.support.s3_faults import S3Faults
 from tests.support.space import Space
+from tests.support.volume_messages import left, send, source, wait_empty, waits
 from tests.support.waiting import throughout, until
 from tests.support.workers import Workers
 
@@ -59,40 +59,6 @@ def faults(proxy: S3Faults, operator: Operator) -> Iterator[S3Faults]:
     yield proxy
     proxy.heal()
     assert operator.running
-
-
-def source(url: str, connection: str = "queues", **more: object) -> Body:
-    return {"queue": {"connection": connection, "url": url, **more}}
-
-
-def send(sqs: Sqs, url: str, volumes: Sequence[Volume]) -> None:
-    """Send messages as BEC's own command does: the ids in the body and in the attributes."""
-    for volume in volumes:
-        said = {"w_id": volume.w_id, "i_id": volume.i_id}
-        if volume.i_version:
-            said["i_version"] = volume.i_version
-        sqs.client().send_message(
-            QueueUrl=url,
-            MessageBody=json.dumps(said),
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": value} for name, value in said.items()
-            },
-        )
-
-
-def left(sqs: Sqs, url: str) -> tuple[int, int]:
-    """Return how many messages wait in a queue, and how many somebody has."""
-    found = sqs.client().get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    waiting = found["ApproximateNumberOfMessages"]
-    return int(waiting), int(found["ApproximateNumberOfMessagesNotVisible"])
-
-
-def wait_empty(sqs: Sqs, url: str) -> None:
-    until(lambda: left(sqs, url) == (0, 0), "the queue is empty", timeout=30)
-
-
-def waits(found: Body) -> bool:
-    return condition(found, "Ready")["reason"] == "WaitingForMessages"
 
 
 @pytest.mark.usefixtures("operator")

@@ -211,6 +211,29 @@ def _now() -> str:
 
 
 @pytest.mark.usefixtures("workers")
+def test_a_queue_that_is_not_there_or_keeps_an_order_is_told(space: Space, sqs: Sqs) -> None:
+    """A FIFO queue wants a group with each message, which nobody has given."""
+    there = sqs.make_queue()
+    none = there.rpartition("/")[0] + "/nowhere"
+    fifo = sqs.make_queue(f"{space.bucket}.fifo", FifoQueue="true")
+    live = space.submit(job("ocr", space.bucket, numbered(1), results=to(none)))
+
+    live.wait(lambda found: _reason(found) == "QueueNotFound", "there is none")
+    live.patch(results=to(fifo))
+    found = live.wait(lambda found: _reason(found) == "QueueRefused", "it is refused", 60)
+    assert "FIFO" in condition(found, "ResultsDelivered")["message"]
+    assert is_true(found, "Complete")
+    live.patch(results=to(there))
+
+    has_all(live, timeout=90)
+    assert outcomes(events(sqs, there)) == {"W1/I0/v1": "succeeded"}
+
+
+def _reason(found: Body) -> str:
+    return condition(found, "ResultsDelivered")["reason"]
+
+
+@pytest.mark.usefixtures("workers")
 def test_results_can_neither_be_added_nor_taken_away(space: Space, sqs: Sqs) -> None:
     live = space.submit(job("ocr", space.bucket, numbered(1)))
     with pytest.raises(KubeError, match="results can neither be added nor taken away"):

@@ -270,3 +270,34 @@ def test_what_does_not_fit_is_told_and_holds_up_no_other(
         == 2
     )
     workers.runs.check_each_ran_once(3)
+
+
+@pytest.mark.parametrize("results", [OWN, BEC], ids=["own", "bec"])
+def test_of_a_job_that_is_deleted_nothing_is_said_to_run(
+    space: Space, workers: Workers, tables: Tables, results: Body
+) -> None:
+    workers.behaviour = for_volumes({"I0"}, succeed, hang)
+    made = job("ocr", space.bucket, numbered(2), jobId=space.namespace, results=results)
+    live = space.submit(made)
+    state: LiteralString = (
+        "SELECT i_id, outcome, (SELECT count(*) FROM attempts a WHERE a.result_id = r.result_id "
+        "AND state = 'running') FROM results r JOIN mine USING (job_uid) ORDER BY 1"
+    )
+    bec: LiteralString = (
+        "SELECT bdrc_i_id, status::text, 0 FROM task_executions t "
+        "JOIN volumes v ON v.id = volume_id JOIN jobs j ON j.id = job_id "
+        "WHERE j.name = %s ORDER BY 1"
+    )
+    own = results is OWN
+
+    def seen() -> list[tuple[Any, ...]]:
+        return tables.own(state) if own else tables.bec(bec)
+
+    until(lambda: [row[1] for row in seen()][:1] == ["succeeded" if own else "done"], "one is done")
+    until(lambda: len(seen()) == 2, "the other runs")
+    live.delete()
+
+    ends = "waiting" if own else "retryable_failed"
+    until(lambda: seen()[1:] == [("I1", ends, 0)], "it does not run any more")
+    phase: LiteralString = "SELECT phase, completed IS NULL FROM jobs JOIN mine USING (job_uid)"
+    assert not own or tables.own(phase) == [("Deleted", False)]

@@ -10,9 +10,9 @@ import psycopg
 from bec_operator.act.connections.results.bec.tables import BecTables
 from bec_operator.api.job import Condition, Counts, JobPhase, JobStatus
 from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.sight.made import Made
 from bec_operator.decide.volumes.results import (
     JobTold,
-    Made,
     Result,
     Snapshot,
     UnderWay,

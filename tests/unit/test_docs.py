@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import bec_ops
 from bec_operator import metrics
-from bec_operator.act.telling.webhook import TYPE_PREFIX
+from bec_operator.act.telling.cloud_events import TYPE_PREFIX
 from bec_operator.api.job import JobSpec, Output
 from bec_operator.decide.attempts.retrying import MAX_DISRUPTIONS
 from bec_operator.decide.hosts.at_fault import BLAMED

@@ -49,11 +49,11 @@ def _delivered(memory: Memory, now: float = NOW) -> list[Receiver]:
 
 def test_each_receiver_has_a_pace_of_its_own() -> None:
     outbox = _outbox(BOTH, "a", "b", "c")
-    outbox.delivery("sql").note_taken("b")
+    outbox.delivery("sql").note_taken("b", NOW)
     assert outbox.waiting_for("sql") == ["c"]
     assert outbox.waiting_for("queue") == ["a", "b", "c"]
     assert outbox.spent == []
-    outbox.delivery("queue").note_taken("a")
+    outbox.delivery("queue").note_taken("a", NOW)
     assert outbox.spent == ["a"]
     outbox.note_gone(["a"], None)
     assert outbox.waiting_for("sql") == ["c"]
@@ -71,7 +71,7 @@ def test_so_many_parts_are_known_by_name_and_the_rest_is_listed_again() -> None:
     assert len(outbox.waiting_for("sql")) == NAMES
     outbox.note_written(Part(9, "w"), "later", NOW)
     assert "later" not in outbox.waiting_for("sql")
-    outbox.delivery("sql").note_taken(keys[NAMES - 1])
+    outbox.delivery("sql").note_taken(keys[NAMES - 1], NOW)
     outbox.note_gone(outbox.spent, None)
     assert outbox.parts is None
 
@@ -87,8 +87,21 @@ def test_a_receiver_that_takes_nothing_is_tried_ever_more_rarely() -> None:
     for _ in range(20):
         delivery.note_trouble(Fact(NOW, "ConnectionUnavailable", "away"))
     assert "queue" in _delivered(memory, NOW + 61)
-    delivery.note_taken("a")
+    delivery.note_taken("a", NOW)
     assert delivery.trouble is None
+
+
+def test_while_one_takes_nothing_the_other_gets_its_results_together() -> None:
+    """Each delivery closes a part, and for the one that takes nothing they pile up."""
+    memory = _memory()
+    memory.outbox.delivery("sql").note_shown(None, NOW)
+    memory.outbox.delivery("queue").note_trouble(Fact(NOW, "ConnectionUnavailable", "away"))
+    memory.outbox.delivery("sql").note_taken("", NOW)
+    memory.outbox.note_written(Part(1, "w"), "a", NOW)
+    assert _delivered(memory, NOW + 3) == []
+    assert "sql" in _delivered(memory, NOW + 31)
+    memory.outbox.delivery("queue").note_taken("", NOW)
+    assert "sql" in _delivered(memory, NOW + 3)
 
 
 def test_a_database_is_shown_what_runs_now_and_then_and_a_queue_is_not() -> None:

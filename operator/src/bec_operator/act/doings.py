@@ -36,6 +36,7 @@ from bec_operator.act.storage.sweep import sweep
 from bec_operator.act.telling.results import deliver_results
 from bec_operator.act.telling.telling import tell_failures, tell_idle
 from bec_operator.act.volumes.growth import look_at_list
+from bec_operator.act.volumes.held_messages import tend_messages
 from bec_operator.act.volumes.manifest import load_manifest
 from bec_operator.act.volumes.messages import delete_messages, take_messages
 from bec_operator.act.volumes.versions import find_versions
@@ -73,8 +74,9 @@ _ABOUT_VOLUMES: dict[type[Action], tuple[Doing, Lane]] = {
     volumes.CheckStorage: (_of_job(check_storage), Lane.FREE),
     volumes.LoadManifest: (_of_job(load_manifest), Lane.LIST),
     volumes.LookAtList: (_of_job(look_at_list), Lane.LIST),
-    volumes.TakeMessages: (_of_job(take_messages), Lane.FREE),
-    volumes.DeleteMessages: (_of_job(delete_messages), Lane.FREE),
+    volumes.TakeMessages: (take_messages, Lane.FREE),
+    volumes.DeleteMessages: (delete_messages, Lane.FREE),
+    volumes.TendMessages: (tend_messages, Lane.FREE),
     volumes.FindVersions: (find_versions, Lane.FREE),
     volumes.CompareOutputs: (compare_outputs, Lane.LIST),
     volumes.Sweep: (_of_job(sweep), Lane.LIST),

@@ -13,6 +13,7 @@ from bec_operator.act.doing import Doer
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.key import Key
 from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
+from bec_operator.api.names import task_name
 from bec_operator.api.results import Results
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreatePod, CreateTask, LayBy, Settle, SettleUntried
@@ -25,6 +26,7 @@ from bec_operator.decide.memory.marker_findings import let_time_pass
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.observing import observe_attempts, observe_tasks
 from bec_operator.decide.memory.settling import settle, settle_untried
+from bec_operator.decide.memory.turning_back import open_again, turn_back
 from bec_operator.decide.neighbours.conflicts import judge
 from bec_operator.decide.neighbours.dependencies import depend_on, has_gates, judge_gates
 from bec_operator.decide.sight.action import Action
@@ -32,7 +34,7 @@ from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.decide.slots.picture import Picture
 from bec_operator.decide.slots.room import Room, demand
 from bec_operator.decide.slots.standings import Standings
-from bec_operator.decide.volumes.actions import TurnRound
+from bec_operator.decide.volumes.actions import OpenAgain, TurnRound
 from bec_operator.metrics import DECIDE_SECONDS, MARKER_KNOWN_SECONDS
 from bec_operator.settings import Settings
 
@@ -71,7 +73,7 @@ def _look(ctx: Context, case: Case, now: float) -> Mapping[str, PodSeen]:
     """Take in what there is; return the job's pods and seats by name."""
     memory, key = case.memory, case.key
     memory.outbox.want(results_of(ctx.settings, memory.job))
-    memory.turn_back(now)
+    turn_back(memory, now)
     let_time_pass(memory, now)
     _take_up(ctx, case)
     observe_tasks(memory, list(ctx.cache.tasks.of_job(key).values()))
@@ -152,6 +154,9 @@ def _scene(
     memory.note_standings(standings.held, working=bool(standings.running), now=now)
     room = Room.of(memory, standings, now)
     case.demand = demand(memory, room, pool, launch=may_launch(memory, now))
+    granted = room.granted(neighbours.picture.grant(case.key, case.demand))
+    if memory.shares_queue:
+        granted = granted.with_offer(neighbours.picture.offer(case.key, room.parallelism))
     return Scene(
         memory,
         pods,
@@ -163,7 +168,7 @@ def _scene(
         list_every=ctx.settings.list_every,
         show_every=ctx.settings.show_seconds,
         standings=standings,
-        room=room.granted(neighbours.picture.grant(case.key, case.demand)),
+        room=granted,
         pool=pool,
         laid_by=ctx.cache.tasks.laid_by(case.key),
         turned_away=ctx.cache.workers.turned_away,
@@ -209,6 +214,10 @@ def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:
         settle(memory, action.task, action.outcome, action.failure, now)
     elif isinstance(action, SettleUntried):
         settle_untried(memory, action.index, action.outcome)
+    elif isinstance(action, OpenAgain):
+        open_again(memory, action.index, now)
+        name = task_name(memory.job.name, memory.books.volumes[action.index])
+        ctx.cache.tasks.take_up((memory.job.namespace, memory.job.name), [name])
     elif isinstance(action, LayBy):
         memory.books.lay_by(action.task)
         ctx.cache.tasks.lay_by(action.task)

@@ -18,7 +18,8 @@ from bec_operator.act.ground.key import Key
 from bec_operator.act.passes import Neighbours, make_pass
 from bec_operator.api.job import JobStatus
 from bec_operator.decide.jobs.actions import WriteStatus
-from bec_operator.decide.jobs.delivering import owes
+from bec_operator.decide.jobs.delivering import deliver_last, owes
+from bec_operator.decide.jobs.shared_queue import let_go_of_messages
 from bec_operator.decide.jobs.stalls import with_stall
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.neighbours.dependencies import depend_on
@@ -191,6 +192,7 @@ class Reconciler:
         """Return the case of a job as it is now; None, and nothing is kept, if it is gone."""
         job = ctx.cache.jobs.get(*key)
         if job is None:
+            self._part_with(ctx, key)
             self._forget(key)
             return None
         case = self._jobs.get(key)
@@ -203,6 +205,16 @@ class Reconciler:
             self._note_fault(ctx, key, case, error)
             return None
         return case
+
+    def _part_with(self, ctx: Context, key: Key) -> None:
+        """Let others have what they are to have of a job that is gone: messages, results."""
+        case = self._jobs.get(key)
+        if case is None or self._doer is None:
+            return
+        last = (*let_go_of_messages(case.memory, ctx.clock.now()), *deliver_last(case.memory))
+        for action in last:
+            if case.may_start(action, ctx.clock.now()):
+                self._doer.start(ctx, case, action)
 
     def _forget(self, key: Key) -> None:
         self._dirty.discard(key)

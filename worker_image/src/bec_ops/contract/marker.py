@@ -61,7 +61,8 @@ class Marker(MarkerVolume):
     `redo_at` the job's `redoAt` as the attempt was told it. `nb_artefacts` and `artefact_bytes`
     are what the attempt has written, `expect_met` the patterns of `output.expect` that its worker
     has found. `nb_errors` is how many of the items could not be worked on, `duration_seconds`
-    (`total_duration_ms` of BEC's workers) how long the work took, `source_etag` the ETag of what the volume's pages were listed in.
+    (`total_duration_ms` of BEC's workers) how long the work took, `source_etag` the ETag of what
+    the volume's pages were listed in.
     """
 
     worker_id: str = Field(min_length=1)

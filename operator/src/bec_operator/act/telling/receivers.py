@@ -23,7 +23,12 @@ _ENDS = {NoticeKind.COMPLETED, NoticeKind.FAILED}
 
 
 async def give_to_sql(
-    ctx: Context, memory: Memory, results: Sequence[Result], snapshot: Snapshot | None
+    ctx: Context,
+    memory: Memory,
+    results: Sequence[Result],
+    snapshot: Snapshot | None,
+    *,
+    deleted: bool,
 ) -> Sequence[str]:
     """Write results, then what runs; return what could not be written. Raises ConnectionTrouble."""
     wanted = memory.outbox.wanted
@@ -31,7 +36,7 @@ async def give_to_sql(
         return ()
     tables = OwnTables() if wanted.sql.tables is TablesOf.OWN else BecTables()
     connection = ctx.connections.find(wanted.sql.connection, "sql", memory.job.namespace)
-    job, seconds = job_told(memory), ctx.settings.query_seconds
+    job, seconds = job_told(memory, deleted=deleted), ctx.settings.query_seconds
     return await ctx.connections.call(
         connection, lambda it: deliver(it, tables, job, results, snapshot, seconds=seconds)
     )
@@ -47,7 +52,7 @@ async def give_to_queue(
     wanted, notice = memory.outbox.wanted, memory.outbox.notice
     if wanted is None or wanted.queue is None:
         return ()
-    url, job = wanted.queue.url, job_told(memory)
+    url, job = wanted.queue.url, job_told(memory, deleted=False)
     connection = ctx.connections.find(wanted.queue.connection, "sqs", memory.job.namespace)
     ends = [each for each in notices(memory.job) if each.kind in _ENDS] if ended else []
     left = [*ends, *([notice] if notice is not None and not ends else [])]

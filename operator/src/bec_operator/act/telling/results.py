@@ -88,7 +88,7 @@ async def _give(
     outbox, to = memory.outbox, action.to
     delivery = outbox.delivery(to)
     if to == "sql":
-        left_out = await give_to_sql(ctx, memory, results, snapshot)
+        left_out = await give_to_sql(ctx, memory, results, snapshot, deleted=action.deleted)
     else:
         left_out = await give_to_queue(ctx, memory, results, ended=stand is not None)
     if not delivery.left_out and left_out:
@@ -96,7 +96,7 @@ async def _give(
             ctx.api, ctx.clock, memory.job, "ResultsLeftOut", f"{to}: {left_out[0]}", "Warning"
         )
     delivery.note_left_out(left_out)
-    delivery.note_taken(last)
+    delivery.note_taken(last, ctx.clock.now())
     RESULTS.labels(to, "delivered").inc(len(results) - len(left_out))
     RESULTS.labels(to, "left_out").inc(len(left_out))
     if stand is not None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from bec_operator.act.connections.sqs import Queue
 from bec_operator.act.connections.sqs_message import Message
@@ -16,11 +17,17 @@ from bec_operator.act.ground.connections import UNAVAILABLE, Connection, Connect
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.kube.events import post_event
+from bec_operator.act.volumes.held_messages import hold
 from bec_operator.api.queue import QueueSource
 from bec_operator.decide.lists.growth import count_settled
-from bec_operator.decide.lists.messages import REFUSED_MESSAGES, told_of_refused
+from bec_operator.decide.lists.messages import (
+    REFUSED_MESSAGES,
+    held_messages,
+    told_of_refused,
+)
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.volumes.actions import DeleteMessages, TakeMessages
 from bec_operator.decide.volumes.inbox import MOST
 from bec_operator.decide.volumes.volume_list import VolumeList, row_of
 from bec_operator.sources.messages import read_message
@@ -40,6 +47,7 @@ class _Taken:
     """What was received: receipts by message, for the volumes that they name; and the rest."""
 
     volumes: dict[Volume, dict[str, str]] = field(default_factory=dict)
+    received: dict[str, tuple[float, int]] = field(default_factory=dict)  # when, how often, by id
     refused: dict[str, tuple[Message, str]] = field(default_factory=dict)  # and why, by id
 
     @property
@@ -47,7 +55,7 @@ class _Taken:
         """Whether any message was received."""
         return bool(self.volumes or self.refused)
 
-    def sort(self, memory: Memory, messages: Collection[Message]) -> None:
+    def sort(self, memory: Memory, messages: Collection[Message], now: float) -> None:
         """Read messages. One whose volume has no place for its output is refused as well."""
         template, job_id = OutputTemplate.parse(memory.output.prefix), memory.job.job_id
         for message in messages:
@@ -59,18 +67,20 @@ class _Taken:
                 self.refused[message.id] = message, str(error)
             else:
                 self.volumes.setdefault(volume, {})[message.id] = message.receipt
+                self.received[message.id] = now, message.received
 
 
-async def take_messages(ctx: Context, memory: Memory) -> None:
+async def take_messages(ctx: Context, memory: Memory, action: TakeMessages) -> None:
     """Receive what there is, up to a bound; where there is nothing, wait a while for the first."""
     spec, ledger, inbox = memory.job.spec, memory.ledger, memory.books.inbox
     if spec is None or spec.volumes.queue is None or ledger is None:
         return
     source, settled = spec.volumes.queue, count_settled(ledger)
+    room = min(action.most, MOST - held_messages(memory))
     try:
         connection = ctx.connections.find(source.connection, "sqs", memory.job.namespace)
         taken = await ctx.connections.listen(
-            connection, lambda it: _receive(Queue(it, source.url), memory, source)
+            connection, lambda it: _receive(ctx, Queue(it, source.url), memory, source, room)
         )
         if not await _note(ctx, memory, taken):
             await _give_back(ctx, connection, source, taken)
@@ -90,12 +100,13 @@ def _fact(ctx: Context, error: ConnectionTrouble) -> Fact:
     return Fact(ctx.clock.now(), error.reason, f"spec.volumes.queue: {error}")
 
 
-def _receive(queue: Queue, memory: Memory, source: QueueSource) -> _Taken:
+def _receive(ctx: Context, queue: Queue, memory: Memory, source: QueueSource, room: int) -> _Taken:
     """Receive and read messages, in a thread: what they hold may take its time."""
-    taken, room, size = _Taken(), MOST - memory.books.inbox.held, 0
+    taken, size = _Taken(), 0
     wait = WAIT if source.until is None else WAIT_UNTIL_EMPTY
-    while batch := queue.receive(room, wait, VISIBILITY):
-        taken.sort(memory, batch)
+    visibility = int(source.held_for) if memory.shares_queue else VISIBILITY
+    while batch := queue.receive(room, wait, visibility):
+        taken.sort(memory, batch, ctx.clock.now())
         room, wait, size = room - len(batch), 0, size + sum(each.size for each in batch)
         if room <= 0 or size > BYTES:
             break
@@ -120,21 +131,23 @@ async def _note(ctx: Context, memory: Memory, taken: _Taken) -> bool:
     """
     while True:
         known, ledger = memory.books.volumes, memory.ledger
-        new = await asyncio.to_thread(_new_of, memory, VolumeList.of(known), taken.volumes)
+        places = await asyncio.to_thread(_places_of, memory, VolumeList.of(known), taken.volumes)
         if memory.ledger is None or memory.ledger is not ledger:
             return False
         if memory.books.volumes is known:
             break
+    new = [volume for volume in taken.volumes if volume not in places]
     waiting = memory.books.inbox.waiting
     more, most = sum(volume not in waiting for volume in new), ctx.settings.max_volumes
     full = len(known) + len(memory.books.added) + more > most
-    stored = {
-        name: receipt
-        for volume, receipts in taken.volumes.items()
-        if volume not in new
-        for name, receipt in receipts.items()
-    }
-    memory.books.note_messages({} if full else {v: taken.volumes[v] for v in new}, stored)
+    wanted = {volume: taken.volumes[volume] for volume in new} if not full else {}
+    if memory.shares_queue:
+        known_ones = {volume: taken.volumes[volume] for volume in places}
+        hold(memory, known_ones | wanted, places, taken.received)
+        memory.books.note_messages({volume: {} for volume in wanted}, {})
+    else:
+        stored = [taken.volumes[volume].items() for volume in places]
+        memory.books.note_messages(wanted, dict(chain.from_iterable(stored)))
     if full and new:
         said = (
             f"spec.volumes.queue: the job has {len(known):,} volumes, and there may be {most:,}; "
@@ -144,19 +157,22 @@ async def _note(ctx: Context, memory: Memory, taken: _Taken) -> bool:
     return True
 
 
-def _new_of(
+def _places_of(
     memory: Memory, known: VolumeList, volumes: Mapping[Volume, object]
-) -> dict[Volume, None]:
-    """Return the volumes that the manifest does not have.
+) -> dict[Volume, int]:
+    """Return the volumes that the manifest has, and where.
 
     Where versions are found out, one without is known if one of its ids is, of whatever version.
     """
-    wanted = {row_of(volume).encode(): volume for volume in volumes}
-    for row in known.rows() if wanted else ():
-        wanted.pop(row, None)
+    wanted, places = {row_of(volume).encode(): volume for volume in volumes}, dict[Volume, int]()
+    for index, row in enumerate(known.rows()) if wanted else ():
+        if row in wanted:
+            places[wanted[row]] = index
         if memory.stand_in:
-            wanted.pop(row[: row.rindex(b"\x1f") + 1], None)
-    return dict.fromkeys(wanted.values())
+            bare = row[: row.rindex(b"\x1f") + 1]
+            if bare in wanted:
+                places[wanted[bare]] = index
+    return places
 
 
 async def _refuse(
@@ -201,12 +217,12 @@ def _line(message: Message, why: str) -> str:
     return json.dumps(told, ensure_ascii=False) + "\n"
 
 
-async def delete_messages(ctx: Context, memory: Memory) -> None:
-    """Delete the messages whose volumes are stored."""
-    spec, inbox = memory.job.spec, memory.books.inbox
+async def delete_messages(ctx: Context, memory: Memory, action: DeleteMessages) -> None:
+    """Delete the messages whose volumes are stored, or done."""
+    spec, inbox, leases = memory.job.spec, memory.books.inbox, memory.books.leases
     if spec is None or spec.volumes.queue is None:
         return
-    source, receipts = spec.volumes.queue, dict(inbox.stored)
+    source, receipts = spec.volumes.queue, inbox.stored | leases.receipts(action.done)
     try:
         connection = ctx.connections.find(source.connection, "sqs", memory.job.namespace)
         gone = await ctx.connections.call(
@@ -216,6 +232,7 @@ async def delete_messages(ctx: Context, memory: Memory) -> None:
         inbox.note_undeleted(_fact(ctx, error))
         return
     inbox.note_deleted(receipts, gone)
+    leases.note_gone({name: receipts[name] for name in gone})
     if len(gone) < len(receipts):
         said = f"spec.volumes.queue: {len(receipts) - len(gone)} messages are not deleted; again"
         inbox.note_undeleted(Fact(ctx.clock.now(), UNAVAILABLE, f"{said} in a while"))

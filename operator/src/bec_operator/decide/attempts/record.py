@@ -83,6 +83,10 @@ class TaskRecord:
         """Take in that a pod may have been made, and have done its work: look at the marker."""
         self.unsure, self.own, self.reading = True, False, None
 
+    def note_not_ours(self) -> None:
+        """Take in that somebody else may have done the volume: look at the marker first."""
+        self.own, self.reading = False, None
+
     def note_worker(self, worker: WorkerSeen) -> None:
         """Take in what its worker has told; another worker begins at nothing."""
         if self.worker is not None and self.worker.pod_uid != worker.pod_uid:

@@ -38,7 +38,8 @@ class WriteStatus(Action):
 class DeliverResults(Action):
     """Give a receiver the results that it has not got, in order, and a look at what runs now.
 
-    `stand` is how the job stands, where the receiver is to be told that; else None.
+    `stand` is how the job stands, where the receiver is to be told that; else None. `deleted`: the
+    Job is gone, and this is the last that is told of it.
     """
 
     ABOUT = ("to",)
@@ -46,3 +47,4 @@ class DeliverResults(Action):
     to: Receiver
     snapshot: Snapshot | None = None
     stand: object = None
+    deleted: bool = False

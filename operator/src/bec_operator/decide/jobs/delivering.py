@@ -11,6 +11,9 @@ from bec_operator.decide.memory.outbox import Delivery, Receiver
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.conditions import conditions, find
 from bec_operator.decide.sight.moments import iso
+from bec_operator.decide.volumes.results import Snapshot
+
+SELDOM = 30.0  # seconds between two deliveries while the other takes none, so that parts are few
 
 
 def deliver(seen: Scene) -> Iterator[Action]:
@@ -21,9 +24,13 @@ def deliver(seen: Scene) -> Iterator[Action]:
         delivery = outbox.delivery(to)
         if now < delivery.not_before:
             continue
+        if outbox.others_wait(to) and now - delivery.taken_at < SELDOM:
+            continue
         shows = _is_show_due(seen, to, delivery)
         if outbox.parts is None or outbox.waiting_for(to) or shows or _has_notice(memory, to):
-            snapshot = snapshot_of(seen) if shows and to == "sql" else None
+            snapshot = None
+            if shows and to == "sql":
+                snapshot = Snapshot() if memory.job.status.terminal else snapshot_of(seen)
             yield DeliverResults(to, snapshot, stand_of(memory) if shows else None)
 
 
@@ -48,6 +55,15 @@ def owes(memory: Memory) -> bool:
         return False
     said = find(memory.job.status, DELIVERED)
     return said is None or said.status != "True"
+
+
+def deliver_last(memory: Memory) -> Iterator[Action]:
+    """The Job is deleted: whoever answers now gets what is left, and hears that nothing runs."""
+    unsettled = not memory.job.status.terminal or owes(memory)
+    for to in memory.outbox.receivers if unsettled else ():
+        yield DeliverResults(
+            to, Snapshot() if to == "sql" else None, stand_of(memory), deleted=True
+        )
 
 
 def deliver_rest(seen: Scene) -> Iterator[Action]:

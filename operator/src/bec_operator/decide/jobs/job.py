@@ -20,23 +20,29 @@ from bec_operator.decide.jobs.launches import next_launches
 from bec_operator.decide.jobs.marker_reads import look_at_gates, reads
 from bec_operator.decide.jobs.saving import keep
 from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.jobs.shared_queue import (
+    let_go_of_messages,
+    most_messages,
+    see_to_messages,
+)
 from bec_operator.decide.jobs.status import is_hopeless
 from bec_operator.decide.jobs.viewing import viewer
 from bec_operator.decide.lists.growth import is_list_done
-from bec_operator.decide.lists.messages import delete_messages, take_messages
+from bec_operator.decide.lists.messages import take_messages
 from bec_operator.decide.lists.versions import find_versions
+from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.next_volumes import new_tasks
 from bec_operator.decide.volumes.actions import ReadMarker
-from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_operator.decide.volumes.ledger import Outcome
 
 
 def decide(seen: Scene) -> list[Action]:
     """Say all that should be done about a job now. Actions under way are left out by their keys."""
     memory = seen.memory
     if memory.job.deleting:
-        return []
+        return list(let_go_of_messages(memory, seen.now))
     if memory.job.status.terminal and (memory.ledger is None or stays_ended(memory)):
         return list(tidy(seen))
     actions: list[Action] = []
@@ -60,7 +66,7 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
     settled: list[TaskSeen] = []
     outdated: list[TaskSeen] = []
     for index, task in memory.books.tasks.items():
-        if _is_outdated(task, memory.ledger):
+        if _is_outdated(task, memory):
             if not memory.ledger.turned:  # else it could be lost why
                 outdated.append(task)
         elif memory.ledger.outcome(index) is not Outcome.WAITING:
@@ -83,10 +89,10 @@ def _work(seen: Scene, spec: JobSpec) -> Iterator[Action]:
     hopeless = is_hopeless(memory)
     if not hopeless:
         yield from find_versions(memory, seen.now)
-    yield from delete_messages(memory, seen.now)
+    yield from see_to_messages(seen, hopeless=hopeless)
     over = hopeless or (memory.ledger.count(Outcome.WAITING) == 0 and is_list_done(memory))
     if may_read and not over and not memory.under_way.of(WriteStatus):
-        yield from take_messages(memory, seen.now)
+        yield from take_messages(memory, seen.now, most_messages(seen))
     yield from keep(seen, may_read=may_read)
 
 
@@ -110,8 +116,11 @@ def _look(
     return actions
 
 
-def _is_outdated(task: TaskSeen, ledger: Ledger) -> bool:
-    """Whether a task ended before all that had ended so was opened again."""
-    failed = task.phase is TaskPhase.FAILED
-    until = max(ledger.redone.at, ledger.retried.at if failed else 0.0)
+def _is_outdated(task: TaskSeen, memory: Memory) -> bool:
+    """Whether a task ended before all that had ended so, or its volume, was opened again."""
+    ledger, until = memory.ledger, 0.0
+    assert ledger is not None
+    if task.phase is TaskPhase.FAILED:
+        until = max(ledger.retried.at, memory.books.leases.reopened.get(task.index, 0.0))
+    until = max(until, ledger.redone.at)
     return 0 < task.ended_at <= until and task.phase in PHASES.values()

@@ -10,7 +10,7 @@ from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 from bec_operator.decide.volumes.results import JobTold, Snapshot, UnderWay, WorkerTold
 
 
-def job_told(memory: Memory) -> JobTold:
+def job_told(memory: Memory, *, deleted: bool) -> JobTold:
     """Return the Job as others are told of it."""
     job, spec = memory.job, memory.job.spec
     return JobTold(
@@ -22,6 +22,7 @@ def job_told(memory: Memory) -> JobTold:
         parameters=orjson.dumps(spec.worker.parameters if spec is not None else {}).decode(),
         source=_source(spec.volumes) if spec is not None else "",
         status=job.status,
+        deleted=deleted,
     )
 
 

@@ -29,6 +29,7 @@ def _untold(memory: Memory) -> tuple[str, str] | None:
     if (archived := _archived(memory)) is not None:
         return archived
     trouble = books.versions.trouble or books.inbox.trouble or books.inbox.undeleted
+    trouble = trouble or books.leases.trouble
     trouble = trouble or books.gates.trouble(books.frontier)
     return (trouble.reason, trouble.message) if trouble is not None else None
 

@@ -19,15 +19,15 @@ def queue_of(memory: Memory) -> QueueSource | None:
     return memory.job.spec.volumes.queue if memory.job.spec is not None else None
 
 
-def delete_messages(memory: Memory, now: float) -> Iterator[Action]:
-    """Delete the messages whose volumes are stored."""
+def delete_messages(memory: Memory, now: float, done: tuple[str, ...] = ()) -> Iterator[Action]:
+    """Delete the messages whose volumes are stored, and those whose volumes are `done`."""
     inbox = memory.books.inbox
-    if queue_of(memory) is not None and inbox.stored and now >= inbox.delete_not_before:
-        yield DeleteMessages()
+    if queue_of(memory) is not None and (inbox.stored or done) and now >= inbox.delete_not_before:
+        yield DeleteMessages(done)
 
 
-def take_messages(memory: Memory, now: float) -> Iterator[Action]:
-    """Take further messages, if those that are held could be stored.
+def take_messages(memory: Memory, now: float, most: int = MOST) -> Iterator[Action]:
+    """Take up to so many further messages, if those that are held could be stored.
 
     One that is received too often goes to the dead letters: it is not for us to receive it in vain.
     """
@@ -35,8 +35,14 @@ def take_messages(memory: Memory, now: float) -> Iterator[Action]:
     if queue_of(memory) is None or spec is None or spec.suspend:
         return
     late = inbox.waiting and now - memory.saving.at > STORED_WITHIN
-    if not late and inbox.held < MOST and now >= inbox.not_before:
-        yield TakeMessages()
+    full = not most or held_messages(memory) >= MOST
+    if not late and not full and now >= inbox.not_before:
+        yield TakeMessages(most)
+
+
+def held_messages(memory: Memory) -> int:
+    """Return how many messages are ours now, those included whose volumes are worked on."""
+    return memory.books.inbox.held + len(memory.books.leases.held)
 
 
 def is_queue_done(memory: Memory, settled: int) -> bool:
@@ -58,6 +64,8 @@ def tell_of_queue(memory: Memory, verdict: tuple[str, str]) -> tuple[str, str] |
     reason, message = verdict
     if inbox.refused:
         message = f"{message}; {told_of_refused(inbox.refused)}"
+    if worn := memory.books.leases.count_worn():
+        message = f"{message}; {told_of_worn(worn)}"
     if ledger.count(Outcome.WAITING) or inbox.held:
         return reason, message
     return WAITING, f"{message}; waits for messages"
@@ -72,6 +80,16 @@ def told_of_refused(number: int) -> str:
     )
 
 
+def told_of_worn(number: int) -> str:
+    """Say that messages cannot be kept from others any more."""
+    one = number == 1
+    return (
+        f"{number} message{'' if one else 's'} cannot be kept from others any more, as a queue "
+        f"allows twelve hours: {'it comes' if one else 'they come'} to somebody again, and the "
+        f"volume{' goes' if one else 's go'} on here as well"
+    )
+
+
 def is_queue_quiet(memory: Memory) -> bool:
     """Whether no message is ours, or about to be."""
-    return not memory.books.inbox.held and not memory.under_way.of(TakeMessages)
+    return not held_messages(memory) and not memory.under_way.of(TakeMessages)

@@ -14,6 +14,7 @@ from bec_operator.decide.volumes.failure_report import FailureReport
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.inbox import Inbox
+from bec_operator.decide.volumes.leases import Leases
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.decide.volumes.version_search import VersionSearch
 from bec_ops.contract.volume import Volume
@@ -42,6 +43,7 @@ class Books:
     listed: ListSeen | None = None  # the source, since the manifest was loaded
     added: Sequence[Volume] = ()  # what is new in the source and not yet in the manifest
     inbox: Inbox = field(default_factory=Inbox)
+    leases: Leases = field(default_factory=Leases)
     versions: VersionSearch = field(default_factory=VersionSearch)
     frontier: Frontier = field(default_factory=lambda: Frontier(0))
     gates: Gates = field(default_factory=Gates)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from bec_operator.api.job import Output
 from bec_operator.api.names import task_name
+from bec_operator.api.queue import Ack
 from bec_operator.decide.hosts.at_fault import Hosts
 from bec_operator.decide.hosts.cannot_call import CANNOT_CALL, Calling
 from bec_operator.decide.hosts.pool import PoolNotes
@@ -91,6 +92,12 @@ class Memory:
         spec = self.job.spec
         return STAND_IN if spec is not None and spec.volumes.versions is not None else ""
 
+    @property
+    def shares_queue(self) -> bool:
+        """Whether volumes come from a queue that others take from, too: `ack: Done`."""
+        queue = self.job.spec.volumes.queue if self.job.spec is not None else None
+        return queue is not None and queue.ack is Ack.DONE
+
     def output_uri(self, index: int) -> str:
         """Return where the artefacts of the volume at `index` are."""
         return f"s3://{self.output.bucket}/{self.books.prefixes[index]}"
@@ -133,13 +140,27 @@ class Memory:
 
     def observe_job(self, job: JobSeen) -> None:
         """Take in a newer state of the Job; a changed spec is checked again."""
-        if job.generation != self.job.generation:
+        changed = job.generation != self.job.generation
+        if changed:
             self.facts.template = self.facts.worker = None
             self.breaker, self.calling = Breaker(), Calling()
             self.look_at_archived()
             if self.ledger is None:
                 self.facts.manifest = None
         self.job = job
+        if changed and self.shares_queue:
+            self._doubt_waiting()
+
+    def _doubt_waiting(self) -> None:
+        """Have the markers read of what has not begun: others may have done it meanwhile.
+
+        While a Job is suspended, or its worker set up wrongly, it gives its messages back.
+        """
+        books = self.books
+        books.frontier.turn(VolumeState.STARTABLE, VolumeState.UNCHECKED)
+        for index, task in books.tasks.items():
+            if self.ledger is not None and self.ledger.outcome(index) is Outcome.WAITING:
+                books.record(task).note_not_ours()
 
     def note_pod_made(self, task: TaskSeen, attempt: int, now: float) -> None:
         """Take in that the pod of an attempt was made."""
@@ -193,37 +214,6 @@ class Memory:
         books.eta.begin(ledger.tried, now)
         self.telling.failures = ledger.changes
 
-    def turn_back(self, now: float) -> None:
-        """Open again what `retryFailedAt` and `redoAt` ask for, each once.
-
-        Whether a volume is done is then read anew; VolumeTasks from before go by themselves.
-        """
-        spec, ledger, books = self.job.spec, self.ledger, self.books
-        if spec is None or ledger is None:
-            return
-        opened: list[int] = []
-        if (retried := ledger.retried.due(spec.retry_failed_at, now)) is not None:
-            ledger.retried = retried
-            opened += ledger.reopen({Outcome.FAILED, Outcome.SKIPPED})
-        if (redone := ledger.redone.due(spec.redo_at, now)) is not None:
-            ledger.redone = redone
-            opened += ledger.reopen({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED})
-            for record in books.records.values():
-                record.reading = None
-        bare = set(VolumeList.of(books.volumes).unversioned()) if opened and self.stand_in else ()
-        for index in opened:
-            state = VolumeState.UNVERSIONED if index in bare else VolumeState.UNCHECKED
-            books.frontier[index] = state
-            books.markers.note_released(index, len(books.volumes))
-            books.markers.unread.pop(index, None)
-            books.report.unsaved.pop(index, None)
-            if (task := books.tasks.get(index)) is not None:
-                books.record(task).reading = None
-        if opened:
-            self.breaker = Breaker()
-            books.eta.begin(ledger.tried, now)
-            books.old_pods.reopen()
-
     def _await_versions(self, unversioned: Sequence[int]) -> None:
         """Let volumes wait until their versions are found."""
         for index in unversioned:
@@ -250,6 +240,7 @@ class Memory:
         books.prefixes = joined(books.prefixes, prefixes)
         books.frontier.lengthen(len(added))
         self._await_versions(unversioned)
+        books.leases.note_placed(added, len(books.volumes) - len(added))
         books.inbox.note_stored(added)
         taken = set(added) if books.added is not added else None  # else all of them are
         books.added = () if taken is None else [v for v in books.added if v not in taken]
@@ -280,6 +271,7 @@ class Memory:
         avoided = self.books.hosts.of_pool
         self.books = Books(hosts=Hosts(of_pool=avoided))
         self.launching.held = 0  # of another ledger's tasks
+        self.outbox.note_read([*self.outbox.readings])
         self.facts.manifest = self.facts.conflict = self.facts.sweep = None
 
     def lose_ledger(self, now: float) -> None:

@@ -17,7 +17,7 @@ from bec_operator.decide.volumes.part import Part
 Receiver = Literal["sql", "queue"]
 
 AGAIN, AGAIN_AT_MOST = 2.5, 60.0  # seconds until one is tried again that did not take it
-NAMES = 2000  # parts whose names are kept in memory; what is more is listed again
+NAMES = 20_000  # parts whose names are kept in memory; what is more is listed again
 
 
 @dataclass(slots=True)
@@ -28,14 +28,16 @@ class Delivery:
     trouble: Fact | None = None
     in_vain: int = 0  # how often in a row
     not_before: float = 0.0
+    taken_at: float = 0.0  # when it has taken something last
     shown: object = None  # how the job stood when it was told of that last, and
     shown_at: float = 0.0
     left_out: int = 0  # results that it will never take, since this process runs
     left_out_said: str = ""  # why, of the first one
 
-    def note_taken(self, last: str) -> None:
+    def note_taken(self, last: str, now: float) -> None:
         """Take in that it has taken all up to the part `last`; none: no further one."""
         self.trouble, self.in_vain, self.not_before = None, 0, 0.0
+        self.taken_at = now
         self.had = last or self.had
 
     def note_trouble(self, fact: Fact) -> None:
@@ -130,6 +132,10 @@ class Outbox:
     def close_part(self) -> None:
         """Add nothing more to the part that this process writes, or may have written."""
         self.part = Part(self.part.number)
+
+    def others_wait(self, to: Receiver) -> bool:
+        """Whether others than this receiver take nothing now: parts pile up for them."""
+        return any(self.delivery(other).trouble for other in self.receivers if other != to)
 
     def _got(self, to: Receiver) -> int:
         """Return how many of the parts a receiver has got."""

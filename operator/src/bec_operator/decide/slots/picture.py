@@ -29,6 +29,12 @@ class Picture(Generic[K]):
         self.demands[key] = demand
         return allowance(self.demands, key, self.most)
 
+    def offer(self, key: K, wants: int) -> int:
+        """Return how many pods a job could have if it wanted so many: it is granted none."""
+        demand = self.demands[key]
+        more = replace(demand, wants=max(demand.wants, wants))
+        return allowance({**self.demands, key: more}, key, self.most)
+
     def begin(self, key: K) -> Demand:
         """Take in that a job begins one more; return what it has and wants then."""
         demand = self.demands[key]

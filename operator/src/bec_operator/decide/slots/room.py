@@ -26,13 +26,15 @@ class Room:
     """What may be begun now.
 
     Of its `parallelism` slots a job is allowed as many as it is granted beside the others, and
-    `held` are taken. `ready` are the tasks whose attempt could begin, those first that have waited
-    for it; those that are `unsure` have their slots already. `startable` volumes could get a task,
-    and `objects` more tasks there may be.
+    `held` are taken; `offered` is what it would be granted if it wanted all of them. `ready` are
+    the tasks whose attempt could begin, those first that have waited for it; those that are
+    `unsure` have their slots already. `startable` volumes could get a task, and `objects` more
+    tasks there may be.
     """
 
     parallelism: int = 0
     allowed: int = 0
+    offered: int = 0
     held: int = 0
     ready: tuple[TaskSeen, ...] = ()
     unsure: frozenset[str] = frozenset()
@@ -70,6 +72,10 @@ class Room:
     def granted(self, allowed: int) -> "Room":
         """Return the room of the job if it may have so many pods beside the other jobs."""
         return replace(self, allowed=allowed)
+
+    def with_offer(self, offered: int) -> "Room":
+        """Return the room of the job if it could have so many pods beside the other jobs."""
+        return replace(self, offered=offered)
 
     @property
     def free(self) -> int:

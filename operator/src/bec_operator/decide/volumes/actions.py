@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.seen import Rival
 from bec_operator.decide.volumes.gate import Place
+from bec_operator.decide.volumes.inbox import MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,39 @@ class LookAtList(Action):
 
 @dataclass(frozen=True, slots=True)
 class TakeMessages(Action):
-    """Receive messages of the queue that the volumes come from; this may wait for one."""
+    """Receive so many messages of the queue that the volumes come from; this may wait for one."""
+
+    most: int = MOST
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteMessages(Action):
-    """Delete the messages whose volumes are stored."""
+    """Delete the messages whose volumes are stored, and these, whose volumes are done."""
+
+    done: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TendMessages(Action):
+    """See to messages that are held, by their ids.
+
+    Keep some from others; let others have some `back` after so many seconds; `leave` some to their
+    time; and note of some that they are `worn`: nothing can be done for them any more.
+    """
+
+    keep: tuple[str, ...] = ()
+    back: tuple[tuple[str, int], ...] = ()
+    leave: tuple[str, ...] = ()
+    worn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAgain(Action):
+    """Open a volume again that has failed: its message has come again. In memory."""
+
+    ABOUT = ("index",)
+
+    index: int
 
 
 @dataclass(frozen=True, slots=True)

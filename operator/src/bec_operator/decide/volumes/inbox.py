@@ -47,6 +47,10 @@ class Inbox:
         if new or known:
             self.empty_since = None
 
+    def note_any(self) -> None:
+        """Take in that the queue held something just now."""
+        self.empty_since = None
+
     def note_stored(self, volumes: Iterable[Volume]) -> None:
         """Take in that volumes stand in the stored manifest: their messages are of no more use."""
         if self.waiting:

@@ -76,6 +76,7 @@ class JobTold:
     parameters: str
     source: str
     status: JobStatus
+    deleted: bool = False  # the resource is gone, however far it had come
 
 
 @dataclass(frozen=True, slots=True)

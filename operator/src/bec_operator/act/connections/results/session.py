@@ -12,6 +12,9 @@ from bec_operator.act.ground.connections import UNAVAILABLE, Connection, Connect
 RESULTS_REFUSED = "ResultsRefused"  # the server has understood, and will say so again
 _SCHEMES = ("postgresql", "postgres")
 _READ_ONLY = "25006"
+_NO_STATE = "08000"  # of what the driver says itself: it has lost the server
+# Where a commit ends in one of these, it may have been made: who waits for a standby, say.
+_UNDECIDED = ("08", "57", "58", "XX")
 _WRITABLE = (
     "name the server that takes writes in the url; with several hosts in it, "
     "target_session_attrs=read-write finds that one"
@@ -62,9 +65,8 @@ class Session:
     def told(self, error: Exception) -> Told:
         """Say what an error means, without a password of ours."""
         cause = getattr(error, "orig", None)  # SQLAlchemy's errors repeat statements
-        error = cause if isinstance(cause, Exception) else error
-        found = self.database.told(error)
-        if getattr(error, "sqlstate", None) == _READ_ONLY:
+        found = self.database.told(cause if isinstance(cause, Exception) else error)
+        if _state(error) == _READ_ONLY:
             found = Told(Fault.AWAY, found.said, _WRITABLE)
         return Told(found.fault, masked(found.said, self._url), found.advice)
 
@@ -102,9 +104,9 @@ class Session:
         if self._guard is not None and self._guard.has_cut:
             said = f"it did not answer within {self._seconds:g} s"
         elif told.fault is Fault.QUERY:
-            advice = told.advice or "see that the tables are as this operator needs them"
             return self.refused(
-                f"the database refuses what is to be written: {told.said}; {advice}"
+                f"the database refuses what is to be written: {told.said}; have the administrator "
+                "of the database see that tables and rights are as the operator's docs have them"
             )
         elif told.fault is Fault.LATE:
             said = f"{told.said} (after {self._seconds:g} s, or by somebody's hand)"
@@ -112,10 +114,16 @@ class Session:
             said = f"{told.said}; somebody else has locked a table, and should let go of it"
         else:
             said = "; ".join(filter(None, (told.said, told.advice)))
-        if self._commits:
+        if self._commits and _state(error).startswith(_UNDECIDED):
             said += "; whether it has kept the results, nobody knows"
         return ConnectionTrouble(
             UNAVAILABLE,
             f"{self.name}: the database did not take what was to be written: {said}; it is tried "
             "again, and what is there already stays as it is",
         )
+
+
+def _state(error: Exception) -> str:
+    """Return the server's state of an error."""
+    found = getattr(getattr(error, "orig", error), "sqlstate", None)
+    return str(found or _NO_STATE)

@@ -26,5 +26,5 @@ class Tables(Protocol):
         """Write how the job stands, what runs now, and who works.
 
         What was shown as running and is not in the snapshot has ended, or is gone; how, a result
-        will say, or has said.
+        will say, or has said. Of a Job that is deleted this is the last that is told.
         """

@@ -15,6 +15,7 @@ from bec_operator.decide.volumes.results import JobTold, Result, Snapshot
 
 # Of the server's states: values, constraints, views' checks, limits of a row, and triggers' words.
 _GUILTY = ("22", "23", "44", "54", "P0")
+_ASK = "have the administrator of the database see what refuses it there"
 
 
 def deliver(
@@ -53,6 +54,7 @@ class _Writing:
         self._tables = tables
         self._cursor = cursor
         self._job = job
+        self._proven: set[str] = set()  # outcomes which the tables take
 
     def write(self, results: Sequence[Result]) -> list[str]:
         """Write what can be written; return what cannot, in sentences."""
@@ -61,10 +63,8 @@ class _Writing:
         said: list[str] = []
         refused: list[tuple[Result, Exception]] = []
         self._halves(results, said, refused)
-        for like in {result.outcome: result for result, _ in refused}.values():
-            self._prove_innocence(like)
         for result, error in refused:
-            why = self._session.told(error).said
+            why = f"{self._session.told(error).said}; {_ASK}"
             said.append(f"volume {_named(result)} is left out of the tables: {why}")
         return [f"{self._session.name}: {each}" for each in dict.fromkeys(said)]
 
@@ -78,6 +78,7 @@ class _Writing:
             if not _is_of_data(error):
                 raise
             if len(results) == 1:
+                self._prove_innocence(results[0])
                 refused.append((results[0], error))
                 return
             middle = len(results) // 2
@@ -89,8 +90,11 @@ class _Writing:
     def _prove_innocence(self, like: Result) -> None:
         """See that the tables take such a result of a plain volume; raise what they say if not.
 
-        Else somebody has added what refuses all that is like it, and all that would be lost.
+        Else somebody has added what refuses all that is like it, and all that would be lost. It is
+        asked with the first one, not when each of thousands has been tried.
         """
+        if like.outcome in self._proven:
+            return
         plain = Result(
             job_uid=like.job_uid,
             index=0,
@@ -103,6 +107,7 @@ class _Writing:
         self._cursor.execute("SAVEPOINT plain")
         self._tables.write(self._cursor, self._job, [plain])
         self._cursor.execute("ROLLBACK TO SAVEPOINT plain")
+        self._proven.add(like.outcome)
 
     def show(self, snapshot: Snapshot) -> list[str]:
         """Show what runs; it is only for now, and holds up no result."""

@@ -17,7 +17,8 @@ from bec_operator.act.connections.results.bec.fitting import (
     unfit_volume,
 )
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.volumes.results import Made, Result, Snapshot, UnderWay
+from bec_operator.decide.sight.made import Made
+from bec_operator.decide.volumes.results import Result, Snapshot, UnderWay
 from bec_ops.contract.volume import Volume
 
 Row = dict[str, Any]

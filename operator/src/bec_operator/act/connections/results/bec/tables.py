@@ -61,7 +61,7 @@ class BecTables:
         run(statements.SHOW_WORKERS, each_worker)
         run(statements.SHOW_EXECUTIONS, each_row)
         run(statements.STOP_WORKERS, each_worker, even_of_none=True)
-        if job.status.terminal:
+        if job.status.terminal or job.deleted:
             run(statements.GIVE_UP, each_worker, even_of_none=True)
         return []
 

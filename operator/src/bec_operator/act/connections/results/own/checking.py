@@ -31,6 +31,7 @@ FROM (VALUES {_NEEDED}) AS needed (name, "right")
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = '{SCHEMA}'
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = needed.name
 WHERE NOT coalesce(pg_catalog.has_table_privilege(c.oid, needed.right), false)
+ORDER BY needed.name, needed.right
 """
 
 

@@ -1,6 +1,6 @@
 """One volume, attempt, worker or job as a row: its fields by the names of the columns."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import orjson
 
@@ -13,7 +13,8 @@ from bec_operator.act.connections.results.own.fields import (
     whole,
 )
 from bec_operator.api.volume_task import Attempt
-from bec_operator.decide.volumes.results import JobTold, Made, Result, UnderWay, WorkerTold
+from bec_operator.decide.sight.made import Made
+from bec_operator.decide.volumes.results import JobTold, Result, UnderWay, WorkerTold
 from bec_ops.contract.volume import Volume
 
 _NOTHING = Made()
@@ -106,6 +107,7 @@ def of_job(job: JobTold) -> Fields:
     """Return the row of a job."""
     status, counts = job.status, job.status.counts
     percent = status.percent.removesuffix("%")
+    broken_off = job.deleted and not status.terminal
     return {
         "job_uid": job.uid,
         "namespace": job.namespace,
@@ -114,13 +116,13 @@ def of_job(job: JobTold) -> Fields:
         "created": moment(job.created),
         "source": text(job.source),
         "parameters": job.parameters if _is_json(job.parameters) else None,
-        "phase": status.phase.value,
+        "phase": "Deleted" if broken_off else status.phase.value,
         "percent": int(percent) if percent.isdecimal() and len(percent) <= 3 else None,
         **{name: whole(getattr(counts, name)) for name in type(counts).model_fields},
         "rate": text(status.rate),
         "eta": text(status.eta),
         "started": moment(status.start_time),
-        "completed": moment(status.completion_time),
+        "completed": datetime.now(UTC) if broken_off else moment(status.completion_time),
     }
 
 

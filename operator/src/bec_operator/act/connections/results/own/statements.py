@@ -61,7 +61,7 @@ def _differs(columns: Iterable[str]) -> str:
 JOB = f"""
 INSERT INTO bec_operator.jobs AS had ({_list(_JOB)}, parameters, told)
 SELECT {_list(_JOB)}, parameters::json, now() FROM {_rows({**_JOB, "parameters": "text"})}
-ON CONFLICT (job_uid) DO UPDATE SET {_set([*_JOB, "parameters", "told"])}
+ON CONFLICT (job_uid) DO UPDATE SET {_set([*_JOB, "parameters", "told"][1:])}
 """
 
 RESULTS = f"""
@@ -122,13 +122,17 @@ WHERE had.told IS NULL AND (had.state = 'running' OR excluded.state <> 'running'
     AND {_differs(_SEEN)}
 """
 
+# PostgreSQL takes so many rows of JSON for a hundred: what is compared with them here is found by
+# one look for each attempt that runs (OFFSET keeps it so), and never by one for each pair.
 GONE = f"""
-DELETE FROM bec_operator.attempts gone USING bec_operator.results of
-WHERE of.result_id = gone.result_id AND of.job_uid = %(job)s AND gone.state = 'running'
-    AND NOT EXISTS (
-        SELECT FROM {_rows({**_KEY, **_TRY})}
-        WHERE ({_list([*_KEY], "new")}) = ({_list([*_KEY], "of")})
-            AND ({_list([*_TRY], "new")}) = ({_list([*_TRY], "gone")}))
+DELETE FROM bec_operator.attempts WHERE (result_id, {_list(_TRY)}) IN (
+    SELECT gone.result_id, {_list(_TRY, "gone")}
+    FROM bec_operator.attempts gone
+    CROSS JOIN LATERAL (
+        SELECT * FROM bec_operator.results WHERE result_id = gone.result_id OFFSET 0) of
+    WHERE gone.state = 'running' AND of.job_uid = %(job)s
+        AND ({_list(_KEY, "of")}, {_list(_TRY, "gone")})
+            NOT IN (SELECT {_list([*_KEY, *_TRY])} FROM {_rows({**_KEY, **_TRY})}))
 """
 
 WORKERS = f"""

@@ -1,5 +1,7 @@
 """The tables."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.types import TypeEngine
@@ -9,9 +11,10 @@ down_revision = None
 SCHEMA = "bec_operator"
 
 TEXT, WHOLE, FLAG = sa.Text(), sa.BigInteger(), sa.Boolean()
-MOMENT, SHARE = sa.TIMESTAMP(timezone=True), sa.Double()
-KEY, NEEDED, OPEN = {"primary_key": True}, {"nullable": False}, {"nullable": True}
-Column = tuple[str, "TypeEngine[object]", dict[str, bool], str]
+MOMENT: TypeEngine[Any] = sa.TIMESTAMP(timezone=True)
+SHARE: TypeEngine[Any] = sa.Double()
+KEY, NEEDED, OPEN = "key", "needed", "open"
+Column = tuple[str, "TypeEngine[Any]", str, str]  # name, type, whether it can be NULL, comment
 
 JOBS: list[Column] = [
     ("job_uid", TEXT, KEY, "UID of the Job's resource: another one for a Job that is made anew"),
@@ -21,7 +24,7 @@ JOBS: list[Column] = [
     ("created", MOMENT, OPEN, "When the resource was made"),
     ("source", TEXT, NEEDED, "Where the volumes come from"),
     ("parameters", sa.JSON(), OPEN, "spec.worker.parameters"),
-    ("phase", TEXT, NEEDED, "Pending, Running, Suspended, Complete or Failed"),
+    ("phase", TEXT, NEEDED, "Pending, Running, Suspended, Complete, Failed or Deleted"),
     ("percent", WHOLE, OPEN, "How much is done"),
     ("total", WHOLE, OPEN, "Volumes; the sum of waiting to skipped"),
     ("waiting", WHOLE, OPEN, "Volumes that have no task yet"),
@@ -35,7 +38,7 @@ JOBS: list[Column] = [
     ("rate", TEXT, OPEN, "What workers get done, such as 5200 pages/h"),
     ("eta", TEXT, OPEN, "Time left at the rate so far, such as 2h10m"),
     ("started", MOMENT, OPEN, "When the Job began"),
-    ("completed", MOMENT, OPEN, "When the Job ended"),
+    ("completed", MOMENT, OPEN, "When the Job ended, or was deleted"),
     ("told", MOMENT, NEEDED, "When this row was written last"),
 ]
 VOLUMES: list[Column] = [
@@ -123,8 +126,15 @@ def upgrade() -> None:
 
 def _create(table: str, comment: str, columns: list[Column]) -> None:
     made = [
-        sa.Column(name, kind, comment=said, autoincrement=False, **options)
-        for name, kind, options, said in columns
+        sa.Column(
+            name,
+            kind,
+            comment=said,
+            primary_key=is_ == KEY,
+            nullable=is_ == OPEN,
+            autoincrement=False,
+        )
+        for name, kind, is_, said in columns
     ]
     op.create_table(table, *made, comment=comment, schema=SCHEMA)
 
