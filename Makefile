@@ -10,7 +10,7 @@ MINUTES := 10
 SEEDS := 500
 STORES :=
 
-.PHONY: help setup demo demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads bench-holes bench-versions bench-results campaign-exec campaign-queue campaign-results soak stores verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-sql demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads bench-holes bench-versions bench-results campaign-exec campaign-queue campaign-results soak stores verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -28,6 +28,9 @@ setup: .stamps/python .stamps/system ## install all that is needed; a second run
 
 demo: setup ## the whole main job on a real local cluster
 	$(PY) -m examples.demo
+
+demo-sql: setup ## its second act: volumes from a catalogue in SQL, results in SQL
+	$(PY) -m examples.demo_sql
 
 demo-down: ## stop the demo's cluster and leave nothing behind
 	$(PY) -m tests.cluster down --name demo

@@ -45,15 +45,15 @@ def main() -> int:
     spec = JobSpec.model_validate(manifest["spec"])
 
     cluster = find_cluster()
-    _step("Images")
+    step("Images")
     deploy.load_images(cluster, ("operator", "worker", "ocr"), console.print)
-    _step("Operator")
+    step("Operator")
     deploy.install_operator(cluster)
     deploy.add_namespace(cluster, namespace)
-    _step("Page images")
+    step("Page images")
     store = deploy.open_store(cluster, spec.output.bucket)
     console.print(f"{upload(store, spec.output.bucket)} new in s3://{spec.output.bucket}/images/")
-    _step(f"Job {namespace}/{name}")
+    step(f"Job {namespace}/{name}")
     deploy.apply_anew(cluster, MANIFEST)
     status = follow(cluster, namespace, name)
     if status.phase is not JobPhase.COMPLETE or status.counts.failed:
@@ -69,7 +69,7 @@ def main() -> int:
 
 def find_cluster() -> Cluster:
     """Return the demo's cluster, started if it is not there; it outlives this process."""
-    _step("Cluster")
+    step("Cluster")
     for cluster in clusters():
         if cluster.name == CLUSTER and cluster.parts is Parts.NODE and cluster.healthy():
             console.print("is up from before")
@@ -137,7 +137,7 @@ def show_counts(status: JobStatus) -> None:
 
 def show_ways_on(cluster: Cluster, namespace: str, bucket: str) -> None:
     """Say how to look around, and how to stop it all."""
-    _step("Look around")
+    step("Look around")
     kubeconfig = shlex.quote(str(cluster.kubeconfig))
     console.print(
         f"""export KUBECONFIG={kubeconfig} PATH="$PWD/.venv/bin:$PATH"
@@ -151,10 +151,16 @@ Any client of AWS S3 can look into s3://{bucket} at {cluster.s3.endpoint_url}; w
   eval "$(.venv/bin/python -m tests.cluster env --name {CLUSTER})"
 it finds the address and the keys.
 
+`make demo-sql` is the second act: volumes from a catalogue in SQL, and results in SQL.
 `make demo` again applies the Job again; `make demo-down` stops everything.""",
         markup=False,
         soft_wrap=True,
     )
+
+
+def step(title: str) -> None:
+    """Say what is done next."""
+    console.rule(title, align="left", style="dim")
 
 
 def _describe(status: JobStatus) -> str:
@@ -164,10 +170,6 @@ def _describe(status: JobStatus) -> str:
     )
     said = f"; {stalled.reason}: {stalled.message}" if stalled else ""
     return escape(f"{status.phase}, {counts.running} running, {counts.retrying} retrying{said}")
-
-
-def _step(title: str) -> None:
-    console.rule(title, align="left", style="dim")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,19 @@ _RECIPES = {
         parent="worker",
         parent_argument="WORKER_IMAGE",
     ),
+    "archive": _Recipe(
+        "examples/bdrc",
+        "examples/bdrc/Dockerfile",
+        tuple(f"examples/bdrc/{name}" for name in ("Dockerfile", "folders.py", "worker.py")),
+        parent="ocr",
+        parent_argument="WORKER_IMAGE",
+    ),
+    "postgres": _Recipe(
+        "examples/bdrc/postgres",
+        "examples/bdrc/postgres/Dockerfile",
+        ("examples/bdrc/postgres",),
+        parent="base",
+    ),
 }
 _REFERENCES = {
     "pause": "localhost/pause:1",
@@ -83,6 +96,8 @@ _REFERENCES = {
     "ocr": "localhost/bec-ocr:dev",
     "lines": "localhost/bec-line-detection:dev",
     "checksums": "localhost/bec-checksums:dev",
+    "archive": "localhost/bec-archive-ocr:dev",
+    "postgres": "localhost/bec-postgres:dev",
 }
 IMAGES = tuple(_RECIPES)
 

@@ -1,0 +1,1 @@
+"""The archive: OCR of volumes that a catalogue in SQL names, with its results in SQL."""
