@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bec_operator.act.volumes.versions import object_key
+from bec_operator.act.volumes.version_ways import object_key
 from bec_operator.api.job import JobSpec
 from bec_ops import TerminalError
 from bec_ops.contract.task import Task
