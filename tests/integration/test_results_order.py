@@ -168,3 +168,17 @@ def test_batches_that_come_again_and_again(
         if chance.random() < 0.6:  # else the answer is lost
             known = end
     assert everything(postgres) == expected
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_volume_whose_version_is_found_later_stays_one_row(
+    writer: Connection, postgres: Postgres, together: bool
+) -> None:
+    job = replace(JOB, finds_versions=True)
+    missing = result(10, outcome="failed", failure="VersionMissing", task_uid="")
+    opened = result(20, outcome="waiting", task_uid="")
+    done = result(30, i_version="60bd2f", attempts=[attempt(1)])
+    delivered(writer, missing, job=job)
+    for batch in [(opened, done)] if together else [(opened,), (done,)]:
+        delivered(writer, *batch, job=job)
+    assert rows(postgres, OUTCOMES) == [("W1", "60bd2f", "succeeded", "")]

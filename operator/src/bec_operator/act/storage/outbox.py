@@ -17,6 +17,7 @@ from bec_operator.decide.attempts.task import succeeded_attempt
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import lenient, precise
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, PodSeen, TaskSeen
+from bec_operator.decide.volumes.failure_report import Line
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.volumes.part import Part
 from bec_operator.decide.volumes.reasons import label_of, meaning_of
@@ -43,7 +44,7 @@ class _Known:
     tasks: Mapping[int, TaskSeen]
     readings: Mapping[int, MarkerSeen]
     pods: Mapping[int, PodSeen]
-    said: Mapping[int, str]
+    lines: Mapping[int, Line]
     told: str
 
     def result(self, index: int) -> Result:
@@ -78,8 +79,8 @@ class _Known:
             return ""
         if outcome is Outcome.SUCCEEDED:
             return reading.message if reading is not None else ""
-        if index in self.said:
-            return self.said[index]
+        if index in self.lines:
+            return self.lines[index].message
         if task is not None and task.failed:
             return task.failed[-1].message
         return meaning_of(self.ledger.code(index))
@@ -100,16 +101,20 @@ class _Known:
 
 
 async def append_results(
-    ctx: Context, memory: Memory, ledger: Ledger, indices: Collection[int], said: Mapping[int, str]
+    ctx: Context,
+    memory: Memory,
+    ledger: Ledger,
+    indices: Collection[int],
+    lines: Mapping[int, Line],
 ) -> bool:
     """Write what became of the volumes at `indices` by `ledger`; return whether it stands.
 
-    `said` is why some have failed.
+    `lines` are those of the failure report, which say why some have failed.
     """
     outbox = memory.outbox
     if not indices or not list(outbox.receivers):
         return True
-    known = _known(ctx, memory, ledger, indices, said)
+    known = _known(ctx, memory, ledger, indices, lines)
     parts = _parts(memory)
     try:
         written = await ctx.storage.call(
@@ -145,7 +150,11 @@ def _parts(memory: Memory) -> _Parts:
 
 
 def _known(
-    ctx: Context, memory: Memory, ledger: Ledger, indices: Collection[int], said: Mapping[int, str]
+    ctx: Context,
+    memory: Memory,
+    ledger: Ledger,
+    indices: Collection[int],
+    lines: Mapping[int, Line],
 ) -> _Known:
     books = memory.books
     tasks = {index: task for index in indices if (task := books.tasks.get(index)) is not None}
@@ -165,7 +174,7 @@ def _known(
         tasks=tasks,
         readings=readings,
         pods=pods,
-        said=said,
+        lines=lines,
         told=precise(ctx.clock.now()),
     )
 

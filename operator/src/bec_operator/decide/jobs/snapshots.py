@@ -22,6 +22,7 @@ def job_told(memory: Memory, *, deleted: bool) -> JobTold:
         parameters=orjson.dumps(spec.worker.parameters if spec is not None else {}).decode(),
         source=_source(spec.volumes) if spec is not None else "",
         status=job.status,
+        finds_versions=spec is not None and spec.volumes.versions is not None,
         deleted=deleted,
     )
 

@@ -78,6 +78,7 @@ class JobTold:
     parameters: str
     source: str
     status: JobStatus
+    finds_versions: bool = False  # volumes may have come without a version, and get one
     deleted: bool = False  # the resource is gone, however far it had come
 
 

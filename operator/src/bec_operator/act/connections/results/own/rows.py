@@ -34,10 +34,13 @@ class Rows:
 def rows_of_results(results: Sequence[Result]) -> Rows:
     """Return the rows of results, in their order: of one volume the latest counts."""
     rows = Rows()
+    named = {each.index: at for at, each in enumerate(results) if each.i_version}
     first: dict[Volume, datetime] = {}
     latest: dict[Volume, tuple[datetime, Result]] = {}
     attempts: dict[Try, tuple[datetime, Attempt]] = {}
-    for result in results:
+    for at, result in enumerate(results):
+        if not result.i_version and named.get(result.index, at) > at:
+            continue  # its version was found since
         volume, told = result.volume, moment(result.told)
         if told is None:
             rows.left_out.append(_sentence(volume, "nobody can read when it became known"))

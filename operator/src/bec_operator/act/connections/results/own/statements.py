@@ -72,6 +72,17 @@ ON CONFLICT (job_uid, {_list(_KEY)}) DO UPDATE SET {_set(_OUTCOME)}
 WHERE (had.told IS NULL OR had.told <= excluded.told) AND {_differs(_OUTCOME)}
 """
 
+# A volume that failed without a version, and was opened again, has one now: it stays one row.
+NAMED = f"""
+UPDATE bec_operator.results had SET i_version = new.i_version
+FROM {_rows({"place": "bigint", **_KEY})}
+WHERE had.job_uid = %(job)s AND (had.w_id, had.i_id, had.i_version) = (new.w_id, new.i_id, '')
+    AND had.place = new.place AND new.i_version <> ''
+    AND (had.outcome = 'waiting' OR had.failure = 'VersionMissing')
+    AND NOT EXISTS (SELECT FROM bec_operator.results known
+        WHERE known.job_uid = %(job)s AND ({_list(_KEY, "known")}) = ({_list(_KEY, "new")}))
+"""
+
 # What a snapshot shows has no result yet; those that have one stay as they are.
 WAITING = f"""
 INSERT INTO bec_operator.results

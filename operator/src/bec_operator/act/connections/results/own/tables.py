@@ -14,6 +14,7 @@ from bec_operator.act.connections.results.own.statements import (
     ATTEMPTS,
     GONE,
     JOB,
+    NAMED,
     RESULTS,
     STOPPED,
     UNDER_WAY,
@@ -41,6 +42,8 @@ class OwnTables:
         """Write what became of volumes."""
         rows = rows_of_results(results)
         _run(cursor, JOB, job, [of_job(job)])
+        if job.finds_versions and rows.volumes:
+            _run(cursor, NAMED, job, rows.volumes)
         if rows.volumes:
             _run(cursor, RESULTS, job, rows.volumes)
             _run(cursor, VOLUMES, job, _ids(rows.volumes))
@@ -53,6 +56,8 @@ class OwnTables:
         rows = rows_under_way(snapshot.under_way)
         workers = rows_of_workers(snapshot.workers)
         _run(cursor, JOB, job, [of_job(job)])
+        if job.finds_versions and rows.volumes:
+            _run(cursor, NAMED, job, rows.volumes)
         if rows.volumes:
             _run(cursor, WAITING, job, rows.volumes)
             if new := cursor.fetchall():
