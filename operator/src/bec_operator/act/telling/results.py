@@ -60,7 +60,8 @@ async def _deliver(ctx: Context, memory: Memory, action: DeliverResults) -> None
             if len(batch.results) >= AT_ONCE:
                 await _give(ctx, memory, action, receiver, batch)
                 batch = _Batch()
-        if action.deleted or (not _is_gone(ctx, memory) and ctx.clock.now() - began <= STALE):
+        late = ctx.clock.now() - began > STALE and snapshot is not None and snapshot != Snapshot()
+        if action.deleted or not (late or _is_gone(ctx, memory)):
             await _give(ctx, memory, action, receiver, batch, snapshot, action.stand)
         elif batch.parts:
             await _give(ctx, memory, action, receiver, batch)
