@@ -205,10 +205,10 @@ async def test_a_write_that_comes_late_takes_nothing_away(first: bytes) -> None:
     late.objects.update(before)
     failure_report.FAILURES.append(late, "b", FOLDER, report.part, _line(1, "late"))
     stage.store.trouble = "Unavailable"
-    assert not await _report_failures(stage.ctx, stage.memory, dict(report.unsaved))
+    assert not await _report_failures(stage.ctx, stage.memory)
     assert stage.memory.books.report.unsaved
     stage.store.trouble = None
-    assert await _report_failures(stage.ctx, stage.memory, dict(report.unsaved))
+    assert await _report_failures(stage.ctx, stage.memory)
     assert not stage.memory.books.report.unsaved
     objects.update({key: body for key, body in late.objects.items() if before.get(key) != body})
     assert {"second", "late"} <= set(_parts(stage.store))

@@ -66,7 +66,7 @@ def test_each_receiver_has_a_pace_of_its_own() -> None:
     assert outbox.spent == []
     outbox.delivery("queue").note_taken(["a"], NOW)
     assert outbox.spent == ["a"]
-    outbox.note_gone(["a"], None)
+    outbox.note_gone(["a"])
     assert outbox.waiting_for("sql") == ["c"]
     assert outbox.waiting_for("queue") == ["b", "c"]
 
@@ -83,7 +83,7 @@ def test_so_many_parts_are_known_by_name_and_the_rest_is_listed_again() -> None:
     outbox.note_written(Part(9, "w"), ["later"], NOW)
     assert "later" not in outbox.waiting_for("sql")
     outbox.delivery("sql").note_taken(keys[:NAMES], NOW)
-    outbox.note_gone(outbox.spent, None)
+    outbox.note_gone(outbox.spent)
     assert not outbox.listed
 
 
@@ -104,7 +104,8 @@ def test_nothing_is_added_to_a_part_that_was_listed_before_its_answer_came() -> 
 
 
 def test_a_part_of_another_process_is_given_though_a_later_one_was() -> None:
-    outbox = _outbox(Results(sql=SQL), "6-bb")
+    outbox = _outbox(Results(sql=SQL))
+    outbox.note_written(Part(6, "bb"), ["6-bb"], NOW)
     outbox.delivery("sql").note_taken(["6-bb"], NOW)
     outbox.look_again()
     outbox.note_listed(["6-aa", "6-bb"], NOW)
@@ -114,12 +115,24 @@ def test_a_part_of_another_process_is_given_though_a_later_one_was() -> None:
 def test_parts_that_cannot_be_deleted_are_given_once() -> None:
     outbox = _outbox(Results(sql=SQL), "a", "b")
     outbox.delivery("sql").note_taken(["a", "b"], NOW)
-    outbox.note_gone(outbox.spent, Fact(NOW, "StorageForbidden", "no"))
+    outbox.note_undeletable(Fact(NOW, "StorageForbidden", "no"))
+    assert outbox.stays
     assert not outbox.may_delete(NOW + 60)
     assert outbox.may_delete(NOW + 601)
-    outbox.look_again()
+    outbox.look_again("its end")
     outbox.note_listed(["a", "b", "c"], NOW)
     assert outbox.waiting_for("sql") == ["c"]
+    outbox.note_undeletable(Fact(NOW, "StorageUnavailable", "busy"))
+    assert not outbox.stays
+    assert outbox.may_delete(NOW + 31)
+
+
+def test_what_another_process_may_have_added_to_is_given_again() -> None:
+    outbox = _outbox(Results(sql=SQL), "theirs")
+    outbox.note_written(Part(2, "w"), ["ours"], NOW)
+    outbox.delivery("sql").note_taken(["theirs", "ours"], NOW)
+    outbox.look_again()  # somebody else has written the ledger
+    assert outbox.waiting_for("sql") == ["theirs"]
 
 
 def test_since_when_somebody_waits_outlives_a_look() -> None:
@@ -137,7 +150,7 @@ def test_what_is_left_out_is_counted_once() -> None:
     delivery = Outbox(BOTH).delivery("sql")
     assert delivery.note_left_out(["x is too long", "y is too long", "x is too long"]) == 2
     assert delivery.note_left_out(["x is too long"]) == 0
-    assert delivery.left_out_count == 2
+    assert list(delivery.left_out) == ["x is too long", "y is too long"]
 
 
 def test_a_receiver_that_takes_nothing_is_tried_ever_more_rarely() -> None:

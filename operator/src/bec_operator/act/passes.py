@@ -107,8 +107,9 @@ def results_of(settings: Settings, job: JobSeen) -> Results | None:
     if job.spec.results is not None or begun_without:
         return job.spec.results
     found, source = settings.results_of(job.namespace), job.spec.volumes.queue
-    if found is not None and found.queue is not None and source is not None:
-        return found if found.queue.url != source.url else None
+    to = found.queue if found is not None else None
+    if found is not None and to is not None and source is not None and to.url == source.url:
+        return found.model_copy(update={"queue": None}) if found.sql is not None else None
     return found
 
 

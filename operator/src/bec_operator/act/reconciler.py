@@ -197,7 +197,10 @@ class Reconciler:
             return None
         case = self._jobs.get(key)
         try:
-            if case is None or case.memory.job.uid != job.uid:
+            if case is not None and case.memory.job.uid != job.uid:
+                self._part_with(ctx, key)
+                case = None
+            if case is None:
                 case = self._jobs[key] = Case(Memory(job), _demand_of_pods(ctx, key))
             case.memory.observe_job(job)
         except Exception as error:  # noqa: BLE001 - as above

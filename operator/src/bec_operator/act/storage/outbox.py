@@ -6,8 +6,9 @@ They are written before the ledger, as the failure report is: a crash between th
 twice, never not at all.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import storage_fact
@@ -16,8 +17,7 @@ from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.task import succeeded_attempt
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import lenient, precise
-from bec_operator.decide.sight.seen import Fact, MarkerSeen, PodSeen, TaskSeen
-from bec_operator.decide.volumes.failure_report import Line
+from bec_operator.decide.sight.seen import MarkerSeen, PodSeen, TaskSeen
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.decide.volumes.part import Part
 from bec_operator.decide.volumes.reasons import label_of, meaning_of
@@ -44,7 +44,7 @@ class _Known:
     tasks: Mapping[int, TaskSeen]
     readings: Mapping[int, MarkerSeen]
     pods: Mapping[int, PodSeen]
-    lines: Mapping[int, Line]
+    said: Callable[[int], str]
     told: str
 
     def result(self, index: int) -> Result:
@@ -79,11 +79,8 @@ class _Known:
             return ""
         if outcome is Outcome.SUCCEEDED:
             return reading.message if reading is not None else ""
-        if index in self.lines:
-            return self.lines[index].message
-        if task is not None and task.failed:
-            return task.failed[-1].message
-        return meaning_of(self.ledger.code(index))
+        failed = task.failed[-1].message if task is not None and task.failed else ""
+        return self.said(index) or failed or meaning_of(self.ledger.code(index))
 
     def _attempts(
         self, task: TaskSeen, reading: MarkerSeen | None, output: str, *, done: bool
@@ -105,28 +102,33 @@ async def append_results(
     memory: Memory,
     ledger: Ledger,
     indices: Collection[int],
-    lines: Mapping[int, Line],
 ) -> bool:
-    """Write what became of the volumes at `indices` by `ledger`; return whether it stands.
-
-    `lines` are those of the failure report, which say why some have failed.
-    """
+    """Write what became of the volumes at `indices` by `ledger`; return whether it stands."""
     outbox = memory.outbox
     if not indices or not list(outbox.receivers):
         return True
-    known = _known(ctx, memory, ledger, indices, lines)
-    parts = _parts(memory)
+    known = _known(ctx, memory, ledger, indices)
+    parts, written, stands = _parts(memory), _Written(outbox.part), True
     try:
-        written = await ctx.storage.call(
-            "outbox", lambda store: _write(store, known, sorted(indices), parts, outbox.part)
+        await ctx.storage.call(
+            "outbox", lambda store: _write(store, known, sorted(indices), parts, written)
         )
     except StoreError as error:
-        outbox.close_part()
         memory.learn("storage", storage_fact(error, ctx.clock.now()))
-        return False
-    outbox.note_written(*written, ctx.clock.now())
-    outbox.note_read(indices)
-    return True
+        stands = False
+    if written.keys:
+        outbox.note_written(written.part, [*written.keys], ctx.clock.now())
+    if not stands:
+        outbox.close_part()  # nobody knows what stands there
+    return stands
+
+
+@dataclass(slots=True)
+class _Written:
+    """The part that was written last, and the keys of all that stand."""
+
+    part: Part
+    keys: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,6 @@ def _known(
     memory: Memory,
     ledger: Ledger,
     indices: Collection[int],
-    lines: Mapping[int, Line],
 ) -> _Known:
     books = memory.books
     tasks = {index: task for index in indices if (task := books.tasks.get(index)) is not None}
@@ -174,7 +175,7 @@ def _known(
         tasks=tasks,
         readings=readings,
         pods=pods,
-        lines=lines,
+        said=books.report.message_of,
         told=precise(ctx.clock.now()),
     )
 
@@ -188,17 +189,12 @@ def _pod(ctx: Context, task: TaskSeen) -> PodSeen | None:
 
 
 def _write(
-    store: Store, known: _Known, indices: Sequence[int], parts: _Parts, part: Part
-) -> tuple[Part, list[str]]:
-    """Write in parts of a bounded size, in a thread: there may be very many lines.
-
-    Return the last part, and the keys of all.
-    """
-    keys: dict[str, None] = {}
+    store: Store, known: _Known, indices: Sequence[int], parts: _Parts, written: _Written
+) -> None:
+    """Write in parts of a bounded size, in a thread: there may be very many lines."""
     for body in _bodies(known, indices):
-        part = parts.append(store, known.bucket, part, body)
-        keys[parts.named.key(parts.folder, part)] = None
-    return part, list(keys)
+        written.part = parts.append(store, known.bucket, written.part, body)
+        written.keys[parts.named.key(parts.folder, written.part)] = None
 
 
 def _bodies(known: _Known, indices: Sequence[int]) -> Iterator[bytes]:
@@ -236,24 +232,17 @@ async def read_part(ctx: Context, memory: Memory, key: str) -> list[Result]:
 
 
 async def delete_spent(ctx: Context, memory: Memory) -> None:
-    """Delete the parts that all have got. One that may not be deleted is told, and left."""
+    """Delete the parts that all have got; one that cannot be deleted is told, and stays for now."""
     outbox, bucket = memory.outbox, memory.output.bucket
-    while keys := outbox.spent[:GONE_AT_ONCE]:
-        undeletable = outbox.undeletable
-        if outbox.may_delete(ctx.clock.now()):
-            undeletable = await _delete(ctx, bucket, keys)
-        outbox.note_gone(keys, undeletable)
+    while outbox.may_delete(ctx.clock.now()) and (keys := outbox.spent[:GONE_AT_ONCE]):
+        try:
+            await ctx.storage.call("outbox", partial(_delete, bucket=bucket, keys=keys))
+        except StoreError as error:
+            outbox.note_undeletable(storage_fact(error, ctx.clock.now()))
+        else:
+            outbox.note_gone(keys)
 
 
-async def _delete(ctx: Context, bucket: str, keys: Sequence[str]) -> Fact | None:
-    """Delete parts; return why that cannot be."""
-
-    def delete(store: Store) -> None:
-        for key in keys:
-            store.delete(bucket, key)
-
-    try:
-        await ctx.storage.call("outbox", delete)
-    except StoreError as error:
-        return storage_fact(error, ctx.clock.now())
-    return None
+def _delete(store: Store, bucket: str, keys: Sequence[str]) -> None:
+    for key in keys:
+        store.delete(bucket, key)

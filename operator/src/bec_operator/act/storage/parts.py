@@ -26,8 +26,8 @@ PART_BYTES = 256 * 1024
 PART_AT_MOST = 64 * 1024 * 1024
 """A part that is larger is nothing that we wrote, and is not read."""
 
-_LAST_NUMBER = 900_000_000
-"""No part of ours has a higher one: whoever writes that would have ours be the last."""
+_LAST_NUMBER = 100_000_000
+"""Ours begin below: whoever writes a part of a higher number does not have ours be the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ class Parts:
         """
         number, writer, text = part.number, part.writer, part.text
         if not number:
-            number = 1 + max(self.keys(store, bucket, folder), default=(0, ""))[0]
+            numbers = (number for number, _ in self.keys(store, bucket, folder))
+            number = 1 + max((n for n in numbers if n < _LAST_NUMBER), default=0)
         elif not writer or len(text) + len(lines) > PART_BYTES:
             number, writer, text = number + 1, "", b""
         written = Part(number, writer or secrets.token_hex(4), text + lines)
@@ -64,7 +65,7 @@ class Parts:
         # the earliest have no writer
         name = re.compile(rf"/{self.stem}-(\d{{1,9}})(?:-[0-9a-f]+)?\.jsonl$")
         for key in store.list_keys(bucket, f"{folder}{self.stem}-"):
-            if (match := name.search(key)) and int(match[1]) < _LAST_NUMBER:
+            if match := name.search(key):
                 yield int(match[1]), key
 
 

@@ -1,7 +1,5 @@
 """Stores what became of the volumes: first the report of the failures, then the ledger."""
 
-from collections.abc import Mapping
-
 from bec_operator.act.ground.api_server import ApiError, core
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.storage import storage_fact
@@ -12,7 +10,6 @@ from bec_operator.act.volumes.manifest import ledger_object
 from bec_operator.api.names import ledger_name
 from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.volumes.failure_report import Line
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.decide.volumes.part import Part
 from bec_ops.contract.location import reports_prefix
@@ -48,6 +45,7 @@ async def save_ledger(ctx: Context, memory: Memory) -> None:
     if memory.ledger is ledger:
         memory.saving.note(saved["metadata"]["resourceVersion"], ctx.clock.now())
         ledger.note_stored(longer, results)
+        memory.outbox.note_read(results)
         if growth is not None:
             note_growth(memory, growth)
             await tell_growth(ctx, memory, growth)
@@ -62,17 +60,16 @@ async def _make_again(ctx: Context, memory: Memory, ledger: Ledger) -> None:
 
 async def _write_down(ctx: Context, memory: Memory, ledger: Ledger, results: set[int]) -> bool:
     """Write in S3 what the ledger has no room for; return whether all of it stands there."""
-    lines = dict(memory.books.report.unsaved)
-    told = await _report_failures(ctx, memory, lines)
-    return told and await append_results(ctx, memory, ledger, results, lines)
+    told = await _report_failures(ctx, memory)
+    return told and await append_results(ctx, memory, ledger, results)
 
 
-async def _report_failures(ctx: Context, memory: Memory, lines: Mapping[int, Line]) -> bool:
+async def _report_failures(ctx: Context, memory: Memory) -> bool:
     """Append the failures that no report has yet. Return whether all is told.
 
     A crash right after it tells them twice; a line's `index` and `jobUid` say that it is the same.
     """
-    report = memory.books.report
+    lines, report = dict(memory.books.report.unsaved), memory.books.report
     if not lines:
         return True
     body = "".join(line.dump() for line in lines.values()).encode()

@@ -52,7 +52,8 @@ def _data(notice: Notice, job: JobSeen) -> dict[str, Any]:
 def volume_event(job: JobTold, result: Result) -> dict[str, Any]:
     """Return what became of a volume as a CloudEvent; its id is the same each time it is told."""
     ids = (result.w_id, result.i_id, result.i_version)
-    tried = (result.task_uid, str(len(result.attempts)), str(result.turn))
+    untried = result.told if not result.task_uid and result.outcome != "succeeded" else ""
+    tried = (result.task_uid, str(len(result.attempts)), str(result.turn), untried)
     exact = "\n".join((job.uid, *ids, result.outcome, *tried))
     data = result.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return {

@@ -41,10 +41,11 @@ class Given(Protocol):
         snapshot: Snapshot | None,
         *,
         ended: bool,
+        last: bool,
     ) -> Sequence[str]:
         """Give all of it; return what it will never take. Raises ConnectionTrouble.
 
-        `ended`: it is to hear that the Job has, if it has.
+        `ended`: it is to hear that the Job has, if it has. `last`: no further results wait now.
         """
 
 
@@ -71,6 +72,7 @@ class _Sql:
         snapshot: Snapshot | None,
         *,
         ended: bool,  # noqa: ARG002 - the snapshot tells it
+        last: bool,  # noqa: ARG002 - and so is this
     ) -> Sequence[str]:
         seconds = self._ctx.settings.query_seconds
         return await self._ctx.connections.listen(
@@ -107,8 +109,9 @@ class _Queue:
         snapshot: Snapshot | None,  # noqa: ARG002 - it says nothing of what runs
         *,
         ended: bool,
+        last: bool,
     ) -> Sequence[str]:
-        notice = self._memory.outbox.notice
+        notice = self._memory.outbox.notice if last else None
         ends = [n for n in notices(self._memory.job) if n.kind in _ENDS] if ended else []
         left = ends or ([notice] if notice is not None else [])
         await self._ctx.connections.listen(

@@ -20,7 +20,6 @@ from bec_operator.metrics import RESULTS_TOLD
 from bec_ops.contract.s3.store import StoreError
 
 AT_ONCE = 500  # results, about: so many are delivered together
-STALE = 5.0  # seconds after which a look at what runs is not worth telling any more
 
 
 async def deliver_results(ctx: Context, memory: Memory, action: DeliverResults) -> None:
@@ -42,29 +41,44 @@ class _Batch:
 
     results: list[Result] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    trouble: StoreError | None = None  # why no more could be read
 
 
 async def _deliver(ctx: Context, memory: Memory, action: DeliverResults) -> None:
-    outbox, began = memory.outbox, ctx.clock.now()
+    """Give all parts that wait now, a few at a time: between two of them it is others' turn."""
+    outbox = memory.outbox
     receiver = RECEIVERS[action.to](ctx, memory)
     async with receiver.turn():
         if action.stand is not None and memory.job.status.terminal:
             outbox.look_again(action.stand)  # nothing that anybody has written is left
         if not outbox.listed:
             await list_parts(ctx, memory)
-        waiting, snapshot = _take(memory, action)
-        batch = _Batch()
-        for key in waiting:
-            batch.results += await read_part(ctx, memory, key)
-            batch.parts.append(key)
-            if len(batch.results) >= AT_ONCE:
+    waiting, snapshot = _take(memory, action)
+    while True:
+        async with receiver.turn():
+            batch = await _read(ctx, memory, waiting)
+            last = not waiting and batch.trouble is None
+            if last and (action.deleted or not _is_gone(ctx, memory)):
+                await _give(ctx, memory, action, receiver, batch, snapshot, action.stand, last=True)
+            elif batch.parts:
                 await _give(ctx, memory, action, receiver, batch)
-                batch = _Batch()
-        late = ctx.clock.now() - began > STALE and snapshot is not None and snapshot != Snapshot()
-        if action.deleted or not (late or _is_gone(ctx, memory)):
-            await _give(ctx, memory, action, receiver, batch, snapshot, action.stand)
-        elif batch.parts:
-            await _give(ctx, memory, action, receiver, batch)
+        if batch.trouble is not None:
+            raise batch.trouble
+        if last:
+            return
+
+
+async def _read(ctx: Context, memory: Memory, waiting: list[str]) -> _Batch:
+    """Read parts until it is enough, and take them off those that wait."""
+    batch = _Batch()
+    while waiting and len(batch.results) < AT_ONCE:
+        try:
+            batch.results += await read_part(ctx, memory, waiting[0])
+        except StoreError as error:
+            batch.trouble = error
+            break
+        batch.parts.append(waiting.pop(0))
+    return batch
 
 
 def _is_gone(ctx: Context, memory: Memory) -> bool:
@@ -101,27 +115,30 @@ async def _give(
     batch: _Batch,
     snapshot: Snapshot | None = None,
     stand: object = None,
+    *,
+    last: bool = False,
 ) -> None:
     """Give a batch, and how the job stands if it is to be told; note what came of it."""
     delivery, to = memory.outbox.delivery(action.to), action.to
     if not (batch.parts or stand is not None or receiver.has_more):
         return
     job = job_told(memory, deleted=action.deleted)
-    left_out = await receiver.give(job, batch.results, snapshot, ended=stand is not None)
-    await _note_left_out(ctx, memory, action, left_out)
+    left_out = await receiver.give(job, batch.results, snapshot, ended=stand is not None, last=last)
+    new = await _note_left_out(ctx, memory, action, left_out)
     delivery.note_taken(batch.parts, ctx.clock.now())
-    RESULTS_TOLD.labels(to, "delivered").inc(len(batch.results))
+    RESULTS_TOLD.labels(to, "delivered").inc(max(len(batch.results) - new, 0))
     if stand is not None:
         delivery.note_stand(stand, ctx.clock.now())
 
 
 async def _note_left_out(
     ctx: Context, memory: Memory, action: DeliverResults, said: Sequence[str]
-) -> None:
+) -> int:
     """Tell of what a receiver will never take, once each; an Event has the first."""
     delivery = memory.outbox.delivery(action.to)
-    first = not delivery.left_out
-    RESULTS_TOLD.labels(action.to, "left_out").inc(delivery.note_left_out(said))
+    first, new = not delivery.left_out, delivery.note_left_out(said)
+    RESULTS_TOLD.labels(action.to, "left_out").inc(new)
     if first and said:
         told = f"{action.to}: {said[0]}"
         await post_event(ctx.api, ctx.clock, memory.job, "ResultsLeftOut", told, "Warning")
+    return new

@@ -1,6 +1,8 @@
 """What a Job says of its results: whether all who are to get them have them."""
 
+from bec_operator.api.job import JobStatus
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.memory.outbox import MOST_LEFT_OUT
 from bec_operator.decide.sight.moments import iso
 
 DELIVERED = "ResultsDelivered"
@@ -22,6 +24,14 @@ def told_of_results(memory: Memory, now: float, *, over: bool) -> dict[str, tupl
     return {DELIVERED: _verdict(memory, now, over=over)} if [*memory.outbox.receivers] else {}
 
 
+def without_results(memory: Memory, status: JobStatus) -> JobStatus:
+    """Return a status that says nothing of results any more, where nobody is to get any."""
+    if [*memory.outbox.receivers]:
+        return status
+    kept = [condition for condition in status.conditions if condition.type != DELIVERED]
+    return status.model_copy(update={"conditions": kept})
+
+
 def _verdict(memory: Memory, now: float, *, over: bool) -> tuple[bool, str, str]:
     outbox = memory.outbox
     for to, delivery in outbox.deliveries.items():
@@ -40,16 +50,19 @@ def _has_all(memory: Memory) -> bool:
     """Whether each receiver has all results, and knows that the job has ended, and how."""
     outbox, stand = memory.outbox, stand_of(memory)
     told = all(outbox.delivery(to).stand == stand for to in outbox.receivers)
-    return told and outbox.listed and not outbox.parts and outbox.notice is None
+    if not (told and outbox.listed and outbox.notice is None):
+        return False
+    return not outbox.parts or (outbox.since is None and outbox.stays)
 
 
 def _told_of_left_out(memory: Memory) -> tuple[str, str]:
     """Return reason and message where all is delivered that could be."""
     outbox = memory.outbox
-    number = sum(outbox.delivery(to).left_out_count for to in outbox.receivers)
+    number = sum(len(outbox.delivery(to).left_out) for to in outbox.receivers)
     if number:
         first = next(said for d in outbox.deliveries.values() for said in d.left_out)
-        results = "1 result" if number == 1 else f"{number} results"
+        many = f"at least {number}" if number >= MOST_LEFT_OUT else f"{number}"
+        results = "1 result" if number == 1 else f"{many} results"
         return "ResultsLeftOut", f"{results} could not be told; the first: {first}"
     if outbox.undeletable is not None:
         return "Delivered", f"delivered parts stay in S3: {outbox.undeletable.message}"

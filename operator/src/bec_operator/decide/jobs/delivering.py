@@ -12,6 +12,7 @@ from bec_operator.decide.memory.outbox import Delivery, Receiver
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.sight.conditions import conditions, find
 from bec_operator.decide.sight.moments import iso
+from bec_operator.decide.volumes.actions import SaveLedger
 from bec_operator.decide.volumes.results import Snapshot
 
 SELDOM = 30.0  # seconds between two deliveries while the other takes none, so that parts are few
@@ -32,7 +33,10 @@ def deliver(seen: Scene) -> Iterator[Action]:
         if memory.under_way.has(DeliverResults(to).key):
             continue
         shows = _is_show_due(seen, to, delivery)
-        if not outbox.listed or outbox.waiting_for(to) or shows or _has_notice(memory, to):
+        left = (
+            not outbox.listed or _waiting(memory, to) or (outbox.spent and outbox.may_delete(now))
+        )
+        if left or shows or _has_notice(memory, to):
             snapshot = None
             if shows and to == "sql":
                 snapshot = Snapshot() if memory.job.status.terminal else snapshot_of(seen)
@@ -48,6 +52,14 @@ def _is_show_due(seen: Scene, to: Receiver, delivery: Delivery) -> bool:
         return False
     news = bool(memory.books.tasks) or delivery.stand != stand
     return news and seen.now - delivery.stand_at >= seen.show_every
+
+
+def _waiting(memory: Memory, to: Receiver) -> bool:
+    """Whether a part waits for a receiver that nobody is writing."""
+    saves = memory.under_way.of(SaveLedger)
+    return any(
+        not (saves and key == memory.outbox.open_key) for key in memory.outbox.waiting_for(to)
+    )
 
 
 def _has_notice(memory: Memory, to: Receiver) -> bool:
@@ -66,7 +78,8 @@ def owes(memory: Memory) -> bool:
 def deliver_last(memory: Memory) -> Iterator[Action]:
     """The Job is deleted: whoever answers now gets what is left, and hears that nothing runs."""
     unsettled = not memory.job.status.terminal or owes(memory)
-    for to in memory.outbox.receivers if unsettled else ():
+    begun = memory.job.status.start_time is not None
+    for to in memory.outbox.receivers if begun and unsettled else ():
         snapshot = Snapshot() if to == "sql" else None
         yield DeliverResults(to, snapshot, stand_of(memory), deleted=True)
 

@@ -2,7 +2,7 @@
 
 from bec_operator.api.job import Counts, JobPhase, JobSpec, JobStatus
 from bec_operator.decide.attempts.actions import RecordTask
-from bec_operator.decide.jobs.delivered import told_of_results
+from bec_operator.decide.jobs.delivered import told_of_results, without_results
 from bec_operator.decide.jobs.stalls import stall
 from bec_operator.decide.jobs.tally import Tally
 from bec_operator.decide.lists.growth import is_list_done, is_list_quiet, tell_of_list
@@ -52,7 +52,7 @@ def job_status(memory: Memory, tally: Tally, now: float) -> JobStatus:
         completion_time=(old.completion_time or moment) if finished else None,
         conditions=conditions(
             _wanted(phase, verdict, reason, message) | told_of_results(memory, now, over=finished),
-            old,
+            without_results(memory, old),
             memory.job.generation,
             moment,
         ),

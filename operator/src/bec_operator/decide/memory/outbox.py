@@ -18,7 +18,8 @@ Receiver = Literal["sql", "queue"]
 AGAIN, AGAIN_AT_MOST = 2.5, 60.0  # seconds until one is tried again that did not take it
 NAMES = 20_000  # parts whose names are kept in memory; what is more is listed again
 MOST_LEFT_OUT = 1000  # sentences about what was left out that are told from new ones
-DELETE_AGAIN = 600.0  # seconds after which S3 is asked again to delete, if it has refused
+DELETE_AGAIN = {"StorageForbidden": 600.0}  # seconds after which S3 is asked again to delete
+SOON = 30.0  # the same, where it just did not
 
 
 @dataclass(slots=True)
@@ -33,7 +34,6 @@ class Delivery:
     stand: object = None  # how the job stood when it heard of that last, and
     stand_at: float = 0.0
     left_out: dict[str, None] = field(default_factory=dict)  # sentences: what it will never take
-    left_out_count: int = 0
 
     def note_taken(self, parts: Iterable[str], now: float) -> None:
         """Take in that it has taken these parts, or something else."""
@@ -53,10 +53,11 @@ class Delivery:
 
     def note_left_out(self, said: Iterable[str]) -> int:
         """Take in what it will never take, in sentences; return how many of these are new."""
-        new = [each for each in dict.fromkeys(said) if each not in self.left_out]
-        self.left_out.update(dict.fromkeys(new[: max(MOST_LEFT_OUT - len(self.left_out), 0)]))
-        self.left_out_count += len(new)
-        return len(new)
+        known = len(self.left_out)
+        for sentence in said:
+            if len(self.left_out) < MOST_LEFT_OUT:
+                self.left_out[sentence] = None
+        return len(self.left_out) - known
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ class Outbox:
     `parts` are the keys of the parts that somebody may wait for, in order, and when they were first
     seen. They are all that there are if they are `listed`; where there are `more`, the rest is
     listed once these are gone. `part` is the one that this process adds to, at `open_key`: nobody
-    delivers it before it is closed. `kept` are parts that all have got and that stay in S3.
+    delivers it before it is closed. Those that this process has `written` nobody else changes.
     """
 
     wanted: Results | None = None
@@ -76,8 +77,8 @@ class Outbox:
     listed: bool = False
     more: bool = False
     looked_for: object = None  # how the job stood at its end when it was last looked for more
-    kept: dict[str, None] = field(default_factory=dict)
-    undeletable: Fact | None = None  # why they stay
+    written: set[str] = field(default_factory=set)
+    undeletable: Fact | None = None  # why parts that all have got stay in S3
     readings: dict[int, MarkerSeen] = field(default_factory=dict)  # of volumes without a task
     notice: Notice | None = None  # that no task is left, until the queue has it
     deliveries: dict[Receiver, Delivery] = field(default_factory=dict)
@@ -134,6 +135,7 @@ class Outbox:
         doubtful = last != self.open_key and last in self.parts
         for key in keys:
             self._add(key, now)
+            self.written.add(key)
         self.part, self.open_key = part, last
         if doubtful:
             self.close_part()
@@ -142,8 +144,7 @@ class Outbox:
         """Take in which parts there are, beside those that were written meanwhile."""
         self.more = False
         for key in keys:
-            if key not in self.kept:
-                self._add(key, now)
+            self._add(key, now)
         self.parts = dict(sorted(self.parts.items()))
         self.listed = True
 
@@ -154,10 +155,13 @@ class Outbox:
             self.more = True
 
     def look_again(self, stand: object = None) -> None:
-        """Have the parts listed anew: another process may have written some.
+        """Have the parts listed anew: another process may have written some, or more to some.
 
         At the end of the Job, which stands as given, that is done once.
         """
+        if stand is None:
+            for delivery in self.deliveries.values():
+                delivery.has &= self.written
         if stand is None or stand != self.looked_for:
             self.listed, self.looked_for = False, stand
 
@@ -170,23 +174,30 @@ class Outbox:
         """Add nothing more to the part that this process writes, or may have written."""
         self.part, self.open_key = Part(self.part.number), ""
 
-    def note_gone(self, keys: Iterable[str], undeletable: Fact | None) -> None:
-        """Take in that parts that all have got are deleted, or why they cannot be."""
-        self.undeletable = undeletable
+    def note_gone(self, keys: Iterable[str]) -> None:
+        """Take in that parts are deleted that all have got."""
+        self.undeletable = None
         for key in keys:
             self.parts.pop(key, None)
+            self.written.discard(key)
             for delivery in self.deliveries.values():
                 delivery.has.discard(key)
-            if undeletable is not None:
-                self.kept[key] = None
-        while len(self.kept) > NAMES:
-            del self.kept[next(iter(self.kept))]
         if not self.parts and self.more:
             self.listed = False
 
+    def note_undeletable(self, fact: Fact) -> None:
+        """Take in why parts that all have got cannot be deleted."""
+        self.undeletable = fact
+
     def may_delete(self, now: float) -> bool:
         """Whether S3 may be asked to delete parts: it has not refused lately."""
-        return self.undeletable is None or now - self.undeletable.at >= DELETE_AGAIN
+        why = self.undeletable
+        return why is None or now - why.at >= DELETE_AGAIN.get(why.reason, SOON)
+
+    @property
+    def stays(self) -> bool:
+        """Whether parts that all have got stay in S3 for want of a right."""
+        return self.undeletable is not None and self.undeletable.reason in DELETE_AGAIN
 
     # --- who waits for what
 

@@ -99,6 +99,13 @@ class FailureReport:
         """Take in how a volume has failed, which is to be written."""
         self.unsaved[line.index] = line
 
+    def message_of(self, index: int) -> str:
+        """Return why a volume has failed that no attempt was made at, or whose line is new."""
+        if (line := self.unsaved.get(index)) is not None:
+            return line.message
+        _, cells = self.rows.get(index, ("", ""))
+        return cells[1:] if cells[:1] == _UNTRIED else ""
+
     def note_saved(self, lines: Mapping[int, Line]) -> None:
         """Take in that these lines stand in the report."""
         self.note(lines.values())
