@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bec_operator.act.connections.databases.database import Database, Fault, Guard, Opened, Told
 from bec_operator.act.connections.databases.intake import AT_ONCE, Intake
@@ -18,9 +18,6 @@ from bec_operator.act.ground.connections import (
     ConnectionTrouble,
 )
 from bec_ops.contract.volume import MAX_ID_CHARACTERS
-
-if TYPE_CHECKING:
-    from sqlalchemy import CursorResult
 
 Row = tuple[object, ...]
 _KINDS: Mapping[str, Database] = {
@@ -69,21 +66,21 @@ class Asking:
         self._end = monotonic() + self._seconds
         return opened
 
-    def columns(self, result: "CursorResult[Any]") -> Sequence[str]:
+    def columns(self, cursor: Any) -> Sequence[str]:
         """Return the names of the columns."""
-        if not result.returns_rows:  # MySQL's INTO OUTFILE
+        if cursor.description is None:  # MySQL's INTO OUTFILE
             raise ConnectionTrouble(
                 QUERY_REFUSED,
                 f"connection {self._connection.name}: the query gives no rows; correct the query",
             )
-        return list(result.keys())
+        return [str(column[0]) for column in cursor.description]
 
-    def rows(self, result: "CursorResult[Any]") -> Iterator[Row]:
+    def rows(self, cursor: Any) -> Iterator[Row]:
         """Yield the rows: few at first, as what is large or wrong is so from the beginning."""
         size = 1
         while True:
             with self.told():
-                part = result.fetchmany(size)
+                part = cursor.fetchmany(size)
             if self.intake is not None:
                 self.intake.take()
             if monotonic() > self._end:
@@ -108,8 +105,7 @@ class Asking:
             return self._too_much()
         if self.guard is not None and self.guard.has_cut:
             return self._late()
-        cause = getattr(error, "orig", None)  # SQLAlchemy's errors repeat query and values
-        told = self.database.told(cause if isinstance(cause, Exception) else error)
+        told = self.database.told(error)
         said, name = masked(told.said, self._url), f"connection {self._connection.name}"
         # Somebody may have ended the query by hand, too.
         if told.fault is Fault.LATE and monotonic() >= self._end - 1:

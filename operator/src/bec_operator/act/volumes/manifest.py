@@ -19,7 +19,7 @@ from bec_operator.decide.lists.followed import follow_every
 from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import epoch, iso, precise
-from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.sight.seen import Fact, ListSeen
 from bec_operator.decide.volumes.gate import Outcomes
 from bec_operator.decide.volumes.ledger import Honoured, Ledger
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList
@@ -38,7 +38,7 @@ Object = dict[str, Any]
 
 async def load_manifest(ctx: Context, memory: Memory) -> None:
     """Take in manifest and ledger; where there are none yet, freeze the source."""
-    begun = ctx.clock.now()
+    begun, generation = ctx.clock.now(), memory.job.generation
     try:
         found = await get_config_map(ctx, memory.job.namespace, ledger_name(memory.job.name))
         if found is None:
@@ -66,6 +66,8 @@ async def load_manifest(ctx: Context, memory: Memory) -> None:
         now = ctx.clock.now()
         memory.saving.note(version, now)
         memory.load(volumes, prefixes, ledger, now, unversioned)
+        if found is None:  # the source was read just now: that was the first look at it
+            memory.books.note_list(ListSeen(begun, generation, settled=0), None)
         log.info(
             "%s/%s: %d volumes, manifest %s",
             memory.job.namespace, memory.job.name, len(volumes), ledger.manifest[:16],

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -52,16 +52,14 @@ class Database(Protocol):
     """A kind of database. Its driver is imported when it is opened, and not before."""
 
     @property
-    def dialect(self) -> str:
-        """What SQLAlchemy calls it, and its driver."""
-
-    @property
     def rows_at_once(self) -> int:
         """How many rows may be in memory, beside what is made of them."""
 
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """What else SQLAlchemy is to be told."""
+    def place(self, name: str) -> str:
+        """Return where a value stands in a query."""
+
+    def cursor(self, raw: Any) -> Any:
+        """Return a cursor that leaves the rows to the server until they are fetched."""
 
     def open(self, url: str, authority: Path | None) -> Opened:
         """Connect; `authority` signs the server's certificate. Raises UrlError, or anything."""

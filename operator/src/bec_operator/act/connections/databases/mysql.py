@@ -2,11 +2,10 @@
 
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bec_operator.act.connections.databases.database import (
@@ -20,6 +19,7 @@ from bec_operator.act.connections.databases.database import (
     one_line,
     over_socket,
 )
+from bec_operator.act.connections.databases.places import by_percent
 from bec_operator.act.connections.databases.urls import UrlError, parsed
 
 _PORT = 3306
@@ -44,9 +44,8 @@ class MySql:
     still have the server write a file (INTO OUTFILE): the role must not have the right FILE.
     """
 
-    dialect = "mysql+pymysql"
     rows_at_once = 1000
-    options: Mapping[str, Any] = MappingProxyType({})
+    place = staticmethod(by_percent)
 
     def open(self, url: str, authority: Path | None) -> Opened:
         """Connect; the only parameter of the URL is `ssl-mode`."""
@@ -84,6 +83,12 @@ class MySql:
             line.close()
             raise
         return replace(opened, leave=partial(_leave, raw))
+
+    def cursor(self, raw: Any) -> Any:
+        """Return a cursor that reads as it is fetched from."""
+        from pymysql.cursors import SSCursor  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        return raw.cursor(SSCursor)
 
     def begin(self, seconds: float) -> Sequence[str]:
         """Limit the query; each of both servers takes the other's setting for a comment."""

@@ -1,10 +1,9 @@
 """PostgreSQL, through psycopg."""
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bec_operator.act.connections.databases.database import (
@@ -17,6 +16,7 @@ from bec_operator.act.connections.databases.database import (
     one_line,
     over_socket,
 )
+from bec_operator.act.connections.databases.places import by_percent
 from bec_operator.act.connections.databases.urls import UrlError
 
 _DEFAULTS: dict[str, Any] = {"application_name": "bec-operator", "sslmode": "verify-full"}
@@ -51,10 +51,8 @@ _NOTICE = (
 class Postgres:
     """Opened with a verified certificate, where its URL does not say otherwise."""
 
-    dialect = "postgresql+psycopg"
     rows_at_once = 1000
-    # Else it would be looked up each time.
-    options: Mapping[str, Any] = MappingProxyType({"use_native_hstore": False})
+    place = staticmethod(by_percent)
 
     def open(self, url: str, authority: Path | None) -> Opened:
         """Connect; what the URL says goes before the defaults."""
@@ -84,6 +82,10 @@ class Postgres:
         # No prepared statements: poolers in between hand the next one to another server process.
         raw = psycopg.connect(**settings, prepare_threshold=None)
         return over_socket(raw, raw.fileno())
+
+    def cursor(self, raw: Any) -> Any:
+        """Return a cursor of the server's own."""
+        return raw.cursor(name="volumes")
 
     def begin(self, seconds: float) -> Sequence[str]:
         """Limit the query, in its transaction alone: a pooler gives the session to others.

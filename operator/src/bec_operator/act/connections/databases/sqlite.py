@@ -1,9 +1,8 @@
 """SQLite: a file that the operator's pod has, opened for reading."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from bec_operator.act.connections.databases.database import (
     of_python,
     one_line,
 )
+from bec_operator.act.connections.databases.places import by_colon
 from bec_operator.act.connections.databases.urls import UrlError, parsed
 
 # Its codes: an error in the query, text where a number must be, a write, too large, out of range.
@@ -27,9 +27,8 @@ _MOST = 1024 * 1024  # bytes of a value; the query may be written by anybody
 class Sqlite:
     """Has no server, no roles and no certificate."""
 
-    dialect = "sqlite"
     rows_at_once = 16  # each of which may have a megabyte
-    options: Mapping[str, Any] = MappingProxyType({})
+    place = staticmethod(by_colon)
 
     def open(self, url: str, authority: Path | None) -> Opened:
         """Open the file, which is there already."""
@@ -47,6 +46,10 @@ class Sqlite:
                 raw.interrupt()
 
         return Opened(raw, cut, raw.close)
+
+    def cursor(self, raw: Any) -> Any:
+        """Return a cursor, which reads as it is fetched from."""
+        return raw.cursor()
 
     def begin(self, seconds: float) -> Sequence[str]:
         """Refuse to write; a query that takes too long is interrupted from outside."""
