@@ -45,6 +45,7 @@ class Program:
             if code:
                 raise _failure(self.command[0], code)
             self._wait_for_left(family, attempt)
+            attempt.stop.check()  # which may be why they ended, before they had written all
         upload_folder(attempt, folder)
 
     def _start(self, attempt: Attempt, folder: Path, progress: Path) -> subprocess.Popen[bytes]:
