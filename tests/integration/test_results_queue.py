@@ -104,6 +104,8 @@ def test_each_volume_has_a_message_and_the_end_as_well(
     found = has_all(live)
 
     assert condition(found, "ResultsDelivered")["reason"] == "Delivered"
+    for kind in ("Complete", "ResultsDelivered"):  # as the docs say
+        space.kubectl("wait", "job.bec.bdrc.io/ocr", f"--for=condition={kind}", "--timeout=30s")
     assert not space.stored(OUTBOX)
     told = events(sqs, url)
     assert outcomes(told) == {

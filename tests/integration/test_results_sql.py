@@ -19,6 +19,7 @@ from tests.support.kube import Body
 from tests.support.operator_process import Operator
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.space import Space
+from tests.support.told_tables import Tables
 from tests.support.waiting import until
 from tests.support.workers import Workers
 
@@ -57,28 +58,6 @@ def connected(mounted: Mounted, postgres: Postgres, operator: Operator) -> Itera
     mounted.put("bec", url=postgres.url(database="bec", sslmode="disable"))
     yield
     assert operator.running
-
-
-class Tables:
-    """What stands in the tables about the Jobs of one namespace."""
-
-    def __init__(self, postgres: Postgres, space: Space) -> None:
-        self._postgres = postgres
-        self._namespace = space.namespace
-
-    def own(self, query: LiteralString) -> list[tuple[Any, ...]]:
-        """Ask our own tables; `mine` is a table of the UIDs of the namespace's Jobs."""
-        mine: LiteralString = (
-            "WITH mine AS (SELECT job_uid FROM bec_operator.jobs WHERE namespace = %s) "
-        )
-        with self._postgres.admin() as admin:
-            admin.execute("SET search_path = bec_operator")
-            return admin.execute(mine + query, (self._namespace,)).fetchall()
-
-    def bec(self, query: LiteralString) -> list[tuple[Any, ...]]:
-        """Ask the tables of a BEC installation; its job is called as the namespace is."""
-        with psycopg.connect(self._postgres.url(database="bec")) as bec:
-            return bec.execute(query, (self._namespace,)).fetchall()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bec_operator.act.ground.connections import Connection
 from bec_operator.api.job import Counts, JobPhase, JobStatus
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.sight.made import Made
-from bec_operator.decide.volumes.results import JobTold, Result, Snapshot, UnderWay
+from bec_operator.decide.volumes.results import JobTold, Result, Snapshot, UnderWay, WorkerTold
 from bec_ops.contract.volume import Volume
 from tests.support.databases import secret
 from tests.support.postgres import Postgres
@@ -24,6 +24,7 @@ BEGINNING = datetime(2026, 5, 1, 8, tzinfo=UTC)
 COUNTS = Counts(total=4, running=1, succeeded=2, failed=1)
 STATUS = JobStatus(phase=JobPhase.RUNNING, counts=COUNTS, percent="75%", rate="5200 pages/h")
 JOB = JobTold("ocr", "kangyur", "job-1", "kangyur", "2026-05-01T07:59:58Z", "{}", "", STATUS)
+CALLED = BEGINNING.timestamp() + 30  # when workers last called
 _DOCS = Path(__file__).parents[2] / "docs" / "results.md"
 
 
@@ -90,6 +91,20 @@ def delivered(
 ) -> Sequence[str]:
     """Deliver results to our tables."""
     return deliver(connection, OwnTables(), job, results, snapshot, seconds=seconds)
+
+
+def show(
+    writer: Connection, *volumes: UnderWay, workers: Sequence[WorkerTold] = ()
+) -> Sequence[str]:
+    """Deliver a snapshot of what runs, and who works."""
+    return delivered(writer, snapshot=Snapshot(volumes, workers))
+
+
+def worker(number: int, called: float | None = CALLED) -> WorkerTold:
+    """Return a worker of a pool, which started at the beginning."""
+    return WorkerTold(
+        f"pod-{number}", f"uid-of-pod-{number}", "node-a", at(0), called, in_pool=True
+    )
 
 
 def prepared(postgres: Postgres, folder: Path) -> Connection:

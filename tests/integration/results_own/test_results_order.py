@@ -1,7 +1,6 @@
 """Results that come late, twice, or at once, in a real PostgreSQL: the latest counts, once."""
 
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,33 +16,15 @@ from tests.support.own_tables import (
     emptied,
     everything,
     made,
-    prepared,
     result,
     rows,
 )
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import Postgres
 from tests.support.waiting import until
 
 OUTCOMES = "SELECT w_id, i_version, outcome, failure FROM results ORDER BY w_id, i_version"
 ATTEMPTS = "SELECT task_uid, number, state, failure FROM attempts ORDER BY task_uid, number"
 NEWEST = "SELECT newest_version FROM volumes"
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture(scope="module")
-def role(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Connection:
-    return prepared(postgres, tmp_path_factory.mktemp("connections"))
-
-
-@pytest.fixture
-def writer(role: Connection, postgres: Postgres) -> Connection:
-    emptied(postgres)
-    return role
 
 
 def test_the_same_again_changes_nothing(writer: Connection, postgres: Postgres) -> None:

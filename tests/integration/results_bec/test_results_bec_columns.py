@@ -1,7 +1,6 @@
 """What the tables of a BEC installation take, and what is told of the rest."""
 
 import time
-from collections.abc import Iterator
 from hashlib import md5
 
 import pytest
@@ -15,29 +14,15 @@ from tests.support.bec_results import (
     Installation,
     as_operator,
     attempt,
-    empty_installation,
     job_told,
     made,
     result,
     running,
-    running_installation,
 )
 from tests.support.postgres import Postgres
 
 MANY, AT_ONCE = 5000, 1000
 MOST = 60  # µs of our CPU a result where others use the machine, too; alone it takes 20
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_installation() as postgres:
-        yield postgres
-
-
-@pytest.fixture
-def bec(postgres: Postgres) -> Iterator[Installation]:
-    with empty_installation(postgres) as bec:
-        yield bec
 
 
 def test_tables_are_those_of_an_installation(postgres: Postgres) -> None:

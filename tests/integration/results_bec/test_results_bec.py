@@ -1,9 +1,6 @@
 """What the tools of a BEC installation read of results in its tables."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-
-import pytest
 
 from bec_ops.contract.volume import Volume
 from tests.support.bec_results import (
@@ -14,25 +11,10 @@ from tests.support.bec_results import (
     VOLUME,
     Installation,
     attempt,
-    empty_installation,
     made,
     result,
     running,
-    running_installation,
 )
-from tests.support.postgres import Postgres
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_installation() as postgres:
-        yield postgres
-
-
-@pytest.fixture
-def bec(postgres: Postgres) -> Iterator[Installation]:
-    with empty_installation(postgres) as bec:
-        yield bec
 
 
 def test_done(bec: Installation) -> None:

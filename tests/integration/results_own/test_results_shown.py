@@ -1,60 +1,28 @@
 """What runs now, in tables of our own in a real PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
-
-import pytest
 
 from bec_operator.act.ground.connections import Connection
-from bec_operator.decide.volumes.results import Snapshot, WorkerTold
+from bec_operator.decide.volumes.results import Snapshot
 from bec_ops.contract.protocol import Progress
 from tests.support.own_tables import (
     BEGINNING,
+    CALLED,
     JOB,
-    at,
     attempt,
     delivered,
-    emptied,
-    prepared,
     result,
     rows,
+    show,
     under_way,
+    worker,
 )
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import Postgres
 
-CALLED = BEGINNING.timestamp() + 30
 TASK = "SELECT w_id, number, state, progress_done, heartbeat FROM attempts JOIN results USING "
 SHOWN = TASK + "(result_id) ORDER BY w_id, number"
 WORKING = "SELECT pod, stopped IS NULL, heartbeat FROM workers ORDER BY pod"
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture(scope="module")
-def role(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Connection:
-    return prepared(postgres, tmp_path_factory.mktemp("connections"))
-
-
-@pytest.fixture
-def writer(role: Connection, postgres: Postgres) -> Connection:
-    emptied(postgres)
-    return role
-
-
-def show(writer: Connection, *volumes: Any, workers: Sequence[WorkerTold] = ()) -> Sequence[str]:
-    return delivered(writer, snapshot=Snapshot(volumes, workers))
-
-
-def worker(number: int, called: float | None = CALLED) -> WorkerTold:
-    return WorkerTold(
-        f"pod-{number}", f"uid-of-pod-{number}", "node-a", at(0), called, in_pool=True
-    )
 
 
 def test_what_runs_is_shown_until_it_has_ended(writer: Connection, postgres: Postgres) -> None:

@@ -1,43 +1,21 @@
 """Results in tables of our own, in a real PostgreSQL: all that they say is there."""
 
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from bec_operator.act.ground.connections import Connection
 from tests.support.own_tables import (
     BEGINNING,
     attempt,
     delivered,
-    emptied,
     made,
-    prepared,
     result,
     rows,
 )
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import Postgres
 
 MANY = 5000
 OUTCOMES = "SELECT w_id, i_version, outcome, failure FROM results ORDER BY w_id, i_version"
 ATTEMPTS = "SELECT task_uid, number, state, failure FROM attempts ORDER BY task_uid, number"
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture(scope="module")
-def role(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Connection:
-    return prepared(postgres, tmp_path_factory.mktemp("connections"))
-
-
-@pytest.fixture
-def writer(role: Connection, postgres: Postgres) -> Connection:
-    emptied(postgres)
-    return role
 
 
 def test_all_of_a_result_is_there(writer: Connection, postgres: Postgres) -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import LiteralString
 
@@ -18,52 +18,14 @@ from tests.support.own_tables import (
     WRITER,
     attempt,
     delivered,
-    emptied,
-    prepared,
     result,
     rows,
 )
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import Postgres
 from tests.support.refused_results import refusal, unanswered
 from tests.support.waiting import until
 
 DONE = "SELECT w_id FROM results ORDER BY w_id"
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture(scope="module")
-def role(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Connection:
-    return prepared(postgres, tmp_path_factory.mktemp("connections"))
-
-
-@pytest.fixture
-def writer(role: Connection, postgres: Postgres) -> Connection:
-    emptied(postgres)
-    return role
-
-
-@pytest.fixture
-def odd(postgres: Postgres) -> Iterator[Callable[[LiteralString, LiteralString], None]]:
-    """Have a trigger of somebody else's on the results: WHEN, and what it does."""
-
-    def make(when: LiteralString, what: LiteralString) -> None:
-        with postgres.admin() as admin:
-            admin.execute(
-                "CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS "
-                f"$$BEGIN {what}; RETURN NEW; END$$"
-            )
-            admin.execute(
-                "CREATE TRIGGER odd BEFORE INSERT ON bec_operator.results FOR EACH ROW "
-                f"WHEN ({when}) EXECUTE FUNCTION odd()"
-            )
-
-    yield make
-    postgres.run("DROP FUNCTION IF EXISTS odd CASCADE")
 
 
 def test_a_session_that_is_ended_in_the_middle(postgres: Postgres, writer: Connection) -> None:

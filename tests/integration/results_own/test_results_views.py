@@ -1,15 +1,10 @@
 """The views for people, in a real PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
-
-import pytest
 
 from bec_operator.act.ground.connections import Connection
 from bec_operator.api.job import JobPhase
-from bec_operator.decide.volumes.results import Snapshot, WorkerTold
 from bec_ops.contract.protocol import Progress
 from tests.support.own_tables import (
     BEGINNING,
@@ -19,43 +14,14 @@ from tests.support.own_tables import (
     at,
     attempt,
     delivered,
-    emptied,
     made,
-    prepared,
     result,
     rows,
+    show,
     under_way,
+    worker,
 )
-from tests.support.postgres import Postgres, running_postgres
-
-CALLED = BEGINNING.timestamp() + 30
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture(scope="module")
-def role(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Connection:
-    return prepared(postgres, tmp_path_factory.mktemp("connections"))
-
-
-@pytest.fixture
-def writer(role: Connection, postgres: Postgres) -> Connection:
-    emptied(postgres)
-    return role
-
-
-def show(writer: Connection, *volumes: Any, workers: Sequence[WorkerTold] = ()) -> Sequence[str]:
-    return delivered(writer, snapshot=Snapshot(volumes, workers))
-
-
-def worker(number: int, called: float | None = CALLED) -> WorkerTold:
-    return WorkerTold(
-        f"pod-{number}", f"uid-of-pod-{number}", "node-a", at(0), called, in_pool=True
-    )
+from tests.support.postgres import Postgres
 
 
 def test_how_jobs_stand(writer: Connection, postgres: Postgres) -> None:

@@ -1,6 +1,6 @@
 """Results, tables and rights that a real PostgreSQL refuses: a sentence, and none is lost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import LiteralString
 
@@ -14,8 +14,6 @@ from tests.support.own_tables import (
     WRITER,
     attempt,
     delivered,
-    emptied,
-    prepared,
     result,
     rows,
     under_way,
@@ -26,42 +24,6 @@ from tests.support.refused_results import refused, unanswered
 
 ASK = "have the administrator of the database see what refuses it there"
 DONE = "SELECT w_id FROM results ORDER BY w_id"
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture(scope="module")
-def role(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Connection:
-    return prepared(postgres, tmp_path_factory.mktemp("connections"))
-
-
-@pytest.fixture
-def writer(role: Connection, postgres: Postgres) -> Connection:
-    emptied(postgres)
-    return role
-
-
-@pytest.fixture
-def odd(postgres: Postgres) -> Iterator[Callable[[LiteralString, LiteralString], None]]:
-    """Have a trigger of somebody else's on the results: WHEN, and what it does."""
-
-    def make(when: LiteralString, what: LiteralString) -> None:
-        with postgres.admin() as admin:
-            admin.execute(
-                "CREATE OR REPLACE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS "
-                f"$$BEGIN {what}; RETURN NEW; END$$"
-            )
-            admin.execute(
-                "CREATE OR REPLACE TRIGGER odd BEFORE INSERT ON bec_operator.results FOR EACH ROW "
-                f"WHEN ({when}) EXECUTE FUNCTION odd()"
-            )
-
-    yield make
-    postgres.run("DROP FUNCTION IF EXISTS odd CASCADE")
 
 
 def test_no_way_in(postgres: Postgres, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Results that an outbox sends again to the tables of a BEC installation, by seeds."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,15 +14,8 @@ from tests.support.bec_results import (
     empty_installation,
     made,
     result,
-    running_installation,
 )
 from tests.support.postgres import Postgres
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_installation() as postgres:
-        yield postgres
 
 
 @pytest.mark.parametrize("seed", range(12))

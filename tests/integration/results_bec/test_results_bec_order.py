@@ -1,10 +1,7 @@
 """Results that come late, again, or beside those of others, in the tables of BEC."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-
-import pytest
 
 from bec_ops.contract.volume import Volume
 from tests.support.bec_results import (
@@ -13,27 +10,13 @@ from tests.support.bec_results import (
     VOLUME,
     Installation,
     attempt,
-    empty_installation,
     job_told,
     made,
     result,
     running,
-    running_installation,
     worker,
 )
 from tests.support.postgres import Postgres
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_installation() as postgres:
-        yield postgres
-
-
-@pytest.fixture
-def bec(postgres: Postgres) -> Iterator[Installation]:
-    with empty_installation(postgres) as bec:
-        yield bec
 
 
 def test_what_was_not_even_tried_replaces_no_success(bec: Installation) -> None:
