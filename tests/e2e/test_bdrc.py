@@ -96,8 +96,9 @@ def see_in_sql(site: Site, library: Library, live: LiveJob) -> None:
         return succeeded == ["3"] and len(far) == 1 and far[0] != ""
 
     def running() -> list[Body]:
-        tasks = (task for task in site.tasks() if task["status"].get("phase") == "Running")
-        return [task for task in tasks if task["status"].get("progress")]
+        # A task that has just been made has no status yet.
+        told = ((task, task.get("status", {})) for task in site.tasks())
+        return [t for t, says in told if says.get("phase") == "Running" and says.get("progress")]
 
     until(running, "kubectl knows how far it is", 60)
     until(has_all, "SQL knows what runs", 60)
