@@ -19,6 +19,7 @@ from bec_operator.api.base import (
 )
 from bec_operator.api.dependency import Dependencies
 from bec_operator.api.expect import Expect
+from bec_operator.api.outside import Outside
 from bec_operator.api.pool import PoolSpec, PoolStatus
 from bec_operator.api.results import Results
 from bec_operator.api.retry import Retry
@@ -114,6 +115,7 @@ class JobSpec(Resource):
     pool: PoolSpec | None = Field(
         default=None, description="Warm workers that take one volume after the other"
     )
+    outside: Outside = Outside()
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Jobs of a higher one get their pods first"
     )

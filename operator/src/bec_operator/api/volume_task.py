@@ -25,6 +25,11 @@ class Attempt(Resource):
     pod_uid: str = ""
     node: str = ""
     session: str = Field(default="", description="Of the process in a worker of a pool")
+    lease_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="In a worker from elsewhere, which has no pod: how long its silence may last",
+    )
     generation: int | None = Field(
         default=None, description="The Job's generation that its pod was made from"
     )

@@ -6,7 +6,7 @@ and workers of different versions go together.
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,9 @@ MESSAGE_CHARACTERS = 1024
 BIGGEST = 2**53
 """The biggest number that is counted to: what every reader of JSON reads as it was written."""
 _NAME_CHARACTERS = 256  # of a session or a UID, which are repeated in sentences
+
+_JobName = Annotated[str, Field(min_length=1, max_length=507)]
+_Handler = Annotated[str, Field(min_length=1, max_length=_NAME_CHARACTERS)]
 
 ReportedClass = Literal["Retryable", "Terminal", "Misconfigured", "OutOfMemory", "Interrupted"]
 """The failure classes that a worker can tell of itself."""
@@ -66,6 +69,11 @@ class Register(Request):
     process: str = Field(
         pattern=r"^[0-9a-f]{32}$", description="Random, chosen once by the process"
     )
+    seat: str = Field(
+        default="",
+        pattern=r"^[0-9A-Za-z._-]{0,64}$",
+        description="From elsewhere: which of its seats, where a worker does several tasks at once",
+    )
 
 
 class Registered(Answer):
@@ -81,6 +89,15 @@ class Next(Request):
 
     session: str = Field(max_length=_NAME_CHARACTERS)
     wait: float = Field(default=0.0, ge=0, le=60)
+    jobs: tuple[_JobName, ...] = Field(
+        default=(),
+        max_length=100,
+        description="From elsewhere: of these Jobs, `name` or `namespace/name`; else of any",
+    )
+    handlers: tuple[_Handler, ...] = Field(
+        default=(), max_length=100, description="From elsewhere: the handlers that it has, if any"
+    )
+    site: str = Field(default="", max_length=128, description="From elsewhere: where it is")
 
 
 class Assigned(Answer):
@@ -88,6 +105,11 @@ class Assigned(Answer):
 
     task: Task | None = None
     over: bool = False
+    job: str = Field(default="", description="From elsewhere: the Job, `namespace/name`")
+    lease_seconds: float | None = Field(
+        default=None,
+        description="From elsewhere: how long its silence may last before the task is another's",
+    )
 
 
 class AboutAttempt(Request):
@@ -143,6 +165,46 @@ class Log(AboutAttempt):
     """The end of what the attempt has printed, from a worker that cannot store it itself."""
 
     text: str = Field(max_length=LOG_BYTES)
+
+
+class Enrol(Request):
+    """From elsewhere: takes a worker in, by a token of the administrator.
+
+    The worker makes up its secret, so it may ask again if it got no answer: it stays the same one.
+    """
+
+    token: str = Field(min_length=1, max_length=_NAME_CHARACTERS)
+    secret: str = Field(
+        pattern=r"^[0-9A-Za-z_-]{43,128}$", description="Random, made by the worker, kept by it"
+    )
+    name: str = Field(
+        default="", max_length=63, pattern=r"^[0-9A-Za-z._-]*$", description="For people"
+    )
+
+
+class Enrolled(Answer):
+    """The id by which, with its secret, the worker is known from now on: HTTP Basic."""
+
+    worker_id: str
+
+
+class Mine(Request):
+    """From elsewhere: asks which tasks the worker has, in all of its seats."""
+
+
+class Held(Answer):
+    """A task that the worker has."""
+
+    job: str
+    seat: str
+    session: str
+    task: Task
+
+
+class Holds(Answer):
+    """The tasks that the worker has."""
+
+    held: tuple[Held, ...] = ()
 
 
 class Accepted(Answer):
