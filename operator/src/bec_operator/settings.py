@@ -84,6 +84,16 @@ class Settings(BaseSettings):
     worker_url: str | None = Field(
         default=None, description="Where workers reach the worker API; unset: they are not told"
     )
+    own_namespace: str = Field(
+        default="",
+        description="The operator's own, which has the Secrets of workers from elsewhere",
+    )
+    outside_port: int = Field(
+        default=0, ge=0, description="The worker API for workers from elsewhere, over TLS; 0: off"
+    )
+    outside_tls: str = Field(
+        default="/etc/bec/tls", description="Has its certificate: tls.crt, tls.key"
+    )
     heartbeat_seconds: float = Field(
         default=30.0, gt=0, description="Seconds between two heartbeats of a worker"
     )

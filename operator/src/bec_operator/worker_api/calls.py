@@ -63,8 +63,8 @@ class Calls:
         }
         self._ctx = ctx
         self._memory_of = memory_of
-        self._sessions = Sessions()
-        self._waiting = Waiting()
+        self.sessions = self._sessions = Sessions()
+        self.waiting = self._waiting = Waiting()
         self._pools = PoolCalls(ctx, memory_of, self._sessions, self._waiting)
         self._pruned = ctx.clock.now()
 
@@ -234,7 +234,7 @@ class Calls:
             uids = {pod.uid for pod in cache.pods.all()} | {
                 pod.uid for pod in cache.pool_pods.all()
             }
-            self._sessions.keep(uids)
+            self._sessions.keep(uids | cache.outside.seats)
 
 
 def _by_outcome(outcome: Outcome, *, leaving: bool) -> HeartbeatAnswer:
