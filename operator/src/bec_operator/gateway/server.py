@@ -47,7 +47,7 @@ class OutsideApi:
         self._rates = CallRates()
         self._guesses = Rates(*_GUESSES)
         self._sessions: dict[str, Seat] = {}
-        self.serving = Serving(
+        self._serving = Serving(
             self._ctx,
             port,
             refusal_as_json,
@@ -56,7 +56,15 @@ class OutsideApi:
             certificate.context,
         )
         for route in OUTSIDE_ROUTES:
-            self.serving.add("POST", route.path, partial(self._call, route), route.name)
+            self._serving.add("POST", route.path, partial(self._call, route), route.name)
+
+    async def start(self) -> None:
+        """Listen; raises OSError if somebody has the port."""
+        await self._serving.start()
+
+    async def stop(self) -> None:
+        """Let calls under way come to their end, and listen no more."""
+        await self._serving.stop()
 
     async def _call(self, route: Route, request: web.Request) -> web.StreamResponse:
         who, now = f"address {request.remote}", self._ctx.clock.now()
@@ -69,7 +77,7 @@ class OutsideApi:
             self._rates.check(worker.id, route.name, now)
             return as_json(await self._answer(worker, await body_of(route, request)))
         except CallRefusedError as refused:
-            self.serving.log.refused(route.name, who, refused.word, now)
+            self._serving.log.refused(route.name, who, refused.word, now)
             raise
 
     async def _guessing(self, request: web.Request, do: Any, given: Any) -> Any:
