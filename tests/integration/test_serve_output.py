@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import psutil
@@ -18,13 +17,19 @@ GROWTH = 24 * MIB  # of a worker's memory, whatever its jobs print
 CUT = re.compile(r"\n\[bec-worker: (\d+) bytes of output are missing here: .*\]\n")
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path, {"limits": {"output_bytes": LIMIT, "streams": 2}}) as served:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    limits = {"output_bytes": LIMIT, "streams": 2}
+    with Served(tmp_path_factory.mktemp("served"), {"limits": limits}) as served:
         yield served
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
+def nothing_goes_on_yet(served: Served) -> None:
+    (served.folder / "go-on").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
 def calls(served: Served) -> SchedulerCalls:
     return SchedulerCalls(served.address)
 

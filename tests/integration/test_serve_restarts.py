@@ -1,6 +1,7 @@
 """What becomes of jobs whose `bec-worker serve`, or whose keeper, ends before them."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,18 @@ from tests.support.waiting import until
 SLEEPER = "4343.25"  # seconds: by which a test knows its own
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(tmp_path) as served:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("served")) as served:
         yield served
+
+
+@pytest.fixture
+def served(running: Served) -> Iterator[Served]:
+    """One worker for all tests, whatever they do to it."""
+    yield running
+    if not running.runs:
+        running.start()
 
 
 @pytest.fixture
@@ -172,3 +181,16 @@ def test_a_folder_that_somebody_has_meddled_with_hides_no_other_job(
     served.start()
     assert calls.query(good).errorText == "exit status 7"
     assert calls.query(bad).errorText.startswith("lost: ")
+
+
+def test_a_folder_that_is_removed_is_a_job_that_is_not_found(
+    served: Served, calls: SchedulerCalls
+) -> None:
+    job_id = calls.start("sh", served.script(f"sleep {SLEEPER}; :"))
+    until(lambda: processes_with(SLEEPER), "it runs")
+    shutil.rmtree(served.jobs / job_id)
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError, match="job not found"):
+            calls.query(job_id)
+    assert not processes_with(SLEEPER), "nobody could stop it any more"
+    assert not calls.end(calls.start("sh", served.script("exit 0"))).error

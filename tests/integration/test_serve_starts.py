@@ -1,5 +1,7 @@
 """What `bec-worker serve` says of its configuration, and how TLS keeps strangers away."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -103,3 +105,22 @@ def test_a_certificate_that_is_not_there_is_told(tmp_path: Path) -> None:
     listening = {"use_tls": True, "crt_file": "server.pem", "key_file": "server.key"}
     said = refused(Served(tmp_path, {"grpc_server": listening}))
     assert "[grpc_server] key_file server.key: No such file or directory" in said
+
+
+def test_files_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    worker = authority.issue("worker", "worker", (), "127.0.0.1")
+    other = authority.issue("other", "other", (), "127.0.0.1")
+    for key in (other.key, worker.certificate):
+        listening = {"use_tls": True, "crt_file": str(worker.certificate), "key_file": str(key)}
+        said = refused(Served(tmp_path / "served", {"grpc_server": listening}))
+        assert "are no certificate and its key: write files in PEM that belong together" in said
+
+
+def test_without_grpc_it_says_what_to_install() -> None:
+    script = "import sys; sys.modules['grpc'] = None; import bec_ops.program.command as c; c.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "serve"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 78
+    assert done.stderr == "bec-worker serve needs gRPC: pip install 'bec-ops[grpc]'\n"

@@ -81,6 +81,10 @@ class Served:
             )
         return self.process
 
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> None:
         """End it as a crash does."""
         assert self.process
@@ -112,7 +116,7 @@ class Served:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process and self.process.poll() is None:
+        if self.runs:
             self.end()
         for left in [*processes_with(str(self.folder)), *self._of_jobs()]:
             with suppress(psutil.NoSuchProcess):

@@ -107,8 +107,8 @@ class Calls:
         reader = self._jobs.output(job_id)
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         pause, longest = _LOOKS
+        ended = False  # before the latest look: then that has found all there is
         while True:
-            ended = await asyncio.to_thread(self._jobs.end, job_id) is not None
             found = await asyncio.to_thread(reader.read)
             if found.cut:
                 yield decoder.decode(b"", final=True) + self._told_cut(found.cut)
@@ -118,7 +118,7 @@ class Calls:
                     yield text
             elif ended:
                 break
-            else:
+            elif not (ended := await asyncio.to_thread(self._jobs.end, job_id) is not None):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, longest)
         if rest := decoder.decode(b"", final=True):

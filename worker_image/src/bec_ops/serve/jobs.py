@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 from bec_ops.contract.errors import MisconfiguredError
@@ -67,8 +68,8 @@ class Jobs:
     def start(self, command: str, path: str) -> str:
         """Start a command with its one argument, and return the id of the job."""
         self._check(command, path)
+        self.look()
         with self._lock:
-            self.look()
             if len(self._open) + self._starting >= self._limits.jobs:
                 raise NoRoomError(
                     f"{self._limits.jobs} jobs run already, which is [limits] jobs of this worker: "
@@ -88,11 +89,6 @@ class Jobs:
         if self._find(job_id).stop():
             _logger.info("job %s: is told to stop", job_id)
 
-    def stop_all(self) -> None:
-        """Have all jobs stopped."""
-        for job_id in self.running():
-            self.stop(job_id)
-
     def end(self, job_id: str) -> End | None:
         """Return how a job has ended; None while it runs."""
         job = self._find(job_id)
@@ -107,16 +103,22 @@ class Jobs:
         """Return what reads the output of a job, from its beginning."""
         return OutputReader(self._find(job_id).folder)
 
-    def running(self) -> list[str]:
-        """Return the ids of jobs that have not ended."""
-        with self._lock:
-            return [job_id for job_id in list(self._open) if self.end(job_id) is None]
-
     def look(self) -> None:
-        """Note what has ended since; what is lost does not stay unknown, and no room is lost."""
+        """Note what has ended since, so that nothing lost runs on and no room is taken by it."""
+        self._running()
         with self._lock:
-            self.running()
             self._keepers = [keeper for keeper in self._keepers if keeper.poll() is None]
+
+    def stop_all(self) -> list[str]:
+        """Have all jobs stopped, and return the ids of those that have not ended yet.
+
+        To be called again until there are none: one may be about to start.
+        """
+        running = self._running()
+        for job_id in running:
+            self.stop(job_id)
+        with self._lock:
+            return running or ["one that is about to start"] * self._starting
 
     def close(self) -> None:
         """Let another process have the folder."""
@@ -148,6 +150,16 @@ class Jobs:
             self._open.add(job_id)
             if self.end(job_id) is None:
                 _logger.info("job %s: still runs, from before", job_id)
+
+    def _running(self) -> list[str]:
+        with self._lock:
+            waiting = list(self._open)
+        running = []
+        for job_id in waiting:
+            with suppress(UnknownJobError):  # somebody has removed its folder
+                if self.end(job_id) is None:
+                    running.append(job_id)
+        return running
 
     def _find(self, job_id: str) -> JobFolder:
         with self._lock:
@@ -200,12 +212,19 @@ class Jobs:
 
     def _lose(self, job: JobFolder) -> End | None:
         """Note that nobody keeps a job that has not ended, and leave nothing of it running."""
-        if not job.begin() and job.is_kept():  # its keeper was just about to begin
-            return job.end()
-        _logger.warning("job %s: is lost: what kept it is gone", job.folder.name)
-        kill_remains(job.folder.name)
-        end = End(0, lost=True)
-        job.write_end(end)
+        with suppress(OSError):  # the disk is full, or the folder is gone
+            if not job.begin() and job.is_kept():  # its keeper was just about to begin
+                return job.end()
+        job_id, end = job.folder.name, End(0, lost=True)
+        _logger.warning("job %s: is lost: what kept it is gone", job_id)
+        kill_remains(job_id)
+        try:
+            job.write_end(end)
+        except FileNotFoundError:
+            self._forget(job_id)
+            raise UnknownJobError from None
+        except OSError as error:
+            _logger.warning("job %s: its end cannot be noted: %s", job_id, error.strerror)
         return end
 
     def _note_end(self, job_id: str) -> None:
@@ -215,7 +234,14 @@ class Jobs:
             self._open.remove(job_id)
             self._over.append(job_id)
             while len(self._over) > self._limits.kept_jobs:
-                shutil.rmtree(self._jobs.pop(self._over.popleft()).folder, ignore_errors=True)
+                self._forget(self._over.popleft())
+
+    def _forget(self, job_id: str) -> None:
+        with self._lock:
+            self._open.discard(job_id)
+            job = self._jobs.pop(job_id, None)
+        if job is not None:
+            shutil.rmtree(job.folder, ignore_errors=True)
 
 
 def _is_id(name: str) -> bool:

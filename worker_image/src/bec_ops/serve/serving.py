@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
+import time
 from collections.abc import Coroutine
-from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -18,7 +19,7 @@ from bec_ops.serve.jobs import Jobs
 from bec_ops.serve.registration import Registration
 
 _LOOK = 10.0  # seconds between two looks at all jobs: what is lost is found unasked
-_ENDING = 0.05  # seconds between two looks whether all have ended
+_ENDING = 0.05  # seconds between two looks whether all jobs have ended
 _SPARE = 10.0  # seconds beyond their grace, and for streams to tell the rest
 _CALLS = 64  # at once, beside streams
 _MOST = 256 * 1024  # bytes of what we are told: command and argument
@@ -100,6 +101,7 @@ def _credentials(listening: GrpcServer) -> grpc.ServerCredentials | None:
     if not listening.use_tls:
         return None
     key, certificate = _read("key_file", listening.key_file), _read("crt_file", listening.crt_file)
+    _check_pair(listening)
     authority = None
     if listening.client_ca_file:
         authority = _read("client_ca_file", listening.client_ca_file)
@@ -113,6 +115,19 @@ def _read(name: str, file: str) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         raise MisconfiguredError(f"[grpc_server] {name} {file}: {error.strerror}") from None
+
+
+def _check_pair(listening: GrpcServer) -> None:
+    """See that certificate and key are some, and belong together: gRPC would say it to nobody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(listening.crt_file, listening.key_file, password=lambda: "")
+    except (ssl.SSLError, ValueError):
+        raise MisconfiguredError(
+            f"[grpc_server] crt_file {listening.crt_file} and key_file {listening.key_file} are no "
+            "certificate and its key: write files in PEM that belong together, the key without a "
+            "passphrase"
+        ) from None
 
 
 def _warn(configuration: Configuration) -> None:
@@ -156,10 +171,9 @@ async def _look(jobs: Jobs) -> None:
 
 async def _end_jobs(jobs: Jobs, seconds: float) -> None:
     """Stop all jobs, and wait for their ends; those that just start are stopped as well."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while await asyncio.to_thread(jobs.running):
-                await asyncio.to_thread(jobs.stop_all)
-                await asyncio.sleep(_ENDING)
+    deadline = time.monotonic() + seconds
+    while left := await asyncio.to_thread(jobs.stop_all):
+        if time.monotonic() > deadline:
+            _logger.warning("still run: %s", ", ".join(left))
             return
-    _logger.warning("still run: %s", ", ".join(jobs.running()))
+        await asyncio.sleep(_ENDING)
