@@ -124,6 +124,22 @@ def test_what_the_command_leaves_behind_has_its_time_and_no_more(
     assert not processes_with("4242.5")
 
 
+def test_what_the_command_has_left_behind_is_stopped_as_well(tmp_path: Path) -> None:
+    with Served(tmp_path, {"limits": {"grace_seconds": 3000}}) as served:
+        calls = SchedulerCalls(served.address)
+        left = "setsid sh -c 'trap \"echo heard; exit\" TERM; echo on; sleep 4242.625 & wait' &"
+        job_id = calls.start("sh", served.script(f"{left} exit 0"))
+        with calls.stream(job_id) as texts:
+            assert next(texts) == "on\n"
+            until(lambda: len(served.keeper(job_id).children()) == 1, "the command has ended")
+            assert not calls.query(job_id).done
+            calls.stop(job_id)
+            assert next(texts) == "heard\n"
+        answer = calls.end(job_id)
+        assert (answer.errorText, answer.stopped) == ("stopped: exit status 0", True)
+        assert not processes_with("4242.625"), "its child heard it as well, long before its time"
+
+
 @pytest.mark.parametrize("job_id", ["", "../jobs", "00000000-0000-0000-0000-000000000000", "lock"])
 def test_an_unknown_job_is_not_found(calls: SchedulerCalls, job_id: str) -> None:
     for call in (calls.query, calls.stop, calls.output):

@@ -146,6 +146,7 @@ def test_the_end_of_the_worker_stops_its_jobs(
         served.process.send_signal(number)
         assert "".join(texts) == "heard\n", "who reads is told all of it"
     assert served.process.wait(PATIENCE) == 0
+    assert served.log.count("is told to stop") == 1
     assert not processes_with(SLEEPER)
     served.start()
     answer = calls.query(job_id)

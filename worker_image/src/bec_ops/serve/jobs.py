@@ -60,6 +60,7 @@ class Jobs:
         self._jobs: dict[str, JobFolder] = {}
         self._open: set[str] = set()  # not known to have ended
         self._over: deque[str] = deque()  # the others, in the order in which they ended
+        self._told: set[str] = set()  # to stop, as the log has it
         self._starting = 0
         self._keepers: list[subprocess.Popen[bytes]] = []
         self._only_one = self._claim()
@@ -86,7 +87,8 @@ class Jobs:
 
     def stop(self, job_id: str) -> None:
         """Have a job stopped; of one that has ended that is no news."""
-        if self._find(job_id).stop():
+        if self._find(job_id).stop() and job_id not in self._told:
+            self._told.add(job_id)
             _logger.info("job %s: is told to stop", job_id)
 
     def end(self, job_id: str) -> End | None:
@@ -116,7 +118,8 @@ class Jobs:
         """
         running = self._running()
         for job_id in running:
-            self.stop(job_id)
+            with suppress(UnknownJobError):  # it has ended since, and none is kept
+                self.stop(job_id)
         with self._lock:
             return running or ["one that is about to start"] * self._starting
 
@@ -232,6 +235,7 @@ class Jobs:
             if job_id not in self._open:
                 return
             self._open.remove(job_id)
+            self._told.discard(job_id)
             self._over.append(job_id)
             while len(self._over) > self._limits.kept_jobs:
                 self._forget(self._over.popleft())
@@ -239,6 +243,7 @@ class Jobs:
     def _forget(self, job_id: str) -> None:
         with self._lock:
             self._open.discard(job_id)
+            self._told.discard(job_id)
             job = self._jobs.pop(job_id, None)
         if job is not None:
             shutil.rmtree(job.folder, ignore_errors=True)

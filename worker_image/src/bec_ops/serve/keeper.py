@@ -40,6 +40,7 @@ class Keeper:
         self._read, self._write = os.pipe()
         self._stopped_at: float | None = None
         self._ended = False  # of the command itself
+        self._left_told: set[tuple[int, int]] = set()  # of what it has left behind: to end
         self._family = self._begin()
 
     def run(self, control: int) -> None:
@@ -80,19 +81,20 @@ class Keeper:
         killer = threading.Timer(self._start.grace, self._kill)
         killer.daemon = True
         killer.start()
-        if self._start.grace:
+        if self._start.grace and not self._ended:
             self._family.signal(signal.SIGTERM)
 
     def _kill(self) -> None:
+        """End the command; what is left of it then is seen to by who waits for that."""
+        if self._ended:
+            return
         self._family.signal(signal.SIGKILL)
-        if not self._ended:
-            self._family.command.kill()  # which may have left its group
+        with suppress(ProcessLookupError):  # not Popen's kill, which may wait for it first
+            os.kill(self._family.command.pid, signal.SIGKILL)  # it may have left its group
 
     def _wait_for_left(self) -> bytes:
         """Give processes that the command has left behind their time; tell of those that stay."""
         grace = self._start.grace
-        if self._stopped_at is not None:
-            self._tell_left()
         try:
             left = self._family.wait_for_left(grace, self._check)
         except _TimeUpError:
@@ -105,16 +107,21 @@ class Keeper:
         )
         return said.encode()
 
-    def _tell_left(self) -> None:
-        """Ask those to end who were in another group as the command's was asked."""
-        for process in self._family.left():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(process.pid, signal.SIGTERM)
-
     def _check(self) -> None:
-        stopped_at = self._stopped_at
-        if stopped_at is not None and time.monotonic() > stopped_at + self._start.grace:
+        if self._stopped_at is None:
+            return
+        self._tell_left()
+        if time.monotonic() > self._stopped_at + self._start.grace:
             raise _TimeUpError
+
+    def _tell_left(self) -> None:
+        """Ask those to end, once each, who were in another group as the command's was asked."""
+        for process in self._family.left():
+            known = process.pid, process.started
+            if known not in self._left_told:
+                self._left_told.add(known)
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(process.pid, signal.SIGTERM)
 
     def _pump(self) -> None:
         while data := os.read(self._read, _CHUNK):
