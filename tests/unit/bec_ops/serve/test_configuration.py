@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from bec_ops.contract.errors import MisconfiguredError
 from bec_ops.serve.configuration import (
@@ -115,7 +116,11 @@ def test_the_file_of_the_docs_is_read_and_every_field_of_ours_is_told(tmp_path: 
     shown, _, rest = rest.partition("```")
     assert read(tmp_path, shown).limits.allow("/opt/tools/ocr.sh")
     told = set(re.findall(r"^\| `(\w+\.\w+)` \|", rest, re.MULTILINE))
-    sections = {"grpc_server": GrpcServer, "scheduler": Scheduler, "limits": Limits}
+    sections: dict[str, type[BaseModel]] = {
+        "grpc_server": GrpcServer,
+        "scheduler": Scheduler,
+        "limits": Limits,
+    }
     known = {f"{name}.{each}" for name, kind in sections.items() for each in kind.model_fields}
     theirs = {f"grpc_server.{each}" for each in ("addr", "use_tls", "crt_file", "key_file")}
     assert told == known - theirs - {"scheduler.addr"}
