@@ -1,6 +1,7 @@
 """A source of volumes that changes in mid-run: what is new goes to the end of the manifest."""
 
 import asyncio
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -113,13 +114,14 @@ def difference(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
     """
     alike = known.alike(listed)
     gone = set(known.rows(alike))
-    added = []
-    for row in listed.rows(alike):
+    added, places = list[bytes](), array("L")
+    for index, row in enumerate(listed.rows(alike), listed.begin_of(alike)):
         if row in gone:
             gone.discard(row)
         else:
-            added.append(row.decode())
-    return VolumeList.pack(added), len(gone)
+            added.append(row)
+            places.append(index)
+    return listed.picked(places, added), len(gone)
 
 
 def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
@@ -131,7 +133,11 @@ def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
     rows = list(islice(known.rows(), alike, None))
     rest = list(islice(listed.rows(), alike, None))
     known_rows, known_pairs = set(rows), set(map(_pair, rows))
-    added = dict.fromkeys(r for r in rest if r not in known_rows and r not in known_pairs)
+    added = {
+        row: index
+        for index, row in enumerate(rest, alike)
+        if row not in known_rows and row not in known_pairs
+    }
     seen = set(map(_pair, rest))
     gone = Counter(pair for pair in map(_pair, rows) if pair not in seen)
     if added or gone:  # what is alike may have the same volume, with a version or without
@@ -139,7 +145,7 @@ def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
             added.pop(old, None)
             added.pop(_pair(old), None)
             gone.pop(_pair(new), None)
-    return VolumeList.pack(row.decode() for row in added), gone.total()
+    return listed.picked(list(added.values()), added), gone.total()
 
 
 def _alike(known: VolumeList, listed: VolumeList) -> int:

@@ -45,6 +45,11 @@ class Frontier:
     def __setitem__(self, index: int, state: VolumeState) -> None:
         self._states[index] = state
 
+    @property
+    def states(self) -> bytes:
+        """The states of all volumes, a byte each."""
+        return bytes(self._states)
+
     def lengthen(self, more: int) -> None:
         """Take in that the manifest has `more` volumes at its end."""
         self._states.extend(bytes([VolumeState.UNCHECKED]) * more)
