@@ -14,6 +14,7 @@ from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.kube.events import post_event
 from bec_operator.act.volumes.followed_versions import newer_volumes
 from bec_operator.act.volumes.frozen import put_manifest
+from bec_operator.act.volumes.list_sites import check_number, count_moved
 from bec_operator.act.volumes.long_names import check_names
 from bec_operator.act.volumes.manifest import prefixes_of, unversioned_of
 from bec_operator.act.volumes.source_reader import SourceReader
@@ -21,6 +22,7 @@ from bec_operator.api.volume_source import VolumeSource
 from bec_operator.decide.lists.followed import told_of_growth
 from bec_operator.decide.lists.growth import LIST_UNREADABLE, count_settled, removed, unreadable
 from bec_operator.decide.lists.messages import queue_of
+from bec_operator.decide.lists.sites import told_of_moved
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.version_findings import finish_look, note_doubles, note_followed
 from bec_operator.decide.sight.seen import Fact, ListSeen
@@ -45,8 +47,10 @@ async def look_at_list(ctx: Context, memory: Memory) -> None:
     ledger, before, spec = memory.ledger, memory.books.listed, memory.job.spec
     if ledger is None or spec is None:
         return
-    begun, gone = ctx.clock.now(), before.gone if before is not None else 0
-    seen = ListSeen(ctx.clock.now(), memory.job.generation, count_settled(ledger), gone=gone)
+    begun = ctx.clock.now()
+    seen = ListSeen(begun, memory.job.generation, count_settled(ledger))
+    if before is not None:
+        seen = replace(seen, gone=before.gone, moved=before.moved)
     added: Sequence[Volume] | None = None
     try:
         seen, added = await _look(ctx, memory, spec.volumes, seen)
@@ -75,7 +79,10 @@ async def _look(
         return replace(seen, problem=before.problem), None
     try:
         most = ctx.settings.max_volumes
-        new, gone = await _compare(ctx, memory, await read_volumes(source, reader, most), most)
+        listed = await read_volumes(source, reader, most)
+        new, gone = await _compare(ctx, memory, listed, most)
+        known = VolumeList.of(memory.books.volumes)
+        moved = await asyncio.to_thread(count_moved, known, listed)
     except SourceError as error:
         if error.reason != INVALID_MANIFEST:
             raise
@@ -84,7 +91,7 @@ async def _look(
         return replace(seen, problem=f"spec.output: {error}"), None
     except StoreError as error:
         raise SourceError(STORAGE_UNAVAILABLE, str(error)) from error
-    return replace(seen, gone=gone), new.volumes
+    return replace(seen, gone=gone, moved=moved), new.volumes
 
 
 async def _compare(
@@ -101,6 +108,7 @@ async def _compare(
                 f"{len(added)} volumes are new in the list, and with the {len(known)} that the job "
                 f"has there would be more than {most:,}; put what is new into another job",
             )
+        check_number(VolumeList.of(known), added)
         prefixes = await asyncio.to_thread(prefixes_of, memory, added)
         await check_names(ctx, memory, prefixes, "those that are new")
         if memory.books.volumes is known:  # else it grew meanwhile, by an earlier look
@@ -180,6 +188,8 @@ async def _tell(ctx: Context, memory: Memory, before: ListSeen | None, seen: Lis
         )
     if seen.gone and (before is None or seen.gone != before.gone):
         await post_event(ctx.api, ctx.clock, memory.job, "VolumesRemoved", removed(seen.gone))
+    if seen.moved and (before is None or seen.moved != before.moved):
+        await post_event(ctx.api, ctx.clock, memory.job, "SitesKept", told_of_moved(seen.moved))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,12 @@ def volumes_for(memory: Memory, site: str, now: float, many: int) -> list[int]:
     frontier = memory.books.frontier
     if not isinstance(frontier, SiteFrontier):
         return _first(memory, now, many)
-    own, named = frontier.sites.code_of(site), _named(memory, frontier)
-    free = [code for code in _codes(frontier) if code not in named and code != own]
+    own = {frontier.sites.code_of(site)} - {0}
+    named = _named(memory, frontier).keys()
     found = chain(
-        frontier.startable([own] if own else ()),
-        frontier.startable(free),
-        frontier.startable([] if _requires(memory) else named.keys() - {own}, ripe=True),
+        frontier.startable(own),
+        frontier.startable(code for code in _codes(frontier) if code not in {*named, *own}),
+        frontier.startable(set() if _requires(memory) else named - own, ripe=True),
     )
     return list(islice(_able(memory, found, now), many))
 
