@@ -8,11 +8,13 @@ import pytest
 from bec_operator.api.job import JobPhase, JobSpec
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreateTask
+from bec_operator.decide.hosts.pool import Host
 from bec_operator.decide.lists.growth import tell_of_list
 from bec_operator.decide.memory.marker_findings import let_time_pass
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
-from bec_operator.decide.sight.seen import Fact, JobSeen, ListSeen, TaskSeen
+from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
+from bec_operator.decide.sight.seen import Fact, JobSeen, ListSeen, PodSeen, TaskSeen
 from bec_operator.decide.slots.filling import Launches
 from bec_operator.decide.slots.next_volumes import new_tasks
 from bec_operator.decide.slots.sites import (
@@ -20,6 +22,7 @@ from bec_operator.decide.slots.sites import (
     for_pods,
     may_go_to,
     may_have_pod,
+    share_out,
     volumes_for,
 )
 from bec_operator.decide.volumes.frontier import VolumeState
@@ -123,6 +126,27 @@ def test_tasks_are_made_of_volumes_that_pods_may_have() -> None:
     memory = memory_of(CERN, DESK, policy="Require")
     made = list(new_tasks(memory, Launches(tasks=ALL), 0.0))
     assert [action.index for action in made if isinstance(action, CreateTask)] == [1, 2, 3, 5, 6]
+
+
+def test_each_worker_gets_a_volume_that_it_may_have_and_pods_the_rest() -> None:
+    memory = memory_of(CERN, DESK)
+    hosts = [_worker("desk"), _worker("cern"), _worker("desk"), _worker("", pool="p"), _worker("")]
+    given = list(share_out(memory, hosts, ALL, 0.0))
+    expected = [*zip([0, 1, 4, 2, 3], hosts, strict=True), (5, None), (6, None)]
+    assert given == expected
+    hosts = [_worker("desk")] * 6
+    assert [index for index, _ in share_out(memory, hosts, 1, 0.0)] == [0, 4, 2, 3, 6, 1]
+    assert list(share_out(memory, [], 0, 0.0)) == []
+
+    made = new_tasks(memory, Launches(tasks=2, fresh=(_worker("desk"), _worker("desk"))), 0.0)
+    indices = [action.index for action in made if isinstance(action, CreateTask)]
+    assert indices == [0, 4, 1, 2]
+
+
+def _worker(site: str, pool: str = "") -> Host:
+    pod = PodSeen("ns", "w", "w-uid", 1, "ocr", "", "", "Running")
+    host = PoolPod(pod, pool, ready=True, guarded=True, runs=True, site=site)
+    return Host(host, PoolWorker("w-uid", "s", 0.0), busy=False)
 
 
 def test_the_next_attempt_waits_for_its_site_as_well() -> None:

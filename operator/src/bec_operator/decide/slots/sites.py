@@ -3,16 +3,17 @@
 A site that the Job does not name means nothing: its volumes are done anywhere, as those of none.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence, Set
 from itertools import chain, islice
 
 from bec_operator.api.base import seconds
 from bec_operator.api.sites import Site
 from bec_operator.decide.attempts.actions import CreateTask
 from bec_operator.decide.attempts.task import is_blocked
+from bec_operator.decide.hosts.pool import Host
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import TaskSeen
-from bec_operator.decide.volumes.frontier import VolumeState
+from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.site_frontier import SiteFrontier
 from bec_operator.decide.volumes.volume_sites import site_of
 
@@ -25,17 +26,7 @@ def volumes_for(memory: Memory, site: str, now: float, many: int) -> list[int]:
     First those of its own site, then those of none, then those of other sites that have waited
     for long, unless the Job has them done nowhere else.
     """
-    frontier = memory.books.frontier
-    if not isinstance(frontier, SiteFrontier):
-        return _first(memory, now, many)
-    own = {frontier.sites.code_of(site)} - {0}
-    named = _named(memory, frontier).keys()
-    found = chain(
-        frontier.startable(own),
-        frontier.startable(code for code in _codes(frontier) if code not in {*named, *own}),
-        frontier.startable(set() if _requires(memory) else named - own, ripe=True),
-    )
-    return list(islice(_able(memory, found, now), many))
+    return list(islice(_at(memory, site, _left_out(memory, now)), many))
 
 
 def for_pods(memory: Memory, now: float, many: int) -> list[int]:
@@ -44,15 +35,57 @@ def for_pods(memory: Memory, now: float, many: int) -> list[int]:
     Those of sites that are outside are behind all others, once they have waited for long, unless
     the Job has them done nowhere else.
     """
+    return list(islice(_in_pods(memory, _left_out(memory, now)), many))
+
+
+def share_out(
+    memory: Memory, hosts: Sequence[Host], pods: int, now: float
+) -> Iterator[tuple[int, Host | None]]:
+    """Yield a volume for each of the workers, if there is one, and then some for so many pods.
+
+    Workers of the pool get what pods do: where their nodes are is not asked.
+    """
+    left_out = _left_out(memory, now)
+    in_pods, at = _in_pods(memory, left_out), dict[str, Iterator[int]]()
+    for host in hosts:
+        found, site = in_pods, host.pod.site
+        if host.pod.is_outside:
+            if site not in at:
+                at[site] = _at(memory, site, left_out)
+            found = at[site]
+        if (index := next(found, None)) is not None:
+            left_out.add(index)
+            yield index, host
+    for index in islice(in_pods, pods):
+        yield index, None
+
+
+def _at(memory: Memory, site: str, left_out: Set[int]) -> Iterator[int]:
+    """Yield what a worker at a site may have, but for what is left out by then."""
+    frontier = memory.books.frontier
+    if not isinstance(frontier, SiteFrontier):
+        return _anywhere(frontier, left_out)
+    own = {frontier.sites.code_of(site)} - {0}
+    named = _named(memory, frontier).keys()
+    found = chain(
+        frontier.startable(own),
+        frontier.startable(code for code in _codes(frontier) if code not in {*named, *own}),
+        frontier.startable(set() if _requires(memory) else named - own, ripe=True),
+    )
+    return (index for index in found if index not in left_out)
+
+
+def _in_pods(memory: Memory, left_out: Set[int]) -> Iterator[int]:
+    """Yield what may have a pod, but for what is left out by then."""
     frontier = memory.books.frontier
     if not isinstance(frontier, SiteFrontier) or not (outside := _outside(memory, frontier)):
-        return _first(memory, now, many)
+        return _anywhere(frontier, left_out)
     late = [] if _requires(memory) else outside
     found = chain(
         frontier.startable(code for code in _codes(frontier) if code not in outside),
         frontier.startable(late, ripe=True),
     )
-    return list(islice(_able(memory, found, now), many))
+    return (index for index in found if index not in left_out)
 
 
 def count_for_pods(memory: Memory) -> int:
@@ -66,16 +99,8 @@ def count_for_pods(memory: Memory) -> int:
     return count
 
 
-def _first(memory: Memory, now: float, many: int) -> list[int]:
-    """Return the first volumes that could start, wherever."""
-    left_out = _left_out(memory, now)
-    found = memory.books.frontier.first(VolumeState.STARTABLE, many + len(left_out))
-    return [index for index in found if index not in left_out][:many]
-
-
-def _able(memory: Memory, indices: Iterable[int], now: float) -> Iterator[int]:
-    left_out = _left_out(memory, now)
-    return (index for index in indices if index not in left_out)
+def _anywhere(frontier: Frontier, left_out: Set[int]) -> Iterator[int]:
+    return (index for index in frontier.each(VolumeState.STARTABLE) if index not in left_out)
 
 
 def _left_out(memory: Memory, now: float) -> set[int]:
