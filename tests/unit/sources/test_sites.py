@@ -83,7 +83,8 @@ def test_there_are_not_very_many_sites() -> None:
 def test_rows_say_where() -> None:
     columns, rows = ["site", "w_id", "I_ID"], [("cern", "W1", "I1"), (None, "W2", "I2")]
     volumes = volumes_of_rows(columns, iter(rows), "q", 10)
-    assert (volumes, sites(volumes)) == (THREE[:2], ["cern", ""])
+    assert volumes == THREE[:2]
+    assert sites(volumes) == ["cern", ""]
     with pytest.raises(ListError, match="row 1: site: 'a/b' is no name of a site"):
         volumes_of_rows(columns, iter([("a/b", "W1", "I1")]), "q", 10)
     with pytest.raises(ListError, match=r"row 2: .* in row 1 already, with the site a there"):

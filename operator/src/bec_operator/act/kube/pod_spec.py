@@ -97,7 +97,8 @@ def task_pod(
     }
     template = _worker_template(memory, values, settings, failed)
     template["spec"]["restartPolicy"] = "Never"
-    go_to_site(template["spec"], memory.job.spec and memory.job.spec.sites, site_of(volume))
+    assert memory.job.spec is not None
+    go_to_site(template["spec"], memory.job.spec.sites, site_of(volume))
     metadata = template["metadata"]
     metadata["labels"] |= {TASK_LABEL: of.task, OWNER_LABEL: of.task_uid}
     metadata["annotations"] |= {**DO_NOT_EVICT, GENERATION_ANNOTATION: str(memory.job.generation)}
