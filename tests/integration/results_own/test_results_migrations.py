@@ -70,9 +70,10 @@ def test_the_command_says_what_it_did(place: Connection, command: Command) -> No
     assert said.splitlines() == [
         "connection catalogue: migration 0001 is done",
         "connection catalogue: migration 0002 is done",
-        "connection catalogue: the schema bec_operator is at 0002",
+        "connection catalogue: migration 0003 is done",
+        "connection catalogue: the schema bec_operator is at 0003",
     ]
-    again = "connection catalogue: the schema bec_operator was already at 0002\n"
+    again = "connection catalogue: the schema bec_operator was already at 0003\n"
     assert command(*arguments) == (0, again, "")
 
 
