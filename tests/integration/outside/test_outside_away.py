@@ -3,6 +3,7 @@
 from tests.integration.outside.conftest import Gate
 from tests.support.jobs import LiveJob, counts, job, numbered
 from tests.support.kube import Body
+from tests.support.outsiders import Outsider
 from tests.support.space import Space
 from tests.support.waiting import until
 
@@ -23,6 +24,16 @@ def failures(space: Space) -> list[tuple[str, str]]:
         for attempt in task.get("status", {}).get("attempts", [])
         if attempt.get("failure")
     ]
+
+
+def told_to_stop(worker: Outsider) -> str:
+    """Return why a worker is told to stop, as soon as it is."""
+
+    def why() -> str:
+        told = worker.report("heartbeat").body
+        return str(told["reason"]) if told.get("directive") == "abort" else ""
+
+    return until(why, "the worker is told to stop", 15)
 
 
 def test_a_worker_that_vanishes_has_lost_its_volume(space: Space, gate: Gate) -> None:
@@ -120,12 +131,7 @@ def test_a_suspended_job_has_its_workers_stop(space: Space, gate: Gate) -> None:
     worker = gate.worker(gate.token(space))
     assert worker.next().body["task"]
     live.patch(suspend=True)
-    told = until(
-        lambda: (a := worker.report("heartbeat").body)["directive"] == "abort" and a,
-        "the worker is told to stop",
-        15,
-    )
-    assert told["reason"] == "the Job is suspended (suspendMode: Stop)"
+    assert told_to_stop(worker) == "the Job is suspended (suspendMode: Stop)"
     assert worker.report("failed", failure="Interrupted", message="stopped").status == 200
     until(lambda: failures(space), "it is on record", 15)
     assert failures(space) == [("Stopped", "the Job is suspended (suspendMode: Stop)")]
@@ -145,12 +151,7 @@ def test_time_outs_hold_elsewhere_too(space: Space, gate: Gate) -> None:
     started(space, "slow", 1, MINUTES, timeouts={"task": "3s"})
     worker = gate.worker(gate.token(space))
     assert worker.next().body["task"]
-    told = until(
-        lambda: (a := worker.report("heartbeat").body).get("directive") == "abort" and a,
-        "the worker is told to stop",
-        15,
-    )
-    assert "timeouts.task" in told["reason"]
+    assert "timeouts.task" in told_to_stop(worker)
 
 
 def test_no_marker_is_no_success(space: Space, gate: Gate) -> None:

@@ -11,7 +11,7 @@ import pytest
 from bec_operator.act.connections.results.own.head import HEAD, KNOWN
 from bec_operator.act.connections.results.own.migrating import as_sql, migrate
 from bec_operator.act.ground.connections import Connection, ConnectionTrouble
-from bec_operator.migrate import run
+from bec_operator.commands import run
 from tests.support.databases import NAME, secret
 from tests.support.own_tables import delivered, result, rows
 from tests.support.postgres import Postgres, running_postgres
