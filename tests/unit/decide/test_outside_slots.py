@@ -1,5 +1,7 @@
 """What workers from elsewhere get, beside the pods of a job."""
 
+from dataclasses import replace
+
 from bec_operator.api.job import JobSpec
 from bec_operator.api.outside import Outside
 from bec_operator.api.volume_task import Attempt
@@ -8,6 +10,7 @@ from bec_operator.decide.hosts.outside import outside_host
 from bec_operator.decide.hosts.pool import Host
 from bec_operator.decide.jobs.launches import next_launches
 from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.jobs.snapshots import snapshot_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.pool_seen import PoolWorker
@@ -159,3 +162,13 @@ def test_a_task_with_a_seat_elsewhere_holds_a_slot_and_no_pod() -> None:
     seat = PodSeen("ns", "t0-1", "w0", 1, "j", "t0", "u0", phase="Running", lease=300.0)
     found = Standings.of(memory, {seat.name: seat})
     assert (found.held, found.outside) == (1, 1)
+
+
+def test_others_are_told_who_works_elsewhere() -> None:
+    memory = memory_of(None)
+    host = outside_host("ns", "j", "w0", "desk", 300.0)
+    seat = replace(host.pod, name="t0-1", owner_uid="u0", task="t0", seat_in=host.name)
+    seen = Scene(memory, {seat.name: seat}, NOW, standings=Standings.of(memory, {seat.name: seat}))
+    told = snapshot_of(seen)
+    assert [(worker.pod, worker.in_pool) for worker in told.workers] == [("desk", False)]
+    assert [under_way.running is not None for under_way in told.under_way] == [True]
