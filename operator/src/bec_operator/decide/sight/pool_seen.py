@@ -39,6 +39,12 @@ class PoolPod:
     runs: bool = False  # a process runs in it
     ended: PodSeen | None = None
     restarts: int = 0  # of the process
+    site: str = ""  # where a worker from elsewhere says that it is
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it is no pod, but a worker from elsewhere."""
+        return not self.pool
 
     @property
     def namespace(self) -> str:
