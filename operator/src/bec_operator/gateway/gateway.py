@@ -124,7 +124,7 @@ class Gateway:
         if spec is None:
             return False
         lease = seconds(spec.outside.lease if offer.beats else spec.outside.long_lease)
-        host = outside_host(*job, seat.uid, seat.worker.name, lease)
+        host = replace(outside_host(*job, seat.uid, seat.worker.name, lease), site=offer.site)
         has_some = cache.pool_workers.ask(None, seat.uid, self.ctx.clock.now())
         if has_some is None:
             raise CallRefusedError("UnknownSession", "the seat is not known; register (again)")

@@ -4,13 +4,16 @@ They take slots of the job's `parallelism`, and none of the pods that all jobs s
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bec_operator.decide.hosts.outside import worker_of
 from bec_operator.decide.hosts.pool import Host, Pool, wants_own_pod
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.filling import Launches, launches
 from bec_operator.decide.slots.pairing import pair
 from bec_operator.decide.slots.room import Room
+from bec_operator.decide.slots.sites import may_go_to
 from bec_operator.decide.slots.standings import Standings
 
 
@@ -26,15 +29,31 @@ def give_outside(
     if spec is None or not idle or room.free_outside < 1:
         return Launches()
     only, begun = spec.outside.only, room.handing | room.making_pods | room.unsure
-    ready = [t for t in room.ready if t.uid not in begun and (only or not wants_own_pod(t))]
-    most, new = room.free_outside, min(room.startable, room.objects)
+    ready = [t for t in room.ready_outside if t.uid not in begun and (only or not wants_own_pod(t))]
+    most, new = room.free_outside, min(room.startable_outside, room.objects)
     if memory.breaker.tripped:
-        probe = launches(memory, standings, room, now) if only else Launches()
+        anywhere = replace(room, ready=room.ready_outside)
+        probe = launches(memory, standings, anywhere, now) if only else Launches()
         ready, most = [task for task in ready if task.uid in probe.pods], 1
         new = min(new, probe.tasks)
-    pairs = pair(ready, idle, Pool(hosts=tuple(idle)), most, several=False)
-    fresh = max(min(most - len(pairs.hosts), new), 0)
-    return Launches(hosts=pairs.hosts, fresh=pairs.left[:fresh])
+    given = _pairs(memory, ready, idle, most, now)
+    left = [host for host in idle if host not in given.values()]
+    fresh = max(min(most - len(given), new), 0)
+    return Launches(hosts=given, fresh=tuple(left[:fresh]))
+
+
+def _pairs(
+    memory: Memory, ready: Sequence[TaskSeen], idle: Sequence[Host], most: int, now: float
+) -> dict[str, Host]:
+    """Return who gets which of the tasks, by UID: at each site those that may be done there."""
+    given: dict[str, Host] = {}
+    for site in dict.fromkeys(host.pod.site for host in idle):
+        there = [host for host in idle if host.pod.site == site]
+        left = [task for task in ready if task.uid not in given]
+        mine = [task for task in left if may_go_to(memory, task, site, now)]
+        pool = Pool(hosts=tuple(there))
+        given |= pair(mine, there, pool, most - len(given), several=False).hosts
+    return given
 
 
 def _who_may(memory: Memory, asking: Sequence[Host], now: float) -> list[Host]:
