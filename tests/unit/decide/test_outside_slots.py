@@ -17,10 +17,12 @@ from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.pool_seen import PoolWorker
 from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.decide.slots.filling import Launches
+from bec_operator.decide.slots.next_volumes import new_tasks
 from bec_operator.decide.slots.room import demand
 from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Ledger
+from bec_operator.decide.volumes.volume_list import VolumeList
 from bec_operator.decide.volumes.volume_sites import SitedVolume
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.steps import room_of
@@ -186,7 +188,7 @@ def sited(memory: Memory, policy: str = "Require") -> Memory:
     spec = memory.job.spec.model_copy(update={"sites": sites})
     other = Memory(replace(memory.job, spec=spec))
     volumes = [SitedVolume.at(Volume("W1", f"I{n}"), "desk") for n in range(10)]
-    other.load(volumes, [f"{v}/" for v in volumes], Ledger.fresh("sha", 10), 0.0)
+    other.load(VolumeList.of(volumes), [f"{v}/" for v in volumes], Ledger.fresh("sha", 10), 0.0)
     other.books.tasks.update(memory.books.tasks)
     for index in range(10):
         active = index in other.books.tasks
@@ -197,7 +199,8 @@ def sited(memory: Memory, policy: str = "Require") -> Memory:
 def test_what_is_for_a_site_outside_gets_no_pod_and_no_other_worker() -> None:
     memory = sited(memory_of(FailureClass.RETRYABLE))
     got = launched(memory, 1)
-    assert (got.pods, got.tasks, dict(got.hosts)) == (frozenset(), 0, {}), "this one is nowhere"
+    assert (got.pods, dict(got.hosts)) == (frozenset(), {}), "this one is nowhere"
+    assert not list(new_tasks(memory, got, NOW))
     assert demand(memory, room_of(memory, Standings.of(memory, {}), NOW), launch=True).wants == 0
     (host,) = asking(1)
     there = (replace(host, pod=replace(host.pod, site="desk")),)
