@@ -71,7 +71,7 @@ class OperatorClient:
     def __init__(self, url: str, token_file: Path | None) -> None:
         self._url = url.rstrip("/") + protocol.PREFIX
         self._token_file = token_file
-        self._http = urllib3.PoolManager(retries=False, timeout=_TIMEOUT, maxsize=2)
+        self._http = self._make_http()
         self._process = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._registered: Registered | None = None
@@ -86,9 +86,7 @@ class OperatorClient:
         """Open a session, or return the one that is open."""
         with self._lock:
             if self._registered is None:
-                self._registered = self._post(
-                    "register", Register(process=self._process), Registered
-                )
+                self._registered = self._post("register", self._who(), Registered)
             return self._registered
 
     def heartbeat(self, **fields: Any) -> HeartbeatAnswer:
@@ -97,13 +95,24 @@ class OperatorClient:
 
     def next(self) -> protocol.Assigned:
         """Wait a while for the next task of a worker of a pool; it may have none."""
-        timeout = urllib3.Timeout(connect=3.0, read=WAIT_SECONDS + 10.0)
-        fields = {"wait": WAIT_SECONDS}
-        return self._call("next", protocol.Next, fields, protocol.Assigned, timeout)
+        return self._next(WAIT_SECONDS, {})
 
     def report(self, kind: str, fields: dict[str, Any]) -> None:
         """Say something of `REPORTS` about an attempt; `fields` are all but the session."""
         self._call(kind, REPORTS[kind], fields, protocol.Accepted)
+
+    def _make_http(self) -> urllib3.PoolManager:
+        """Return what connections are made with."""
+        return urllib3.PoolManager(retries=False, timeout=_TIMEOUT, maxsize=2)
+
+    def _who(self) -> Register:
+        """Return what a session is opened for."""
+        return Register(process=self._process)
+
+    def _next(self, wait: float, fields: dict[str, Any]) -> protocol.Assigned:
+        timeout = urllib3.Timeout(connect=3.0, read=wait + 10.0)
+        fields = {"wait": wait, **fields}
+        return self._call("next", protocol.Next, fields, protocol.Assigned, timeout)
 
     def _call(
         self,
