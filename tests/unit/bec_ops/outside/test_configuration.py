@@ -1,4 +1,4 @@
-"""The configuration of a worker from elsewhere: who says what, and what is said of what is wrong."""
+"""The configuration of a worker from elsewhere: who says what, and how what is wrong is told."""
 
 from pathlib import Path
 

@@ -26,7 +26,8 @@ from bec_ops.outside.identity import Identity, StateFolder
 
 # The way to an operator may be long, but a worker has better things to do than to wait for it.
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=10.0)
-_BEATS_A_LEASE = 3  # at least: one may be lost
+_BEATS = 3  # a lease, at least: one may be lost
+_USUAL_BEAT = 30.0  # seconds
 _TOKEN_CHARACTERS = 256
 
 
@@ -72,10 +73,14 @@ class OutsideClient(OperatorClient):
     def register(self) -> Registered:
         """Open the seat's session; under a short lease signs of life are due more often."""
         found = super().register()
-        if self.lease_seconds is None:
-            return found
-        every = min(found.heartbeat_seconds, self.lease_seconds / _BEATS_A_LEASE)
-        return found.model_copy(update={"heartbeat_seconds": every})
+        return found.model_copy(update={"heartbeat_seconds": self.heartbeat_seconds})
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """The time between two signs of life, as the operator last said, and the lease wants it."""
+        known = self._registered
+        usual = _USUAL_BEAT if known is None else known.heartbeat_seconds
+        return usual if self.lease_seconds is None else min(usual, self.lease_seconds / _BEATS)
 
     def next(self) -> Assigned:
         """Wait a while for a task that is offered to be done."""

@@ -6,7 +6,9 @@ not, as long as it does so before it sits down in that seat itself.
 """
 
 import json
+import logging
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +19,8 @@ from bec_ops.link.redelivery import Report, Send, Undelivered
 from bec_ops.outside.client import Seat
 
 _PATIENCE = 10.0  # seconds for another process of this worker to have written
+_logger = logging.getLogger(__name__)
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS reports (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -68,14 +72,26 @@ class KeptReports(Undelivered):
     def __init__(self, records: Records, seat: Seat) -> None:
         super().__init__()
         self._records, self._seat = records, seat
+        self._in_memory = Undelivered()  # where the file takes nothing: its disk may be full
 
     def add(self, kind: str, fields: dict[str, Any]) -> None:
         """Put a report at the end."""
         row = (self._seat.name, self._seat.process, kind, json.dumps(fields))
-        with self._records.open() as records:
-            records.execute(
-                "INSERT INTO reports (seat, process, kind, fields) VALUES (?, ?, ?, ?)", row
-            )
+        try:
+            with self._records.open() as records:
+                records.execute(
+                    "INSERT INTO reports (seat, process, kind, fields) VALUES (?, ?, ?, ?)", row
+                )
+        except sqlite3.Error as error:
+            _logger.warning("%s takes no report: %s", self._records.path, error)
+            self._in_memory.add(kind, fields)
+
+    def deliver(self, send: Send, seconds: float = 0.0) -> bool:
+        """Send what waits, as every such queue does; True if nothing is left."""
+        deadline = time.monotonic() + seconds
+        if not super().deliver(send, seconds):
+            return False
+        return self._in_memory.deliver(send, max(deadline - time.monotonic(), 0.0))
 
     def waiting(self) -> list[Report]:
         """Return what waits, in order."""
