@@ -60,7 +60,7 @@ def _under_way(seen: Scene, task: TaskSeen) -> UnderWay:
     memory, pod = seen.memory, _pod(seen, task)
     worker = memory.books.known_of(task).worker
     mine = worker if worker is not None and worker.attempt == task.attempt else None
-    runs = pod is not None and pod.alive and bool(pod.node)
+    runs = pod is not None and pod.alive and bool(pod.node or pod.lease)
     return UnderWay(
         volume=memory.books.volumes[task.index],
         index=task.index,
