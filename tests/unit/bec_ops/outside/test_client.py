@@ -41,7 +41,14 @@ def test_it_is_known_by_id_and_secret_and_says_what_it_would_do(
     assert operator.paths() == ["register", "next", "mine"]
     assert operator.bodies("register") == [{"process": "a" * 32, "seat": "run-1"}]
     assert operator.bodies("next") == [
-        {"session": "session-1", "wait": 3, "jobs": ["ns/a"], "handlers": ["ocr"], "site": "desk"}
+        {
+            "session": "session-1",
+            "wait": 3,
+            "jobs": ["ns/a"],
+            "handlers": ["ocr"],
+            "site": "desk",
+            "beats": True,
+        }
     ]
     wanted = "Basic " + base64.b64encode(f"w-1:{'s' * 64}".encode()).decode()
     assert {call.token for call in operator.calls} == {wanted}

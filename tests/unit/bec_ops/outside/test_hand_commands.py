@@ -71,7 +71,7 @@ def test_a_task_from_its_begin_to_its_marker(run: WorkerRun, operator: FakeOpera
     assert taken.out == f"uid-I1\tW1\tI1\t{place}\tv1\n"
     assert taken.err.startswith("yours until ")
     asked = operator.bodies("next")[0]
-    assert (asked["jobs"], asked["site"]) == (["ns/ocr"], "desk")
+    assert (asked["jobs"], asked["site"], asked["beats"]) == (["ns/ocr"], "desk", False)
     seat = operator.bodies("register")[0]["seat"]
     assert seat.startswith("hand-")
     before = time.time()

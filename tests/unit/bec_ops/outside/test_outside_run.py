@@ -342,7 +342,6 @@ def test_who_is_not_known_any_more_registers_again_once(
     ("status", "error", "said"),
     [
         (401, "Unauthenticated", "register --again"),
-        (403, "Forbidden", "register --again"),
         (409, "StaleSession", "has its state folder been copied?"),
         (400, "Invalid", "correct the configuration"),
     ],
@@ -355,6 +354,16 @@ def test_what_no_patience_helps_ends_it(
     assert ended.code == ExitCode.MISCONFIGURED
     assert said in ended.err
     assert len(operator.bodies("next")) == 1
+
+
+def test_a_job_that_is_not_there_yet_is_waited_for_until_idle(
+    run: WorkerRun, operator: FakeOperator
+) -> None:
+    no_job = refusal(403, "Forbidden")
+    operator.answers["next"] = [no_job, task(run, "one"), *[no_job] * 999]
+    ended = wait_done(start_hasty(run, "--until-idle", "1s"))
+    assert "no task: Forbidden" in ended.err
+    assert len(operator.bodies("done")) == 1
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class ByHand:
 
     def _ask(self, hand: Hand, deadline: float) -> Assigned:
         """Ask for a task until there is one, or the Job is over, or the time is."""
-        offer = Offer((hand.job,), self._keys.handlers, self._keys.site)
+        offer = Offer((hand.job,), self._keys.handlers, self._keys.site, beats=False)
         client = self._client(hand.seat, offer)
         while True:
             left = max(deadline - time.monotonic(), 0.0)

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,15 @@ _TOKEN_CHARACTERS = 256
 
 @dataclass(frozen=True)
 class Offer:
-    """What a worker would do: tasks of these Jobs, by these handlers, at this site."""
+    """What a worker would do: tasks of these Jobs, by these handlers, at this site.
+
+    One that does not give signs of life by itself has a task for longer without any.
+    """
 
     jobs: tuple[str, ...] = ()
     handlers: tuple[str, ...] = ()
     site: str = ""
+    beats: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,7 @@ class OutsideClient(OperatorClient):
 
     def next_within(self, wait: float) -> Assigned:
         """Wait so many seconds for one, at most."""
-        offer = self._offer
-        fields = {"jobs": offer.jobs, "handlers": offer.handlers, "site": offer.site}
-        return self._next(wait, fields)
+        return self._next(wait, asdict(self._offer))
 
     def heartbeat(self, **fields: Any) -> HeartbeatAnswer:
         """Give a sign of life; the time of the answer's question is what is sure to be heard."""

@@ -163,14 +163,16 @@ class OutsideWorker(PoolWorker):
             take(given.task)
         elif given.over:
             self._stop.request("all Jobs that this worker is for are over")
-        elif self._until_idle is not None and self._idle >= self._until_idle:
-            self._stop.request(f"there was no task for {self._until_idle:g} s")
-        elif took < _SOON:
+        elif not self._is_idle_for_long() and took < _SOON:
             time.sleep(_SOON)
 
-    @property
-    def _idle(self) -> float:
-        return time.monotonic() - self._idle_since
+    def _is_idle_for_long(self) -> bool:
+        """End where no task has come for as long as the worker is to wait for one; True if so."""
+        most = self._until_idle
+        if most is None or time.monotonic() - self._idle_since < most:
+            return False
+        self._stop.request(f"there was no task for {most:g} s")
+        return True
 
     def _rests(self) -> bool:
         """Whether these are hours of rest; their begin and end are told."""
@@ -200,6 +202,10 @@ class OutsideWorker(PoolWorker):
                 _logger.warning("not registered again: %s", error)
         elif refusal.may_pass:
             self._wait(str(refusal))
+            return
+        elif refusal.error == "Forbidden":  # until the Job is made, or gives its volumes away
+            if not self._is_idle_for_long():
+                time.sleep(self._pace.pause(str(refusal)))
             return
         self.refused = _what_to_do(refusal)
         self._stop.request(self.refused)
@@ -248,6 +254,6 @@ def _what_to_do(refusal: RefusedError) -> str:
                 f"{refusal}; somebody else works as this very worker: has its state folder been "
                 "copied? bec-worker register --again, on one of the machines"
             )
-        case "Unauthenticated" | "Forbidden":
+        case "Unauthenticated":
             return f"{refusal}; bec-worker register --again, with a token of the administrator"
     return f"{refusal}; correct the configuration: bec-worker config shows it"
