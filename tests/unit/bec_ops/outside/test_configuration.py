@@ -49,6 +49,7 @@ def test_amounts_and_times_are_written_as_people_do(tmp_path: Path) -> None:
     keys = read_configuration({}, NOTHING, [file(tmp_path, text)]).keys
     assert (keys.min_disk, keys.min_memory, keys.lease_margin) == (2 * 1024**3, 1024, 90.0)
     assert keys.state == Path.home() / "bec"
+    assert Keys().state == Path.home() / ".local/state/bec-worker"
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,14 @@ def test_a_marker_that_stands_is_left_as_it_is(run: WorkerRun, operator: FakeOpe
     assert len(operator.bodies("done")) == 1
 
 
+def test_the_marker_may_be_left_to_the_operator(run: WorkerRun, operator: FakeOperator) -> None:
+    operator.answers["next"] = [gives(run, "I1")]
+    call(run, "next", "ocr")
+    assert call(run, "done", "--no-marker").code == 0
+    assert not (run.folder / "I1/success.json").exists()
+    assert len(operator.bodies("done")) == 1
+
+
 def test_nothing_is_done_where_something_is_missing(run: WorkerRun, operator: FakeOperator) -> None:
     operator.answers["next"] = [gives(run, "I1", expect=["*.txt"])]
     call(run, "next", "ocr")

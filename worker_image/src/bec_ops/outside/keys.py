@@ -75,7 +75,7 @@ class Keys(BaseModel):
     task up `lease_margin` before the task would be another's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     url: Annotated[str, AfterValidator(_check_url)] = Field(default="", validate_default=False)
     ca: Path | None = None

@@ -17,7 +17,7 @@ from bec_ops.contract.protocol import Assigned
 from bec_ops.contract.task import FILE_SCHEME, Task
 from bec_ops.link.environment import Surroundings
 from bec_ops.link.link import DELIVERY_SECONDS
-from bec_ops.link.operator_client import RefusedError, UnreachableError
+from bec_ops.link.operator_client import WAIT_SECONDS, RefusedError, UnreachableError
 from bec_ops.link.stopping import Stop
 from bec_ops.outside import checks
 from bec_ops.outside.client import now
@@ -148,7 +148,7 @@ class OutsideWorker(PoolWorker):
                 return
             begun = time.monotonic()
             self._asking = True
-            self._given = given = self._seated.client.next()
+            self._given = given = self._seated.client.next_within(self._patience())
             self._asking, self._asked = False, now()
         except (UnreachableError, sqlite3.Error, OSError) as error:
             self._wait(str(error))
@@ -165,6 +165,13 @@ class OutsideWorker(PoolWorker):
             self._stop.request("all Jobs that this worker is for are over")
         elif not self._is_idle_for_long() and took < _SOON:
             time.sleep(_SOON)
+
+    def _patience(self) -> float:
+        """Return how long the operator may look for a task: no longer than is waited for one."""
+        if self._until_idle is None:
+            return WAIT_SECONDS
+        left = self._idle_since + self._until_idle - time.monotonic()
+        return min(max(left, 0.0), WAIT_SECONDS)
 
     def _is_idle_for_long(self) -> bool:
         """End where no task has come for as long as the worker is to wait for one; True if so."""

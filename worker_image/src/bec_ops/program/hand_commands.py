@@ -50,12 +50,18 @@ def take(
     raise SystemExit(outcome)
 
 
-def done(task: _Task = "", state: State = "") -> None:
+def done(
+    task: _Task = "",
+    marker: Annotated[
+        bool, typer.Option(help="without: where the Job has outside.marker: OnDone")
+    ] = True,
+    state: State = "",
+) -> None:
     """Say that a task is done: writes its marker, unless it stands. All else must be written."""
     with told_plainly():
         worker = _worker(state)
         worker.tell_waiting()
-        typer.echo(f"{worker.done(task).volume} is done")
+        typer.echo(f"{worker.done(task, marker=marker).volume} is done")
 
 
 def failed(
