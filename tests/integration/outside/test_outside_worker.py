@@ -1,6 +1,8 @@
 """bec-worker on a machine that is not of the cluster, and a hand at its prompt, over TLS."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 from base64 import b64decode
@@ -62,6 +64,21 @@ def machine(gate: Gate, space: Space, s3: S3, tmp_path: Path) -> MakeMachine:
 
 def start(run: WorkerRun, *arguments: str) -> subprocess.Popen[str]:
     return run.start_command("run", str(run.write(HANDLER)), *arguments)
+
+
+def start_waiting(gate: Gate, run: WorkerRun) -> subprocess.Popen[str]:
+    """Start a worker for which there is nothing, and return as it asks for a task."""
+
+    def registered() -> str:
+        found = re.search(
+            r'bec_worker_calls_total\{call="outside.register".*', gate.operator.metrics()
+        )
+        return found.group() if found else ""
+
+    before = registered()
+    process = start(run)
+    until(lambda: registered() != before, "it has registered", timeout=60)
+    return process
 
 
 def call(run: WorkerRun, *arguments: str) -> Ended:
@@ -132,6 +149,34 @@ def test_what_nobody_wants_any_more_is_aborted(space: Space, machine: MakeMachin
     assert "Interrupted" in ended.err
     assert "there was no task for 3 s" in ended.err
     assert markers(space) == []
+
+
+def test_who_ends_while_it_waits_takes_no_volume_with_it(
+    space: Space, gate: Gate, machine: MakeMachine
+) -> None:
+    one, two = machine("one"), machine("two")
+    process = start_waiting(gate, one)
+    process.terminate()
+    wait_done(process)
+    live = space.submit(described(space, "later", 1))
+    wait_done(start(two, "--once"))
+    live.wait_complete()
+    assert begun(two) == ["I0"]
+
+
+def test_two_machines_with_one_id(gate: Gate, machine: MakeMachine) -> None:
+    one = machine("one")
+    two = WorkerRun(one.folder.parent.parent / "two" / "here", dict(one.environment))
+    home = str(two.folder.parent)
+    shutil.copytree(one.folder.parent, home)
+    two.environment = {**two.environment, "HOME": home}
+    first = start_waiting(gate, one)
+    second = start(two)
+    ended = wait_ended(first)
+    assert ended.code == ExitCode.MISCONFIGURED
+    assert "has its state folder been copied?" in ended.err
+    second.terminate()
+    wait_done(second)
 
 
 def test_what_could_not_be_told_is_told_though_all_were_restarted(

@@ -313,8 +313,7 @@ def test_config_shows_each_value_and_who_said_it(run: WorkerRun) -> None:
     (run.folder / "bec-worker.toml").write_text('site = "[red]desk"\n')
     run.environment = {**run.environment, "BEC_WORKER_TOKEN": "SECRET"}
     told = wait_done(run.start_command("config")).out
-    rows = [line.rstrip() for line in told.splitlines()[1:]]
-    lines = {line.split()[0]: line.split(maxsplit=2)[1:] for line in rows}
+    lines = {line.split()[0]: line.split(maxsplit=2)[1:] for line in told.splitlines()}
     assert lines["site"] == ["[red]desk", "bec-worker.toml, line 1"]
     assert lines["token"] == ["(hidden)", "the variable BEC_WORKER_TOKEN"]
     assert "SECRET" not in told

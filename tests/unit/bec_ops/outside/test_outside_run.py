@@ -390,6 +390,24 @@ def test_a_machine_that_is_not_fit_takes_no_work(
     assert "next" not in operator.paths()
 
 
+def test_a_task_whose_output_cannot_be_reached_is_given_back(
+    run: WorkerRun, operator: FakeOperator
+) -> None:
+    """It costs the volume nothing, and the machine takes no other one meanwhile."""
+    more = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "a"}
+    run.environment = {**run.environment, "AWS_SECRET_ACCESS_KEY": "b", **more}
+    nowhere = {"output_uri": "s3://no-bucket/one/"}
+    operator.answers["next"] = [task(run, "one", **nowhere), task(run, "two")]
+    process = start_hasty(run)
+    operator.wait(lambda: operator.bodies("failed"), "it is given back")
+    (failed,) = operator.bodies("failed")
+    assert failed["failure"] == "Interrupted"
+    assert failed["message"].startswith("this machine cannot write its output: ")
+    process.terminate()
+    wait_done(process)
+    assert len(operator.bodies("next")) == 1
+
+
 def test_two_processes_have_two_seats(run: WorkerRun, operator: FakeOperator) -> None:
     operator.answers["next"] = [task(run, "long"), task(run, "two"), (200, {"over": True})]
     first = start(run)

@@ -35,6 +35,8 @@ WAIT_SECONDS = 20.0
 LONGEST_RETRY_AFTER = 30.0
 """How long the operator can have a call put off, whatever it says, in seconds."""
 
+_LARGEST_ANSWER = 16 * 1024 * 1024  # bytes
+
 # A worker has better things to do than to wait for its operator.
 _TIMEOUT = urllib3.Timeout(connect=3.0, read=10.0)
 
@@ -145,8 +147,15 @@ class OperatorClient:
             headers = {"Content-Type": "application/json", **self._authorization()}
             body = request.model_dump_json().encode()
             response = self._http.request(
-                "POST", url, body=body, headers=headers, redirect=False, timeout=timeout
+                "POST",
+                url,
+                body=body,
+                headers=headers,
+                redirect=False,
+                timeout=timeout,
+                preload_content=False,
             )
+            said = _read(response)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"{url}: {error}") from None
         if response.status in {429, 503}:
@@ -154,8 +163,8 @@ class OperatorClient:
             self._not_before[path] = time.monotonic() + seconds
         try:
             if response.status == 200:
-                return answer.model_validate_json(response.data)
-            refusal = Refusal.model_validate_json(response.data)
+                return answer.model_validate_json(said)
+            refusal = Refusal.model_validate_json(said)
         except ValidationError:  # something else than the operator answers there
             raise UnreachableError(f"{url} answers {response.status}, not as it should") from None
         if refusal.error in {"Unavailable", "TooMany"} or response.status >= 500:
@@ -167,6 +176,15 @@ class OperatorClient:
             return {}
         token = self._token_file.read_text(encoding="ascii").strip()
         return {"Authorization": f"Bearer {token}"}
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Read an answer as far as one of the operator could go: of a longer one that is no JSON."""
+    said = response.read(_LARGEST_ANSWER)
+    if response.read(1):
+        response.close()
+    response.release_conn()
+    return said
 
 
 def _retry_after(said: str) -> float:

@@ -230,7 +230,8 @@ class OutsideWorker(PoolWorker):
         why = self._s3.reach(task.bucket, task.prefix)
         if not why:
             return None
-        failure = attempt.fail(Interrupted(f"this machine cannot write its output: {why}"))
+        attempt.stop.request(f"this machine cannot write its output: {why}")
+        failure = attempt.fail(Interrupted(attempt.stop.reason))
         attempt.close()
         return failure
 

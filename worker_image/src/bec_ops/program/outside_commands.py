@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from bec_ops.contract.errors import WorkerError
 from bec_ops.contract.s3.store import StoreError
@@ -61,10 +59,10 @@ def register(
 def config(state: State = "") -> None:
     """Show each key of the configuration, its value, and who says so."""
     with told_plainly():
-        table = Table("key", "value", "from", box=None, pad_edge=False)
-        for row in read_configuration({"state": state}).rows():
-            table.add_row(*row)
-        Console(soft_wrap=True).print(table, markup=False)
+        rows = read_configuration({"state": state}).rows()
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        for key, value, source in rows:
+            typer.echo(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {source}")
 
 
 def status(state: State = "") -> None:
