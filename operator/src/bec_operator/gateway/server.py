@@ -81,19 +81,20 @@ class OutsideApi:
             raise
 
     async def _guessing(self, request: web.Request, do: Any, given: Any) -> Any:
-        """Do what needs a secret; who tries one after the other has to wait ever longer."""
-        address, now = request.remote or "", self._ctx.clock.now()
-        if wait := self._guesses.take(address, now):
-            said = "too many wrong tokens or secrets came from this address"
-            raise CallRefusedError("TooMany", said, retry_after=wait)
+        """Do what needs a secret; who tries one after the other has to wait.
+
+        Those who know theirs are served all the same: many may share an address.
+        """
         try:
-            answer = await do(given)
+            return await do(given)
         except CallRefusedError as refused:
-            if refused.word != "Unauthenticated":
-                self._guesses.give_back(address)
-            raise
-        self._guesses.give_back(address)
-        return answer
+            wait = 0.0
+            if refused.word == "Unauthenticated":
+                wait = self._guesses.take(request.remote or "", self._ctx.clock.now())
+            if not wait:
+                raise
+            said = "too many wrong tokens or secrets came from this address"
+            raise CallRefusedError("TooMany", said, retry_after=wait) from refused
 
     async def _enrol(self, call: Any) -> Enrolled:
         return Enrolled(worker_id=(await self._gateway.enrolling.enrol(call)).id)
