@@ -214,6 +214,25 @@ def test_the_marker_may_be_left_to_the_operator(run: WorkerRun, operator: FakeOp
     assert len(operator.bodies("done")) == 1
 
 
+def test_a_result_that_the_job_demands(run: WorkerRun, operator: FakeOperator) -> None:
+    schema = {"type": "object", "required": ["pages"]}
+    operator.answers["next"] = [gives(run, "I1", result_schema=schema)]
+    call(run, "next", "ocr")
+    ended = call(run, "done")
+    assert ended.code == Outcome.ERROR
+    assert "spec.worker.result demands, is missing" in ended.err
+    result = run.folder / "result.json"
+    for text, said in (("[1]", "give a JSON object"), ('{"p": 1}', "does not fit")):
+        result.write_text(text)
+        ended = call(run, "done", "--result", str(result))
+        assert ended.code == Outcome.ERROR
+        assert said in ended.err
+    assert operator.bodies("done") == []
+    result.write_text('{"pages": 3}')
+    assert call(run, "done", "--result", str(result)).code == 0
+    assert json.loads((run.folder / "I1/success.json").read_text())["result"] == {"pages": 3}
+
+
 def test_nothing_is_done_where_something_is_missing(run: WorkerRun, operator: FakeOperator) -> None:
     operator.answers["next"] = [gives(run, "I1", expect=["*.txt"])]
     call(run, "next", "ocr")

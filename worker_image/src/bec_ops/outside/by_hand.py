@@ -6,8 +6,13 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import Any
 
-from bec_ops.contract.errors import Failure, RetryableError, TerminalError
+from pydantic import ValidationError
+
+from bec_ops.contract.errors import Failure, MisconfiguredError, RetryableError, TerminalError
+from bec_ops.contract.faults import explain
+from bec_ops.contract.marker import InvalidMarker, Marker
 from bec_ops.contract.protocol import Assigned, Directive, Held
 from bec_ops.contract.s3.places import open_place
 from bec_ops.contract.task import Task
@@ -82,9 +87,10 @@ class ByHand:
             if time.monotonic() - begun < _PAUSE:
                 time.sleep(min(left, _PAUSE * random.uniform(0.5, 1.0)))  # noqa: S311 - no secret
 
-    def done(self, name: str, *, marker: bool = True) -> Task:
+    def done(self, name: str, *, marker: bool = True, result: dict[str, Any] | None = None) -> Task:
         """Write the marker of a task, unless it stands, and say that it is done.
 
+        `result` is what stands in the marker as a handler's does that it returns.
         Without `marker` that is left to the operator, where the Job says so. Raises StoreError if
         S3 does not answer, MissingArtefactsError if something is not there that the Job expects;
         the task stays in hand then.
@@ -94,7 +100,7 @@ class ByHand:
             output = TaskOutput(open_place(given.task.output_uri), given.task)
             if output.marker() is None:
                 output.check_expected()
-                output.put_marker(given.task.marker(**_details(given)))
+                output.put_marker(_marker(given, result))
         self._tell(hand, given.task, "done", {})
         return given.task
 
@@ -169,6 +175,18 @@ class ByHand:
 
     def _client(self, seat: Seat, offer: Offer | None = None) -> OutsideClient:
         return OutsideClient(lambda: self.identity, seat, offer)
+
+
+def _marker(given: Given, result: dict[str, Any] | None) -> Marker:
+    """Return the marker of a task; raises MisconfiguredError if the result is not as demanded."""
+    try:
+        made = given.task.marker(**_details(given), result=result)
+        made.check_result(given.task.result_schema)
+    except ValidationError as error:
+        raise MisconfiguredError(f"the result cannot be told: {explain(error)[:500]}") from None
+    except InvalidMarker as error:
+        raise MisconfiguredError(f"{error}; give it by --result FILE") from None
+    return made
 
 
 def _details(given: Given) -> dict[str, object]:

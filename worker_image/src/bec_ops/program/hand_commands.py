@@ -1,11 +1,15 @@
 """The commands for tasks by hand: next, done, failed, beat, list, id."""
 
 import json
+import sys
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from bec_ops.contract.errors import MisconfiguredError
+from bec_ops.contract.returned import MAX_RESULT_BYTES
 from bec_ops.outside.by_hand import ByHand, Outcome
 from bec_ops.outside.configuration import read_configuration
 from bec_ops.outside.hands import Given
@@ -55,13 +59,17 @@ def done(
     marker: Annotated[
         bool, typer.Option(help="without: where the Job has outside.marker: OnDone")
     ] = True,
+    result: Annotated[
+        str, typer.Option(help="a file of JSON, - for stdin: what a handler would return")
+    ] = "",
     state: State = "",
 ) -> None:
     """Say that a task is done: writes its marker, unless it stands. All else must be written."""
     with told_plainly():
         worker = _worker(state)
         worker.tell_waiting()
-        typer.echo(f"{worker.done(task, marker=marker).volume} is done")
+        given = _read_result(result) if result else None
+        typer.echo(f"{worker.done(task, marker=marker, result=given).volume} is done")
 
 
 def failed(
@@ -130,6 +138,22 @@ def show_id(state: State = "") -> None:
 
 def _worker(state: str, site: str = "") -> ByHand:
     return ByHand(read_configuration({"state": state, "site": site}).keys)
+
+
+def _read_result(name: str) -> dict[str, Any]:
+    """Read what is to stand in the marker; raises MisconfiguredError if it cannot."""
+    source = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 - closed here
+    with source:
+        text = source.read(MAX_RESULT_BYTES + 1)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if len(text) > MAX_RESULT_BYTES or not isinstance(found, dict):
+        raise MisconfiguredError(
+            f"the result {name}: give a JSON object of at most {MAX_RESULT_BYTES} bytes"
+        )
+    return found
 
 
 def _seconds(text: str) -> float:
