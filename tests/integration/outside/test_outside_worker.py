@@ -164,19 +164,22 @@ def test_who_ends_while_it_waits_takes_no_volume_with_it(
     assert begun(two) == ["I0"]
 
 
-def test_two_machines_with_one_id(gate: Gate, machine: MakeMachine) -> None:
+def test_of_two_machines_with_one_id_the_later_one_works(
+    space: Space, gate: Gate, machine: MakeMachine
+) -> None:
     one = machine("one")
     two = WorkerRun(one.folder.parent.parent / "two" / "here", dict(one.environment))
     home = str(two.folder.parent)
     shutil.copytree(one.folder.parent, home)
     two.environment = {**two.environment, "HOME": home}
     first = start_waiting(gate, one)
-    second = start(two)
+    second = start(two, "--once")
     ended = wait_ended(first)
     assert ended.code == ExitCode.MISCONFIGURED
     assert "has its state folder been copied?" in ended.err
-    second.terminate()
+    live = space.submit(described(space, "copied", 1))
     wait_done(second)
+    assert counts(live.wait_complete())["succeeded"] == 1
 
 
 def test_what_could_not_be_told_is_told_though_all_were_restarted(

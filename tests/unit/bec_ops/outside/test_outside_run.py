@@ -281,7 +281,7 @@ def test_what_could_not_be_told_is_told_by_the_next_process_first(
     operator.answers["next"] = [task(run, "one")]
     operator.answers["done"] = [(503, {})] * 999
     ended = wait_done(start_hasty(run, "--once"))
-    assert "1 reports are kept" in ended.err
+    assert "kept until a worker runs here again: 1" in ended.err
     assert Records(folder.path).count() == {"done": 1}
     (first,) = operator.bodies("register")
     operator.answers["done"] = []

@@ -122,7 +122,7 @@ class OutsideWorker(PoolWorker):
         deliver.start()
         deliver.join(LAST_SECONDS - DELIVERY_SECONDS)  # the end of the attempt has had its time
         if left := sum(self._seated.records.count().values()):
-            _logger.warning("%d reports are kept, and told when a worker runs here again", left)
+            _logger.warning("not told yet, and kept until a worker runs here again: %d", left)
 
     def _finish(self, reason: str) -> None:
         self._finishing = reason
@@ -153,6 +153,7 @@ class OutsideWorker(PoolWorker):
         except (UnreachableError, sqlite3.Error, OSError) as error:
             self._wait(str(error))
         except RefusedError as refusal:
+            self._asking = False  # and the seat may be somebody else's
             self._be_refused(refusal)
         else:
             self._take(given, time.monotonic() - begun, take)
