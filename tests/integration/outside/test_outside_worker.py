@@ -138,6 +138,25 @@ def test_a_stop_gives_the_volume_back_at_once(space: Space, machine: MakeMachine
     assert begun(two, attempt=2) == ["I0"]
 
 
+def test_a_machine_that_sleeps_gives_its_volume_up_as_it_wakes(
+    space: Space, machine: MakeMachine
+) -> None:
+    one, two = machine("one"), machine("two")
+    (one.folder / "slow-I0").touch()
+    live = space.submit(described(space, "asleep", 1, lease="5s"))
+    process = start(one, "--once")
+    until(lambda: begun(one), "it works", timeout=60)
+    process.send_signal(signal.SIGSTOP)
+    wait_done(start(two, "--once"))
+    process.send_signal(signal.SIGCONT)
+    ended = wait_ended(process)
+    assert ended.code == ExitCode.INTERRUPTED
+    assert "Interrupted: " in ended.err
+    assert counts(live.wait_complete())["succeeded"] == 1
+    (key,) = markers(space)
+    assert json.loads(space.read(key))["attempt"] == 2
+
+
 def test_what_nobody_wants_any_more_is_aborted(space: Space, machine: MakeMachine) -> None:
     one = machine("one")
     (one.folder / "slow-I0").touch()

@@ -4,7 +4,6 @@ Nobody but itself can end it, watch its machine, or stop it once another has its
 """
 
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from bec_ops.contract.errors import Failure, Interrupted, MisconfiguredError
-from bec_ops.contract.exit_codes import ExitCode
 from bec_ops.contract.protocol import Assigned
 from bec_ops.contract.task import FILE_SCHEME, Task
 from bec_ops.link.environment import Surroundings
@@ -21,6 +19,7 @@ from bec_ops.link.operator_client import WAIT_SECONDS, RefusedError, Unreachable
 from bec_ops.link.stopping import Stop
 from bec_ops.outside import checks
 from bec_ops.outside.client import now
+from bec_ops.outside.forced_end import ForcedEnd
 from bec_ops.outside.lease import Lease
 from bec_ops.outside.pace import Pace
 from bec_ops.outside.rest import Rest
@@ -80,9 +79,7 @@ class OutsideWorker(PoolWorker):
             self._check_place(attempt.task)
             prepare(attempt.task)(attempt)
 
-        forced = threading.Timer(self._grace + _OUTLIVES, self._end_by_force, (attempt,))
-        forced.daemon = True
-        attempt.stop.on_request(forced.start)
+        forced = ForcedEnd(attempt, self._grace + _OUTLIVES, self._seated.reports, self.tell_rest)
         try:
             return self._unreached(attempt) or do_attempt(attempt, work)
         finally:
@@ -235,24 +232,6 @@ class OutsideWorker(PoolWorker):
         failure = attempt.fail(Interrupted(attempt.stop.reason))
         attempt.close()
         return failure
-
-    def _end_by_force(self, attempt: Attempt) -> None:
-        """End the process with work that does not look whether it is to stop."""
-        _logger.error("the work does not stop: the process ends (%s)", attempt.stop.reason)
-        failure = Failure("Interrupted", f"{attempt.stop.reason}, and it did not stop by itself")
-        self._seated.reports.add(
-            "failed",
-            {
-                "task_uid": attempt.task.task_uid,
-                "attempt": attempt.task.attempt,
-                "failure": failure.failure,
-                "message": failure.short_message,
-            },
-        )
-        self.tell_rest()
-        attempt.stop.hurry()
-        logging.shutdown()
-        os._exit(ExitCode.INTERRUPTED)
 
 
 def _what_to_do(refusal: RefusedError) -> str:
