@@ -396,8 +396,8 @@ def test_a_task_whose_output_cannot_be_reached_is_given_back(
     """It costs the volume nothing, and the machine takes no other one meanwhile."""
     more = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "a"}
     run.environment = {**run.environment, "AWS_SECRET_ACCESS_KEY": "b", **more}
-    nowhere = {"output_uri": "s3://no-bucket/one/"}
-    operator.answers["next"] = [task(run, "one", **nowhere), task(run, "two")]
+    nowhere = task(run, "one", output_uri="s3://no-bucket/one/")
+    operator.answers["next"] = [nowhere, task(run, "two")]
     process = start_hasty(run)
     operator.wait(lambda: operator.bodies("failed"), "it is given back")
     (failed,) = operator.bodies("failed")
