@@ -1,7 +1,7 @@
 """Which volumes start next: they get their tasks in manifest order."""
 
-from collections.abc import Iterator
-from itertools import zip_longest
+from collections.abc import Iterator, Set
+from itertools import chain, zip_longest
 
 from bec_operator.decide.attempts.actions import CreateTask
 from bec_operator.decide.attempts.task import is_blocked
@@ -18,19 +18,36 @@ def new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action]
     What is under way has its slot already; a volume whose name is taken holds up no other. In a
     pool, a worker has its task from the start, but where somebody else may still be at work on it.
     """
-    books = memory.books
     under_way = {action.index for action in memory.under_way.of(CreateTask)}
-    left_out = under_way | {i for i, fact in books.blocked.items() if is_blocked(fact, now)}
-    free = next_up.tasks - len(under_way - books.tasks.keys())
-    wanted = max(free, len(next_up.fresh))
-    if wanted <= 0:
-        return
-    found = books.frontier.first(VolumeState.STARTABLE, wanted + len(left_out))
-    chosen = [index for index in found if index not in left_out][:wanted]
-    for index, host in zip_longest(chosen, next_up.fresh[: len(chosen)]):
+    named = {h.pod.volume: h for h in next_up.fresh if h.pod.volume is not None}
+    others = [host for host in next_up.fresh if host.pod.volume is None]
+    free = next_up.tasks - len(under_way - memory.books.tasks.keys())
+    chosen = could_begin(memory, now, max(free, len(others), 0), named.keys())
+    for index, host in chain(named.items(), zip_longest(chosen, others[: len(chosen)])):
         if host is None or memory.old_pods_until(index):
             yield CreateTask(index)
         elif not host.pod.guarded:
             yield GuardWorker(host.pod, guarded=True)
         else:
             yield CreateTask(index, host.pod, host.worker)
+
+
+def could_begin(memory: Memory, now: float, many: int, beside: Set[int] = frozenset()) -> list[int]:
+    """Return the first so many volumes that could get a task now, in manifest order.
+
+    Those that get one `beside` them are left out.
+    """
+    blocked, making = memory.books.blocked, memory.under_way.of(CreateTask)
+    left_out = {index for index, fact in blocked.items() if is_blocked(fact, now)}
+    left_out |= beside | {made.index for made in making}
+    found = memory.books.frontier.first(VolumeState.STARTABLE, many + len(left_out))
+    return [index for index in found if index not in left_out][:many]
+
+
+def can_begin(memory: Memory, index: int, now: float) -> bool:
+    """Whether one volume could get a task now."""
+    if not 0 <= index < len(memory.books.volumes):
+        return False
+    making = any(made.index == index for made in memory.under_way.of(CreateTask))
+    startable = memory.books.frontier[index] is VolumeState.STARTABLE
+    return startable and not making and not is_blocked(memory.books.blocked.get(index), now)
