@@ -22,7 +22,7 @@ def new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action]
     named = {h.pod.volume: h for h in next_up.fresh if h.pod.volume is not None}
     others = [host for host in next_up.fresh if host.pod.volume is None]
     free = next_up.tasks - len(under_way - memory.books.tasks.keys())
-    chosen = could_begin(memory, now, max(free, len(others), 0), named.keys())
+    chosen = could_begin(memory, now, max(free, len(others)), named.keys())
     for index, host in chain(named.items(), zip_longest(chosen, others[: len(chosen)])):
         if host is None or memory.old_pods_until(index):
             yield CreateTask(index)
@@ -37,17 +37,21 @@ def could_begin(memory: Memory, now: float, many: int, beside: Set[int] = frozen
 
     Those that get one `beside` them are left out.
     """
+    if many < 1:
+        return []
     blocked, making = memory.books.blocked, memory.under_way.of(CreateTask)
     left_out = {index for index, fact in blocked.items() if is_blocked(fact, now)}
     left_out |= beside | {made.index for made in making}
     found = memory.books.frontier.first(VolumeState.STARTABLE, many + len(left_out))
-    return [index for index in found if index not in left_out][:many]
+    tasks = memory.books.tasks
+    return [index for index in found if index not in left_out and index not in tasks][:many]
 
 
 def can_begin(memory: Memory, index: int, now: float) -> bool:
     """Whether one volume could get a task now."""
     if not 0 <= index < len(memory.books.volumes):
         return False
-    making = any(made.index == index for made in memory.under_way.of(CreateTask))
-    startable = memory.books.frontier[index] is VolumeState.STARTABLE
-    return startable and not making and not is_blocked(memory.books.blocked.get(index), now)
+    books = memory.books
+    begun = {made.index for made in memory.under_way.of(CreateTask)} | books.tasks.keys()
+    startable = books.frontier[index] is VolumeState.STARTABLE
+    return startable and index not in begun and not is_blocked(books.blocked.get(index), now)
