@@ -12,7 +12,7 @@ from bec_operator.gateway.server import OutsideApi
 from bec_operator.gateway.tls import Certificate
 from bec_operator.settings import FaceSettings
 
-RENEW_EVERY = 30.0  # seconds between two looks whether the certificate has changed
+RENEW_EVERY = 5.0  # seconds between two looks whether the certificate has changed
 
 
 class Door(Protocol):

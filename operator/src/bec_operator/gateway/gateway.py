@@ -201,6 +201,9 @@ class Gateway:
         """Take in that the attempt of a caller is done, as above."""
         memory = self.memory_of((caller.pod.namespace, caller.pod.job))
         if memory is None or memory.ledger is None or memory.job.spec is None:
+            job = self.ctx.cache.jobs.get(caller.pod.namespace, caller.pod.job)
+            if job is None or job.status.terminal:
+                raise CallRefusedError("Gone", "the Job is over")
             raise CallRefusedError("Unavailable", "the Job is not loaded yet; try again later")
         if memory.job.spec.outside.marker is MarkerBy.ON_DONE:
             task = task_for(memory, caller.task, caller.attempt, caller.pod)

@@ -1,33 +1,31 @@
-"""Who tries one secret after the other has to wait ever longer."""
+"""How often an address may be wrong about a token or a secret."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bec_operator.worker_api.callers.rates import Rates
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 
 _GUESSES = (0.2, 20)  # wrong tokens and secrets of one address: a second, and at once after a rest
 
-T = TypeVar("T")
-
 
 class Guesses:
-    """Counts wrong secrets by address; `now` is the clock."""
+    """Who tries one after the other has to wait.
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    Those who know theirs are served all the same: many may share an address.
+    """
+
+    def __init__(self) -> None:
         self._rates = Rates(*_GUESSES)
 
-    async def guard(self, address: str | None, do: Callable[[], Awaitable[T]]) -> T:
-        """Do what needs a secret, and raise CallRefusedError, TooMany, after many wrong ones."""
-        if wait := self._rates.take(address, self._now()):
-            said = "too many wrong tokens or secrets came from this address"
-            raise CallRefusedError("TooMany", said, retry_after=wait)
+    @contextmanager
+    def of(self, address: str, now: float) -> Iterator[None]:
+        """Let an address try; raises CallRefusedError, TooMany, if it is wrong too often."""
         try:
-            answer = await do()
+            yield
         except CallRefusedError as refused:
-            if refused.word != "Unauthenticated":
-                self._rates.give_back(address)
-            raise
-        self._rates.give_back(address)
-        return answer
+            wait = self._rates.take(address, now) if refused.word == "Unauthenticated" else 0.0
+            if not wait:
+                raise
+            said = "too many wrong tokens or secrets came from this address"
+            raise CallRefusedError("TooMany", said, retry_after=wait) from refused

@@ -44,7 +44,7 @@ class OutsideApi:
         self._gateway = gateway
         self._ctx = gateway.ctx
         self._rates = CallRates()
-        self._guesses = Guesses(self._ctx.clock.now)
+        self._guesses = Guesses()
         self._sessions: dict[str, Seat] = {}
         self._serving = Serving(
             self._ctx,
@@ -70,10 +70,10 @@ class OutsideApi:
         try:
             if route is ENROL:
                 body = await body_of(route, request)
-                return as_json(
-                    await self._guesses.guard(request.remote, partial(self._enrol, body))
-                )
-            worker = await self._guesses.guard(request.remote, partial(self._identify, request))
+                with self._guesses.of(request.remote or "", now):
+                    return as_json(await self._enrol(body))
+            with self._guesses.of(request.remote or "", now):
+                worker = self._gateway.enrolling.identify(*basic(request))
             who = f"worker {worker.id}"
             self._rates.check(worker.id, route.name, now)
             return as_json(await self._answer(worker, await body_of(route, request)))
@@ -83,9 +83,6 @@ class OutsideApi:
 
     async def _enrol(self, call: Any) -> Enrolled:
         return Enrolled(worker_id=(await self._gateway.enrolling.enrol(call)).id)
-
-    async def _identify(self, request: web.Request) -> Outsider:
-        return self._gateway.enrolling.identify(*basic(request))
 
     async def _answer(self, worker: Outsider, call: Any) -> Answer:
         if isinstance(call, Register):

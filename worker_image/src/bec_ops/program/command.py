@@ -1,12 +1,15 @@
 """The `bec-worker` command: runs handlers or any program on the volume of its pod, or by hand."""
 
 import sys
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from bec_ops import worker
+from bec_ops.contract.errors import MisconfiguredError
 from bec_ops.contract.exit_codes import ExitCode
 from bec_ops.contract.task import Assignment
 from bec_ops.contract.volume import Volume
@@ -16,6 +19,7 @@ from bec_ops.runtime.loading import load
 from bec_ops.runtime.running import DoVolume, Prepare, end_process, run_tasks
 
 _USAGE = 2  # typer's exit code for it
+_CONFIGURATION = Path("worker/config.toml")  # where existing workers have it
 
 app = typer.Typer(
     help="Runs the work on a volume, and writes success.json once all of it is written.",
@@ -100,6 +104,28 @@ def run_volume(
     )
     prepare = _prepare_handlers(handlers) if program is None else _prepare_program(program)
     sys.exit(run_by_hand(wish, prepare, Console(stderr=True)))
+
+
+@app.command()
+def serve(
+    config: Annotated[
+        Path, typer.Option(help="the configuration, in TOML", metavar="FILE")
+    ] = _CONFIGURATION,
+) -> None:
+    """Run on this machine what a scheduler starts over gRPC, until a SIGTERM.
+
+    It needs more than the other commands: pip install 'bec-ops[grpc]'.
+    """
+    try:
+        import_module("bec_ops.serve.serving").serve(config)
+    except ModuleNotFoundError as error:
+        if error.name not in {"grpc", "google", "google.protobuf"}:
+            raise
+        typer.echo("bec-worker serve needs gRPC: pip install 'bec-ops[grpc]'", err=True)
+        sys.exit(ExitCode.MISCONFIGURED)
+    except MisconfiguredError as error:
+        typer.echo(f"bec-worker serve: {error}", err=True)
+        sys.exit(ExitCode.MISCONFIGURED)
 
 
 def main() -> None:

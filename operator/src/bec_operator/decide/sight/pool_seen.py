@@ -41,6 +41,12 @@ class PoolPod:
     ended: PodSeen | None = None
     restarts: int = 0  # of the process
     volume: int | None = None
+    site: str = ""  # where a worker from elsewhere says that it is
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it is no pod, but a worker from elsewhere."""
+        return not self.pool
 
     @property
     def namespace(self) -> str:

@@ -1,7 +1,6 @@
-"""Which volumes start next: they get their tasks in manifest order."""
+"""Which volumes start next: they get their tasks in manifest order, but for sites."""
 
-from collections.abc import Iterator, Set
-from itertools import chain, zip_longest
+from collections.abc import Iterator
 
 from bec_operator.decide.attempts.actions import CreateTask
 from bec_operator.decide.attempts.task import is_blocked
@@ -9,42 +8,27 @@ from bec_operator.decide.hosts.actions import GuardWorker
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.slots.filling import Launches
+from bec_operator.decide.slots.sites import share_out
 from bec_operator.decide.volumes.frontier import VolumeState
 
 
 def new_tasks(memory: Memory, next_up: Launches, now: float) -> Iterator[Action]:
-    """Fill the free slots of the window, in manifest order.
+    """Fill the free slots of the window, each with a volume that may be done there.
 
     What is under way has its slot already; a volume whose name is taken holds up no other. In a
     pool, a worker has its task from the start, but where somebody else may still be at work on it.
     """
     under_way = {action.index for action in memory.under_way.of(CreateTask)}
-    named = {h.pod.volume: h for h in next_up.fresh if h.pod.volume is not None}
-    others = [host for host in next_up.fresh if host.pod.volume is None]
-    free = next_up.tasks - len(under_way - memory.books.tasks.keys())
-    chosen = could_begin(memory, now, max(free, len(others)), named.keys())
-    for index, host in chain(named.items(), zip_longest(chosen, others[: len(chosen)])):
+    free = max(next_up.tasks - len(under_way - memory.books.tasks.keys()), 0)
+    if not free and not next_up.fresh:
+        return
+    for index, host in share_out(memory, next_up.fresh, free, now):
         if host is None or memory.old_pods_until(index):
             yield CreateTask(index)
         elif not host.pod.guarded:
             yield GuardWorker(host.pod, guarded=True)
         else:
             yield CreateTask(index, host.pod, host.worker)
-
-
-def could_begin(memory: Memory, now: float, many: int, beside: Set[int] = frozenset()) -> list[int]:
-    """Return the first so many volumes that could get a task now, in manifest order.
-
-    Those that get one `beside` them are left out.
-    """
-    if many < 1:
-        return []
-    blocked, making = memory.books.blocked, memory.under_way.of(CreateTask)
-    left_out = {index for index, fact in blocked.items() if is_blocked(fact, now)}
-    left_out |= beside | {made.index for made in making}
-    found = memory.books.frontier.first(VolumeState.STARTABLE, many + len(left_out))
-    tasks = memory.books.tasks
-    return [index for index in found if index not in left_out and index not in tasks][:many]
 
 
 def can_begin(memory: Memory, index: int, now: float) -> bool:

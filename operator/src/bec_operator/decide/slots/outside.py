@@ -11,9 +11,10 @@ from bec_operator.decide.hosts.pool import Host, Pool, wants_own_pod
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.filling import Launches, launches
-from bec_operator.decide.slots.next_volumes import can_begin, could_begin
+from bec_operator.decide.slots.next_volumes import can_begin
 from bec_operator.decide.slots.pairing import pair
 from bec_operator.decide.slots.room import Room
+from bec_operator.decide.slots.sites import may_go_to, volumes_for
 from bec_operator.decide.slots.standings import Standings
 
 
@@ -40,13 +41,16 @@ def give_outside(
 def on_offer(memory: Memory, standings: Standings, room: Room, now: float, many: int) -> list[int]:
     """Return so many volumes at most that a worker would get that asked for one of them now.
 
-    As many may be begun at once as there is room for; any of them is meant to be asked for.
+    As many may be begun at once as there is room for; any of them is meant to be asked for. It is
+    at no site.
     """
     there = _there(memory, standings, room, now)
     if there.most < 1:
         return []
-    ready = [task.index for task in there.ready[:many]]
-    return ready + (could_begin(memory, now, many - len(ready)) if there.new > 0 else [])
+    tasks = memory.books.tasks
+    ready = [task.index for task in there.ready if may_go_to(memory, task, "", now)]
+    fresh = volumes_for(memory, "", now, many) if there.new > 0 else []
+    return [*ready, *(index for index in fresh if index not in tasks)][:many]
 
 
 @dataclass(frozen=True, slots=True)

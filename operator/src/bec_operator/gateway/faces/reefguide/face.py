@@ -40,7 +40,7 @@ class ReefGuideFace:
         self._clock = gateway.ctx.clock
         self._logins = Logins(gateway.enrolling, FACE, _BEHIND)
         self._refreshes = Logins(gateway.enrolling, f"{FACE} refresh")
-        self._guesses = Guesses(self._clock.now)
+        self._guesses = Guesses()
         self._rates = CallRates()
         self._listing = Listing(gateway)
         self._results = Results(gateway)
@@ -74,7 +74,8 @@ class ReefGuideFace:
         """Return what answers a call by which somebody says who he is."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            return await self._guesses.guard(request.remote, lambda: do(request))
+            with self._guesses.of(request.remote or "", self._clock.now()):
+                return await do(request)
 
         return self._logged(name, answer)
 
