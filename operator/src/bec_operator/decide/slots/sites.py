@@ -43,11 +43,15 @@ def share_out(
 ) -> Iterator[tuple[int, Host | None]]:
     """Yield a volume for each of the workers, if there is one, and then some for so many pods.
 
-    Workers of the pool get what pods do: where their nodes are is not asked.
+    Workers of the pool get what pods do: where their nodes are is not asked. Those that ask for one
+    volume get that one, wherever they are.
     """
-    left_out = _left_out(memory, now)
+    left_out = _left_out(memory, now) | {h.pod.volume for h in hosts if h.pod.volume is not None}
     in_pods, at = _in_pods(memory, left_out), dict[str, Iterator[int]]()
     for host in hosts:
+        if host.pod.volume is not None:
+            yield host.pod.volume, host
+            continue
         found, site = in_pods, host.pod.site
         if host.pod.is_outside:
             if site not in at:
@@ -122,6 +126,15 @@ def may_go_to(memory: Memory, task: TaskSeen, site: str, now: float) -> bool:
     """Whether the next attempt at a task may be given to a worker at a site."""
     own = _site_of(memory, task)
     return own is None or own.name == site or _may_go_elsewhere(memory, task, now)
+
+
+def may_be_new_at(memory: Memory, index: int, site: str) -> bool:
+    """Whether a volume without a task may be begun at a site, where a worker asks for that one."""
+    spec = memory.job.spec
+    if spec is None or spec.sites is None:
+        return True
+    own = spec.sites.find(site_of(memory.books.volumes[index]))
+    return own is None or own.name == site or not _requires(memory)
 
 
 def _may_go_elsewhere(memory: Memory, task: TaskSeen, now: float) -> bool:
