@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bec_operator.act.ground.context import Context
+from bec_operator.gateway.faces.data_dispatcher.door import DataDispatcher
+from bec_operator.gateway.faces.data_dispatcher.names import FACE as DATA_DISPATCHER
 from bec_operator.gateway.gateway import Gateway
 from bec_operator.gateway.server import OutsideApi
 from bec_operator.gateway.tls import Certificate
@@ -25,7 +27,9 @@ class Door(Protocol):
 
 
 MakeFace = Callable[[Gateway, FaceSettings, Certificate | None], Door]
-FACES: Mapping[str, MakeFace] = {}
+FACES: Mapping[str, MakeFace] = {
+    DATA_DISPATCHER: DataDispatcher,
+}
 """What makes each of the faces."""
 
 

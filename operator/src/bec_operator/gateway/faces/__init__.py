@@ -1,0 +1,1 @@
+"""Protocols of other systems: each maps its calls to the verbs of the gateway."""
