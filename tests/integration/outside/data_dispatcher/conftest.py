@@ -125,8 +125,10 @@ MakeProject = Callable[..., Project]
 def project(space: Space, face: Face) -> MakeProject:
     """Make the Job of a space, as workers see it; keywords are fields of its spec."""
 
-    def make(volumes: Any, outside: dict[str, Any] = OUTSIDE, **spec: Any) -> Project:
-        live = space.submit(job("pages", space.bucket, volumes, outside=outside, **spec))
+    def make(
+        volumes: Any, name: str = "pages", outside: dict[str, Any] = OUTSIDE, **spec: Any
+    ) -> Project:
+        live = space.submit(job(name, space.bucket, volumes, outside=outside, **spec))
         named = face.enrol(space)
         login = face.log_in(*named).headers["X-Authentication-Token"]
         return Project(live, named, login, face.project(login))

@@ -1,7 +1,9 @@
 """What nobody should send: each has an answer, no file is lost, and none counts as done by it."""
 
+import hmac
 import json
 import socket
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,8 +28,8 @@ from tests.support.waiting import until
 
 def states(face: Face, made: Project) -> list[str]:
     """Return the states of the files of a project."""
-    told = face.get(f"/handles?project_id={made.number}", made.login).told
-    return sorted(handle["state"] for handle in told)
+    told = face.get(f"/handles?project_id={made.number}", made.login)
+    return sorted(handle["state"] for handle in told.told) if told.status == 200 else []
 
 
 def hang_up(face: Face, path: str, login: str) -> None:
@@ -73,6 +75,23 @@ def test_who_guesses_has_to_wait(face: Face, space: Space) -> None:
     until(lambda: face.log_in(name, "wrong").status == 503, "too many guesses")
     assert face.log_in(name, token).headers["Retry-After"]
     until(lambda: face.log_in(name, token).status == 200, "one more", timeout=30)
+
+
+def test_logins_of_yesterday_and_of_other_faces(project: MakeProject, face: Face) -> None:
+    made = project(numbered(1))
+    name, token = made.enrolment
+
+    def login(audience: str, seconds: float) -> str:
+        key = hmac.digest(token.encode(), f"login {audience}".encode(), "sha256")
+        claims = {"sub": name, "aud": audience, "exp": time.time() + seconds}
+        return jwt.encode(claims, key, "HS256", {"kid": name})
+
+    path = f"/next_file?project_id={made.number}&worker_id=w"
+    for bad in (login("data-dispatcher", -3600), login("reefguide", 3600)):
+        assert face.get("/verify", bad).status == 401
+        assert face.get(path, bad).told["handle"] is None
+    assert face.get("/verify", login("data-dispatcher", 3600)).status == 200
+    until(lambda: states(face, made) == ["initial"], "nobody got the file")
 
 
 def test_an_enrolment_that_is_taken_away(

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.outside.data_dispatcher.conftest import Face, MakeDdisp, MakeProject
+from tests.integration.outside.data_dispatcher.conftest import (
+    Face,
+    MakeDdisp,
+    MakeProject,
+    release,
+    reserve,
+)
 from tests.support.ddisp import NEW, OLD, ended
 from tests.support.jobs import counts, numbered
 from tests.support.space import Space
@@ -33,18 +39,22 @@ def test_the_loop_by_python_to_the_end(
 def test_the_loop_by_commands_over_tls(
     project: MakeProject, ddisp: MakeDdisp, face: Face, home: Path
 ) -> None:
+    over = project(numbered(1), "over")
+    handle = reserve(face, over)
+    assert release(face, over, handle, failed="no", worker_id="w").status == 200
+    over.live.wait_complete()
     made = project(numbered(2), maxFailed=1)
-    script = (str(EXAMPLE / "worker.sh"), str(made.number), "cern")
-    workers = [ddisp(made, NEW, face.tls_url, home / "ca.crt") for _ in range(3)]
-    programs = [("/bin/true",), ("/bin/bash", "-c", "exit 1"), ("/bin/true",)]
-    running = [w.start(*script, *p) for w, p in zip(workers[:2], programs, strict=False)]
-    for process in running:
-        ran = ended(process)
-        assert (ran.code, ran.out, ran.err) == (0, "", "")
+    fails = ("/bin/bash", "-c", "exit 1")
+    script = str(EXAMPLE / "worker.sh")
+    running = [  # each waits for up to ten seconds before it asks
+        ddisp(of, NEW, face.tls_url, home / "ca.crt").start(script, str(of.number), "cern", *does)
+        for of, does in ((made, ("/bin/true",)), (made, fails), (over, fails))
+    ]
+    told = [ended(process) for process in running]
+    assert {(ran.code, ran.err) for ran in told} == {(0, "")}
+    assert [ran.out for ran in told] == ["", "", "the project is over\n"]
     found = made.live.wait_complete()
     assert (counts(found)["succeeded"], counts(found)["failed"]) == (1, 1)
-    ran = workers[2](*script[1:], *programs[2], program=script[0])
-    assert (ran.code, ran.out) == (0, "the project is over\n"), ran
 
 
 @pytest.mark.parametrize("version", [NEW, OLD])

@@ -44,6 +44,7 @@ class Listing:
         project = project_of(job)
         if query.with_files:
             self._check_rate(enrolment)
+            self._check_loaded(job)
             found = self._handles(job, replicas=query.with_replicas)
             project["file_handles"] = await _some_of(found, MOST)
         return as_text_json(project)
@@ -69,12 +70,24 @@ class Listing:
         query = query_of(Handles, request)
         self._check_rate(enrolment)
         job = self._projects.get(enrolment, query.project_id)
+        self._check_loaded(job)
         found = self._handles(job, replicas=False)
         return as_text_json([h for h in await _some_of(found, MOST) if query.wants(h["state"])])
 
     def _handles(self, job: JobSeen, *, replicas: bool) -> Iterator[Document]:
         memory = self._gateway.memory_of((job.namespace, job.name))
         return handles_of(self._gateway.ctx, job, memory, replicas=replicas)
+
+    def _check_loaded(self, job: JobSeen) -> None:
+        """See that files are not left out that somebody has: `ddisp worker done all` asks here.
+
+        Of a Job without tasks nobody has any, and it may never be loaded.
+        """
+        key = (job.namespace, job.name)
+        memory = self._gateway.memory_of(key)
+        loaded = memory is not None and memory.ledger is not None
+        if not loaded and not job.has_ended and self._gateway.ctx.cache.tasks.of_job(key):
+            raise CallRefusedError("Unavailable", "the project is not loaded yet; try again later")
 
     def _check_rate(self, enrolment: Enrolment) -> None:
         if wait := self._rates.take(enrolment.name, self._gateway.ctx.clock.now()):
