@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.flamenco import FlamencoWorker
+from tests.support.flamenco import FlamencoWorker, signed
 from tests.support.jobs import TEMPLATE, LiveJob, job, numbered
 from tests.support.kube import Body
 from tests.support.space import Space
@@ -21,6 +21,13 @@ def submit(space: Space, name: str, count: int, *commands: Body, **spec: Any) ->
     }
     body = job(name, space.bucket, numbered(count), worker=worker, **{"outside": ONLY, **spec})
     return space.submit(body)
+
+
+def come_in(url: str, token: str, *types: str) -> FlamencoWorker:
+    """Return a worker that has come in by an enrolment."""
+    worker = FlamencoWorker(url, *types)
+    assert worker.register(signed(token)).status == 200
+    return worker
 
 
 def given(worker: FlamencoWorker) -> Body:

@@ -40,9 +40,9 @@ class _Template(BaseModel):
     commands: tuple[_Command, ...] = Field(min_length=1, max_length=100)
 
 
-def task_id(task: Task) -> str:
+def task_id(task_uid: str, attempt: int) -> str:
     """Return the id of an attempt: letters, digits and `-`, as it stands in addresses."""
-    return f"{task.task_uid}-{task.attempt}"
+    return f"{task_uid}-{attempt}"
 
 
 def task_document(task: Task, job: str) -> dict[str, object]:
@@ -53,7 +53,7 @@ def task_document(task: Task, job: str) -> dict[str, object]:
         for number, each in enumerate(template.commands)
     ]
     return {
-        "_id": task_id(task),
+        "_id": task_id(task.task_uid, task.attempt),
         "job": job,
         "job_type": "bec",
         "task_type": task.handler,

@@ -10,11 +10,12 @@ from bec_ops.contract.protocol import LOG_BYTES
 from bec_ops.contract.s3.store import StoreError
 
 _SAVE_EVERY = 60.0  # seconds: what a crash of the operator may cost
+_HOLDS_UP = 30.0  # seconds for which an end waits for its log to be stored
 _PATIENCE = 1.5  # seconds for S3: the worker waits for its answer
 
 
 class LogKeeper:
-    """Keeps logs of attempts where those of pods are. S3 that does not take one holds up nobody."""
+    """Keeps logs of attempts where those of pods are."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -25,6 +26,16 @@ class LogKeeper:
         if now - run.saved >= _SAVE_EVERY:
             run.saved = now
             await self.save(run)
+
+    async def save_the_end(self, run: Run) -> bool:
+        """Store the log of an attempt that has ended; return False if its end is to be told again.
+
+        A store that takes no log does not hold it up for long.
+        """
+        now = self._gateway.ctx.clock.now()
+        run.end_told = run.end_told or now
+        await self.save(run)
+        return not run.unsaved or now - run.end_told >= _HOLDS_UP
 
     async def save(self, run: Run) -> None:
         """Store what is new in the log of an attempt; what is not stored is tried again later."""

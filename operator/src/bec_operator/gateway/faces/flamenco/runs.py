@@ -22,7 +22,7 @@ class Run:
     """One attempt. Of its log the end is kept; `saved` is when that was stored last.
 
     `earlier`: another operator may have stored some of it. `heard`: the worker has it, as it has
-    told. `ending` takes in how it ended, `ended`: that is done.
+    told. `ending` takes in how it ended, which was told first at `end_told`; `ended`: that is done.
     """
 
     holding: Holding
@@ -34,6 +34,7 @@ class Run:
     activity: int = 0
     progress: Progress | None = None
     ending: "asyncio.Task[CallRefusedError | None] | None" = None
+    end_told: float | None = None
     ended: bool = False
     _last: bytes = b""
     _asked: float | None = field(default=None)
@@ -105,7 +106,7 @@ class Runs:
 
     def of(self, holding: Holding, *, adopted: bool = False) -> Run:
         """Return what is known of a task; `adopted`: another operator has given it."""
-        known_as = task_id(holding.task)
+        known_as = id_of(holding)
         run = self._runs.get(known_as)
         if run is None:
             run = self._runs[known_as] = Run(holding, earlier=adopted, heard=adopted)
@@ -118,6 +119,11 @@ class Runs:
     def all(self) -> list[Run]:
         """Return all of which something is known."""
         return list(self._runs.values())
+
+
+def id_of(holding: Holding) -> str:
+    """Return the id of the task that a worker has."""
+    return task_id(holding.task.task_uid, holding.task.attempt)
 
 
 def _end_of(text: str) -> str:

@@ -15,7 +15,7 @@ from bec_operator.decide.hosts.outside import seat_in
 from bec_operator.gateway.faces.flamenco.commands import TemplateError, task_document, task_id
 from bec_operator.gateway.faces.flamenco.documents import Update
 from bec_operator.gateway.faces.flamenco.keeping_logs import LogKeeper
-from bec_operator.gateway.faces.flamenco.runs import Run, Runs
+from bec_operator.gateway.faces.flamenco.runs import Run, Runs, id_of
 from bec_operator.gateway.gateway import Gateway, Seat
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import Directive
@@ -24,6 +24,7 @@ FACE = "flamenco"
 ANSWER_SECONDS = 2.0
 """How long anything may take: after three the worker has hung up."""
 _SEAT = "flamenco-"
+_LOADING = 300.0  # seconds after which nobody waits for a Job that cannot be loaded
 _REMEMBERED = 10_000  # workers; the one of which nothing was heard for longest is forgotten first
 
 
@@ -34,6 +35,7 @@ class Working:
         self._gateway = gateway
         self._runs = Runs()
         self._logs = LogKeeper(gateway)
+        self._began = gateway.ctx.clock.now()
         self._seats: OrderedDict[str, str] = OrderedDict()  # by the worker's id
 
     # --- a process begins, and ends
@@ -54,7 +56,8 @@ class Working:
         endings = [run.ending for run in runs if run.ending is not None]
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
-                await asyncio.gather(*endings, *map(self._logs.save, runs))
+                saving = map(self._logs.save, runs)
+                await asyncio.gather(*endings, *saving, return_exceptions=True)
 
     # --- next
 
@@ -134,16 +137,17 @@ class Working:
             async with asyncio.timeout(ANSWER_SECONDS):
                 refused = await asyncio.shield(run.ending)
         except TimeoutError:
-            raise CallRefusedError("Unavailable", "it is not stored yet; say it again") from None
+            raise _not_stored() from None
         if refused is not None:
             raise refused
 
     async def _take_in_end(self, run: Run, update: Update) -> CallRefusedError | None:
         holding, status = run.holding, update.task_status
-        await self._logs.save(run)
+        if not await self._logs.save_the_end(run):
+            return _not_stored()
         try:
             if status == "completed":
-                await self._gateway.done(holding, FACE, task=task_id(holding.task))
+                await self._gateway.done(holding, FACE, task=id_of(holding))
             elif status == "failed":
                 await self._gateway.failed(holding, "Retryable", run.message(update))
             else:
@@ -175,9 +179,11 @@ class Working:
         """Return a task that a worker has; one that is over and one that never was are the same."""
         self._seat(worker)
         for holding in self._gateway.holdings(worker):
-            if task_id(holding.task) == known_as and holding.seat.name.startswith(_SEAT):
+            if id_of(holding) == known_as and holding.seat.name.startswith(_SEAT):
                 self._seat_of(worker, holding.seat.name)
                 return self._runs.of(holding)
+        if known_as in self._loading(worker):
+            raise _not_loaded()
         raise CallRefusedError("Gone", "you have no such task (any more)", 404)
 
     def _seat(self, worker: Outsider) -> Seat:
@@ -199,16 +205,16 @@ class Working:
 
     def _adopt(self, worker: Outsider) -> str:
         """Return the seat that a worker had before this operator ran, if that is on record."""
-        if self._is_loading(worker):
-            raise CallRefusedError("Unavailable", "the Job of its task is not loaded yet")
+        if self._loading(worker) and self._now - self._began < _LOADING:
+            raise _not_loaded()
         held = [h for h in self._gateway.holdings(worker) if h.seat.name.startswith(_SEAT)]
         for holding in held:
             self._runs.of(holding, adopted=True)
         return held[-1].seat.name if held else _new_seat()
 
-    def _is_loading(self, worker: Outsider) -> bool:
-        """Whether a worker may have a task of which nothing can be told yet."""
-        cache = self._gateway.ctx.cache
+    def _loading(self, worker: Outsider) -> set[str]:
+        """Return the tasks on record for a worker of which nothing can be told yet."""
+        cache, found = self._gateway.ctx.cache, set()
         for task in cache.tasks.of_outsider(worker.id):
             begun, job = task.recorded_begun, cache.jobs.get(task.namespace, task.job)
             if begun is None or not seat_in(begun.pod_uid).startswith(_SEAT):
@@ -217,8 +223,8 @@ class Working:
                 continue
             memory = self._gateway.memory_of((task.namespace, task.job))
             if memory is None or memory.ledger is None or memory.job.spec is None:
-                return True
-        return False
+                found.add(task_id(task.uid, begun.number))
+        return found
 
     @property
     def _now(self) -> float:
@@ -227,3 +233,11 @@ class Working:
 
 def _new_seat() -> str:
     return f"{_SEAT}{uuid4().hex[:16]}"
+
+
+def _not_loaded() -> CallRefusedError:
+    return CallRefusedError("Unavailable", "the Job of the task is not loaded yet; try again later")
+
+
+def _not_stored() -> CallRefusedError:
+    return CallRefusedError("Unavailable", "S3 has not taken it yet; say it again")

@@ -1,64 +1,20 @@
 """Flamenco Workers, as they are: what they send, in which order, and what becomes of it."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-import yaml
-
-from tests.cluster import Cluster
-from tests.integration.conftest import MakeOperator
 from tests.integration.outside.conftest import Gate
+from tests.integration.outside.flamenco.conftest import VISITORS
 from tests.support.flamenco import FlamencoWorker, signed
-from tests.support.flamenco_jobs import given, logs, submit
+from tests.support.flamenco_jobs import come_in, given, logs, submit
 from tests.support.jobs import condition, counts
-from tests.support.kube import Kube
-from tests.support.operator_process import Operator
-from tests.support.ports import free_ports
-from tests.support.rights import home_of, operator_rights
+from tests.support.outsiders import enrolment
 from tests.support.space import Space
 from tests.support.waiting import until
-
-EXAMPLE = Path(__file__).parents[3] / "examples/faces/flamenco"
-
-
-@pytest.fixture(scope="module")
-def flamenco_url() -> str:
-    (port,) = free_ports(1)
-    return f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture(scope="module")
-def operator(
-    cluster: Cluster, make_operator: MakeOperator, home: Path, flamenco_url: str
-) -> Iterator[Operator]:
-    rights = operator_rights(cluster, home, outside=True)
-    port = flamenco_url.rpartition(":")[2]
-    faces = f'[{{"face": "flamenco", "port": {port}, "tls": false}}]'
-    with make_operator(rights, faces=faces, own_namespace=home_of(home)) as operator:
-        yield operator
-
-
-@pytest.fixture(scope="module")
-def gate(operator: Operator, kube: Kube, home: Path, flamenco_url: str) -> Gate:
-    return Gate(operator, kube, home_of(home), flamenco_url, home)
-
-
-def worker_of(space: Space, gate: Gate, *types: str) -> FlamencoWorker:
-    """Return a worker that has come in for the Jobs of a space."""
-    worker = FlamencoWorker(gate.url, *types)
-    assert worker.register(signed(gate.token(space))).status == 200
-    return worker
 
 
 def test_from_registration_to_the_end(space: Space, gate: Gate) -> None:
     live = submit(space, "render", 2)
-    worker = worker_of(space, gate, "sleep", "render")
+    worker = come_in(gate.url, gate.token(space), "sleep", "render")
     for _ in range(2):
         task = given(worker)
         assert task["job"] == f"{space.namespace}/render"
@@ -100,6 +56,10 @@ def test_who_may_come_in(space: Space, gate: Gate) -> None:
     known.secret = "0" * 64
     assert known.sign_on().status == 401
     assert known.task().status == 401
+    enrolment(gate.kube, gate.home, VISITORS, namespaces=space.namespace)
+    visitor = FlamencoWorker(gate.url, "sleep")
+    until(lambda: visitor.register().status == 200, "who signs nothing may come in now")
+    assert visitor.task().status == 204
     short = FlamencoWorker(gate.url, "sleep")
     short.secret = short.secret[:5]
     reply = short.register(signed(token))
@@ -109,8 +69,8 @@ def test_who_may_come_in(space: Space, gate: Gate) -> None:
 
 def test_task_types_choose_the_jobs(space: Space, gate: Gate) -> None:
     submit(space, "video", 1)
-    worker = worker_of(space, gate, "sleep", "render")
-    eager = worker_of(space, gate, "video")
+    worker = come_in(gate.url, gate.token(space), "sleep", "render")
+    eager = come_in(gate.url, gate.token(space), "video")
     known_as = given(eager)["_id"]
     assert eager.give_back(known_as).status == 204
     assert worker.task().status == 204  # there is something for others
@@ -121,7 +81,7 @@ def test_task_types_choose_the_jobs(space: Space, gate: Gate) -> None:
 
 def test_an_answer_that_was_lost(space: Space, gate: Gate) -> None:
     submit(space, "lost", 2)
-    worker = worker_of(space, gate, "lost")
+    worker = come_in(gate.url, gate.token(space), "lost")
 
     def made() -> bool:
         worker.hang_up()
@@ -140,7 +100,7 @@ def test_an_answer_that_was_lost(space: Space, gate: Gate) -> None:
 
 def test_updates_that_come_late_or_twice(space: Space, gate: Gate) -> None:
     live = submit(space, "late", 2)
-    worker = worker_of(space, gate, "late")
+    worker = come_in(gate.url, gate.token(space), "late")
     first = given(worker)["_id"]
     for _ in range(2):
         assert worker.update(first, "active", "T1: begins").status == 204
@@ -160,7 +120,10 @@ def test_updates_that_come_late_or_twice(space: Space, gate: Gate) -> None:
 
 def test_what_is_another_s(space: Space, gate: Gate) -> None:
     submit(space, "apart", 1)
-    worker, other = worker_of(space, gate, "apart"), worker_of(space, gate, "apart")
+    worker, other = (
+        come_in(gate.url, gate.token(space), "apart"),
+        come_in(gate.url, gate.token(space), "apart"),
+    )
     known_as = given(worker)["_id"]
     assert other.update(known_as, "completed").status == 404
     assert other.give_back(known_as).status == 204
@@ -171,7 +134,7 @@ def test_what_is_another_s(space: Space, gate: Gate) -> None:
 
 def test_may_i_run_is_answered_in_its_keys(space: Space, gate: Gate) -> None:
     live = submit(space, "stopped", 1)
-    worker = worker_of(space, gate, "stopped")
+    worker = come_in(gate.url, gate.token(space), "stopped")
     known_as = given(worker)["_id"]
     stranger = FlamencoWorker(gate.url, "stopped")
     for reply, status in (
@@ -182,15 +145,21 @@ def test_may_i_run_is_answered_in_its_keys(space: Space, gate: Gate) -> None:
         assert reply.status == status
         assert reply.body.keys() <= {"may_keep_running", "reason"}
     assert worker.may_i_run(known_as).body == {"may_keep_running": True}
-    live.delete()
+    live.patch(suspend=True, suspendMode="Stop")
     until(lambda: not worker.may_i_run(known_as).body["may_keep_running"], "it is to stop")
-    assert worker.log(known_as, "T1: stopped").status in {204, 404, 409}
+    assert worker.log(known_as, "T1: stopped").status == 204
     assert worker.give_back(known_as).status == 204
+    live.patch(suspend=False)
+    second = given(worker)["_id"]
+    assert worker.may_i_run(second).body == {"may_keep_running": True}
+    live.delete()
+    until(lambda: not worker.may_i_run(second).body["may_keep_running"], "it is to stop")
+    assert worker.give_back(second).status == 204
 
 
 def test_failures(space: Space, gate: Gate) -> None:
     live = submit(space, "fails", 1, retry={"limit": 5})
-    worker = worker_of(space, gate, "fails")
+    worker = come_in(gate.url, gate.token(space), "fails")
     tried = [given(worker)["_id"]]
     log = "T1: page 7\nT2: no image"
     assert worker.update(tried[-1], "failed", log, activity="exec failed").status == 204
@@ -214,7 +183,7 @@ def test_failures(space: Space, gate: Gate) -> None:
 
 def test_a_bad_template_is_told_and_not_run(space: Space, gate: Gate) -> None:
     live = submit(space, "bad", 3, {"name": "excec", "settings": {"cmd": "true"}})
-    worker = worker_of(space, gate, "bad")
+    worker = come_in(gate.url, gate.token(space), "bad")
 
     def is_told() -> bool:
         assert worker.task().status == 204
@@ -230,7 +199,7 @@ def test_a_bad_template_is_told_and_not_run(space: Space, gate: Gate) -> None:
 
 def test_a_process_that_ends_and_one_that_begins(space: Space, gate: Gate) -> None:
     submit(space, "anew", 1)
-    worker = worker_of(space, gate, "anew")
+    worker = come_in(gate.url, gate.token(space), "anew")
     first = given(worker)["_id"]
     assert worker.update(first, "active", "T1: killed").status == 204
     assert worker.sign_on().status == 204  # the process is another one
@@ -241,51 +210,9 @@ def test_a_process_that_ends_and_one_that_begins(space: Space, gate: Gate) -> No
     assert worker.may_i_run(second).body["may_keep_running"] is True
     assert worker.update(second, "active", "T2: stopped").status == 204
     assert worker.sign_off().status == 204
-    other = worker_of(space, gate, "anew")
+    other = come_in(gate.url, gate.token(space), "anew")
     assert given(other)["_id"] != second
     (task,) = space.tasks()
     assert [a["failure"] for a in task["status"]["attempts"][:2]] == ["Interrupted"] * 2
     assert not [key for key in space.stored() if key.endswith("success.json")]
     assert sorted(logs(space, "anew")) == ["T1: killed", "T2: stopped"]
-
-
-def test_the_operator_is_away_for_a_while(space: Space, gate: Gate) -> None:
-    live = submit(space, "away", 2)
-    worker = worker_of(space, gate, "away")
-    first = given(worker)["_id"]
-    assert worker.update(first, "active", "T1: before").status == 204
-    assert worker.log(first, "T2: not stored yet").status == 204
-    gate.operator.stop()
-    gate.operator.start()
-
-    def may() -> bool:
-        reply = worker.may_i_run(first)
-        assert reply.body["may_keep_running"] is True
-        return reply.status == 200
-
-    until(may, "the task is known again")
-    assert worker.task().status == 204  # it has one, and its last word may be on its way
-    assert worker.update(first, "completed", "T3: after").status == 204
-    assert worker.update(given(worker)["_id"], "completed").status == 204
-    assert counts(live.wait_complete())["succeeded"] == 2
-    assert logs(space, "away") == ["T1: before\nT2: not stored yet\nT3: after"]
-
-
-def test_the_loop_of_the_example(space: Space, gate: Gate, tmp_path: Path) -> None:
-    spec = yaml.safe_load((EXAMPLE / "job.yaml").read_text())
-    spec["metadata"]["namespace"] = space.namespace
-    spec["spec"]["output"] = {"bucket": space.bucket}
-    live = space.submit(spec)
-    process = subprocess.Popen(
-        [sys.executable, EXAMPLE / "worker.py", gate.url, tmp_path / "id", "file-management"],
-        env={**os.environ, "FLAMENCO_SECRET": gate.token(space)},
-    )
-    try:
-        assert counts(live.wait_complete())["succeeded"] == 2
-    finally:
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(20)
-    assert code == 0
-    first, second = sorted(logs(space, "previews"))
-    assert "preview of W0EX1 I0EX1, attempt 1" in first
-    assert "from I0EX2 as jpeg" in second
