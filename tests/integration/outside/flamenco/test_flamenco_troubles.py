@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from tests.integration.outside.conftest import Gate
-from tests.support.flamenco_jobs import come_in, given, logs, submit
+from tests.support.flamenco_jobs import ONLY, come_in, given, logs, submit
 from tests.support.jobs import counts
 from tests.support.s3_faults import S3Faults
 from tests.support.space import Space
@@ -48,21 +48,33 @@ def test_what_is_expected_has_to_be_there(space: Space, gate: Gate) -> None:
     assert counts(live.wait_complete())["succeeded"] == 1
 
 
+def test_an_answer_comes_in_time_where_nobody_gives_anything(space: Space, gate: Gate) -> None:
+    outside = {**ONLY, "max": 1}
+    for name in ("full1", "full2", "full3", "full4"):
+        submit(space, name, 2, outside=outside)
+        worker = come_in(gate.url, gate.token(space, jobs=name), name)
+        assert given(worker)["job"].endswith(name)
+    asking = come_in(gate.url, gate.token(space), "full1", "full2", "full3", "full4")
+    for _ in range(2):  # its own time is over after 3 s
+        assert asking.task().status == 204
+
+
 def test_the_operator_is_away_for_a_while(space: Space, gate: Gate) -> None:
     live = submit(space, "away", 2)
     worker = come_in(gate.url, gate.token(space), "away")
     first = given(worker)["_id"]
     assert worker.update(first, "active", "T1: before").status == 204
     assert worker.log(first, "T2: not stored yet").status == 204
-    gate.operator.stop()
-    gate.operator.start()
 
     def may() -> bool:
         reply = worker.may_i_run(first)
         assert reply.body["may_keep_running"] is True
         return reply.status == 200
 
-    until(may, "the task is known again")
+    for end in (gate.operator.stop, gate.operator.kill):
+        end()
+        gate.operator.start()
+        until(may, "the task is known again")
     assert worker.task().status == 204  # it has one, and its last word may be on its way
     assert worker.update(first, "completed", "T3: after").status == 204
     assert worker.update(given(worker)["_id"], "completed").status == 204
