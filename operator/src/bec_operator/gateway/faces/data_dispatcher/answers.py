@@ -1,5 +1,6 @@
 """How answers look to clients of Data Dispatcher: they know `text/json`, and 200 alone is good."""
 
+import asyncio
 import json
 
 from aiohttp import web
@@ -23,7 +24,15 @@ class NotNowError(CallRefusedError):
 
 def as_text_json(document: object) -> web.Response:
     """Return an answer."""
-    text = json.dumps(document, ensure_ascii=False)
+    return _text_json(json.dumps(document, ensure_ascii=False))
+
+
+async def as_long_text_json(document: object) -> web.Response:
+    """Return an answer of some megabytes; others have their turn while it is written."""
+    return _text_json(await asyncio.to_thread(json.dumps, document, ensure_ascii=False))
+
+
+def _text_json(text: str) -> web.Response:
     return web.Response(text=text, content_type="text/json", headers=_NO_STORE)
 
 

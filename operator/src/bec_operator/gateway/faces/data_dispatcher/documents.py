@@ -1,6 +1,7 @@
 """What clients of Data Dispatcher are told: projects, and handles of their files."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from bec_operator.act.ground.context import Context
@@ -12,6 +13,7 @@ from bec_operator.decide.sight.seen import JobSeen, TaskSeen
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.gateway.faces.data_dispatcher.names import file_of, project_id_of, who_has
 from bec_operator.gateway.gateway import Holding
+from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.volume import Volume
 
 RSE = "s3"
@@ -78,7 +80,8 @@ def handles_of(
 ) -> Iterator[Document]:
     """Yield the handles of a project: those that somebody has first, then all in their order.
 
-    Nothing is remembered of the volumes of a Job that has ended: there are none.
+    Nothing is remembered of the volumes of a Job that has ended: there are none. Raises
+    CallRefusedError if what is remembered is dropped meanwhile.
     """
     if memory is None or memory.ledger is None or memory.job.uid != job.uid:
         return
@@ -90,7 +93,9 @@ def handles_of(
     begun = [index for index, task in tasks.items() if task.recorded_begun is not None]
     first = set(begun)
     rest = (index for index in range(total) if index not in first)
-    for index in (*begun, *rest):
+    for index in chain(begun, rest):
+        if memory.books is not books:  # others have their turn between two handles
+            raise CallRefusedError("Unavailable", "the project is read anew; try again later")
         told = _progress_of(ctx, memory, index, tasks.get(index))
         place = memory.output_uri(index)
         yield {**_handle(job, books.volumes[index], place, replicas=replicas), **told}

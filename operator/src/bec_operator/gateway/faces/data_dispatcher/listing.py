@@ -7,7 +7,7 @@ from aiohttp import web
 
 from bec_operator.act.ground.enrolled import Enrolment
 from bec_operator.decide.sight.seen import JobSeen
-from bec_operator.gateway.faces.data_dispatcher.answers import as_text_json
+from bec_operator.gateway.faces.data_dispatcher.answers import as_long_text_json
 from bec_operator.gateway.faces.data_dispatcher.documents import (
     Document,
     handles_of,
@@ -25,7 +25,7 @@ from bec_operator.worker_api.callers.rates import Rates
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 
 MOST = 10_000  # handles of an answer
-_AT_ONCE = 500  # handles that are made before others have a turn
+_AT_ONCE = 100  # handles that are made before others have a turn
 _LISTS = (1.0, 20)  # of one enrolment: a second, and at once after a rest
 
 
@@ -47,7 +47,7 @@ class Listing:
             self._check_loaded(job)
             found = self._handles(job, replicas=query.with_replicas)
             project["file_handles"] = await _some_of(found, MOST)
-        return as_text_json(project)
+        return await as_long_text_json(project)
 
     async def projects(self, request: web.Request, enrolment: Enrolment) -> web.StreamResponse:
         """Answer with all projects that are asked for; handles are bounded for all together."""
@@ -63,7 +63,7 @@ class Listing:
                 project["file_handles"] = await _some_of(found, left)
                 left -= len(project["file_handles"])
             told.append(project)
-        return as_text_json(told)
+        return await as_long_text_json(told)
 
     async def handles(self, request: web.Request, enrolment: Enrolment) -> web.StreamResponse:
         """Answer with the handles of a project that are asked for."""
@@ -72,7 +72,8 @@ class Listing:
         job = self._projects.get(enrolment, query.project_id)
         self._check_loaded(job)
         found = self._handles(job, replicas=False)
-        return as_text_json([h for h in await _some_of(found, MOST) if query.wants(h["state"])])
+        handles = [h for h in await _some_of(found, MOST) if query.wants(h["state"])]
+        return await as_long_text_json(handles)
 
     def _handles(self, job: JobSeen, *, replicas: bool) -> Iterator[Document]:
         memory = self._gateway.memory_of((job.namespace, job.name))

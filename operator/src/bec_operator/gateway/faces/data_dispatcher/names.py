@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from bec_operator.act.ground.enrolled import Enrolment, Outsider
@@ -27,6 +28,7 @@ _SEAT_CHARACTERS = 64
 _DIGEST = re.compile(r"[0-9a-f]{12}")
 
 
+@lru_cache(maxsize=4096)
 def project_id_of(job_uid: str) -> int:
     """Return the number of a Job: never 0, and one that JSON holds exactly everywhere."""
     digest = hashlib.sha256(f"project {job_uid}".encode()).digest()
