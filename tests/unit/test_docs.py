@@ -28,7 +28,7 @@ CHART = DOCS.parent / "helm/bec-operator/templates/deployment.yaml"
 CODE = [DOCS.parent / path for path in ("operator/src/bec_operator", "worker_image/src/bec_ops")]
 BOUNDS = DOCS.parent / "tests/scale/bounds.yaml"
 PAGES = sorted(
-    [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md"), *DOCS.parent.glob("examples/*/*.md")]
+    [*DOCS.glob("**/*.md"), *DOCS.parent.glob("*.md"), *DOCS.parent.glob("examples/*/*.md")]
 )
 
 

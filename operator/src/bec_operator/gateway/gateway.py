@@ -84,6 +84,7 @@ class Gateway:
         """Take a process in; the one before it in this seat is over. `process` is any text."""
         uid = seat_uid(worker.id, seat)
         self.ctx.cache.outside.note(uid)
+        self._calls.prune()
         session = self._calls.sessions.register(uid, process)
         now = self.ctx.clock.now()
         self.ctx.cache.pool_workers.register(None, uid, session, now)

@@ -77,7 +77,7 @@ class Calls:
         """Answer any call of any worker."""
         if isinstance(caller, PoolPod):
             if isinstance(call, Register):
-                self._prune()
+                self.prune()
                 return self._pools.register(caller, call)
             if isinstance(call, Next):
                 return await self._pools.next(caller, call)
@@ -86,7 +86,7 @@ class Calls:
 
     async def register(self, caller: Caller, call: Register) -> Registered:
         """Take a process in; what is known of its attempt stays."""
-        self._prune()
+        self.prune()
         session = self._sessions.register(caller.pod.uid, call.process)
         self._note_alive(caller)
         return registered(self._ctx, caller.pod, session)
@@ -225,7 +225,7 @@ class Calls:
                     await enough.wait()
         return memory
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
         """Forget the sessions of pods that are gone."""
         now = self._ctx.clock.now()
         if now - self._pruned >= PRUNE_EVERY:
