@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Resolves the requirements files: the operator's, the worker's, the developer's (a superset), and
-# those of the examples that need more than the worker image has.
+# Resolves the requirements files: the operator's, the worker's, the developer's (a superset), those
+# of `bec-worker serve`, and those of the examples that need more than the worker image has.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 uv="$here/../.venv/bin/uv"
@@ -25,6 +25,7 @@ pin build -c "$work/dev.txt" "$work/build.in"
 echo "moto[server]==5.2.5" >"$work/stores.in"
 pin stores "$work/stores.in"
 pin worker -c "$work/operator.txt" "$here/../worker_image/pyproject.toml"
+pin serve -c "$work/dev.txt" --extra grpc "$here/../worker_image/pyproject.toml"
 
 pin_example() { # name of its folder, packages
   local name=$1

@@ -155,9 +155,9 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 
 
 def main() -> None:
-    """Run the operator, or another command: `bec-operator`, `bec-operator migrate …`."""
+    """Run the operator, or another of its commands, such as `bec-operator migrate …`."""
     if sys.argv[1:]:
-        from bec_operator.migrate import run  # noqa: PLC0415 - the operator itself needs it never
+        from bec_operator.commands import run  # noqa: PLC0415 - the operator itself needs it never
 
         sys.exit(run(sys.argv[1:]))
     try:

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 from bec_operator.act.ground.context import Context
 from bec_operator.gateway.faces.flamenco.face import FlamencoFace
+from bec_operator.gateway.faces.reefguide.face import ReefGuideFace
 from bec_operator.gateway.gateway import Gateway
 from bec_operator.gateway.server import OutsideApi
 from bec_operator.gateway.tls import Certificate
 from bec_operator.settings import FaceSettings
 
-RENEW_EVERY = 30.0  # seconds between two looks whether the certificate has changed
+RENEW_EVERY = 5.0  # seconds between two looks whether the certificate has changed
 
 
 class Door(Protocol):
@@ -26,9 +27,7 @@ class Door(Protocol):
 
 
 MakeFace = Callable[[Gateway, FaceSettings, Certificate | None], Door]
-FACES: Mapping[str, MakeFace] = {
-    "flamenco": FlamencoFace,
-}
+FACES: Mapping[str, MakeFace] = {"flamenco": FlamencoFace, "reefguide": ReefGuideFace}
 """What makes each of the faces."""
 
 

@@ -27,12 +27,14 @@ async def write_marker(
             lambda store: store.read_marker(bucket, task.prefix, task.job_id, task.volume, redo_at),
         )
         if standing is not None:
+            standing.check_result(task.result_schema)
             return
     except InvalidMarker:
         pass  # it proves nothing, and this one does
     except StoreError as error:
         raise CallRefusedError("Unavailable", str(error)) from error
     try:
+        marker.check_result(task.result_schema)
         await check_expected(ctx, memory.output, task.prefix, marker, redo_at)
         await ctx.storage.call(
             "put",

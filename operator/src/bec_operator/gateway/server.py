@@ -12,7 +12,7 @@ from bec_operator.act.ground.key import Key
 from bec_operator.act.ground.outside_hosts import REMEMBERED
 from bec_operator.act.kube.worker_environment import heartbeat_seconds
 from bec_operator.gateway.gateway import Gateway, Holding, JobsOver, Seat
-from bec_operator.gateway.guessing import Guesses
+from bec_operator.gateway.guesses import Guesses
 from bec_operator.gateway.routes import ENROL, OUTSIDE_ROUTES
 from bec_operator.gateway.tls import Certificate
 from bec_operator.worker_api.callers.call_rates import CallRates
@@ -70,8 +70,10 @@ class OutsideApi:
         try:
             if route is ENROL:
                 body = await body_of(route, request)
-                return as_json(await self._guessing(request, self._enrol, body))
-            worker = await self._guessing(request, self._identify, request)
+                with self._guesses.of(request.remote or "", now):
+                    return as_json(await self._enrol(body))
+            with self._guesses.of(request.remote or "", now):
+                worker = self._gateway.enrolling.identify(*basic(request))
             who = f"worker {worker.id}"
             self._rates.check(worker.id, route.name, now)
             return as_json(await self._answer(worker, await body_of(route, request)))
@@ -79,16 +81,8 @@ class OutsideApi:
             self._serving.log.refused(route.name, who, refused.word, now)
             raise
 
-    async def _guessing(self, request: web.Request, do: Any, given: Any) -> Any:
-        """Do what needs a secret; who tries one after the other has to wait ever longer."""
-        with self._guesses.of(request.remote or "", self._ctx.clock.now()):
-            return await do(given)
-
     async def _enrol(self, call: Any) -> Enrolled:
         return Enrolled(worker_id=(await self._gateway.enrolling.enrol(call)).id)
-
-    async def _identify(self, request: web.Request) -> Outsider:
-        return self._gateway.enrolling.identify(*basic(request))
 
     async def _answer(self, worker: Outsider, call: Any) -> Answer:
         if isinstance(call, Register):

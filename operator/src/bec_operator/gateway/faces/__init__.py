@@ -1,1 +1,1 @@
-"""Protocols of other systems, as the gateway speaks them: each maps its calls to the six verbs."""
+"""Protocols of other systems, each mapped to the six verbs of the gateway."""

@@ -15,7 +15,7 @@ from bec_operator.gateway.faces.flamenco.documents import (
 from bec_operator.gateway.faces.flamenco.registration import name_of, token_of
 from bec_operator.gateway.faces.flamenco.working import FACE, Working
 from bec_operator.gateway.gateway import Gateway
-from bec_operator.gateway.guessing import Guesses
+from bec_operator.gateway.guesses import Guesses
 from bec_operator.gateway.server import basic
 from bec_operator.gateway.tls import Certificate
 from bec_operator.settings import FaceSettings
