@@ -8,6 +8,7 @@ again after a restart of the operator.
 import asyncio
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import replace
 from uuid import uuid4
 
 from bec_operator.act.ground.enrolled import Offer, Outsider
@@ -16,13 +17,14 @@ from bec_operator.gateway.faces.flamenco.commands import TemplateError, task_doc
 from bec_operator.gateway.faces.flamenco.documents import Update
 from bec_operator.gateway.faces.flamenco.keeping_logs import LogKeeper
 from bec_operator.gateway.faces.flamenco.runs import Run, Runs, id_of
-from bec_operator.gateway.gateway import Gateway, Seat
+from bec_operator.gateway.gateway import Gateway, Holding, JobsOver, Seat
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import Directive
 
 FACE = "flamenco"
 ANSWER_SECONDS = 2.0
 """How long anything may take: after three the worker has hung up."""
+_LOOKS = 2  # Jobs that can have a look in that time
 _SEAT = "flamenco-"
 _LOADING = 300.0  # seconds after which nobody waits for a Job that cannot be loaded
 _REMEMBERED = 10_000  # workers; the one of which nothing was heard for longest is forgotten first
@@ -37,6 +39,7 @@ class Working:
         self._logs = LogKeeper(gateway)
         self._began = gateway.ctx.clock.now()
         self._seats: OrderedDict[str, str] = OrderedDict()  # by the worker's id
+        self._turns: OrderedDict[str, int] = OrderedDict()  # the same: which Jobs are next
 
     # --- a process begins, and ends
 
@@ -69,20 +72,35 @@ class Working:
         for holding in self._gateway.holdings(worker):
             if holding.seat == seat and self._runs.of(holding).may_be_over(self._now):
                 return None
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                holding_now = await self._gateway.next(seat, Offer(handlers=worker.offers))
-        except TimeoutError:  # what was given meanwhile, it gets when it asks again
-            return None
-        if holding_now is None:
+        given = await self._ask(seat)
+        if given is None:
             return None
         try:
-            document = task_document(holding_now.task, "/".join(holding_now.job))
+            document = task_document(given.task, "/".join(given.job))
         except TemplateError as error:
-            await self._gateway.failed(holding_now, "Misconfigured", str(error))
+            await self._gateway.failed(given, "Misconfigured", str(error))
             return None
-        self._runs.of(holding_now)
+        self._runs.of(given)
         return document
+
+    async def _ask(self, seat: Seat) -> Holding | None:
+        """Let some Jobs have a look at a worker: as many as there is time for, the next ones later.
+
+        Else one that gives nothing could be first for ever.
+        """
+        worker, offer = seat.worker, Offer(handlers=seat.worker.offers)
+        jobs, first = self._gateway.jobs(worker, offer), self._turns.pop(worker.id, 0)
+        first = first if first < len(jobs) else 0
+        some = replace(offer, jobs=jobs[first : first + _LOOKS])
+        given = None
+        with suppress(TimeoutError, JobsOver):  # what it is given meanwhile it gets the next time
+            async with asyncio.timeout(ANSWER_SECONDS):
+                given = await self._gateway.next(seat, some)
+        if given is None and len(jobs) > _LOOKS:
+            self._turns[worker.id] = first + _LOOKS
+            if len(self._turns) > _REMEMBERED:
+                self._turns.popitem(last=False)
+        return given
 
     # --- beat, done, failed, log
 
