@@ -35,6 +35,7 @@ def test_beside_pods(space: Space, gate: Gate, workers: Workers) -> None:
     spec = job("both", space.bucket, numbered(40), outside=outside, parallelism=4)
     worker = gate.worker(gate.token(space))
     live = space.submit(spec)
+    live.wait_ready()
     done = 0
     while not (given := worker.next(jobs=["both"]).body).get("over"):
         if given["task"]:

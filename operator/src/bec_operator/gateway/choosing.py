@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.enrolled import Offer, Outsider
 from bec_operator.act.ground.key import Key
+from bec_operator.api.job import JobSpec
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots.sites import volumes_for
@@ -72,12 +73,18 @@ class Choosing:
             if offer.handlers and (spec.worker.handler or "") not in offer.handlers:
                 continue
             memory = self._memory_of(key)
-            if memory is not None and memory.ledger is not None:
+            if memory is not None and memory.ledger is not None and not _is_full(memory, spec):
                 yield job, memory
 
 
 def _key(job: JobSeen) -> Key:
     return job.namespace, job.name
+
+
+def _is_full(memory: Memory, spec: JobSpec) -> bool:
+    """Whether workers from elsewhere have as many volumes of a Job as they may."""
+    begun = (task.recorded_begun for task in memory.books.tasks.values())
+    return sum(bool(b and b.lease_seconds) for b in begun) >= spec.outside.max
 
 
 def _has_work(memory: Memory, site: str, now: float) -> bool:
