@@ -104,7 +104,7 @@ def test_one_job_by_all_who_may(site: Site, way: WayIn, tmp_path: Path) -> None:
 
     killed, works = two.start(job), one.start(job)
     project = until(lambda: number_of(grid), "the grid sees the Job", MINUTES)
-    loop = grid.start("python", str(LOOP), str(project), "grid", "sleep", "1")
+    loop = grid.start("python", str(LOOP), str(project), "grid", "sh", "-c", "sleep 1")
     given = hand.call("next", job, "--timeout", "60", "--json")
     assert given.code == 0, given
     until((two.run.folder / "begun").exists, "it has a volume", MINUTES)
