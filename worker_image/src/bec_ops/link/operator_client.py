@@ -101,6 +101,10 @@ class OperatorClient:
         fields = {"wait": WAIT_SECONDS}
         return self._call("next", protocol.Next, fields, protocol.Assigned, timeout)
 
+    def sign(self, **fields: Any) -> protocol.Signed:
+        """Ask for signed addresses; `fields` are those of `protocol.Sign` but the session."""
+        return self._call("sign", protocol.Sign, fields, protocol.Signed)
+
     def report(self, kind: str, fields: dict[str, Any]) -> None:
         """Say something of `REPORTS` about an attempt; `fields` are all but the session."""
         self._call(kind, REPORTS[kind], fields, protocol.Accepted)

@@ -1,0 +1,165 @@
+"""A worker from elsewhere that has no keys of S3: what the operator signs for it, and what not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from bec_ops.contract.protocol import Signed
+from bec_ops.contract.s3.places import open_place
+from bec_ops.contract.s3.store import StoreError
+from bec_ops.contract.task import Task
+from bec_ops.link.environment import Surroundings
+from bec_ops.link.operator_client import RefusedError
+from bec_ops.link.signed_store import SignedStore
+from bec_ops.link.stopping import Stop
+from bec_ops.runtime.attempt import Attempt
+from tests.integration.outside.conftest import Gate
+from tests.support.jobs import counts, job, numbered
+from tests.support.outsiders import Outsider
+from tests.support.space import Space
+from tests.support.waiting import until
+
+ONLY = {"allowed": True, "only": True, "presigned": True}
+BIG = 20 << 20
+HTTP = urllib3.PoolManager(retries=False)
+
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BEC_S3_PATIENCE", "5")
+
+
+def store_of(worker: Outsider, task: Task) -> SignedStore:
+    def ask(**fields: Any) -> Signed:
+        requests = [each.model_dump() for each in fields.pop("requests")]
+        answer = worker.report("sign", requests=requests)
+        if answer.status != 200:
+            raise RefusedError(answer.body["error"], answer.body["message"])
+        return Signed.model_validate(answer.body)
+
+    return SignedStore(ask, task, lambda: False)
+
+
+def begun(space: Space, gate: Gate, name: str, **outside: Any) -> tuple[Outsider, Task]:
+    space.submit(job(name, space.bucket, numbered(1), outside={**ONLY, **outside}))
+    worker = gate.worker(gate.token(space))
+    return worker, Task.model_validate(worker.next().body["task"])
+
+
+def signed(worker: Outsider, operation: str, key: str, **fields: Any) -> Any:
+    answer = worker.report("sign", requests=[{"operation": operation, "key": key, **fields}])
+    assert answer.status == 200, answer.body
+    return answer.body["signed"][0]
+
+
+def test_a_volume_without_keys(space: Space, gate: Gate, tmp_path: Path) -> None:
+    live = space.submit(job("keyless", space.bucket, numbered(1), outside=ONLY))
+    worker = gate.worker(gate.token(space))
+    task = Task.model_validate(worker.next().body["task"])
+    store = store_of(worker, task)
+    big = tmp_path / "big.bin"
+    big.write_bytes(bytes(range(256)) * (BIG // 256))
+    attempt = Attempt(
+        task, Surroundings(), Stop(), place=open_place(task.output_uri, lambda: store)
+    )
+    assert not attempt.end_if_done()
+    attempt.output.write("text/page 1+ä.txt", "one")
+    attempt.output.upload("big.bin", big)
+    attempt.output.put_log("_logs/attempt-1.log", b"printed")
+    assert sorted(store.list_keys(task.bucket, task.prefix)) == space.stored(task.prefix)
+    attempt.succeed()
+    assert space.read(f"{task.prefix}big.bin") == big.read_bytes()
+    assert space.read(f"{task.prefix}text/page 1+ä.txt") == b"one"
+    head = store.head(task.bucket, f"{task.prefix}big.bin")
+    assert head is not None
+    assert head.size == BIG
+    assert head.etag.endswith("-3"), "it went in parts"
+    assert store.get(task.bucket, f"{task.prefix}none") is None
+    assert attempt.output.marker() is not None
+    assert worker.report("done").status == 200
+    assert counts(live.wait_complete())["succeeded"] == 1
+
+
+def test_nothing_outside_of_its_prefix(space: Space, gate: Gate) -> None:
+    worker, task = begun(space, gate, "fenced")
+    space.put("artefacts/fenced/other.txt", b"somebody else's")
+    store = store_of(worker, task)
+    for tried in (
+        lambda: store.get(space.bucket, "artefacts/fenced/other.txt"),
+        lambda: store.put(space.bucket, f"{task.prefix}../other.txt", b"x"),
+        lambda: store.put("another-bucket", f"{task.prefix}a.txt", b"x"),
+        lambda: list(store.list_keys(space.bucket, "artefacts/")),
+        lambda: store.delete(space.bucket, f"{task.prefix}a.txt"),
+    ):
+        with pytest.raises(StoreError) as refused:
+            tried()
+        assert refused.value.reason == "Forbidden"
+    assert space.read("artefacts/fenced/other.txt") == b"somebody else's"
+
+
+@pytest.mark.parametrize(
+    "key", ["../other.txt", "a/../../b", "/a", "a//b", "..\\b", "a\n", "./a", "", "a/", "%2e/../b"]
+)
+def test_keys_that_lead_elsewhere(space: Space, gate: Gate, key: str) -> None:
+    worker, _ = begun(space, gate, "keys")
+    asked = {"operation": "PutObject", "key": key}
+    assert worker.report("sign", requests=[asked]).refused == (400, "Invalid")
+
+
+def test_an_address_is_good_for_what_it_was_signed_for(space: Space, gate: Gate) -> None:
+    worker, task = begun(space, gate, "exact")
+    url = signed(worker, "PutObject", "a.txt", content_type="text/plain")["url"]
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
+    typed = {"Content-Type": "text/plain"}
+    for method, address, headers in (
+        ("PUT", url.replace("a.txt", "b.txt"), typed),
+        ("PUT", url.replace("X-Amz-Expires=900", "X-Amz-Expires=90000"), typed),
+        ("PUT", url, {"Content-Type": "text/html"}),
+        ("DELETE", url, typed),
+        ("GET", url, typed),
+    ):
+        assert HTTP.request(method, address, headers=headers, timeout=10).status == 403, address
+    listed = signed(worker, "ListObjectsV2", "")["url"]
+    wider = listed.replace("prefix=", "prefix=&was=")
+    assert HTTP.request("GET", listed, timeout=10).status == 200
+    assert HTTP.request("GET", wider, timeout=10).status == 403
+    assert space.stored(task.prefix) == []
+    assert HTTP.request("PUT", url, body=b"one", headers=typed, timeout=10).status == 200
+    assert space.read(f"{task.prefix}a.txt") == b"one"
+
+
+def test_only_where_the_job_says_so(space: Space, gate: Gate) -> None:
+    worker, _ = begun(space, gate, "unsigned", presigned=False)
+    refused = worker.report("sign", requests=[])
+    assert refused.refused == (403, "Forbidden")
+    assert "spec.outside.presigned" in refused.body["message"]
+
+
+def test_only_for_who_has_the_task(space: Space, gate: Gate) -> None:
+    worker, _ = begun(space, gate, "lapsed", lease="3s")
+    other = gate.worker(gate.token(space), "thief")
+    other.about = worker.about
+    assert other.report("sign", requests=[]).refused == (410, "Gone")
+    given = until(lambda: other.next(wait=5).body["task"], "the lease is over", 30)
+    assert given["attempt"] == 2
+    assert worker.report("sign", requests=[]).refused == (410, "Gone")
+    assert other.report("sign", requests=[]).status == 200
+
+
+def test_bounds(space: Space, gate: Gate) -> None:
+    worker, _ = begun(space, gate, "bounds")
+    asked = {"operation": "GetObject", "key": "a"}
+    assert worker.report("sign", requests=[asked] * 101).refused == (400, "Invalid")
+    assert len(worker.report("sign", requests=[asked] * 100).body["signed"]) == 100
+    for wrong in (
+        {"operation": "DeleteObject", "key": "a"},
+        {"operation": "UploadPart", "key": "a"},
+        {"operation": "GetObject", "key": "a" * 1024},
+    ):
+        assert worker.report("sign", requests=[wrong]).refused == (400, "Invalid")
+    strange = {**asked, "job_id": "another"}
+    assert worker.report("sign", requests=[strange]).refused == (403, "Forbidden")
