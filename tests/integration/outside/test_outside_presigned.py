@@ -33,9 +33,13 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEC_S3_PATIENCE", "5")
 
 
-def store_of(worker: Outsider, task: Task) -> SignedStore:
+def store_of(worker: Outsider, task: Task, calls: list[str] | None = None) -> SignedStore:
+    """Return a store by what the operator signs; `calls` gets the operation of each call."""
+
     def ask(**fields: Any) -> Signed:
         requests = [each.model_dump() for each in fields.pop("requests")]
+        if calls is not None and requests:
+            calls.append(requests[0]["operation"])
         answer = worker.report("sign", requests=requests)
         if answer.status != 200:
             raise RefusedError(answer.body["error"], answer.body["message"])
@@ -60,7 +64,8 @@ def test_a_volume_without_keys(space: Space, gate: Gate, tmp_path: Path) -> None
     live = space.submit(job("keyless", space.bucket, numbered(1), outside=ONLY))
     worker = gate.worker(gate.token(space))
     task = Task.model_validate(worker.next().body["task"])
-    store = store_of(worker, task)
+    calls: list[str] = []
+    store = store_of(worker, task, calls)
     big = tmp_path / "big.bin"
     big.write_bytes(bytes(range(256)) * (BIG // 256))
     attempt = Attempt(
@@ -78,6 +83,7 @@ def test_a_volume_without_keys(space: Space, gate: Gate, tmp_path: Path) -> None
     assert head is not None
     assert head.size == BIG
     assert head.etag.endswith("-3"), "it went in parts"
+    assert 1 <= calls.count("UploadPart") < 3, "the next parts are signed with the first"
     assert store.get(task.bucket, f"{task.prefix}none") is None
     assert attempt.output.marker() is not None
     assert worker.report("done").status == 200
@@ -180,3 +186,18 @@ def test_bounds(space: Space, gate: Gate) -> None:
         assert worker.report("sign", requests=[wrong]).refused == (400, "Invalid")
     strange = {**asked, "job_id": "another"}
     assert worker.report("sign", requests=[strange]).refused == (403, "Forbidden")
+
+
+def test_headers_that_would_copy_from_elsewhere_or_open_an_object(space: Space, gate: Gate) -> None:
+    worker, task = begun(space, gate, "copied")
+    space.put("artefacts/copied/other.txt", b"somebody else's")
+    whole = signed(worker, "PutObject", "a.txt")["url"]
+    upload = space.s3.create_multipart_upload(Bucket=space.bucket, Key=f"{task.prefix}b.txt")
+    part = signed(worker, "UploadPart", "b.txt", upload_id=upload["UploadId"], part=1)["url"]
+    source = {"x-amz-copy-source": f"/{space.bucket}/artefacts/copied/other.txt"}
+    for url, headers in ((whole, source), (part, source), (whole, {"x-amz-acl": "public-read"})):
+        answer = HTTP.request("PUT", url, headers=headers, timeout=10)
+        assert answer.status == 403, (headers, answer.status, answer.data)
+    for more in ("&acl", "&tagging", "&uploads"):
+        assert HTTP.request("PUT", whole + more, timeout=10).status == 403, more
+    assert space.stored(task.prefix) == []
