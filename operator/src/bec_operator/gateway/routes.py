@@ -1,8 +1,9 @@
-"""The calls of workers from elsewhere: those of the worker API, and two more."""
+"""The calls of workers from elsewhere: those of the worker API, and three more."""
 
 from bec_operator.worker_api.routes import ROUTES, Route
-from bec_ops.contract.protocol import Enrol, Enrolled, Holds, Mine
+from bec_ops.contract.protocol import Enrol, Enrolled, Holds, Mine, Sign, Signed
 
 ENROL = Route("enrol", Enrol, Enrolled, "From elsewhere: come in, by a token of an administrator")
 MINE = Route("mine", Mine, Holds, "From elsewhere: ask which tasks the worker has")
-OUTSIDE_ROUTES = (*ROUTES, ENROL, MINE)
+SIGN = Route("sign", Sign, Signed, "From elsewhere: ask for signed addresses in S3")
+OUTSIDE_ROUTES = (*ROUTES, ENROL, MINE, SIGN)

@@ -14,6 +14,7 @@ from bec_operator.act.kube.worker_environment import heartbeat_seconds
 from bec_operator.gateway.gateway import Gateway, Holding, JobsOver, Seat
 from bec_operator.gateway.guesses import Guesses
 from bec_operator.gateway.routes import ENROL, OUTSIDE_ROUTES
+from bec_operator.gateway.signing import sign
 from bec_operator.gateway.tls import Certificate
 from bec_operator.worker_api.callers.call_rates import CallRates
 from bec_operator.worker_api.callers.refusals import CallRefusedError
@@ -31,6 +32,7 @@ from bec_ops.contract.protocol import (
     Next,
     Register,
     Registered,
+    Sign,
 )
 
 FACE = "outside"
@@ -94,6 +96,8 @@ class OutsideApi:
             caller = self._gateway.at_work(self._seat(worker, call.session).uid, call)
             if isinstance(call, Done):
                 return await self._gateway.finish(caller, call, FACE)
+            if isinstance(call, Sign):
+                return await sign(self._gateway, caller, call)
             return await self._gateway.calls.answers[type(call)](caller, call)
         return Holds(held=tuple(map(_told, self._gateway.holdings(worker))))
 

@@ -212,6 +212,60 @@ class Holds(Answer):
     held: tuple[Held, ...] = ()
 
 
+StoreOperation = Literal[
+    "GetObject",
+    "HeadObject",
+    "ListObjectsV2",
+    "PutObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+]
+"""What a worker without keys may do in S3, in S3's own words."""
+
+_Text = Annotated[str, Field(max_length=1024)]
+
+
+class ToSign(Request):
+    """A request to S3 that is to be signed. `key` is relative; of a list it is the prefix."""
+
+    operation: StoreOperation
+    key: _Text = ""
+    job_id: _Text = Field(
+        default="", description="Of a job that the task's depends on, to read there; else its own"
+    )
+    content_type: str = Field(default="", max_length=256, pattern=r"^[ -~]*$")
+    upload_id: _Text = ""
+    part: int = Field(default=1, ge=1, le=10000)
+    delimiter: Literal["", "/"] = ""
+    encoding: Literal["", "url"] = ""
+    start_after: _Text = ""
+    token: _Text = Field(default="", description="Of a list: where it goes on")
+    max_keys: int = Field(default=1000, ge=1, le=1000)
+
+
+class Sign(AboutAttempt):
+    """From elsewhere: asks for signed addresses in S3, where the Job is `outside.presigned`."""
+
+    requests: tuple[ToSign, ...] = Field(default=(), max_length=100)
+
+
+class SignedRequest(Answer):
+    """An address that is good for one request, with the headers that have to go with it."""
+
+    url: str
+    headers: dict[str, str] = {}
+    expires: float = Field(description="Seconds from now for which it is good")
+
+
+class Signed(Answer):
+    """The addresses, in the order of the requests; and where the jobs write that may be read."""
+
+    signed: tuple[SignedRequest, ...] = ()
+    dependencies: dict[str, str] = Field(default={}, description="By job id, as s3://bucket/prefix")
+
+
 class Accepted(Answer):
     """The report counts."""
 

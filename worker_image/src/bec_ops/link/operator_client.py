@@ -99,6 +99,10 @@ class OperatorClient:
         """Wait a while for the next task of a worker of a pool; it may have none."""
         return self._next(WAIT_SECONDS, {})
 
+    def sign(self, **fields: Any) -> protocol.Signed:
+        """Ask for signed addresses; `fields` are those of `protocol.Sign` but the session."""
+        return self._call("sign", protocol.Sign, fields, protocol.Signed)
+
     def report(self, kind: str, fields: dict[str, Any]) -> None:
         """Say something of `REPORTS` about an attempt; `fields` are all but the session."""
         self._call(kind, REPORTS[kind], fields, protocol.Accepted)

@@ -121,14 +121,20 @@ def _bucket(request: dict[str, Any]) -> str:
 
 
 def make_client(
-    endpoint_url: str | None, region: str | None, connections: int, patience: Patience | None
+    endpoint_url: str | None,
+    region: str | None,
+    connections: int,
+    patience: Patience | None,
+    signature: Any = None,
 ) -> "S3Client":
     """Make a client; what is not given comes from the usual AWS variables.
 
-    Without `patience` a request is tried thrice, within seconds.
+    `signature` is botocore's word for how requests are signed, UNSIGNED for not at all. Without
+    `patience` a request is tried thrice, within seconds.
     """
     endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3")
     config = Config(
+        signature_version=signature,
         connect_timeout=5,
         read_timeout=30,
         retries={"mode": "standard", "total_max_attempts": 1 if patience else _USUAL_TRIES},

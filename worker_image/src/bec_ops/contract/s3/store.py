@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
@@ -26,6 +26,7 @@ from bec_ops.contract.s3.errors import (
 from bec_ops.contract.s3.heads import Heads
 from bec_ops.contract.s3.reading import READ_AT_MOST, Content, ObjectInfo, Stream, chunks_of
 from bec_ops.contract.s3.settings import StoreSettings
+from bec_ops.contract.s3.signing import SignedAddress, Signing
 from bec_ops.contract.s3.transfers import Transfers, Watch, ignore
 from bec_ops.contract.volume import Volume
 
@@ -49,7 +50,7 @@ class Store:
     Credentials come from the usual AWS chain; endpoint and region, where not given, from
     `AWS_ENDPOINT_URL_S3` and `AWS_REGION`, and `settings` from `BEC_S3_…`. `connections` is how
     many threads can be served at once. Without `patience` nobody waits long for an S3 that does
-    not answer.
+    not answer. `signature` is that of `make_client`.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class Store:
         connections: int = 32,
         settings: StoreSettings | None = None,
         patience: Patience | None = None,
+        signature: Any = None,
     ) -> None:
         self._settings = settings or StoreSettings.from_environment()
-        self._client = make_client(endpoint_url, region, connections, patience)
+        self._client = make_client(endpoint_url, region, connections, patience, signature)
+        self._signing = Signing(endpoint_url, region, self._settings)
         self._transfers = Transfers(self._client)
         self._asking = Asking(self._client, self._settings)
         self._heads = Heads(self._client, self._settings, connections)
@@ -166,6 +169,11 @@ class Store:
         extra = {"ContentType": content_type, **self._settings.writing()}
         with self._asking.about(bucket, key, writing=True):
             self._transfers.upload(bucket, key, path, extra, watch)
+
+    def sign(self, operation: str, bucket: str, arguments: dict[str, Any]) -> SignedAddress:
+        """Sign a request for somebody without keys: see `Signing`."""
+        with answering(bucket, str(arguments.get("Key", ""))):
+            return self._signing.sign(operation, bucket, arguments)
 
     def check_bucket(self, bucket: str, prefix: str = "") -> None:
         """Raise StoreError if the bucket does not exist, or may not be listed under the prefix.
