@@ -105,6 +105,18 @@ def test_a_job_that_names_no_handler_means_the_only_one(space: Space, machine: M
     assert counts(live.wait_complete())["succeeded"] == 1
 
 
+def test_a_machine_without_keys(space: Space, machine: MakeMachine) -> None:
+    """With `presigned` the operator signs each request; and nobody else's keys are there."""
+    live = space.submit(described(space, "keyless", 2, presigned=True))
+    run = machine()
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3")
+    run.environment = {**run.environment, **dict.fromkeys(keys, "")}
+    start(run, "--job", f"{space.namespace}/keyless")
+    assert counts(live.wait_complete(60))["succeeded"] == 2
+    assert len(markers(space)) == 2
+    assert len([key for key in space.stored("artefacts/") if key.endswith("text.txt")]) == 2
+
+
 def test_two_machines_one_of_them_killed(space: Space, machine: MakeMachine) -> None:
     one, two = machine("one"), machine("two")
     for number in range(8):

@@ -125,7 +125,13 @@ class OutsideApi:
             return Assigned(over=True)
         if holding is None:
             return Assigned()
-        return Assigned(task=holding.task, job="/".join(holding.job), lease_seconds=holding.lease)
+        job = self._ctx.cache.jobs.get(*holding.job)
+        return Assigned(
+            task=holding.task,
+            job="/".join(holding.job),
+            lease_seconds=holding.lease,
+            presigned=job is not None and job.spec is not None and job.spec.outside.presigned,
+        )
 
 
 def basic(request: web.Request) -> tuple[str, str]:

@@ -115,6 +115,9 @@ class Assigned(Answer):
         default=None,
         description="From elsewhere: how long its silence may last before the task is another's",
     )
+    presigned: bool = Field(
+        default=False, description="From elsewhere: the operator signs what is asked of S3"
+    )
 
 
 class AboutAttempt(Request):

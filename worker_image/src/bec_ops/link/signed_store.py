@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -59,6 +59,25 @@ class SignedStore(Store):
         Raises UnreachableError and RefusedError.
         """
         return self._addresses.dependencies()
+
+
+class Dependencies(Mapping[str, str]):
+    """Where the jobs write that a task depends on, by job id: asked for when that is wanted.
+
+    Raises UnreachableError and RefusedError then.
+    """
+
+    def __init__(self, open_store: Callable[[], SignedStore]) -> None:
+        self._open_store = open_store
+
+    def __getitem__(self, job_id: str) -> str:
+        return self._open_store().dependencies()[job_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._open_store().dependencies())
+
+    def __len__(self) -> int:
+        return len(self._open_store().dependencies())
 
 
 class _Addresses:

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 
 from bec_ops.contract.errors import Failure, Interrupted, MisconfiguredError
 from bec_ops.contract.protocol import Assigned
@@ -16,6 +18,7 @@ from bec_ops.contract.task import FILE_SCHEME, Task
 from bec_ops.link.environment import Surroundings
 from bec_ops.link.link import DELIVERY_SECONDS
 from bec_ops.link.operator_client import WAIT_SECONDS, RefusedError, UnreachableError
+from bec_ops.link.signed_store import Dependencies, SignedStore
 from bec_ops.link.stopping import Stop
 from bec_ops.outside import checks
 from bec_ops.outside.client import now
@@ -101,6 +104,14 @@ class OutsideWorker(PoolWorker):
             self._lease = Lease(seconds, self._keys.lease_margin, self._asked, attempt.stop)
             client.on_heard = self._lease.renew
         return attempt
+
+    def _ways(self, task: Task, stop: Stop) -> dict[str, Any]:
+        """By addresses that the operator signs, where the Job has it so; else by our own keys."""
+        if not self._given.presigned:
+            return super()._ways(task, stop)
+        sign = self._seated.client.sign
+        open_store = cache(lambda: SignedStore(sign, task, lambda: stop.requested))
+        return {"open_store": open_store, "dependencies": Dependencies(open_store)}
 
     def hurry(self) -> None:
         """End what would outlive the process: safe in a signal handler."""
@@ -223,7 +234,7 @@ class OutsideWorker(PoolWorker):
     def _unreached(self, attempt: Attempt) -> Failure | None:
         """Give a task back, at no cost to it, that writes to where this machine cannot."""
         task = attempt.task
-        if task.output_uri.startswith(FILE_SCHEME):
+        if task.output_uri.startswith(FILE_SCHEME) or self._given.presigned:
             return None
         why = self._s3.reach(task.bucket, task.prefix)
         if not why:

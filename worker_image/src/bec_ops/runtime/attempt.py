@@ -70,7 +70,7 @@ class Attempt:
         self._pooled = channel is not None
         self.link = Link.open(surroundings, task, self.meter, stop, channel)
         self._log = log
-        self._dependencies = dependencies or {}
+        self._dependencies = dependencies if dependencies is not None else {}
         self._details: dict[str, Any] = {}
         self._errors: list[dict[str, str]] = []
         self._error_count = 0

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 from bec_ops.contract.protocol import Assigned
 from bec_ops.contract.s3.store import Store
@@ -79,11 +80,16 @@ class PoolWorker:
             stop,
             log=self._log,
             channel=self._channel,
-            open_store=self._open_store,
+            **self._ways(task, stop),
         )
         if self._stop.requested:
             self._leave()
         return self._attempt
+
+    def _ways(self, task: Task, stop: Stop) -> dict[str, Any]:
+        """Return how an attempt comes to S3, and where it finds what its job depends on."""
+        del task, stop
+        return {"open_store": self._open_store}
 
     def _new_store(self) -> Callable[[], Store]:
         """Make what opens the store of this attempt and, until one leaves writes behind, of others.
