@@ -53,6 +53,7 @@ class Judge:
         yield from _of_runs(runs, attempts)
         self.seen["run to completion twice"] += sum(run.finished for run in runs) > 1
         marker = self._marker(job, volume, runs)
+        yield from self._of_failures(runs, attempts, marker)
         if phase == "Succeeded":
             yield from self._of_success(job, marker, attempts)
         elif phase != "Failed":
@@ -61,6 +62,28 @@ class Judge:
             yield f"it failed, and no attempt says why: {attempts}"
         elif marker:
             self.seen["failed, and a marker came later"] += 1
+
+    def _of_failures(
+        self, runs: Sequence[Run], attempts: Mapping[int, Attempt], marker: Marker | str | None
+    ) -> Iterator[str]:
+        """See that a failure that was taken is on record.
+
+        An operator that is killed forgets one that it has not written down: then the same process
+        has the same attempt again. And a marker that an earlier attempt wrote late outweighs it.
+        """
+        given = Counter((run.task.attempt, run.session) for run in runs)
+        extra = (marker.model_extra if isinstance(marker, Marker) else None) or {}
+        for run in runs:
+            number = run.task.attempt
+            found = attempts.get(number)
+            if ("failed", 200) not in run.said or found is None or found.failure:
+                continue
+            if given[number, run.session] > 1:
+                self.seen["failures that a killed operator has forgotten"] += 1
+            elif extra.get("attempt", number) != number:
+                self.seen["failures that an earlier attempt's marker outweighs"] += 1
+            else:
+                yield f"attempt {number} has failed, and is on record as {found}"
 
     def _of_success(
         self, job: Body, marker: Marker | str | None, attempts: Mapping[int, Attempt]
@@ -110,8 +133,8 @@ def _of_runs(runs: Sequence[Run], attempts: Mapping[int, Attempt]) -> Iterator[s
             continue
         if found.session != run.session:
             yield f"attempt {number} was with session {run.session}, on record is {found}"
-        if ("failed", 200) in run.said and not found.failure:
-            yield f"attempt {number} has failed, and is on record as {found}"
+        if run.finished and found.failure == "MarkerMissing":
+            yield f"attempt {number} had its marker when it said done, on record is {found}"
         last = number == max(attempts)
         if run.finished and not last and not found.failure:
             yield f"attempt {number} was done, then others, and no reason is on record: {found}"
