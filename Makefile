@@ -8,9 +8,10 @@ PYTEST := $(PY) -m pytest
 CODE := operator/src worker_image/src tests examples
 MINUTES := 10
 SEEDS := 500
+SEED := 1
 STORES :=
 
-.PHONY: help setup demo demo-sql demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads bench-holes bench-versions bench-results campaign-exec campaign-queue campaign-results soak stores verify cluster-up cluster-down pins clean
+.PHONY: help setup demo demo-sql demo-down test unit integration e2e bench bench-full bench-jobs bench-memory bench-uploads bench-holes bench-versions bench-results campaign-exec campaign-outside campaign-queue campaign-results soak stores verify cluster-up cluster-down pins clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -53,8 +54,9 @@ integration: setup ## a real API server and a real S3
 e2e: setup ## a real kubelet, real containers, helm
 	$(PYTEST) tests/e2e
 
-bench: setup ## tasks a second and what they cost, beside a native Job; calls of 500 workers
+bench: setup ## tasks a second and what they cost, beside a native Job; calls of 500 workers, and from elsewhere
 	$(PY) -m tests.scale.worker_calls
+	$(PY) -m tests.scale.outside_calls
 	$(PY) -m tests.scale.bench
 
 bench-full: setup ## 38,836 volumes and 27,789 gated on them
@@ -71,6 +73,9 @@ bench-uploads: setup ## a worker's memory and speed in uploads beside those of a
 
 campaign-exec: setup ## random scripts through bec-worker exec against a real S3: SEEDS=500
 	$(PY) -m tests.campaign --seeds $(SEEDS)
+
+campaign-outside: setup ## workers from elsewhere on a road where all goes wrong: MINUTES=10 SEED=1
+	$(PY) -m tests.campaign.outside --minutes $(MINUTES) --seed $(SEED)
 
 bench-results: setup ## what results in a database cost, in five pairs
 	$(PY) -m tests.scale.told_results

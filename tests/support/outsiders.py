@@ -46,6 +46,7 @@ class Outsider:
         self.seat = seat
         self.session = "none"
         self.about: Body = {"task_uid": "none", "attempt": 1}
+        self.patience = _SECONDS
         self._http = urllib3.PoolManager(retries=False, ca_certs=str(ca))
 
     def send(self, call: str, body: Body, **headers: str) -> Answer:
@@ -56,7 +57,7 @@ class Outsider:
             f"{self.url}{PREFIX}/{call}",
             body=json.dumps(body).encode(),
             headers={"Authorization": f"Basic {given}", **headers},
-            timeout=_SECONDS,
+            timeout=self.patience,
         )
         return Answer(response.status, json.loads(response.data))
 

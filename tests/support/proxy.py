@@ -18,12 +18,19 @@ _LARGEST = 64 * 1024 * 1024  # bytes of a request
 class ReverseProxy:
     """Passes requests on as they are, the Host header included, so that signatures hold.
 
-    As a context it listens on `url`. What breaks is up to `answer` and `silencer`.
+    As a context it listens on `url`. What breaks is up to `answer` and `silencer`. It speaks TLS to
+    the server by `context`, and to whoever asks by `serving`, if there are such.
     """
 
-    def __init__(self, upstream: str, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        context: ssl.SSLContext | None = None,
+        serving: ssl.SSLContext | None = None,
+    ) -> None:
         self._upstream = upstream.rstrip("/")
         self._context = context
+        self._serving = serving
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._under_way: set[asyncio.Transport] = set()
@@ -32,7 +39,7 @@ class ReverseProxy:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http{'s' if self._serving else ''}://127.0.0.1:{self._port}"
 
     async def answer(self, request: web.Request) -> web.StreamResponse | None:
         """Answer in the server's place; None passes the request on."""
@@ -77,7 +84,7 @@ class ReverseProxy:
             app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._serving).start()
         port: int = self._runner.addresses[0][1]
         return port
 

@@ -46,8 +46,12 @@ def observe_outside(ctx: Context, memory: Memory) -> tuple[Host, ...]:
 
 
 def _has_task(ctx: Context, seat: str) -> bool:
-    """Whether a task is on record for a seat that its worker has not said is done."""
-    return any(_at_work(ctx, task) == seat for task in ctx.cache.tasks.with_pod(seat))
+    """Whether a task is on record for a seat that its worker has not said is done.
+
+    One that stays as history is over, whatever was said of it before we began.
+    """
+    tasks = [task for task in ctx.cache.tasks.with_pod(seat) if not task.terminal]
+    return any(_at_work(ctx, task) == seat for task in tasks)
 
 
 def observe_pool(ctx: Context, memory: Memory, now: float) -> Pool:
