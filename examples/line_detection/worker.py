@@ -39,8 +39,15 @@ class Parameters(BaseModel):
     max_skew: float = Field(default=3, ge=0, le=15)  # degrees by which a page may lie askew
 
 
+class Found(BaseModel):
+    """What is told of a volume, beside its artefacts: the Job has the schema of it."""
+
+    pages: int = Field(ge=1)
+    lines: int = Field(ge=0)
+
+
 @worker.job("line-detection", parameters=Parameters)
-def detect_lines(task: RunningTask, parameters: Parameters) -> None:
+def detect_lines(task: RunningTask, parameters: Parameters) -> Found:
     """Find the lines of all pages of a volume."""
     store = Store()
     prefix = f"images/{escape(task.volume.w_id)}/{escape(task.volume.i_id)}/"
@@ -64,7 +71,7 @@ def detect_lines(task: RunningTask, parameters: Parameters) -> None:
         pages, lines = pages + 1, lines + len(boxes)
     if not pages:
         raise TerminalError(f"no page that can be read under s3://{task.bucket}/{prefix}")
-    task.details(lines=lines)
+    return Found(pages=pages, lines=lines)
 
 
 def open_page(image: bytes) -> Image.Image:

@@ -16,8 +16,6 @@ from tests.support.space import new_space, s3_client
 from tests.support.waiting import until
 from tests.support.warm_pool import WarmPool
 
-pytestmark = pytest.mark.alone
-
 ROOT = Path(__file__).parents[2]
 DEAD = "http://127.0.0.1:9"
 POD = {

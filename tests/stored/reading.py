@@ -281,4 +281,5 @@ def _marker(body: bytes) -> Body:
         "artefacts": marker.nb_artefacts,
         "bytes": marker.artefact_bytes,
         "expectations met": list(marker.expect_met or ()),
+        **({"result": marker.result} if marker.result is not None else {}),
     }

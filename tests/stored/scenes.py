@@ -285,7 +285,7 @@ def _given(worker: CallingWorker, wait: float = 20.0) -> Body:
 
 
 def _marker(task: Body) -> bytes:
-    return Task.model_validate(task).marker().dump()
+    return Task.model_validate(task).marker(result={"pages": 3}).dump()
 
 
 def _repeats(status: Body) -> int:

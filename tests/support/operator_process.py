@@ -29,6 +29,7 @@ class Operator:
 
     def __init__(self, kubeconfig: Path, s3: S3, log: Path, **settings: object) -> None:
         self.log = log
+        self.outside_port = settings.get("outside_port")
         self.worker_port, self.health_port, self.metrics_port = free_ports(3)
         own = {
             "log_format": "plain",
@@ -96,6 +97,11 @@ class Operator:
     def worker_url(self) -> str:
         """Where workers reach it."""
         return f"http://127.0.0.1:{self.worker_port}"
+
+    @property
+    def outside_url(self) -> str:
+        """Where workers from elsewhere reach it, if they may."""
+        return f"https://127.0.0.1:{self.outside_port}"
 
     @property
     def pid(self) -> int:

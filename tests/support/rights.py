@@ -11,18 +11,24 @@ from tests.cluster import Cluster
 from tests.support.kube import configuration_of
 
 _CHART = Path(__file__).parents[2] / "helm" / "bec-operator"
+_OUTSIDE = "templates/outside.yaml"
 _SHOWN = ("templates/serviceaccount.yaml", "templates/rbac.yaml")
 
 
-def operator_rights(cluster: Cluster, folder: Path, namespaces: Collection[str] = ()) -> Path:
+def operator_rights(
+    cluster: Cluster, folder: Path, namespaces: Collection[str] = (), *, outside: bool = False
+) -> Path:
     """Make an operator's service account and roles, and return the kubeconfig of that account.
 
-    Without `namespaces` the rights are cluster-wide. The account is in a namespace of its own,
-    named after `folder`, where the kubeconfig is put.
+    `outside`: workers may come in from elsewhere. Without `namespaces` the rights are cluster-wide.
+    The account is in a namespace of its own, named after `folder`, where the kubeconfig is put.
     """
-    home = f"operator-{folder.name.replace('_', '-')}"
-    shown = [part for template in _SHOWN for part in ("--show-only", template)]
+    home = home_of(folder)
+    templates = (*_SHOWN, _OUTSIDE) if outside else _SHOWN
+    shown = [part for template in templates for part in ("--show-only", template)]
     values = ["--set", "image.repository=none"]
+    if outside:
+        values += ["--set", "outside.enabled=true,outside.tlsSecret=none"]
     if namespaces:
         values += ["--set", f"watchNamespaces={{{','.join(namespaces)}}}"]
     # The release's name is part of the names of cluster-wide roles.
@@ -35,6 +41,11 @@ def operator_rights(cluster: Cluster, folder: Path, namespaces: Collection[str] 
     path = folder / "operator.kubeconfig"
     path.write_text(yaml.safe_dump(_kubeconfig(configuration_of(cluster.kubeconfig), token)))
     return path
+
+
+def home_of(folder: Path) -> str:
+    """Return the namespace of the operator whose kubeconfig is in a folder."""
+    return f"operator-{folder.name.replace('_', '-')}"
 
 
 def _kubeconfig(admin: Configuration, token: str) -> dict[str, object]:

@@ -87,3 +87,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
   resources: [events]
   verbs: [get, list, create, patch]
 {{- end }}
+
+{{/* Whether workers may come in from elsewhere, by any way; empty if not. */}}
+{{- define "bec-operator.comeIn" -}}
+{{- if or .Values.outside.enabled .Values.outside.faces -}}yes{{- end -}}
+{{- end }}
+
+{{/* The Secret that has the certificate for them. */}}
+{{- define "bec-operator.tlsSecret" -}}
+{{- if .Values.outside.certificate.issuerRef -}}
+{{ .Values.outside.tlsSecret | default (printf "%s-outside" (include "bec-operator.name" .)) }}
+{{- else -}}
+{{ required "outside.tlsSecret: name the Secret of type kubernetes.io/tls with the certificate, or give outside.certificate" .Values.outside.tlsSecret }}
+{{- end -}}
+{{- end }}

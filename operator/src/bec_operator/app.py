@@ -22,14 +22,17 @@ from bec_operator.act.kube.events import post_event
 from bec_operator.act.reconciler import Reconciler
 from bec_operator.act.telling.webhook import Webhook
 from bec_operator.decide.sight.notices import Notice
+from bec_operator.gateway.doors import Doors
+from bec_operator.gateway.gateway import Gateway
 from bec_operator.logs import set_up_logs
 from bec_operator.malloc import keep_little
 from bec_operator.metrics import WATCH_AGE
 from bec_operator.observe.engine import on_loop_error, run_kopf
-from bec_operator.observe.kinds import KINDS
+from bec_operator.observe.kinds import ENROLLED, KINDS
 from bec_operator.observe.lag import measure_lag
 from bec_operator.observe.watch import Watch
 from bec_operator.settings import Settings
+from bec_operator.worker_api.calls import Calls
 from bec_operator.worker_api.server import WorkerApi
 from bec_ops.contract.s3.store import Store
 
@@ -57,27 +60,38 @@ async def serve(settings: Settings) -> None:
         connections=Connections(settings.connections, settings.connections_folder),
         notifier=_notifier(settings, api, clock),
     )
-    worker_api = WorkerApi(ctx, reconciler.memory)
+    calls = Calls(ctx, reconciler.memory)
+    worker_api = WorkerApi(ctx, calls)
+    doors = Doors(ctx, Gateway(ctx, calls, reconciler.memory, settings.own_namespace))
     namespaces: list[str | None] = [*settings.namespaces] or [None]
     watches = [Watch(ctx, kind, namespace) for kind in KINDS for namespace in namespaces]
+    if doors.are_any:
+        watches.append(Watch(ctx, ENROLLED, settings.own_namespace))
     try:
         await _take_in(ctx, watches)
         for watch in watches:
             age = WATCH_AGE.labels(watch.plural, watch.scope)
             age.set_function(partial(getattr, watch, "age"))
         await worker_api.start()
+        await doors.open()
         parts = [
             *(watch.run() for watch in watches),
             reconciler.run(ctx),
             measure_lag(),
+            *doors.parts(),
         ]
-        stops: list[Callable[[], Awaitable[None]]] = [worker_api.stop, reconciler.stop]
+        stops: list[Callable[[], Awaitable[None]]] = [
+            worker_api.stop,
+            doors.close,
+            reconciler.stop,
+        ]
         if ctx.notifier is not None:
             parts.append(ctx.notifier.run())
             stops.append(ctx.notifier.stop)
         await _run(ctx, watches, parts, stops)
     finally:
         await worker_api.stop()
+        await doors.close()
         await reconciler.stop()
         ctx.storage.close()
         await api.close()
@@ -141,9 +155,9 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 
 
 def main() -> None:
-    """Run the operator, or another command: `bec-operator`, `bec-operator migrate …`."""
+    """Run the operator, or another of its commands, such as `bec-operator migrate …`."""
     if sys.argv[1:]:
-        from bec_operator.migrate import run  # noqa: PLC0415 - the operator itself needs it never
+        from bec_operator.commands import run  # noqa: PLC0415 - the operator itself needs it never
 
         sys.exit(run(sys.argv[1:]))
     try:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from bec_operator.act.connections.results.own.head import HEAD, SCHEMA
@@ -12,15 +11,8 @@ from bec_operator.act.ground.connections import Connection, ConnectionTrouble
 FOLDER = "/etc/bec/connections"
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Do what the arguments say, and return the exit code: 0, 1 for trouble, 2 for usage."""
-    parser = _parser()
-    try:
-        given = parser.parse_args(arguments)
-        if not given.sql and not given.connection:
-            parser.error("name the connection: --connection NAME; or print the SQL: --sql")
-    except SystemExit as end:  # argparse has said why
-        return int(end.code or 0)
+def migrate_tables(given: argparse.Namespace) -> int:
+    """Do it, and return the exit code."""
     if given.sql:
         _say(as_sql().rstrip())
         return 0
@@ -36,29 +28,27 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="bec-operator", description="Without arguments, it runs the operator."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to those that there are."""
     command = commands.add_parser(
         "migrate",
         help=f"make the tables that results go to (schema {SCHEMA}), or bring them up to date",
         description="Makes the tables that results go to, or brings them up to date. Done twice, "
         "it does nothing the second time; of two at once, one waits for the other.",
     )
-    command.add_argument("--connection", metavar="NAME", help="a connection of kind sql")
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("--connection", metavar="NAME", help="a connection of kind sql")
+    what.add_argument(
+        "--sql",
+        action="store_true",
+        help="print the SQL that makes the tables anew, and connect to nothing",
+    )
     command.add_argument(
         "--folder",
         default=FOLDER,
         help="has a folder of each connection with what its Secret holds (default: %(default)s)",
     )
-    command.add_argument(
-        "--sql",
-        action="store_true",
-        help="print the SQL that makes the tables anew, and connect to nothing",
-    )
-    return parser
+    command.set_defaults(do=migrate_tables)
 
 
 def _say(line: str) -> None:

@@ -39,6 +39,20 @@ class ConnectionSettings(BaseModel):
         return bool(self.namespaces & {"*", namespace})
 
 
+class FaceSettings(BaseModel):
+    """A protocol of another system that is spoken on a port.
+
+    `enrolment` names that of all workers of a protocol by which nobody says who he is.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    face: Literal["data-dispatcher", "flamenco", "reefguide", "grpc"]
+    port: int = Field(ge=1, le=65535)
+    tls: bool = True
+    enrolment: str = Field(default="", max_length=253)
+
+
 class Settings(BaseSettings):
     """What can be set; the defaults suit a cluster of ordinary size."""
 
@@ -83,6 +97,19 @@ class Settings(BaseSettings):
     )
     worker_url: str | None = Field(
         default=None, description="Where workers reach the worker API; unset: they are not told"
+    )
+    own_namespace: str = Field(
+        default="",
+        description="The operator's own, which has the Secrets of workers from elsewhere",
+    )
+    outside_port: int = Field(
+        default=0, ge=0, description="The worker API for workers from elsewhere, over TLS; 0: off"
+    )
+    outside_tls: str = Field(
+        default="/etc/bec/tls", description="Has its certificate: tls.crt, tls.key"
+    )
+    faces: list[FaceSettings] = Field(
+        default=[], description="Protocols of other systems, each on a port, as JSON"
     )
     heartbeat_seconds: float = Field(
         default=30.0, gt=0, description="Seconds between two heartbeats of a worker"

@@ -11,7 +11,7 @@ import pytest
 from bec_operator.act.connections.results.own.head import HEAD, KNOWN
 from bec_operator.act.connections.results.own.migrating import as_sql, migrate
 from bec_operator.act.ground.connections import Connection, ConnectionTrouble
-from bec_operator.migrate import run
+from bec_operator.commands import run
 from tests.support.databases import NAME, secret
 from tests.support.own_tables import delivered, result, rows
 from tests.support.postgres import Postgres, running_postgres
@@ -70,9 +70,10 @@ def test_the_command_says_what_it_did(place: Connection, command: Command) -> No
     assert said.splitlines() == [
         "connection catalogue: migration 0001 is done",
         "connection catalogue: migration 0002 is done",
-        "connection catalogue: the schema bec_operator is at 0002",
+        "connection catalogue: migration 0003 is done",
+        "connection catalogue: the schema bec_operator is at 0003",
     ]
-    again = "connection catalogue: the schema bec_operator was already at 0002\n"
+    again = "connection catalogue: the schema bec_operator was already at 0003\n"
     assert command(*arguments) == (0, again, "")
 
 

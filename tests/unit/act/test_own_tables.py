@@ -14,6 +14,7 @@ from bec_operator.act.connections.results import own
 from bec_operator.act.connections.results.own.checking import trouble_with_version
 from bec_operator.act.connections.results.own.fields import (
     as_json,
+    document,
     instant,
     moment,
     signed,
@@ -22,6 +23,7 @@ from bec_operator.act.connections.results.own.fields import (
 )
 from bec_operator.act.connections.results.own.head import HEAD, KNOWN
 from bec_operator.act.connections.results.own.migrating import as_sql
+from bec_ops.contract.returned import as_text
 
 FOLDER = Path(own.__file__).parent / "migrations"
 DOCS = Path(__file__).parents[3] / "docs" / "results.md"
@@ -58,7 +60,8 @@ def test_an_operator_that_writes_to_no_tables_imports_nothing_for_it() -> None:
         ([HEAD], ""),
         ([], "are not there; run `bec-operator migrate`"),
         (["0001"], "those of migration 0001, older than this operator's"),
-        (["0003"], "which this operator does not know"),
+        (["0002"], "those of migration 0002, older than"),
+        (["9999"], "which this operator does not know"),
         (["0001", "0002"], "which this operator does not know"),
     ],
 )
@@ -108,3 +111,17 @@ def test_json_that_postgresql_reads(said: str) -> None:
         "number": 1,
         "none": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("found", "meant"),
+    [
+        ({"pages": 3, "ཀ": [None]}, {"pages": 3, "ཀ": [None]}),
+        ({"a\0": "\0\0x\\\0"}, {"a\ufffd": "\ufffd\ufffdx\\\ufffd"}),
+        ({"path": "C:\\u0000", "more": "\\\\u0000"}, {"path": "C:\\u0000", "more": "\\\\u0000"}),
+    ],
+)
+def test_what_was_returned_as_postgresql_reads_it(found: object, meant: object) -> None:
+    (row,) = json.loads(as_json([{"result": document(as_text(found)), "message": "\0"}]))
+    assert row == {"result": meant, "message": "\ufffd"}
+    assert document(None) is None

@@ -28,11 +28,20 @@ def _pod(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> dict
     return task_pod(_memory(template, heartbeat, **output), ATTEMPT, SETTINGS)
 
 
-def _memory(template: dict[str, Any], heartbeat: str = "5m", **output: Any) -> Memory:
+def _memory(
+    template: dict[str, Any],
+    heartbeat: str = "5m",
+    result: dict[str, Any] | None = None,
+    **output: Any,
+) -> Memory:
     spec = JobSpec.model_validate(
         {
             "volumes": {"items": [{"wId": "W1", "iId": "I/1", "iVersion": "v-2"}]},
-            "worker": {"template": template, "parameters": {"model": "བོད $(HOME)"}},
+            "worker": {
+                "template": template,
+                "parameters": {"model": "བོད $(HOME)"},
+                "result": result,
+            },
             "output": {"bucket": "bec", **output},
             "timeouts": {"heartbeat": heartbeat},
         }
@@ -70,6 +79,17 @@ def test_the_worker_learns_what_is_expected_of_its_output() -> None:
     ):
         assert Assignment.from_environment(plain).expect == ("*.txt", "$(HOME)/*")
     assert "BEC_EXPECT" not in _plain(_pod(SIMPLE))
+
+
+def test_the_worker_learns_what_its_result_must_be_like() -> None:
+    schema = {"type": "object", "properties": {"$(HOME)": {"type": "integer"}}}
+    memory = _memory(SIMPLE, result=schema)
+    for plain in (
+        _plain(task_pod(memory, ATTEMPT, SETTINGS)),
+        _plain(pool_deployment(memory, SETTINGS)["spec"]["template"]),
+    ):
+        assert Assignment.from_environment(plain).result_schema == schema
+    assert "BEC_RESULT_SCHEMA" not in _plain(_pod(SIMPLE))
 
 
 def test_the_worker_learns_where_its_dependencies_write() -> None:

@@ -73,6 +73,20 @@ def test_parameters_that_fit_no_variable_are_refused_with_the_limit(letter: str)
         JobSpec.model_validate(_spec(parameters={"pages": letter * (fits + 1)}))
 
 
+def test_a_schema_of_results_that_is_not_understood_is_refused() -> None:
+    pages = {"pages": {"type": "integer"}}
+    schema = {"type": "object", "properties": pages}
+    assert JobSpec.model_validate(_spec(result=schema)).worker.result == schema
+    assert JobSpec.model_validate(_spec()).worker.result is None
+    for wrong, said in (
+        ({"type": "array"}, "write type: object"),
+        ({"type": "object", "properties": {"pages": {"type": "int"}}}, "at pages: write one of"),
+        ({"type": "object", "allOf": []}, "at its top: 'allOf' is not understood"),
+    ):
+        with pytest.raises(ValidationError, match=said):
+            JobSpec.model_validate(_spec(result=wrong))
+
+
 @pytest.mark.parametrize(
     "name", ["../../team-b/configmaps/x", "a/b", "..", ".", "A", "a b", "-a", "a?x", "a%2fb"]
 )

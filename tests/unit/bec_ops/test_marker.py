@@ -171,3 +171,34 @@ def test_markers_from_before_redo_at_do_not_count(
     marker = parse(SEED | {"redo_at": echo})
     assert marker.counts(REDO_AT, last_modified) is counts
     assert marker.counts(None, last_modified)
+
+
+PAGES = {"type": "object", "properties": {"pages": {"type": "integer"}}, "required": ["pages"]}
+
+
+def test_what_was_returned_is_read_and_kept() -> None:
+    marker = parse(SEED | {"result": {"pages": 3, "each": [None, {"mean": 0.5}]}})
+    assert marker.result == {"pages": 3, "each": [None, {"mean": 0.5}]}
+    assert json.loads(marker.dump())["result"] == marker.result
+    marker.check_result(PAGES)
+    marker.check_result(None)
+
+
+@pytest.mark.parametrize(
+    "foreign", ["good", [1], 7, None, True, {"a": "x" * 70_000}, {"a": float("nan")}]
+)
+def test_a_result_of_somebody_else_is_passed_over_unless_the_job_says_more(foreign: object) -> None:
+    marker = parse(BEC | {"result": foreign})
+    assert marker.result is None
+    marker.check_result(None)
+    with pytest.raises(
+        InvalidMarker, match=r"result, which spec.worker.result demands, is missing"
+    ):
+        marker.check_result(PAGES)
+
+
+def test_a_result_that_does_not_fit_proves_nothing() -> None:
+    with pytest.raises(InvalidMarker, match=r"not fit spec.worker.result: pages: Input should be"):
+        parse(SEED | {"result": {"pages": "3"}}).check_result(PAGES)
+    with pytest.raises(InvalidMarker, match="is missing, or no JSON object"):
+        parse(SEED).check_result(PAGES)

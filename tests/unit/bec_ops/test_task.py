@@ -46,6 +46,17 @@ def test_what_is_expected_of_it() -> None:
     assert Task.from_environment(task.environment()) == task
 
 
+def test_what_its_result_must_be_like() -> None:
+    said = '{"type": "object", "required": ["pages"]}'
+    task = Task.from_environment(ENVIRONMENT | {"BEC_RESULT_SCHEMA": said})
+    assert task.result_schema == {"type": "object", "required": ["pages"]}
+    assert Task.from_environment(task.environment()) == task
+    for nothing in ("", "null", '{"type": "object", "later": 1}'):  # the last is a later operator's
+        found = Task.from_environment(ENVIRONMENT | {"BEC_RESULT_SCHEMA": nothing})
+        assert found.result_schema is None
+        assert "BEC_RESULT_SCHEMA" not in found.environment()
+
+
 @pytest.mark.parametrize("name", ["BEC_JOB_ID", "BEC_W_ID", "BEC_I_ID", "BEC_OUTPUT_URI"])
 def test_a_missing_variable_is_named(name: str) -> None:
     without = {key: value for key, value in ENVIRONMENT.items() if key != name}

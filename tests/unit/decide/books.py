@@ -52,6 +52,8 @@ def left_in_process(cache: Cache, reconciler: Reconciler) -> dict[str, Any]:
         "deployments": cache.deployments,
         "workers": cache.workers,
         "pool workers": cache.pool_workers,
+        "outside": cache.outside,
+        "enrolled": cache.enrolled,
         "unreadable": cache.unreadable,
         "cache": cache,
         "reconciler": reconciler,

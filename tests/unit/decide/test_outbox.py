@@ -9,12 +9,20 @@ from bec_operator.api.results import QueueResults, Results, SqlResults
 from bec_operator.decide.jobs.actions import DeliverResults, WriteStatus
 from bec_operator.decide.jobs.delivered import told_of_results
 from bec_operator.decide.jobs.delivering import deliver, deliver_rest, owes
+from bec_operator.decide.jobs.marker_reads import reads
+from bec_operator.decide.jobs.saving import SAVE_NOT_BEFORE, keep
 from bec_operator.decide.jobs.scene import Scene
+from bec_operator.decide.memory.marker_findings import note_reading
 from bec_operator.decide.memory.memory import Memory
-from bec_operator.decide.memory.outbox import NAMES, Outbox, Receiver
-from bec_operator.decide.sight.seen import Fact
+from bec_operator.decide.memory.outbox import NAMES, RETURNED_AT_MOST, Outbox, Receiver
+from bec_operator.decide.sight.action import Action
+from bec_operator.decide.sight.made import Made
+from bec_operator.decide.sight.seen import Fact, Facts, MarkerSeen, MarkerState
+from bec_operator.decide.volumes.actions import ReadMarker, SaveLedger
 from bec_operator.decide.volumes.ledger import Ledger
 from bec_operator.decide.volumes.part import Part
+from bec_ops.contract.returned import MAX_RESULT_BYTES, as_text
+from bec_ops.contract.volume import Volume
 from tests.unit.worker_api.scene import JOB
 
 NOW = 1_800_000_000.0
@@ -74,6 +82,34 @@ def test_each_receiver_has_a_pace_of_its_own() -> None:
 def test_no_part_is_spent_that_nobody_is_to_get() -> None:
     """Somebody may have taken the chart's default away for a while."""
     assert _outbox(None, "a").spent == []
+
+
+def test_where_much_was_returned_it_is_written_before_more_is_read() -> None:
+    volumes = [Volume("W1", f"I{n}") for n in range(20)]
+    memory = _memory()
+    memory.load(volumes, [f"{v}/" for v in volumes], Ledger.fresh("sha", len(volumes)), NOW)
+    memory.books.markers.swept = len(volumes)
+    memory.facts = Facts(*[Fact(NOW)] * 5)
+    memory.saving.at = NOW
+    chunk = Made(result=as_text({"a": "x" * (MAX_RESULT_BYTES - 8)}))
+    large = MarkerSeen(MarkerState.VALID, NOW, made=chunk)
+
+    def asked() -> set[type[Action]]:
+        seen = Scene(memory, {}, NOW + SAVE_NOT_BEFORE)
+        actions = (*reads(memory, NOW), *keep(seen, may_read=True))
+        return {type(action) for action in actions} & {ReadMarker, SaveLedger}
+
+    note_reading(memory, 0, large)
+    assert asked() == {ReadMarker}
+    for _ in range(2):  # what is looked at twice counts once
+        memory.outbox.note_reading(0, large)
+    assert not memory.outbox.is_full
+    for index in range(RETURNED_AT_MOST // MAX_RESULT_BYTES + 1):
+        memory.outbox.note_reading(index, large)
+    assert asked() == {SaveLedger}
+    memory.outbox.note_read(range(1000))
+    assert asked() == {ReadMarker}
+    assert memory.outbox.returned == 0
 
 
 def test_so_many_parts_are_known_by_name_and_the_rest_is_listed_again() -> None:

@@ -8,9 +8,11 @@ import yaml
 from PIL import Image, ImageDraw
 
 from bec_operator.api.job import JobSpec
+from bec_ops.contract.returned import as_text, json_of
+from bec_ops.contract.returned_schema import fault_of
 from bec_ops.contract.volume import Volume
 from examples.line_detection.lines import Box, find_lines
-from examples.line_detection.worker import Parameters, UnreadableError, open_page
+from examples.line_detection.worker import Found, Parameters, UnreadableError, open_page
 from examples.ocr.make_pages import BOOKS, Page
 from tests.cluster.images import CHECKOUT
 
@@ -103,3 +105,15 @@ def test_the_job_has_the_volumes_of_the_ocr_job() -> None:
     items = spec.volumes.items or []
     assert [Volume(i.w_id, i.i_id, i.i_version) for i in items] == [book.volume for book in BOOKS]
     assert Parameters.model_validate(spec.worker.parameters) == Parameters()
+
+
+def test_the_job_demands_what_the_handler_returns() -> None:
+    schema = JobSpec.model_validate(yaml.safe_load(MANIFEST.read_text())["spec"]).worker.result
+    assert schema is not None
+    assert fault_of(as_text(json_of(Found(pages=3, lines=0))), schema) == ""
+    assert fault_of('{"pages":0,"lines":0}', schema)
+    written = Found.model_json_schema()
+    assert written["required"] == schema["required"]
+    assert {n: p | {"title": n.title()} for n, p in schema["properties"].items()} == (
+        written["properties"]
+    )

@@ -21,7 +21,13 @@ from tests.unit.decide.steps import observe
 
 VOLUMES = numbered(2)
 TASK = task_name("ocr", VOLUMES[0])
-WORKER = {"template": TEMPLATE, "handler": "ocr", "parameters": {"model": "bod"}}
+RESULT = {"type": "object", "required": ["pages"]}
+WORKER = {
+    "template": TEMPLATE,
+    "handler": "ocr",
+    "parameters": {"model": "bod"},
+    "result": RESULT,
+}
 JOB = JobSeen(
     namespace="texts",
     name="ocr",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bec_operator.worker_api.callers.claims import Identity
+from bec_operator.worker_api.calls import Calls
 from bec_operator.worker_api.server import WorkerApi
 from bec_ops.contract.protocol import AUDIENCE
 from tests.unit.worker_api.made_tokens import made_token
@@ -41,7 +42,7 @@ class ServedScene(Scene):
     @asynccontextmanager
     async def served(self) -> AsyncIterator["ServedScene"]:
         """Serve in here."""
-        api = WorkerApi(self.ctx, {("texts", "ocr"): self.memory}.get)
+        api = WorkerApi(self.ctx, Calls(self.ctx, {("texts", "ocr"): self.memory}.get))
         await api.start()
         try:
             yield self

@@ -25,7 +25,7 @@ from bec_ops.contract.protocol import (
 )
 from bec_ops.contract.s3.store import StoreError
 from bec_ops.contract.task import Task
-from tests.unit.worker_api.scene import IDENTITY, POD, TASK_SEEN, Scene
+from tests.unit.worker_api.scene import IDENTITY, POD, RESULT, TASK_SEEN, Scene
 
 PROCESS = "0" * 32
 T = TypeVar("T")
@@ -112,6 +112,7 @@ async def test_the_task_is_given_once(worker: Worker) -> None:
         output_uri="s3://bucket/artefacts/ocr/W1-I0-v1/",
         parameters={"model": "bod"},
         expect=("*.txt",),
+        result_schema=RESULT,
         worker_id=f"{POD.name}/{POD.uid}",
     )
     assert await worker.next() == Assigned(over=True)

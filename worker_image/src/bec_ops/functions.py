@@ -56,8 +56,8 @@ def is_successfully_done(job_id: str, w_id: str, i_id: str, i_version: str | Non
 
     Without `i_version` the version of the task at hand is meant, if it is of the same ids, else
     none. A marker from before the job's `redoAt` does not count, nor one of the worker's own job
-    where something is missing of `output.expect`. Raises StoreError where S3 gives no answer:
-    unknown is not False.
+    where something is missing of `output.expect` or `worker.result`. Raises StoreError where S3
+    gives no answer: unknown is not False.
     """
     task = current().task
     if i_version is None:

@@ -6,6 +6,7 @@
     def ocr(task, parameters):
         for page in task.track(pages):
             task.write(f"{page}.txt", read(page))
+        return Found(pages=len(pages))  # a model of pydantic's, or nothing
 
     if __name__ == "__main__":
         worker.main()
@@ -43,9 +44,17 @@ class Handler:
         given = (self.parameters_of(task),) if self.parameters else ()
 
         def do(attempt: Attempt) -> None:
-            self.function(RunningTask(attempt), *given)
+            returned = self.function(RunningTask(attempt), *given)
             if attempt.stop.seen:  # it may have returned early for that
                 attempt.stop.check()
+            if isinstance(returned, BaseModel):
+                attempt.add_result(returned)
+            elif returned is not None:
+                kind = type(returned).__name__
+                raise MisconfiguredError(
+                    f"handler {self.name!r} has returned {kind}: return a pydantic model, whose "
+                    "fields become the result, or nothing"
+                )
 
         return do
 

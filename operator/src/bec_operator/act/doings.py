@@ -9,13 +9,12 @@ from bec_operator.act.kube.job_status import write_status
 from bec_operator.act.kube.kubelet import ask_kubelet
 from bec_operator.act.kube.nodes import check_node
 from bec_operator.act.kube.pods import (
-    create_pod,
     delete_pod,
     delete_pods,
     record_heartbeat,
     stop_pod,
 )
-from bec_operator.act.kube.tasks import create_task, delete_tasks, record_task
+from bec_operator.act.kube.tasks import begin_in_pod, create_task, delete_tasks, record_task
 from bec_operator.act.kube.template_check import check_template
 from bec_operator.act.pool.pool import (
     delete_pool,
@@ -90,7 +89,7 @@ _ABOUT_VOLUMES: dict[type[Action], tuple[Doing, Lane]] = {
 }
 _ABOUT_ATTEMPTS: dict[type[Action], Doing] = {
     attempts.CreateTask: create_task,
-    attempts.CreatePod: create_pod,
+    attempts.CreatePod: begin_in_pod,
     attempts.HandTask: hand_task,
     attempts.RecordTask: record_task,
     attempts.RecordHeartbeat: record_heartbeat,

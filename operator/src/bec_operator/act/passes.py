@@ -12,7 +12,7 @@ from bec_operator.act.case import Case
 from bec_operator.act.doing import Doer
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.key import Key
-from bec_operator.act.pool.pool_view import observe_hosts, observe_pool, seats
+from bec_operator.act.pool.pool_view import observe_hosts, observe_outside, observe_pool, seats
 from bec_operator.api.names import task_name
 from bec_operator.api.results import Results
 from bec_operator.api.volume_task import Attempt
@@ -133,7 +133,7 @@ def _judge(
         judge(memory, [case.memory for case in neighbours.jobs.values()], now)
     _judge_gates(ctx, memory, neighbours, now)
     pool = observe_pool(ctx, memory, now)
-    observe_hosts(memory, pods, pool, now)
+    observe_hosts(ctx, memory, pods, pool, now)
     return pool
 
 
@@ -182,6 +182,7 @@ def _scene(
         standings=standings,
         room=granted,
         pool=pool,
+        outside=observe_outside(ctx, memory),
         laid_by=ctx.cache.tasks.laid_by(case.key),
         turned_away=ctx.cache.workers.turned_away,
     )
@@ -209,9 +210,16 @@ def _apply(
             if not isinstance(action, LayBy | TurnRound):
                 neighbours.look_at(key)
         elif case.may_start(action, now):
-            if isinstance(action, CreatePod) or (isinstance(action, CreateTask) and action.pod):
+            if _takes_pod(action):
                 case.demand = neighbours.picture.begin(key)
             doer.start(ctx, case, action)
+
+
+def _takes_pod(action: Action) -> bool:
+    """Whether an action begins one more pod, or an attempt in one of a pool."""
+    if isinstance(action, CreateTask):
+        return action.pod is not None and not action.pod.pod.lease
+    return isinstance(action, CreatePod)
 
 
 def _note(ctx: Context, memory: Memory, action: Action, now: float) -> bool:

@@ -32,6 +32,11 @@ class Outside(Resource):
         default="5m",
         description="A worker of whom nothing is heard for this long has lost its volume",
     )
+    long_lease: Duration = Field(
+        default="12h",
+        description="The same for those that give no signs of life while they work: people, and "
+        "workers whose protocol has none",
+    )
     marker: MarkerBy = Field(
         default=MarkerBy.WORKER,
         description="OnDone: the operator writes success.json when a worker says that it is done",

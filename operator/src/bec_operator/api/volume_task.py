@@ -27,7 +27,7 @@ class Attempt(Resource):
     session: str = Field(default="", description="Of the process in a worker of a pool")
     lease_seconds: float | None = Field(
         default=None,
-        gt=0,
+        ge=0,
         description="In a worker from elsewhere, which has no pod: how long its silence may last",
     )
     generation: int | None = Field(

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from bec_operator.api.base import Resource, immutable, rule, schema, validations
 from bec_operator.api.template import MAX_DEPTH, TEMPLATE_SCHEMA, is_too_deep
+from bec_ops.contract.returned_schema import check_schema
 
 MAX_PARAMETERS_BYTES = 100 * 1024
 """Of `parameters` as JSON: they are one environment variable, which Linux limits to 128 KiB."""
@@ -59,4 +60,13 @@ class Worker(Resource):
         default_factory=dict,
         description="Free JSON of at most 100 KiB, handed to the worker as BEC_PARAMETERS",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+    result: Annotated[dict[str, Any], AfterValidator(check_schema)] | None = Field(
+        default=None,
+        description="JSON Schema of what the handler returns; a volume without it is not done",
+        json_schema_extra={
+            "x-kubernetes-preserve-unknown-fields": True,
+            "properties": {"type": {"type": "string", "enum": ["object"]}},
+            "required": ["type"],
+        },
     )

@@ -6,6 +6,7 @@ from functools import partial
 from bec_operator.act.ground.api_server import Body, apps, bec, core
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.known_objects import KnownObjects, R
+from bec_operator.act.kube.enrolled import OUTSIDE_LABEL, enrolled_of
 from bec_operator.act.kube.pod_records import is_of_pool, is_of_task, pod_of, pool_pod_of
 from bec_operator.act.kube.pods import forget_pod, take_in_pod
 from bec_operator.act.kube.records import deployment_of, job_of, task_of
@@ -100,5 +101,13 @@ PODS = Kind(
 TASKS = _kind(
     PLURAL, partial(bec, plural=PLURAL), lambda ctx: ctx.cache.tasks, task_of, take_in_task
 )
+ENROLLED = _kind(
+    "secrets",
+    partial(core, plural="secrets"),
+    lambda ctx: ctx.cache.enrolled,
+    enrolled_of,
+    selector={"labelSelector": OUTSIDE_LABEL},
+)
+"""Of the operator's own namespace alone, and only if workers from elsewhere may come in."""
 KINDS = (PODS, TASKS, POOLS, JOBS)
 """In the order in which they are first looked at: a Job is taken in when all of its parts are."""

@@ -7,10 +7,11 @@ from typing import Any
 
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.key import Key
+from bec_operator.api.names import task_name
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.failures import class_of
 from bec_operator.decide.sight.pool_seen import PoolPod
-from bec_operator.decide.sight.seen import Report
+from bec_operator.decide.sight.seen import Report, TaskSeen
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.worker_api.callers.caller import Caller
 from bec_operator.worker_api.callers.refusals import CallRefusedError
@@ -63,8 +64,8 @@ class Calls:
         }
         self._ctx = ctx
         self._memory_of = memory_of
-        self._sessions = Sessions()
-        self._waiting = Waiting()
+        self.sessions = self._sessions = Sessions()
+        self.waiting = self._waiting = Waiting()
         self._pools = PoolCalls(ctx, memory_of, self._sessions, self._waiting)
         self._pruned = ctx.clock.now()
 
@@ -210,8 +211,7 @@ class Calls:
         memory = self._memory_of((caller.pod.namespace, caller.pod.job))
         if memory is None or memory.ledger is None or memory.job.spec is None:
             return None
-        task = memory.books.tasks.get(caller.task.index)
-        return memory if task is not None and task.uid == caller.task.uid else None
+        return memory if _has(memory, caller.task) else None
 
     async def _loaded(self, caller: Caller, seconds: float, enough: asyncio.Event) -> Memory | None:
         """Return the memory of the caller's Job, for which it waits so long at most."""
@@ -234,7 +234,18 @@ class Calls:
             uids = {pod.uid for pod in cache.pods.all()} | {
                 pod.uid for pod in cache.pool_pods.all()
             }
-            self._sessions.keep(uids)
+            self._sessions.keep(uids | cache.outside.seats)
+
+
+def _has(memory: Memory, task: TaskSeen) -> bool:
+    """Whether a Job has a task: no pass need have seen yet what was made a moment ago."""
+    known = memory.books.tasks.get(task.index)
+    if known is not None:
+        return known.uid == task.uid
+    volumes = memory.books.volumes
+    if task.owner_uid != memory.job.uid or task.index >= len(volumes):
+        return False
+    return task.name == task_name(memory.job.name, volumes[task.index])
 
 
 def _by_outcome(outcome: Outcome, *, leaving: bool) -> HeartbeatAnswer:

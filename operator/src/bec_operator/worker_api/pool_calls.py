@@ -10,11 +10,10 @@ from bec_operator.act.ground.key import Key
 from bec_operator.decide.hosts.seats import seat_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.pool_seen import PoolPod
-from bec_operator.decide.sight.seen import TaskSeen
-from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.worker_api.callers.caller import Caller
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.callers.sessions import Sessions
+from bec_operator.worker_api.held import OnRecord, on_record
 from bec_operator.worker_api.tasks import registered, task_for
 from bec_operator.worker_api.waiting import Waiting
 from bec_ops.contract.protocol import AboutAttempt, Assigned, Heartbeat, Next, Register, Registered
@@ -71,38 +70,19 @@ class PoolCalls:
 
     def _given(self, host: PoolPod, session: str) -> Assigned | None:
         """Return the task that a process is to do now; None if it has none."""
-        workers, memory = self._ctx.cache.pool_workers, self._memory_of(_job(host))
+        workers = self._ctx.cache.pool_workers
         worker = workers.get(host.uid)
-        for task, attempt in self._held(host, session):
-            if memory is not None and not (worker and (task.uid, attempt) in worker.left):
-                workers.give(host.uid, task.uid, attempt)
-                return Assigned(task=task_for(memory, task, attempt, host.pod))
+        for held in self._held(host, session):
+            if not (worker and (held.task.uid, held.attempt) in worker.left):
+                workers.give(host.uid, held.task.uid, held.attempt)
+                return Assigned(task=task_for(held.memory, held.task, held.attempt, host.pod))
         return None
 
-    def _held(self, host: PoolPod, session: str) -> Iterator[tuple[TaskSeen, int]]:
-        """Yield the attempts on record for a process, of which it has not told the end.
-
-        There is one at most, unless an answer of the API server or an operator was lost.
-        """
-        memory = self._memory_of(_job(host))
-        if memory is None or memory.ledger is None or memory.job.spec is None:
-            return
-        for task in self._ctx.cache.tasks.with_pod(host.uid):
-            attempt = task.recorded_begun
-            if (
-                attempt is not None
-                and attempt.session == session
-                and (task.namespace, task.job) == _job(host)
-                and task.owner_uid == memory.job.uid
-                and task.index < len(memory.books.volumes)
-                and memory.ledger.outcome(task.index) is Outcome.WAITING
-                and not self._has_ended(task, attempt.number)
-            ):
-                yield task, attempt.number
-
-    def _has_ended(self, task: TaskSeen, attempt: int) -> bool:
-        told = self._ctx.cache.workers.get(task.uid)
-        return told is not None and told.has_ended(attempt)
+    def _held(self, host: PoolPod, session: str) -> Iterator[OnRecord]:
+        """Yield the attempts on record for a process of this pool."""
+        for held in on_record(self._ctx, self._memory_of, host.uid, session):
+            if (held.task.namespace, held.task.job) == _job(host):
+                yield held
 
     def at_work(self, host: PoolPod, call: Any) -> Caller:
         """Return the caller of a call about its attempt; raises CallRefusedError if it has none."""
@@ -127,7 +107,7 @@ class PoolCalls:
         worker = workers.get(host.uid)
         if worker is not None and worker.has is None:  # an operator before this one gave it
             workers.give(host.uid, *mine)
-        held = {(task.uid, attempt) for task, attempt in self._held(host, call.session)}
+        held = {(each.task.uid, each.attempt) for each in self._held(host, call.session)}
         if mine in held:
             workers.leave(host.uid, held - {mine})
 

@@ -40,5 +40,6 @@ def task_for(memory: Memory, task: TaskSeen, attempt: int, pod: PodSeen) -> Task
         redo_at=redo_time(memory.redone),
         parameters=worker.parameters,
         expect=memory.output.expect,
+        result_schema=worker.result,
         worker_id=worker_id(pod),
     )

@@ -1,11 +1,12 @@
 """The success marker: the object that says a task is done, written after all its artefacts."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AwareDatetime,
     BaseModel,
@@ -16,6 +17,8 @@ from pydantic import (
     field_validator,
 )
 
+from bec_ops.contract.returned import MAX_RESULT_BYTES, as_text
+from bec_ops.contract.returned_schema import fault_of
 from bec_ops.contract.volume import Volume
 
 MARKER_NAME = "success.json"
@@ -28,6 +31,14 @@ _LAST_MOMENT = 253_402_300_800.0  # the end of the year 9999, after which nothin
 _SAID_AT_MOST = 40  # characters of a name that somebody else wrote
 
 _Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+def _bounded(result: dict[str, Any]) -> dict[str, Any]:
+    as_text(result)
+    return result
+
+
+_Result = Annotated[dict[str, Any], AfterValidator(_bounded)]
 
 
 class InvalidMarker(ValueError):  # noqa: N818 - it names a thing found, as the design does
@@ -62,7 +73,7 @@ class Marker(MarkerVolume):
     are what the attempt has written, `expect_met` the patterns of `output.expect` that its worker
     has found. `nb_errors` is how many of the items could not be worked on, `duration_seconds`
     (`total_duration_ms` of BEC's workers) how long the work took, `source_etag` the ETag of what
-    the volume's pages were listed in.
+    the volume's pages were listed in. `result` is what the handler has returned.
     """
 
     worker_id: str = Field(min_length=1)
@@ -82,6 +93,7 @@ class Marker(MarkerVolume):
     duration_seconds: Annotated[float, Field(ge=0, le=2**53)] | None = None
     total_duration_ms: Annotated[float, Field(ge=0, le=2**53)] | None = None
     source_etag: Annotated[str, Field(max_length=100)] | None = None
+    result: _Result | None = None
 
     @field_validator(
         "total_images",
@@ -94,6 +106,7 @@ class Marker(MarkerVolume):
         "duration_seconds",
         "total_duration_ms",
         "source_etag",
+        "result",
         mode="wrap",
     )
     @classmethod
@@ -146,9 +159,25 @@ class Marker(MarkerVolume):
         """Tell whether the worker says that it has found all that is expected."""
         return set(patterns) <= set(self.expect_met or ())
 
+    def check_result(self, schema: Mapping[str, Any] | None) -> None:
+        """Raise InvalidMarker if what was returned is not what the job demands, if it does."""
+        if schema is None:
+            return
+        if self.result is None:
+            raise InvalidMarker(
+                "the marker's result, which spec.worker.result demands, is missing, or no JSON "
+                f"object of at most {MAX_RESULT_BYTES} bytes"
+            )
+        if fault := fault_of(as_text(self.result), schema):
+            raise InvalidMarker(f"the marker's result does not fit spec.worker.result: {fault}")
+
     def dump(self) -> bytes:
-        """Write the marker as it stands in S3."""
-        return self.model_dump_json(exclude_none=True, indent=1).encode()
+        """Write the marker as it stands in S3: so that people can read it, if there is room."""
+        body = self._dump(1)
+        return body if len(body) <= MAX_MARKER_BYTES else self._dump(None)
+
+    def _dump(self, indent: int | None) -> bytes:
+        return self.model_dump_json(exclude_none=True, indent=indent).encode()
 
 
 def _sentence(error: ValidationError) -> str:

@@ -98,6 +98,9 @@ class Next(Request):
         default=(), max_length=100, description="From elsewhere: the handlers that it has, if any"
     )
     site: str = Field(default="", max_length=128, description="From elsewhere: where it is")
+    beats: bool = Field(
+        default=True, description="From elsewhere: it gives signs of life while it works"
+    )
 
 
 class Assigned(Answer):

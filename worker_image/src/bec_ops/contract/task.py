@@ -21,10 +21,13 @@ from pydantic import (
 from bec_ops.contract.faults import explain
 from bec_ops.contract.marker import Marker, MarkerVolume
 from bec_ops.contract.patterns import check_patterns
+from bec_ops.contract.returned_schema import check_schema
 from bec_ops.contract.volume import Volume
 
 FILE_SCHEME = "file://"
 """How the output begins that is a folder of this machine."""
+
+_ABSENT = {"parameters": "{}", "expect": "[]", "result_schema": "null"}
 
 
 class TaskError(ValueError):
@@ -35,7 +38,8 @@ class Assignment(BaseModel):
     """What is the same for all tasks of a worker; fields are named in the environment by aliases.
 
     `handler` is which of the image's handlers is meant, empty where it has but one. `expect` are
-    patterns of artefacts that must be there for a volume to be done.
+    patterns of artefacts that must be there for a volume to be done. `result_schema` is what the
+    result must be like, where the job demands one.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
@@ -46,6 +50,7 @@ class Assignment(BaseModel):
     expect: Annotated[tuple[str, ...], AfterValidator(check_patterns)] = Field(
         alias="BEC_EXPECT", default=()
     )
+    result_schema: dict[str, Any] | None = Field(alias="BEC_RESULT_SCHEMA", default=None)
     worker_id: str = Field(alias="BEC_WORKER_ID", min_length=1)
 
     @classmethod
@@ -58,15 +63,24 @@ class Assignment(BaseModel):
             wrong = explain(error, missing="is not set")
             raise TaskError(f"the environment describes no task: {wrong}") from None
 
-    @field_validator("parameters", "expect", mode="before")
+    @field_validator("parameters", "expect", "result_schema", mode="before")
     @classmethod
     def _read_json(cls, value: object, about: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(value or ("{}" if about.field_name == "parameters" else "[]"))
+            return json.loads(value or _ABSENT[str(about.field_name)])
         except ValueError as error:
             raise ValueError(f"not JSON: {error}") from None
+
+    @field_validator("result_schema")
+    @classmethod
+    def _pass_over(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Leave a schema to the operator that it knows, being newer, and this library does not."""
+        try:
+            return schema and check_schema(schema)
+        except ValueError:
+            return None
 
 
 class Task(Assignment):

@@ -11,8 +11,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from bec_ops.contract.errors import Failure, in_utf8
+from pydantic import BaseModel
+
+from bec_ops.contract.errors import Failure, MisconfiguredError, TerminalError, in_utf8
 from bec_ops.contract.location import log_key
+from bec_ops.contract.returned import as_text, json_of
+from bec_ops.contract.returned_schema import fault_of
 from bec_ops.contract.s3.places import Place, open_place
 from bec_ops.contract.s3.store import Store, StoreError
 from bec_ops.contract.task import Task
@@ -127,6 +131,22 @@ class Attempt:
         self.task.marker(**details).dump()  # what is no JSON is refused while its author looks
         self._details |= details
 
+    def add_result(self, returned: BaseModel) -> None:
+        """Take in what the handler has returned, for the marker.
+
+        Raises TerminalError for what cannot stand there or is not what the job demands: another
+        attempt would bring the same.
+        """
+        try:
+            found = json_of(returned)
+            text = as_text(found)
+        except ValueError as error:
+            raise TerminalError(f"the result cannot be told: {error}") from None
+        schema = self.task.result_schema
+        if schema is not None and (fault := fault_of(text, schema)):
+            raise TerminalError(f"the result does not fit spec.worker.result: {fault}")
+        self._details["result"] = found
+
     def note_error(self, item: str, message: str) -> None:
         """Count an item that failed, without the task failing for it."""
         self._error_count += 1
@@ -142,6 +162,7 @@ class Attempt:
         self.output.seal()
         kept = keep_marker and self.output.marker() is not None
         if not kept:
+            self._check_result()
             self.output.check_expected()
         details = self._own_details() | self._details
         if not keep_marker:
@@ -150,6 +171,14 @@ class Attempt:
         if not kept:
             self.output.put_marker(self.task.marker(**details))
         self.finished(None)
+
+    def _check_result(self) -> None:
+        """Raise MisconfiguredError if the job demands a result, and this worker has none."""
+        if self.task.result_schema is not None and "result" not in self._details:
+            raise MisconfiguredError(
+                "spec.worker.result demands a result, and there is none: return a pydantic model "
+                "from the handler, or leave worker.result out of the Job"
+            )
 
     def _contents(self) -> dict[str, Any]:
         """Return how much was written; a success without anything is told to people."""

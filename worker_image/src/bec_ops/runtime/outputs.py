@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from bec_ops.contract.errors import MisconfiguredError, MissingArtefactsError, RetryableError
+from bec_ops.contract.errors import (
+    MisconfiguredError,
+    MissingArtefactsError,
+    RetryableError,
+    TerminalError,
+)
 from bec_ops.contract.expected import look
 from bec_ops.contract.location import LOG_FOLDER, is_under
 from bec_ops.contract.marker import MARKER_NAME, MAX_MARKER_BYTES, InvalidMarker, Marker
@@ -125,7 +130,13 @@ class TaskOutput:
 
     def put_marker(self, marker: Marker) -> None:
         """Say that the task is done, once everything else is written."""
-        self._place.put(MARKER_NAME, marker.dump(), "application/json")
+        body = marker.dump()
+        if len(body) > MAX_MARKER_BYTES:
+            raise TerminalError(
+                f"the marker would have {len(body)} bytes, and what has more than "
+                f"{MAX_MARKER_BYTES} is none: give less to task.details()"
+            )
+        self._place.put(MARKER_NAME, body, "application/json")
 
     def marker(self) -> Marker | None:
         """Return the task's marker; None if there is none, or none that is valid and counts.
@@ -174,7 +185,11 @@ class TaskOutput:
 
 
 def holds(marker: Marker, task: Task, place: Place) -> bool:
-    """Whether what the task's job expects is at a place whose marker is valid."""
+    """Whether what the task's job expects is at a place whose marker is valid, and in that."""
+    try:
+        marker.check_result(task.result_schema)
+    except InvalidMarker:
+        return False
     if marker.meets(task.expect):
         return True
     return not look(place, task.expect, task.redo_at).missing

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from bec_operator.act.ground.enrolled import Enrolled, Enrolment
 from bec_operator.act.ground.key import Key
 from bec_operator.act.ground.known_objects import KnownObjects, KnownTasks
+from bec_operator.act.ground.outside_hosts import OutsideHosts
 from bec_operator.act.ground.pool_workers import PoolWorkers
 from bec_operator.act.ground.task_workers import TaskWorkers
 from bec_operator.act.ground.unreadable import Unreadable
@@ -17,6 +19,10 @@ class Cache:
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self.workers = TaskWorkers(changed)
         self.pool_workers = PoolWorkers(changed)
+        self.enrolled: KnownObjects[Enrolment | Enrolled] = KnownObjects(
+            lambda _: "", lambda _: None
+        )
+        self.outside = OutsideHosts(changed, self.pool_workers.forget)
         self.jobs: KnownObjects[JobSeen] = KnownObjects(lambda job: job.name, changed)
         self.pods: KnownObjects[PodSeen] = KnownObjects(lambda pod: pod.job, changed, self._part)
         self.tasks = KnownTasks(changed, self._forget, self.pods)

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from bec_operator.act.ground.key import Key
 from bec_operator.api.volume_task import TaskPhase
+from bec_operator.decide.hosts.outside import worker_of
 from bec_operator.decide.sight.seen import PodSeen, TaskSeen
 
 _TOMBSTONES = 10_000
@@ -171,10 +172,15 @@ class KnownTasks(KnownObjects[TaskSeen]):
         self._pods = pods
         self._counts: dict[Key, Counter[TaskPhase]] = {}  # of those that are laid by
         self._by_pod: defaultdict[str, dict[Key, TaskSeen]] = defaultdict(dict)
+        self._by_outsider: defaultdict[str, dict[Key, TaskSeen]] = defaultdict(dict)
 
     def with_pod(self, uid: str) -> list[TaskSeen]:
         """Return the tasks of which the pod of this UID has, or had, the current attempt."""
         return list(self._by_pod.get(uid, {}).values())
+
+    def of_outsider(self, worker_id: str) -> list[TaskSeen]:
+        """Return the tasks of which a worker from elsewhere has, or had, the current attempt."""
+        return list(self._by_outsider.get(worker_id, {}).values())
 
     def lay_by(self, record: TaskSeen) -> None:
         """Leave a task, with its pods, out of those of its Job."""
@@ -205,9 +211,12 @@ class KnownTasks(KnownObjects[TaskSeen]):
         if before is not None and before.recorded_begun is not None:
             key = (before.namespace, before.name)
             _drop(self._by_pod, before.recorded_begun.pod_uid, key)
+            _drop(self._by_outsider, worker_of(before.recorded_begun.pod_uid), key)
         if after is not None and after.recorded_begun is not None:
-            key = (after.namespace, after.name)
-            self._by_pod[after.recorded_begun.pod_uid][key] = after
+            key, begun = (after.namespace, after.name), after.recorded_begun
+            self._by_pod[begun.pod_uid][key] = after
+            if begun.lease_seconds:
+                self._by_outsider[worker_of(begun.pod_uid)][key] = after
 
 
 def _drop(groups: dict[G, dict[N, R]], group: G, name: N) -> None:

@@ -1,4 +1,7 @@
-"""The processes in the pods of pools, since this operator runs: who asks for work, who has some."""
+"""Processes that take task after task, since this operator runs: who asks for work, who has some.
+
+They are in the pods of pools, or elsewhere.
+"""
 
 import asyncio
 from collections.abc import Callable, Set
@@ -20,17 +23,21 @@ class PoolWorkers:
         """Return the process in a pod that registered last."""
         return self._workers.get(pod_uid)
 
-    def register(self, job: Key, pod_uid: str, session: str, now: float) -> None:
-        """Take in a process; one that another has taken over from is known no more."""
+    def register(self, job: Key | None, pod_uid: str, session: str, now: float) -> None:
+        """Take in a process; one that another has taken over from is known no more.
+
+        One from elsewhere is of no Job yet.
+        """
         known = self._workers.get(pod_uid)
         if known is None or known.session != session:
             self._workers[pod_uid] = PoolWorker(pod_uid, session, now)
-            self._changed(job)
+            if job is not None:
+                self._changed(job)
 
-    def ask(self, job: Key, pod_uid: str, now: float) -> asyncio.Event | None:
+    def ask(self, job: Key | None, pod_uid: str, now: float) -> asyncio.Event | None:
         """Take in that a process waits for work, and return what is set once it has some.
 
-        None if the pod is gone.
+        None if the pod is gone. One from elsewhere is of no Job yet.
         """
         known = self._workers.get(pod_uid)
         if known is None:
@@ -38,7 +45,7 @@ class PoolWorkers:
         since = known.idle_since if known.idle_since is not None else now
         self._workers[pod_uid] = replace(known, asked=now, idle_since=since)
         event = self._waiting[pod_uid] = asyncio.Event()
-        if known.asked is None:
+        if known.asked is None and job is not None:
             self._changed(job)
         return event
 

@@ -26,6 +26,7 @@ def begin(
         pod_uid=pod.uid,
         node=pod.pod.node,
         session=worker.session,
+        lease_seconds=pod.pod.lease or None,
         generation=memory.job.generation,
         redo_at=redo_moment(memory),
         start_time=iso(ctx.clock.now()),

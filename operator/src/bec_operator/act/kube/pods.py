@@ -182,6 +182,9 @@ async def delete_pods(ctx: Context, action: DeletePods) -> None:
 async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
     """End an attempt: say on its pod why, so that a restart does not forget it, and delete it."""
     pod, verdict = action.pod, action.verdict
+    if pod.lease:
+        _stop_outside(ctx, memory, action)
+        return
     if pod.stopped != verdict:
         condition = {
             "type": STOPPED_CONDITION,
@@ -195,6 +198,14 @@ async def stop_pod(ctx: Context, memory: Memory, action: StopPod) -> None:
     if task is not None and task.uid == pod.owner_uid:  # the pod may go before a pass sees it
         memory.books.record(task).note_verdict(task.attempt, verdict)
     await delete_pod(ctx, DeletePod(pod, action.force))
+
+
+def _stop_outside(ctx: Context, memory: Memory, action: StopPod) -> None:
+    """Have a worker from elsewhere told to end its attempt, when it calls."""
+    task = ctx.cache.tasks.get(action.pod.namespace, action.pod.task)
+    if task is not None and task.uid == action.pod.owner_uid:
+        tenure = memory.books.record(task).seating.tenure
+        tenure.stop(task.attempt, action.verdict, ctx.clock.now())
 
 
 async def record_heartbeat(ctx: Context, memory: Memory, action: RecordHeartbeat) -> None:

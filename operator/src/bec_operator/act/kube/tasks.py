@@ -9,7 +9,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.kube.deletion import delete_each, delete_together
 from bec_operator.act.kube.handing import begin, is_current, tell
 from bec_operator.act.kube.pod_spec import owner
-from bec_operator.act.kube.pods import find_pod
+from bec_operator.act.kube.pods import create_pod, find_pod
 from bec_operator.act.kube.records import task_of
 from bec_operator.api.base import API_VERSION
 from bec_operator.api.names import (
@@ -21,7 +21,7 @@ from bec_operator.api.names import (
 )
 from bec_operator.api.volume_source import VolumeId
 from bec_operator.api.volume_task import VolumeTaskSpec, VolumeTaskStatus
-from bec_operator.decide.attempts.actions import CreateTask, DeleteTasks, RecordTask
+from bec_operator.decide.attempts.actions import CreatePod, CreateTask, DeleteTasks, RecordTask
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.settling import note_failed_attempt, note_misconfigured
 from bec_operator.decide.sight.seen import Fact, TaskSeen
@@ -65,6 +65,19 @@ async def create_task(ctx: Context, memory: Memory, action: CreateTask) -> None:
     ctx.cache.tasks.put(task)
     if pod is not None and worker is not None:
         tell(ctx, memory, task, pod, worker)
+
+
+async def begin_in_pod(ctx: Context, memory: Memory, action: CreatePod) -> None:
+    """Make the pod of an attempt, unless a worker from elsewhere may have got it: look at it first.
+
+    No answer came as that was recorded, and a pod beside it would be a second one at work.
+    """
+    record = memory.books.record(action.task)
+    if record.maybe_given:
+        await refresh_task(ctx, action.task.namespace, action.task.name)
+        record.note_giving(sure=True)
+    else:
+        await create_pod(ctx, memory, action)
 
 
 def _new_task(memory: Memory, index: int, annotations: Mapping[str, str]) -> Body:

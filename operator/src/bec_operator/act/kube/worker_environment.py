@@ -21,12 +21,14 @@ def of_job(memory: Memory, settings: Settings) -> dict[str, str | None]:
     """Return the variables that are the same for all volumes of a job."""
     assert memory.job.spec is not None
     output, worker = memory.output, memory.job.spec.worker
+    schema = worker.result
     return {
         "BEC_JOB_ID": memory.job.job_id,
         "BEC_HANDLER": worker.handler,
         "BEC_OUTPUT_TEMPLATE": f"s3://{output.bucket}/{output.prefix}",
         "BEC_PARAMETERS": json.dumps(worker.parameters, ensure_ascii=False),
         "BEC_EXPECT": json.dumps(output.expect, ensure_ascii=False) if output.expect else None,
+        "BEC_RESULT_SCHEMA": json.dumps(schema, ensure_ascii=False) if schema else None,
         "BEC_DEPENDENCIES": _dependencies(memory),
         "BEC_OPERATOR_URL": settings.worker_url,
         "BEC_TOKEN_FILE": f"{TOKEN_FOLDER}/token",

@@ -159,5 +159,9 @@ async def hand_task(ctx: Context, memory: Memory, action: HandTask) -> None:
         output=memory.output_uri(task.index),
         attempts=[*task.failed, begun],
     )
-    if await write_task(ctx, task, status):
+    record = memory.books.record(task)
+    record.note_giving(sure=not pod.pod.lease)
+    written = await write_task(ctx, task, status)
+    record.note_giving(sure=True)
+    if written:
         tell(ctx, memory, task, pod, action.worker)

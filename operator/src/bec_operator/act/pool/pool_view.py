@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from bec_operator.act.ground.context import Context
 from bec_operator.decide.attempts.actions import CreateTask, HandTask
-from bec_operator.decide.hosts.pool import Pool, hosts_of, misconfigured
+from bec_operator.decide.hosts.pool import Host, Pool, hosts_of, misconfigured
 from bec_operator.decide.hosts.seats import seats_of
 from bec_operator.decide.memory.memory import MISCONFIGURED, Memory
 from bec_operator.decide.sight.pool_seen import DeploymentSeen
@@ -18,7 +18,9 @@ from bec_operator.metrics import HOSTS_AVOIDED, POOL_QUEUE, POOL_SECONDS, POOL_W
 def seats(ctx: Context, memory: Memory, now: float) -> dict[str, PodSeen]:
     """Return the seats of the job's tasks that are not settled, by name."""
     hosts = ctx.cache.pool_pods.of_job((memory.job.namespace, memory.job.name))
-    if not hosts or memory.ledger is None:
+    spec = memory.job.spec
+    elsewhere = bool(ctx.cache.outside.seats) or (spec is not None and spec.outside.allowed)
+    if memory.ledger is None or not (hosts or elsewhere):
         return {}
     return seats_of(
         _unsettled(memory),
@@ -27,7 +29,25 @@ def seats(ctx: Context, memory: Memory, now: float) -> dict[str, PodSeen]:
         ctx.cache.workers.get,
         lambda task: memory.books.record(task).seating,
         now,
+        ctx.cache.workers.turned_away,
     )
+
+
+def observe_outside(ctx: Context, memory: Memory) -> tuple[Host, ...]:
+    """Return the workers from elsewhere that ask for work of this job."""
+    spec = memory.job.spec
+    offered = ctx.cache.outside.of_job((memory.job.namespace, memory.job.name))
+    if not offered or spec is None or not spec.outside.allowed:
+        return ()
+    busy = {action.pod.uid for action in memory.under_way.of(HandTask)}
+    busy |= {made.pod.uid for made in memory.under_way.of(CreateTask) if made.pod is not None}
+    busy |= {uid for uid in offered if _has_task(ctx, uid)}
+    return hosts_of(offered.values(), ctx.cache.pool_workers.get, busy)
+
+
+def _has_task(ctx: Context, seat: str) -> bool:
+    """Whether a task is on record for a seat that its worker has not said is done."""
+    return any(_at_work(ctx, task) == seat for task in ctx.cache.tasks.with_pod(seat))
 
 
 def observe_pool(ctx: Context, memory: Memory, now: float) -> Pool:
@@ -76,14 +96,25 @@ def observe_pool(ctx: Context, memory: Memory, now: float) -> Pool:
     return pool
 
 
-def observe_hosts(memory: Memory, pods: Mapping[str, PodSeen], pool: Pool, now: float) -> None:
+def observe_hosts(
+    ctx: Context, memory: Memory, pods: Mapping[str, PodSeen], pool: Pool, now: float
+) -> None:
     """Note where the job runs, and tell how many workers and nodes are at fault."""
     spec, hosts = memory.job.spec, memory.books.hosts
     if memory.ledger is None or spec is None:
         return
     more = spec.pool is not None and spec.pool.max_workers > 1
     tripped = memory.breaker.tripped
-    hosts.observe(memory.books.tasks.values(), pods, pool, now, more_workers=more, tripped=tripped)
+    outside = ctx.cache.outside.workers if spec.outside.allowed else frozenset[str]()
+    hosts.observe(
+        memory.books.tasks.values(),
+        pods,
+        pool,
+        now,
+        more_workers=more,
+        tripped=tripped,
+        outside=outside,
+    )
     for kind, number in hosts.numbers(now).items():
         HOSTS_AVOIDED.labels(memory.job.namespace, memory.job.name, kind).set(number)
 

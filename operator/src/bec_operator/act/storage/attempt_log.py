@@ -55,6 +55,8 @@ async def _read(ctx: Context, pod: PodSeen | None) -> bytes | str:
     """
     if pod is None:
         return "lost: the pod is gone"
+    if pod.lease:
+        return "lost: the worker has stored none"
     try:
         return await _read_own(ctx, pod)
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:

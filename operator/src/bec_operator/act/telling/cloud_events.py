@@ -1,6 +1,7 @@
 """What is told outside of the cluster, as CloudEvents in JSON (structured mode, version 1.0)."""
 
 import hashlib
+import json
 from typing import Any
 
 from bec_operator.act.ground.api_server import bec
@@ -56,6 +57,8 @@ def volume_event(job: JobTold, result: Result) -> dict[str, Any]:
     tried = (result.task_uid, str(len(result.attempts)), str(result.turn), untried)
     exact = "\n".join((job.uid, *ids, result.outcome, *tried))
     data = result.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    if (returned := data.get("made", {}).pop("result", None)) is not None:
+        data["result"] = json.loads(returned)
     return {
         "specversion": "1.0",
         "id": hashlib.sha256(exact.encode(errors="replace")).hexdigest()[:32],

@@ -20,6 +20,7 @@ from bec_operator.metrics import RESULTS_TOLD
 from bec_ops.contract.s3.store import StoreError
 
 AT_ONCE = 500  # results, about: so many are delivered together
+CHARACTERS_AT_ONCE = 4_000_000  # the same, of what their handlers have returned
 
 
 async def deliver_results(ctx: Context, memory: Memory, action: DeliverResults) -> None:
@@ -42,6 +43,12 @@ class _Batch:
     results: list[Result] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     trouble: StoreError | None = None  # why no more could be read
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next part is for another batch."""
+        returned = sum(len(each.made.result or "") for each in self.results if each.made)
+        return len(self.results) >= AT_ONCE or returned >= CHARACTERS_AT_ONCE
 
 
 async def _deliver(ctx: Context, memory: Memory, action: DeliverResults) -> None:
@@ -71,7 +78,7 @@ async def _deliver(ctx: Context, memory: Memory, action: DeliverResults) -> None
 async def _read(ctx: Context, memory: Memory, waiting: list[str]) -> _Batch:
     """Read parts until it is enough, and take them off those that wait."""
     batch = _Batch()
-    while waiting and len(batch.results) < AT_ONCE:
+    while waiting and not batch.is_full:
         try:
             batch.results += await read_part(ctx, memory, waiting[0])
         except StoreError as error:

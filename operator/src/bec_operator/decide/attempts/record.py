@@ -42,6 +42,7 @@ class TaskRecord:
     own: bool = False  # this process made it, so its marker was looked at before
     begun: int = 0  # the attempt whose pod was made, or seen
     unsure: bool = False  # a pod may have been made: its slot is taken
+    maybe_given: bool = False  # to a worker from elsewhere: nobody knows before it is looked at
     missed: float | None = None  # when the pod of its attempt was first missed
     reading: MarkerSeen | None = None  # the last look at its marker
     worker: WorkerSeen | None = None
@@ -86,6 +87,10 @@ class TaskRecord:
     def note_not_ours(self) -> None:
         """Take in that somebody else may have done the volume: look at the marker first."""
         self.own, self.reading = False, None
+
+    def note_giving(self, *, sure: bool) -> None:
+        """Take in that it is being given to a worker from elsewhere, or what became of that."""
+        self.maybe_given = not sure
 
     def note_worker(self, worker: WorkerSeen) -> None:
         """Take in what its worker has told; another worker begins at nothing."""

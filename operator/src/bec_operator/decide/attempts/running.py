@@ -20,7 +20,8 @@ LOOK_AGAIN_AFTER = 60.0  # seconds between two looks for the marker of a running
 
 def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
     """Let people see how far it is, look whether it has succeeded, and end it if it is overdue."""
-    if not pod.deleting or _leaves(pod):
+    told = pod.lease and pod.stopped  # a worker from elsewhere, which ends as it hears it
+    if not told and (not pod.deleting or _leaves(pod)):
         verdict = pod.stopped or view.stop or view.superseded or _overdue(view, pod)
         if verdict is not None:
             yield StopPod(pod, verdict)
@@ -29,7 +30,8 @@ def accompany(view: TaskView, pod: PodSeen) -> Iterator[Action]:
         yield from ask_kubelet(view, pod)
         return
     worker = view.worker
-    if worker is not None and worker.called > view.probed and _is_probe_due(view, pod):
+    probed = worker is not None and worker.called > view.probed and _is_probe_due(view, pod)
+    if worker is not None and probed and not pod.lease:
         yield RecordHeartbeat(pod, worker.called, told_progress(view) or "the worker calls")
     last_look = max(pod.seen_running, view.reading.asked if view.reading else 0.0)
     if view.now - last_look >= LOOK_AGAIN_AFTER or _says_done(view):

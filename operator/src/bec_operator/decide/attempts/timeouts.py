@@ -60,6 +60,7 @@ def overdue(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
 
     All is measured by our own clock, from what this process saw itself: after a restart every
     time-out begins anew, but for that of the task, whose worker's first call stands on its pod.
+    A worker from elsewhere has a lease in place of the heartbeat, and may not tell of progress.
     """
     worker, limits, now = view.worker, view.limits, view.now
     began = min(since, pod.called_since or since)
@@ -70,17 +71,22 @@ def overdue(view: TaskView, pod: PodSeen, since: float) -> Verdict | None:
     if worker is None and pod.called_since is None:
         return None  # it never calls: a plain container
     heard = max(since, view.turned_away)  # who is not listened to is not silent
+    if pod.lease:
+        return _without_progress(view, heard) if worker and worker.activity else None
     if now - max(heard, worker.called if worker else 0.0) >= limits.heartbeat:
         return Verdict(
             FailureClass.SILENT,
             f"no sign of life for {duration(limits.heartbeat)} (timeouts.heartbeat){_at(view)}",
         )
-    if now - max(heard, worker.moved if worker else 0.0) >= limits.progress:
-        return Verdict(
-            FailureClass.STUCK,
-            f"no progress for {duration(limits.progress)} (timeouts.progress){_at(view)}",
-        )
-    return None
+    return _without_progress(view, heard)
+
+
+def _without_progress(view: TaskView, heard: float) -> Verdict | None:
+    worker, limit = view.worker, view.limits.progress
+    if view.now - max(heard, worker.moved if worker else 0.0) < limit:
+        return None
+    said = f"no progress for {duration(limit)} (timeouts.progress){_at(view)}"
+    return Verdict(FailureClass.STUCK, said)
 
 
 def _at(view: TaskView) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.hosts.outside import worker_of
 from bec_operator.decide.hosts.pool import Pool
 from bec_operator.decide.hosts.repute import Repute, Reputes
 from bec_operator.decide.sight.failures import RULES, FailureClass, class_of
@@ -85,13 +86,13 @@ class Hosts:
         if class_of(ended.failure) not in BLAMED | {FailureClass.BAD_HOST}:
             return
         if ended.session:
-            self.workers.note_failure(ended.pod_uid, ended.pod, index, ended.pod_uid, now)
+            self.workers.note_failure(_worker(ended), ended.pod, index, ended.pod_uid, now)
         if ended.node:
             self.nodes.note_failure(ended.node, ended.node, index, ended.pod_uid, now)
 
     def note_success(self, index: int, done: Attempt, now: float) -> None:
         """Take in where a volume was done; what is not known of that is empty."""
-        worker = done.pod_uid if done.session else ""
+        worker = _worker(done) if done.session else ""
         began = lenient(done.start_time)
         self.workers.note_success(worker, done.pod, index, now, began)
         self.nodes.note_success(done.node, done.node, index, now, began)
@@ -112,10 +113,12 @@ class Hosts:
         *,
         more_workers: bool,
         tripped: bool = False,
+        outside: Set[str] = frozenset(),
     ) -> None:
         """Take in the tasks, pods and workers as they are.
 
         While the Job is `tripped`, a node is at fault only if that is sure: all may fail alike.
+        `outside` are the ids of the workers from elsewhere.
         """
         if not self._learned:
             self._learned = True
@@ -125,7 +128,7 @@ class Hosts:
         there |= {host.pod.pod.node for host in pool.hosts if host.pod.pod.node and host.worker}
         self.ran_on = frozenset(there)
         self._note_replaced(pool, now)
-        self.workers.keep({host.pod.uid for host in pool.hosts})
+        self.workers.keep({host.pod.uid for host in pool.hosts} | outside)
         self._set_terms(now, tripped=tripped)
         self._avoid_for_pool(pool, now)
         self.said = self._sentence(now)
@@ -262,6 +265,11 @@ class Hosts:
     def numbers(self, now: float) -> dict[str, int]:
         """Return how many workers get nothing more, and how many nodes are avoided."""
         return {"worker": len(self.workers.bad()), "node": len(self.shunned(now))}
+
+
+def _worker(attempt: Attempt) -> str:
+    """Return what tells the worker of an attempt apart: one from elsewhere may have many seats."""
+    return worker_of(attempt.pod_uid) if attempt.lease_seconds else attempt.pod_uid
 
 
 def _of_node(node: str, seen: Repute) -> str:

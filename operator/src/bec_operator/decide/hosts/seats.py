@@ -1,14 +1,15 @@
-"""Attempts in workers of a pool, each seen as if it had a pod of its own: its seat.
+"""Attempts in workers of a pool, or from elsewhere, each seen as if it had a pod: its seat.
 
 So one set of rules is enough: what the pod of a volume is to its attempt, a seat is to its.
 """
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bec_operator.api.names import pod_name
 from bec_operator.api.volume_task import Attempt
+from bec_operator.decide.hosts.outside import Tenure, end_of_lease, host_on_record
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.moments import lenient
 from bec_operator.decide.sight.pool_seen import PoolPod, PoolWorker
@@ -26,11 +27,13 @@ class Seating:
     """When this process first saw the attempt of a task in its seat, and its end there.
 
     `kept` is the seat as it was made last, and of what: it is the same as long as that is.
+    `tenure` is of attempts in workers from elsewhere.
     """
 
     taken: tuple[int, float] | None = None  # number of the attempt, and the moment
     ended: tuple[int, float] | None = None
     kept: tuple[_Inputs, PodSeen] | None = None
+    tenure: Tenure = field(default_factory=Tenure)
 
 
 def seats_of(
@@ -40,25 +43,30 @@ def seats_of(
     told_of: Callable[[str], WorkerSeen | None],
     seating_of: Callable[[TaskSeen], Seating],
     now: float,
+    turned_away: float = 0.0,
 ) -> dict[str, PodSeen]:
     """Return the seats of those of `tasks` that have one, by name. `hosts` are by UID.
 
     `worker_of` gives the process in the pod of a UID, `told_of` what was told of a task's attempt,
-    `seating_of` what is remembered of its seat.
+    `seating_of` what is remembered of its seat; `turned_away` is when calls were last not heard.
     """
     found = {}
     for task in tasks:
         attempt = task.recorded_begun
-        host = hosts.get(attempt.pod_uid) if attempt is not None else None
-        if attempt is None or host is None or task.terminal or not attempt.session:
+        if attempt is None or task.terminal or not attempt.session:
+            continue
+        host = host_on_record(task, attempt) or hosts.get(attempt.pod_uid)
+        if host is None:
             continue
         seen = (task, host, worker_of(host.uid), told_of(task.uid))
-        seat = _seat(attempt, seen, seating_of(task), now)
+        seat = _seat(attempt, seen, seating_of(task), now, turned_away)
         found[seat.name] = seat
     return found
 
 
-def _seat(attempt: Attempt, seen: _Inputs, seating: Seating, now: float) -> PodSeen:
+def _seat(
+    attempt: Attempt, seen: _Inputs, seating: Seating, now: float, turned_away: float
+) -> PodSeen:
     """Return the seat of an attempt; the one of the last look if nothing has changed."""
     kept, (task, host, worker, told) = seating.kept, seen
     if kept is not None and all(map(operator.is_, kept[0], seen)):
@@ -72,8 +80,13 @@ def _seat(attempt: Attempt, seen: _Inputs, seating: Seating, now: float) -> PodS
         called_since=lenient(attempt.start_time) or None,
         seen_first=since,
         seen_running=since,
+        stopped=seating.tenure.stopped(attempt.number),
     )
     end = _end(task, host, worker, told, now)
+    if end is None and attempt.lease_seconds:
+        mine = _of_attempt(told, attempt, host)
+        heard = max(since, turned_away, mine.called if mine is not None else 0.0)
+        end = end_of_lease(attempt, seating.tenure, heard, now)
     if end is not None:
         follows = worker is not None and worker.session != attempt.session
         seating.ended, ended = _since(seating.ended, attempt.number, now)
@@ -84,7 +97,8 @@ def _seat(attempt: Attempt, seen: _Inputs, seating: Seating, now: float) -> PodS
             succeeded_by_another=follows or (host.runs and not isinstance(end, Report)),
         )
     seating.ended = None
-    if worker is not None and worker.session == attempt.session and not _is_quiet(host):
+    stays = worker is not None and worker.session == attempt.session and not _is_quiet(host)
+    if stays and not attempt.lease_seconds:
         seating.kept = (seen, seat)  # the same whenever it is looked at
     return seat
 
@@ -129,9 +143,9 @@ def _end(
     """Return what ended the attempt: the end of its process, or its word; None if it may go on."""
     attempt = task.recorded_begun
     assert attempt is not None
-    mine = told is not None and (told.attempt, told.pod_uid) == (attempt.number, host.uid)
-    if told is not None and mine and told.report is not None:
-        return told.report
+    mine = _of_attempt(told, attempt, host)
+    if mine is not None and mine.report is not None:
+        return mine.report
     if worker is None or worker.session != attempt.session:
         return _of_process(attempt, host, worker, now)
     if (task.uid, attempt.number) in worker.left:
@@ -140,6 +154,12 @@ def _end(
     # What its pod was seen to do may be from before it registered.
     settled = now - worker.registered >= REPLACED_AFTER or not host.pod.alive
     return (host.ended or host.pod) if settled and _is_quiet(host) else None
+
+
+def _of_attempt(told: WorkerSeen | None, attempt: Attempt, host: PoolPod) -> WorkerSeen | None:
+    """Return what was told of this very attempt, if anything was."""
+    same = told is not None and (told.attempt, told.pod_uid) == (attempt.number, host.uid)
+    return told if same else None
 
 
 def _of_process(

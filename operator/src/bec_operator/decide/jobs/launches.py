@@ -6,6 +6,7 @@ from bec_operator.decide.lists.messages import queue_of
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.action import Action
 from bec_operator.decide.slots.filling import Launches, hand_out, launches, workload
+from bec_operator.decide.slots.outside import give_outside
 from bec_operator.decide.slots.pool_size import (
     hosts_for_work,
     replace_hosts,
@@ -13,6 +14,7 @@ from bec_operator.decide.slots.pool_size import (
     wanted,
     with_busy,
 )
+from bec_operator.decide.slots.room import Room
 from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.frontier import VolumeState
 
@@ -27,8 +29,22 @@ _MAY_COME = (
 
 def next_launches(seen: Scene, *, launch: bool) -> tuple[list[Action], Launches]:
     """Return what is to be done about the pool, if there is one, and what may be launched."""
-    memory, spec = seen.memory, seen.memory.job.spec
-    standings, room, now = seen.standings, seen.room, seen.now
+    memory, now = seen.memory, seen.now
+    first = Launches()
+    if launch and seen.outside:
+        first = give_outside(memory, seen.standings, seen.room, now, seen.outside)
+    room = seen.room.without(first.hosts.keys(), len(first.fresh))
+    actions, rest = _of_cluster(seen, room, launch=launch and not _is_outside_only(memory))
+    return actions, rest.beside(first)
+
+
+def _is_outside_only(memory: Memory) -> bool:
+    return memory.job.spec is not None and memory.job.spec.outside.only
+
+
+def _of_cluster(seen: Scene, room: Room, *, launch: bool) -> tuple[list[Action], Launches]:
+    """Return what is to be done about the pool, if there is one, and what it and pods may begin."""
+    memory, spec, standings, now = seen.memory, seen.memory.job.spec, seen.standings, seen.now
     if (spec is None or spec.pool is None) and not seen.pool.deployments:
         return [], launches(memory, standings, room, now) if launch else Launches()
     assert spec is not None

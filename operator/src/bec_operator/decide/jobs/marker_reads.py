@@ -21,7 +21,7 @@ def reads(memory: Memory, now: float) -> Iterator[Action]:
     """
     frontier, markers = memory.books.frontier, memory.books.markers
     free = READS_AT_ONCE - frontier.count(VolumeState.READING)
-    if free <= 0 or now < markers.not_before:
+    if free <= 0 or now < markers.not_before or memory.outbox.is_full:
         return
     found = frontier.first(VolumeState.UNCHECKED, LOOKED_AT_ONCE, markers.read_from)
     swept = [index for index in found if index < markers.swept]

@@ -59,4 +59,5 @@ def _save_due(memory: Memory, active: int, now: float) -> bool:
     if memory.ledger.saved or ((active or waits) and since < SAVE_NOT_BEFORE):
         return False
     nothing_left = not active and not waits and not count(VolumeState.UNCHECKED)
-    return memory.ledger.turned or since >= SAVE_AFTER or unsaved >= SAVE_AT or nothing_left
+    much = unsaved >= SAVE_AT or memory.outbox.is_full
+    return memory.ledger.turned or since >= SAVE_AFTER or much or nothing_left

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bec_operator.api.volume_task import TaskPhase
-from bec_operator.decide.hosts.pool import Pool
+from bec_operator.decide.hosts.pool import Host, Pool
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import PodSeen
 from bec_operator.decide.slots.room import Room
@@ -27,5 +27,6 @@ class Scene:
     list_every: float = 60.0  # seconds between two looks at the list of volumes
     show_every: float = 30.0  # seconds between two looks at what runs that a database gets
     pool: Pool = field(default_factory=Pool)
+    outside: tuple[Host, ...] = ()  # workers from elsewhere that ask for work of this job
     laid_by: Mapping[TaskPhase, int] = field(default_factory=dict)  # tasks kept as history
     turned_away: float = 0.0  # when calls of workers were last not heard, for no fault of theirs

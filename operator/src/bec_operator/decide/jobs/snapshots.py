@@ -43,12 +43,19 @@ def snapshot_of(seen: Scene) -> Snapshot:
     """Return what runs of the job now, and who works."""
     ran = [*seen.standings.running, *seen.standings.retrying]
     under_way = [_under_way(seen, task) for task in ran if task.attempts or _pod(seen, task)]
-    pods = [pod for pod in seen.pods.values() if pod.alive and pod.node and not pod.seat_in]
+    pods = [pod for pod in seen.pods.values() if _works_alone(pod)]
     workers = [
-        WorkerTold(pod.name, pod.uid, pod.node, pod.start_time, _called(seen, pod), in_pool=False)
+        WorkerTold(
+            pod.real_name, pod.uid, pod.node, pod.start_time, _called(seen, pod), in_pool=False
+        )
         for pod in pods
     ]
     return Snapshot(under_way, [*workers, *_pool_workers(seen)])
+
+
+def _works_alone(pod: PodSeen) -> bool:
+    """Whether it is the pod of one attempt, or such a seat elsewhere."""
+    return pod.alive and (bool(pod.lease) or (bool(pod.node) and not pod.seat_in))
 
 
 def _pod(seen: Scene, task: TaskSeen) -> PodSeen | None:
@@ -60,7 +67,7 @@ def _under_way(seen: Scene, task: TaskSeen) -> UnderWay:
     memory, pod = seen.memory, _pod(seen, task)
     worker = memory.books.known_of(task).worker
     mine = worker if worker is not None and worker.attempt == task.attempt else None
-    runs = pod is not None and pod.alive and bool(pod.node)
+    runs = pod is not None and pod.alive and bool(pod.node or pod.lease)
     return UnderWay(
         volume=memory.books.volumes[task.index],
         index=task.index,

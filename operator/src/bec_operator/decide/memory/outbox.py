@@ -17,6 +17,7 @@ Receiver = Literal["sql", "queue"]
 
 AGAIN, AGAIN_AT_MOST = 2.5, 60.0  # seconds until one is tried again that did not take it
 NAMES = 20_000  # parts whose names are kept in memory; what is more is listed again
+RETURNED_AT_MOST = 8_000_000  # characters that handlers have returned, of volumes without a task
 MOST_LEFT_OUT = 1000  # sentences about what was left out that are told from new ones
 DELETE_AGAIN = {"StorageForbidden": 600.0}  # seconds after which S3 is asked again to delete
 SOON = 30.0  # the same, where it just did not
@@ -80,6 +81,7 @@ class Outbox:
     written: set[str] = field(default_factory=set)
     undeletable: Fact | None = None  # why parts that all have got stay in S3
     readings: dict[int, MarkerSeen] = field(default_factory=dict)  # of volumes without a task
+    returned: int = 0  # characters in these
     notice: Notice | None = None  # that no task is left, until the queue has it
     deliveries: dict[Receiver, Delivery] = field(default_factory=dict)
 
@@ -107,12 +109,19 @@ class Outbox:
     def note_reading(self, index: int, reading: MarkerSeen) -> None:
         """Take in what the marker of a volume says that needed no task, until that is written."""
         if self.wanted is not None:
+            self.note_read([index])
             self.readings[index] = reading
+            self.returned += _returned(reading)
 
     def note_read(self, indices: Iterable[int]) -> None:
         """Take in that what the markers of these volumes say is written, or not wanted."""
         for index in indices:
-            self.readings.pop(index, None)
+            self.returned -= _returned(self.readings.pop(index, None))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is to be written that no further marker is read before it is."""
+        return self.returned >= RETURNED_AT_MOST
 
     def note_notice(self, notice: Notice) -> None:
         """Take in that no task is left: the queue is to have a message of it."""
@@ -220,3 +229,8 @@ class Outbox:
         deliveries = [self.delivery(to) for to in self.receivers]
         waited = (at for k, at in self.parts.items() if not all(k in d.has for d in deliveries))
         return min(waited, default=None) if deliveries else None
+
+
+def _returned(reading: MarkerSeen | None) -> int:
+    made = reading.made if reading is not None else None
+    return len(made.result or "") if made is not None else 0

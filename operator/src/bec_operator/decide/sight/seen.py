@@ -74,6 +74,7 @@ class PodSeen:
     seen_running: float | None = None  # when we first saw the worker run
     seen_ended: float | None = None  # when we first saw its end
     seat_in: str = ""  # the pod of a pool in which the attempt runs, if it has none of its own
+    lease: float = 0.0  # seconds that its silence may last, if it is a worker from elsewhere
     report: "Report | None" = None  # the word of its worker that ended an attempt in a pool
     succeeded_by_another: bool = False  # another process runs in its container
 

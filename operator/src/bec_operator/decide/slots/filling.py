@@ -33,6 +33,16 @@ class Launches:
     fresh: tuple[Host, ...] = ()
     stale: frozenset[str] = frozenset()
 
+    def beside(self, first: "Launches") -> "Launches":
+        """Return these together with what others got first."""
+        return Launches(
+            self.pods,
+            self.tasks,
+            {**first.hosts, **self.hosts},
+            (*first.fresh, *self.fresh),
+            self.stale,
+        )
+
     @property
     def handed(self) -> set[str]:
         """The UIDs of the pods whose workers get a task."""

@@ -4,6 +4,7 @@ It is worked out once, before anything is decided; all that is launched or hande
 is taken from it.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from bec_operator.api.job import JobSpec
@@ -26,7 +27,8 @@ class Room:
     """What may be begun now.
 
     Of its `parallelism` slots a job is allowed as many as it is granted beside the others, and
-    `held` are taken; `offered` is what it would be granted if it wanted all of them. `ready` are
+    `held` are taken, `outside` of these by workers from elsewhere, which need no pod and may
+    have `most_outside`; `offered` is what it would be granted if it wanted all. `ready` are
     the tasks whose attempt could begin, those first that have waited for it; those that are
     `unsure` have their slots already. `startable` volumes could get a task, and `objects` more
     tasks there may be.
@@ -36,6 +38,8 @@ class Room:
     allowed: int = 0
     offered: int = 0
     held: int = 0
+    outside: int = 0
+    most_outside: int = 0
     ready: tuple[TaskSeen, ...] = ()
     unsure: frozenset[str] = frozenset()
     making_pods: frozenset[str] = frozenset()  # UIDs of tasks
@@ -49,7 +53,7 @@ class Room:
         """Return the room of a job that may have as many pods as it wants."""
         spec, books = memory.job.spec, memory.books
         if spec is None:
-            return cls(held=standings.held)
+            return cls(held=standings.held, outside=standings.outside)
         ready = _ready(memory, standings, spec, now)
         making = frozenset(action.task.uid for action in memory.under_way.of(CreatePod))
         making_tasks = {action.index for action in memory.under_way.of(CreateTask)}
@@ -60,6 +64,8 @@ class Room:
             parallelism=spec.parallelism,
             allowed=spec.parallelism,
             held=standings.held,
+            outside=standings.outside,
+            most_outside=spec.outside.max if spec.outside.allowed else 0,
             ready=tuple(ready),
             unsure=standings.unsure,
             making_pods=making,
@@ -79,13 +85,31 @@ class Room:
 
     @property
     def free(self) -> int:
-        """How many slots are free."""
-        return max(min(self.parallelism, self.allowed) - self.held, 0)
+        """How many slots are free for pods."""
+        for_pods = self.allowed - (self.held - self.outside)
+        return max(min(self.parallelism - self.held, for_pods), 0)
+
+    @property
+    def free_outside(self) -> int:
+        """How many slots are free for workers from elsewhere."""
+        return max(min(self.parallelism - self.held, self.most_outside - self.outside), 0)
+
+    def without(self, tasks: AbstractSet[str], new: int) -> "Room":
+        """Return what is left once these tasks, by UID, and new ones are given to others."""
+        return replace(
+            self,
+            held=self.held + len(tasks - self.unsure) + new,
+            outside=self.outside + len(tasks - self.unsure) + new,
+            ready=tuple(task for task in self.ready if task.uid not in tasks),
+            startable=self.startable - new,
+            objects=self.objects - new,
+        )
 
     @property
     def for_pods(self) -> list[TaskSeen]:
-        """Those that are ready, and whose pod is not being made."""
-        return [task for task in self.ready if task.uid not in self.making_pods]
+        """Those that are ready, and not being begun already."""
+        begun = self.making_pods | self.handing
+        return [task for task in self.ready if task.uid not in begun]
 
 
 def demand(memory: Memory, room: Room, pool: Pool = NO_POOL, *, launch: bool) -> Demand:
@@ -94,8 +118,8 @@ def demand(memory: Memory, room: Room, pool: Pool = NO_POOL, *, launch: bool) ->
     One with a pool wants no more in addition than its workers could take, and pods of their own.
     """
     spec = memory.job.spec
-    holds = room.held
-    if spec is None or not launch:
+    holds = room.held - room.outside
+    if spec is None or not launch or spec.outside.only:
         return Demand(holds=holds, wants=holds)
     more = len(room.ready) + memory.books.frontier.count(VolumeState.STARTABLE)
     if spec.pool is not None:

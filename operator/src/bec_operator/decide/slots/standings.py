@@ -20,12 +20,14 @@ class Standings:
     been, and by pods of whatever other task or attempt until they are gone. `owners` are the UIDs
     of the tasks that have such pods: one that waits for its next attempt waits for their end, too.
     Of those that are `unsure` a pod may have been made, so they have their slots already.
+    `outside` of the slots are held by workers from elsewhere, which take no pod.
     """
 
     queued: list[TaskSeen] = field(default_factory=list)  # no attempt yet
     running: list[TaskSeen] = field(default_factory=list)  # or has run, and is not yet settled
     retrying: list[TaskSeen] = field(default_factory=list)  # wait for the next attempt
     held: int = 0
+    outside: int = 0
     owners: frozenset[str] = frozenset()
     unsure: frozenset[str] = frozenset()  # UIDs of tasks
 
@@ -44,12 +46,15 @@ class Standings:
         budget = Limits.of(spec.timeouts, spec.retry).budget
         making, records = being_made(memory), books.records
         found, current, unseen, unsure = cls(), 0, 0, set[str]()
+        outside = handed_outside(memory)
         for index, task in books.tasks.items():
             if ledger.outcome(index) is not Outcome.WAITING:
                 continue
             pod, record = pods.get(task.pod), records.get(task.uid, NO_RECORD)
             mine = pod is not None and pod.owner_uid == task.uid
             current += mine and pod is not None and pod.alive
+            if mine and pod is not None and pod.lease:
+                outside.add(task.uid)
             if record.unsure:
                 unsure.add(task.uid)
             unseen += not mine and (task.uid in making or record.unsure)
@@ -63,13 +68,32 @@ class Standings:
         others = sum(pod.alive for pod in pods.values()) - current
         held = len(found.running) + others + unseen
         owners = frozenset(pod.owner_uid for pod in pods.values() if pod.alive)
-        return cls(found.queued, found.running, found.retrying, held, owners, frozenset(unsure))
+        return cls(
+            found.queued,
+            found.running,
+            found.retrying,
+            held,
+            len(outside),
+            owners,
+            frozenset(unsure),
+        )
 
 
 def being_made(memory: Memory) -> set[str]:
     """Return the UIDs of the tasks whose attempt is being begun, in a pod or in a worker."""
     in_pods = {action.task.uid for action in memory.under_way.of(CreatePod)}
     return in_pods | {action.task.uid for action in memory.under_way.of(HandTask)}
+
+
+def handed_outside(memory: Memory) -> set[str]:
+    """Return what is being given to workers from elsewhere: the UIDs of tasks, or of their seats.
+
+    A task that is made for such a worker has no UID yet.
+    """
+    handing, making = memory.under_way.of(HandTask), memory.under_way.of(CreateTask)
+    found = {action.task.uid for action in handing if action.pod.pod.lease}
+    new = [a for a in making if a.pod is not None and a.index not in memory.books.tasks]
+    return found | {a.pod.uid for a in new if a.pod is not None and a.pod.pod.lease}
 
 
 def made_anew(memory: Memory, *, for_workers: bool) -> set[int]:

@@ -13,6 +13,7 @@ _BIGGEST = 2**63 - 1
 _LAST = 253_402_300_799  # of the year 9999, in seconds since 1970
 # U+0000, and half a character: a message may quote anything.
 _REFUSED = re.compile("[\0\ud800-\udfff]")
+_NOUGHT = re.compile(r"((?<!\\)(?:\\\\)*)\\u0000")  # as JSON writes U+0000; \\u0000 is another text
 
 
 def text(value: str) -> str:
@@ -56,6 +57,11 @@ def can_be_key(value: str) -> bool:
 def mended(value: str) -> str:
     """Return a text without the characters that are refused."""
     return _REFUSED.sub("\ufffd", value)
+
+
+def document(told: str | None) -> orjson.Fragment | None:
+    """Return a JSON text as a column of JSON takes it: as it is, but for U+0000."""
+    return None if told is None else orjson.Fragment(_NOUGHT.sub(r"\1\\ufffd", told))
 
 
 def as_json(rows: Sequence[Fields]) -> str:

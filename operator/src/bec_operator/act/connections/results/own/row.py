@@ -6,6 +6,7 @@ import orjson
 
 from bec_operator.act.connections.results.own.fields import (
     Fields,
+    document,
     instant,
     moment,
     signed,
@@ -39,6 +40,7 @@ def of_result(result: Result, told: datetime, seen: datetime) -> Fields:
         "artefact_bytes": whole(made.artefact_bytes),
         "etag": None if made.etag is None else text(made.etag),
         "written": instant(made.written),
+        "result": document(made.result),
         "seen": seen,
         "told": told,
     }

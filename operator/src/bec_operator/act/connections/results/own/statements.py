@@ -24,6 +24,7 @@ _OUTCOME = {
     **dict.fromkeys(("items", "errors", "artefacts", "artefact_bytes"), "bigint"),
     "duration_ms": "double precision",
     "written": "timestamptz",
+    "result": "jsonb",
     "told": "timestamptz",
 }
 _TRY = {"task_uid": "text", "number": "bigint"}

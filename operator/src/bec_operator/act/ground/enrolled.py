@@ -1,4 +1,4 @@
-"""Who a worker from elsewhere is, and of which Jobs it may have volumes."""
+"""Who may come in from elsewhere: what administrators have made for that, and who has come."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -30,15 +30,46 @@ class Scope:
         """Whether a worker may say that it is at a site."""
         return not site or not self.sites or site in self.sites
 
+    def is_over(self, now: float) -> bool:
+        """Whether its time has passed."""
+        return self.expires is not None and now >= self.expires
+
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What an administrator has made for workers to come in by."""
+    """A Secret by whose token workers come in. `used` of its `uses` are; None: as many as like.
 
+    `last` is who came in last, `problem` says what is wrong with it: nobody comes in by it then.
+    """
+
+    namespace: str
     name: str
+    uid: str
+    version: int
     token: str = field(repr=False)
-    scope: Scope
-    uses: int | None = None  # workers that may be taken in; None: as many as like
+    scope: Scope = Scope()
+    uses: int | None = None
+    used: int = 0
+    last: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The Secret of a worker that has come in by an enrolment; `known_as` is for people.
+
+    `digest` is the SHA-256 of its secret, in hexadecimal digits.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    worker_id: str
+    digest: str = field(repr=False)
+    enrolment: str = ""
+    enrolment_uid: str = ""
+    known_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +84,12 @@ class Outsider:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a worker would do: tasks of these Jobs, by these handlers; of any if it names none."""
+    """What a worker would do: tasks of these Jobs, by these handlers; of any if it names none.
+
+    `beats`: it gives signs of life while it works, so its lease may be short.
+    """
 
     jobs: Collection[Key] = ()
     handlers: Collection[str] = ()
     site: str = ""
+    beats: bool = True

@@ -1,0 +1,85 @@
+"""Of which Jobs a worker from elsewhere may have volumes now, and whose turn it is."""
+
+from collections.abc import Callable, Iterator
+
+from bec_operator.act.ground.context import Context
+from bec_operator.act.ground.enrolled import Offer, Outsider
+from bec_operator.act.ground.key import Key
+from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import JobSeen
+from bec_operator.decide.volumes.frontier import VolumeState
+from bec_operator.worker_api.callers.refusals import CallRefusedError
+
+
+class Choosing:
+    """Whose turn it is: those of a higher priority, then those that were served longest ago."""
+
+    def __init__(self, ctx: Context, memory_of: Callable[[Key], Memory | None]) -> None:
+        self._ctx = ctx
+        self._memory_of = memory_of
+        self._served: dict[Key, float] = {}
+
+    def note_served(self, job: Key) -> None:
+        """Take in that a worker got a volume of a Job."""
+        self._served[job] = self._ctx.clock.now()
+        if len(self._served) > len(list(self._ctx.cache.jobs.all())) + 1000:
+            self._served = {k: at for k, at in self._served.items() if self._ctx.cache.jobs.get(*k)}
+
+    def jobs(self, worker: Outsider, offer: Offer) -> list[Key]:
+        """Return the Jobs that may have a volume for a worker now, the first one first."""
+        found = [(job, memory) for job, memory in self._allowed(worker, offer) if _has_work(memory)]
+        ordered = sorted(
+            found,
+            key=lambda each: (
+                -(each[0].spec.priority if each[0].spec else 0),
+                self._served.get(_key(each[0]), 0.0),
+            ),
+        )
+        return [_key(job) for job, _ in ordered]
+
+    def are_over(self, worker: Outsider, offer: Offer) -> bool:
+        """Whether all Jobs that a worker names have ended; raises CallRefusedError if one is none.
+
+        One that may not have a Job is told the same as if there was none.
+        """
+        ended = []
+        for key in offer.jobs:
+            job = self._ctx.cache.jobs.get(*key)
+            if job is None or not worker.scope.covers(key):
+                raise CallRefusedError("Forbidden", f"there is no Job {key[0]}/{key[1]} for you")
+            if job.spec is not None and not job.spec.outside.allowed:
+                raise CallRefusedError(
+                    "Forbidden",
+                    f"Job {key[0]}/{key[1]} gives nothing to workers from elsewhere; set "
+                    "spec.outside.allowed, and it does",
+                )
+            ended.append(job.has_ended)
+        return bool(ended) and all(ended)
+
+    def _allowed(self, worker: Outsider, offer: Offer) -> Iterator[tuple[JobSeen, Memory]]:
+        if not worker.scope.allows_site(offer.site):
+            raise CallRefusedError(
+                "Forbidden", f"its enrolment is not for the site {offer.site!r}: name another"
+            )
+        for job in self._ctx.cache.jobs.all():
+            key, spec = _key(job), job.spec
+            if spec is None or not spec.outside.allowed or spec.suspend or job.status.terminal:
+                continue
+            if not worker.scope.covers(key) or (offer.jobs and key not in offer.jobs):
+                continue
+            if offer.handlers and (spec.worker.handler or "") not in offer.handlers:
+                continue
+            memory = self._memory_of(key)
+            if memory is not None and memory.ledger is not None:
+                yield job, memory
+
+
+def _key(job: JobSeen) -> Key:
+    return job.namespace, job.name
+
+
+def _has_work(memory: Memory) -> bool:
+    """Whether any volume could start, or waits for its next attempt."""
+    if memory.books.frontier.count(VolumeState.STARTABLE):
+        return True
+    return any(task.recorded_begun is None for task in memory.books.tasks.values())

@@ -1,0 +1,179 @@
+"""The worker API for workers from elsewhere: over TLS, and by an id and a secret of their own."""
+
+import base64
+import binascii
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from bec_operator.act.ground.enrolled import Offer, Outsider
+from bec_operator.act.ground.key import Key
+from bec_operator.act.ground.outside_hosts import REMEMBERED
+from bec_operator.act.kube.worker_environment import heartbeat_seconds
+from bec_operator.gateway.gateway import Gateway, Holding, JobsOver, Seat
+from bec_operator.gateway.routes import ENROL, OUTSIDE_ROUTES
+from bec_operator.gateway.tls import Certificate
+from bec_operator.worker_api.callers.call_rates import CallRates
+from bec_operator.worker_api.callers.rates import Rates
+from bec_operator.worker_api.callers.refusals import CallRefusedError
+from bec_operator.worker_api.incoming import body_of
+from bec_operator.worker_api.routes import OPENAPI_PATH, Route
+from bec_operator.worker_api.serving import Serving, as_json, refusal_as_json
+from bec_ops.contract.protocol import (
+    AboutAttempt,
+    Answer,
+    Assigned,
+    Done,
+    Enrolled,
+    Held,
+    Holds,
+    Next,
+    Register,
+    Registered,
+)
+
+FACE = "outside"
+"""What the marker says of a volume that was done by our own worker, elsewhere."""
+_GUESSES = (0.2, 20)  # wrong tokens and secrets of one address: a second, and at once after a rest
+
+
+class OutsideApi:
+    """Serves workers from elsewhere, between `start` and `stop`."""
+
+    def __init__(self, gateway: Gateway, port: int, certificate: Certificate) -> None:
+        self._gateway = gateway
+        self._ctx = gateway.ctx
+        self._rates = CallRates()
+        self._guesses = Rates(*_GUESSES)
+        self._sessions: dict[str, Seat] = {}
+        self._serving = Serving(
+            self._ctx,
+            port,
+            refusal_as_json,
+            f"the operator's docs, or {OPENAPI_PATH} of its worker API",
+            "outside.",
+            certificate.context,
+        )
+        for route in OUTSIDE_ROUTES:
+            self._serving.add("POST", route.path, partial(self._call, route), route.name)
+
+    async def start(self) -> None:
+        """Listen; raises OSError if somebody has the port."""
+        await self._serving.start()
+
+    async def stop(self) -> None:
+        """Let calls under way come to their end, and listen no more."""
+        await self._serving.stop()
+
+    async def _call(self, route: Route, request: web.Request) -> web.StreamResponse:
+        who, now = f"address {request.remote}", self._ctx.clock.now()
+        try:
+            if route is ENROL:
+                body = await body_of(route, request)
+                return as_json(await self._guessing(request, self._enrol, body))
+            worker = await self._guessing(request, self._identify, request)
+            who = f"worker {worker.id}"
+            self._rates.check(worker.id, route.name, now)
+            return as_json(await self._answer(worker, await body_of(route, request)))
+        except CallRefusedError as refused:
+            self._serving.log.refused(route.name, who, refused.word, now)
+            raise
+
+    async def _guessing(self, request: web.Request, do: Any, given: Any) -> Any:
+        """Do what needs a secret; who tries one after the other has to wait.
+
+        Those who know theirs are served all the same: many may share an address.
+        """
+        try:
+            return await do(given)
+        except CallRefusedError as refused:
+            wait = 0.0
+            if refused.word == "Unauthenticated":
+                wait = self._guesses.take(request.remote or "", self._ctx.clock.now())
+            if not wait:
+                raise
+            said = "too many wrong tokens or secrets came from this address"
+            raise CallRefusedError("TooMany", said, retry_after=wait) from refused
+
+    async def _enrol(self, call: Any) -> Enrolled:
+        return Enrolled(worker_id=(await self._gateway.enrolling.enrol(call)).id)
+
+    async def _identify(self, request: web.Request) -> Outsider:
+        return self._gateway.enrolling.identify(*basic(request))
+
+    async def _answer(self, worker: Outsider, call: Any) -> Answer:
+        if isinstance(call, Register):
+            seat = self._gateway.register(worker, call.process, call.seat)
+            return self._registered(seat)
+        if isinstance(call, Next):
+            return await self._next(self._seat(worker, call.session), call)
+        if isinstance(call, AboutAttempt):
+            caller = self._gateway.at_work(self._seat(worker, call.session).uid, call)
+            if isinstance(call, Done):
+                return await self._gateway.finish(caller, call, FACE)
+            return await self._gateway.calls.answers[type(call)](caller, call)
+        return Holds(held=tuple(map(_told, self._gateway.holdings(worker))))
+
+    def _registered(self, seat: Seat) -> Registered:
+        self._sessions[seat.session] = seat
+        if len(self._sessions) > 2 * REMEMBERED:
+            known = self._ctx.cache.outside.seats
+            self._sessions = {s: seat for s, seat in self._sessions.items() if seat.uid in known}
+        every = heartbeat_seconds(None, self._ctx.settings)
+        return Registered(session=seat.session, worker_id=seat.worker.id, heartbeat_seconds=every)
+
+    def _seat(self, worker: Outsider, session: str) -> Seat:
+        """Return the seat of a session, with the worker as its enrolment is now."""
+        known = self._sessions.get(session)
+        if known is None or known.worker.id != worker.id:
+            raise CallRefusedError("UnknownSession", "the session is not known; register (again)")
+        return Seat(worker, known.name, session)
+
+    async def _next(self, seat: Seat, call: Next) -> Assigned:
+        jobs = [_job_of(name, seat.worker) for name in call.jobs]
+        offer = Offer(jobs, call.handlers, call.site, call.beats)
+        try:
+            holding = await self._gateway.next(seat, offer, call.wait)
+        except JobsOver:
+            return Assigned(over=True)
+        if holding is None:
+            return Assigned()
+        return Assigned(task=holding.task, job="/".join(holding.job), lease_seconds=holding.lease)
+
+
+def basic(request: web.Request) -> tuple[str, str]:
+    """Return the id and the secret of a request; raises CallRefusedError if it has none."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    try:
+        sent = base64.b64decode(given, validate=True).decode()
+    except (binascii.Error, ValueError):
+        sent = ""
+    worker_id, found, secret = sent.partition(":")
+    if scheme.lower() != "basic" or not found:
+        raise CallRefusedError(
+            "Unauthenticated", "send the worker's id and secret as `Authorization: Basic …`"
+        )
+    return worker_id, secret
+
+
+def _job_of(name: str, worker: Outsider) -> Key:
+    """Return the Job of a name, which may leave out the one namespace that there is for it."""
+    namespace, found, job = name.rpartition("/")
+    if found:
+        return namespace, job
+    names = worker.scope.namespaces
+    if len(names) != 1 or names[0] == "*":
+        raise CallRefusedError(
+            "Invalid", f"jobs: {name!r} may be in several namespaces; write NAMESPACE/{name}"
+        )
+    return names[0], job
+
+
+def _told(holding: Holding) -> Held:
+    return Held(
+        job="/".join(holding.job),
+        seat=holding.seat.name,
+        session=holding.seat.session,
+        task=holding.task,
+    )
