@@ -6,7 +6,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.support.served import SchedulerCalls, Served, processes_with
+from tests.support.schedulers import SchedulerCalls
+from tests.support.served import Served, processes_with
 from tests.support.waiting import until
 
 SLEEPER = "4242.25"  # seconds: by which a test knows its own

@@ -8,7 +8,8 @@ import grpc
 import psutil
 import pytest
 
-from tests.support.served import SchedulerCalls, Served
+from tests.support.schedulers import SchedulerCalls
+from tests.support.served import Served
 from tests.support.waiting import until
 
 MIB = 1024 * 1024

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.ports import free_ports
-from tests.support.served import PATIENCE, PlayedScheduler, SchedulerCalls, Served
+from tests.support.schedulers import PATIENCE, PlayedScheduler, SchedulerCalls
+from tests.support.served import Served
 from tests.support.waiting import throughout, until
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.support.served import PATIENCE, SchedulerCalls, Served, killed, processes_with
+from tests.support.schedulers import PATIENCE, SchedulerCalls
+from tests.support.served import Served, killed, processes_with
 from tests.support.waiting import until
 
 SLEEPER = "4343.25"  # seconds: by which a test knows its own

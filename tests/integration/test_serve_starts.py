@@ -8,7 +8,8 @@ import grpc
 import pytest
 
 from tests.cluster.pki import Authority
-from tests.support.served import PATIENCE, SchedulerCalls, Served
+from tests.support.schedulers import PATIENCE, SchedulerCalls
+from tests.support.served import Served
 
 
 def refused(served: Served) -> str:

@@ -1,11 +1,19 @@
 """What the owner of a machine may say, and what is said of what is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from bec_ops.contract.errors import MisconfiguredError
-from bec_ops.serve.configuration import Configuration, Limits, read_configuration
+from bec_ops.serve.configuration import (
+    Configuration,
+    GrpcServer,
+    Limits,
+    Scheduler,
+    read_configuration,
+)
 
 LISTENING = '[grpc_server]\naddr = "127.0.0.1:30000"\n'
 
@@ -100,3 +108,19 @@ def test_commands_are_allowed_folder_by_folder(
     patterns: tuple[str, ...], command: str, allowed: bool
 ) -> None:
     assert Limits(commands=patterns).allow(command) == allowed
+
+
+def test_the_file_of_the_docs_is_read_and_every_field_of_ours_is_told(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs/serve.md").read_text()
+    _, _, rest = page.partition("```toml\n")
+    shown, _, rest = rest.partition("```")
+    assert read(tmp_path, shown).limits.allow("/opt/tools/ocr.sh")
+    told = set(re.findall(r"^\| `(\w+\.\w+)` \|", rest, re.MULTILINE))
+    sections: dict[str, type[BaseModel]] = {
+        "grpc_server": GrpcServer,
+        "scheduler": Scheduler,
+        "limits": Limits,
+    }
+    known = {f"{name}.{each}" for name, kind in sections.items() for each in kind.model_fields}
+    theirs = {f"grpc_server.{each}" for each in ("addr", "use_tls", "crt_file", "key_file")}
+    assert told == known - theirs - {"scheduler.addr"}

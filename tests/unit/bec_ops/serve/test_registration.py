@@ -10,7 +10,7 @@ from bec_ops.serve import registration
 from bec_ops.serve.configuration import Scheduler
 from bec_ops.serve.registration import Registration
 from tests.support.ports import free_ports
-from tests.support.served import PlayedScheduler
+from tests.support.schedulers import PlayedScheduler
 from tests.support.waiting import until
 
 

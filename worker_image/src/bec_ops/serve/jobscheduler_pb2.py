@@ -4,56 +4,59 @@
 # source: bec_ops/serve/jobscheduler.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "bec_ops/serve/jobscheduler.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'bec_ops/serve/jobscheduler.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n bec_ops/serve/jobscheduler.proto\x12\x0cjobscheduler"\x1e\n\x0bRegisterReq\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t"0\n\x0bRegisterRes\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x10\n\x08workerID\x18\x02 \x01(\t"!\n\rDeregisterReq\x12\x10\n\x08workerID\x18\x01 \x01(\t" \n\rDeregisterRes\x12\x0f\n\x07success\x18\x01 \x01(\x08",\n\x0bStartJobReq\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t"\x1c\n\x0bStartJobRes\x12\r\n\x05jobID\x18\x01 \x01(\t"\x1b\n\nStopJobReq\x12\r\n\x05jobID\x18\x01 \x01(\t"\x0c\n\nStopJobRes"\x1c\n\x0bQueryJobReq\x12\r\n\x05jobID\x18\x01 \x01(\t"N\n\x0bQueryJobRes\x12\x0c\n\x04\x64one\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\x08\x12\x11\n\terrorText\x18\x03 \x01(\t\x12\x0f\n\x07stopped\x18\x04 \x01(\x08"\x1c\n\x0cStreamJobReq\x12\x0c\n\x04path\x18\x01 \x01(\t"\x1e\n\x0cStreamJobRes\x12\x0e\n\x06output\x18\x01 \x01(\t2\xa1\x01\n\tScheduler\x12\x46\n\x0eRegisterWorker\x12\x19.jobscheduler.RegisterReq\x1a\x19.jobscheduler.RegisterRes\x12L\n\x10\x44\x65registerWorker\x12\x1b.jobscheduler.DeregisterReq\x1a\x1b.jobscheduler.DeregisterRes2\x92\x02\n\x06Worker\x12@\n\x08StartJob\x12\x19.jobscheduler.StartJobReq\x1a\x19.jobscheduler.StartJobRes\x12=\n\x07StopJob\x12\x18.jobscheduler.StopJobReq\x1a\x18.jobscheduler.StopJobRes\x12@\n\x08QueryJob\x12\x19.jobscheduler.QueryJobReq\x1a\x19.jobscheduler.QueryJobRes\x12\x45\n\tStreamJob\x12\x1a.jobscheduler.StreamJobReq\x1a\x1a.jobscheduler.StreamJobRes0\x01\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bec_ops/serve/jobscheduler.proto\x12\x0cjobscheduler\"\x1e\n\x0bRegisterReq\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"0\n\x0bRegisterRes\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x10\n\x08workerID\x18\x02 \x01(\t\"!\n\rDeregisterReq\x12\x10\n\x08workerID\x18\x01 \x01(\t\" \n\rDeregisterRes\x12\x0f\n\x07success\x18\x01 \x01(\x08\",\n\x0bStartJobReq\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\"\x1c\n\x0bStartJobRes\x12\r\n\x05jobID\x18\x01 \x01(\t\"\x1b\n\nStopJobReq\x12\r\n\x05jobID\x18\x01 \x01(\t\"\x0c\n\nStopJobRes\"\x1c\n\x0bQueryJobReq\x12\r\n\x05jobID\x18\x01 \x01(\t\"N\n\x0bQueryJobRes\x12\x0c\n\x04\x64one\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\x08\x12\x11\n\terrorText\x18\x03 \x01(\t\x12\x0f\n\x07stopped\x18\x04 \x01(\x08\"\x1c\n\x0cStreamJobReq\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x1e\n\x0cStreamJobRes\x12\x0e\n\x06output\x18\x01 \x01(\t2\xa1\x01\n\tScheduler\x12\x46\n\x0eRegisterWorker\x12\x19.jobscheduler.RegisterReq\x1a\x19.jobscheduler.RegisterRes\x12L\n\x10\x44\x65registerWorker\x12\x1b.jobscheduler.DeregisterReq\x1a\x1b.jobscheduler.DeregisterRes2\x92\x02\n\x06Worker\x12@\n\x08StartJob\x12\x19.jobscheduler.StartJobReq\x1a\x19.jobscheduler.StartJobRes\x12=\n\x07StopJob\x12\x18.jobscheduler.StopJobReq\x1a\x18.jobscheduler.StopJobRes\x12@\n\x08QueryJob\x12\x19.jobscheduler.QueryJobReq\x1a\x19.jobscheduler.QueryJobRes\x12\x45\n\tStreamJob\x12\x1a.jobscheduler.StreamJobReq\x1a\x1a.jobscheduler.StreamJobRes0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "bec_ops.serve.jobscheduler_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bec_ops.serve.jobscheduler_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_REGISTERREQ"]._serialized_start = 50
-    _globals["_REGISTERREQ"]._serialized_end = 80
-    _globals["_REGISTERRES"]._serialized_start = 82
-    _globals["_REGISTERRES"]._serialized_end = 130
-    _globals["_DEREGISTERREQ"]._serialized_start = 132
-    _globals["_DEREGISTERREQ"]._serialized_end = 165
-    _globals["_DEREGISTERRES"]._serialized_start = 167
-    _globals["_DEREGISTERRES"]._serialized_end = 199
-    _globals["_STARTJOBREQ"]._serialized_start = 201
-    _globals["_STARTJOBREQ"]._serialized_end = 245
-    _globals["_STARTJOBRES"]._serialized_start = 247
-    _globals["_STARTJOBRES"]._serialized_end = 275
-    _globals["_STOPJOBREQ"]._serialized_start = 277
-    _globals["_STOPJOBREQ"]._serialized_end = 304
-    _globals["_STOPJOBRES"]._serialized_start = 306
-    _globals["_STOPJOBRES"]._serialized_end = 318
-    _globals["_QUERYJOBREQ"]._serialized_start = 320
-    _globals["_QUERYJOBREQ"]._serialized_end = 348
-    _globals["_QUERYJOBRES"]._serialized_start = 350
-    _globals["_QUERYJOBRES"]._serialized_end = 428
-    _globals["_STREAMJOBREQ"]._serialized_start = 430
-    _globals["_STREAMJOBREQ"]._serialized_end = 458
-    _globals["_STREAMJOBRES"]._serialized_start = 460
-    _globals["_STREAMJOBRES"]._serialized_end = 490
-    _globals["_SCHEDULER"]._serialized_start = 493
-    _globals["_SCHEDULER"]._serialized_end = 654
-    _globals["_WORKER"]._serialized_start = 657
-    _globals["_WORKER"]._serialized_end = 931
+  DESCRIPTOR._loaded_options = None
+  _globals['_REGISTERREQ']._serialized_start=50
+  _globals['_REGISTERREQ']._serialized_end=80
+  _globals['_REGISTERRES']._serialized_start=82
+  _globals['_REGISTERRES']._serialized_end=130
+  _globals['_DEREGISTERREQ']._serialized_start=132
+  _globals['_DEREGISTERREQ']._serialized_end=165
+  _globals['_DEREGISTERRES']._serialized_start=167
+  _globals['_DEREGISTERRES']._serialized_end=199
+  _globals['_STARTJOBREQ']._serialized_start=201
+  _globals['_STARTJOBREQ']._serialized_end=245
+  _globals['_STARTJOBRES']._serialized_start=247
+  _globals['_STARTJOBRES']._serialized_end=275
+  _globals['_STOPJOBREQ']._serialized_start=277
+  _globals['_STOPJOBREQ']._serialized_end=304
+  _globals['_STOPJOBRES']._serialized_start=306
+  _globals['_STOPJOBRES']._serialized_end=318
+  _globals['_QUERYJOBREQ']._serialized_start=320
+  _globals['_QUERYJOBREQ']._serialized_end=348
+  _globals['_QUERYJOBRES']._serialized_start=350
+  _globals['_QUERYJOBRES']._serialized_end=428
+  _globals['_STREAMJOBREQ']._serialized_start=430
+  _globals['_STREAMJOBREQ']._serialized_end=458
+  _globals['_STREAMJOBRES']._serialized_start=460
+  _globals['_STREAMJOBRES']._serialized_end=490
+  _globals['_SCHEDULER']._serialized_start=493
+  _globals['_SCHEDULER']._serialized_end=654
+  _globals['_WORKER']._serialized_start=657
+  _globals['_WORKER']._serialized_end=931
 # @@protoc_insertion_point(module_scope)
