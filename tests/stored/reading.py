@@ -26,6 +26,7 @@ from bec_operator.decide.sight.moments import precise
 from bec_operator.decide.sight.seen import PodSeen
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Honoured, Ledger, Outcome
 from bec_operator.decide.volumes.reasons import label_of
+from bec_operator.decide.volumes.volume_sites import site_of
 from bec_operator.settings import Settings
 from bec_ops.contract.location import reports_prefix
 from bec_ops.contract.marker import MARKER_NAME, Marker
@@ -123,7 +124,7 @@ async def _job(ctx: Context, raw: Body) -> Body:
         "conditions": {c.type: f"{c.status} {c.reason}" for c in status.conditions},
         "manifest": ledger.manifest,
         "volumes": {
-            str(volume): f"{place} {_end(ledger, index)}"
+            str(volume): f"{place} {_end(ledger, index)}{_at(volume)}"
             for index, (volume, place) in enumerate(
                 zip(memory.books.volumes, memory.books.prefixes, strict=True)
             )
@@ -158,6 +159,10 @@ def _end(ledger: Ledger, index: int) -> str:
     if outcome is Outcome.SUCCEEDED:
         return "succeeded before" if code == ALREADY_DONE else "succeeded"
     return f"{outcome.name.lower()} {label_of(code)}".strip()
+
+
+def _at(volume: Volume) -> str:
+    return f" at {site_of(volume)}" if site_of(volume) else ""
 
 
 def _honoured(found: Honoured) -> str:

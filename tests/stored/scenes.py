@@ -18,12 +18,11 @@ from bec_operator.decide.volumes.ledger import ALREADY_DONE, Ledger, Outcome
 from bec_operator.settings import Settings
 from bec_ops.contract.marker import MARKER_NAME
 from bec_ops.contract.task import Task
-from bec_ops.contract.volume import Volume
 from tests.cluster import S3
 from tests.stored import EVERY_CODE
 from tests.support.behaviours import become, fail, hang, in_turn, stay_pending
 from tests.support.callers import CallingWorker
-from tests.support.jobs import counts, items, job, numbered
+from tests.support.jobs import counts, job, numbered
 from tests.support.kube import STRATEGIC_PATCH, Body
 from tests.support.operator_process import Operator
 from tests.support.pods import PlayedPod
@@ -144,11 +143,11 @@ class Scenes:
         live.wait_counts(running=1)
 
     def followed(self) -> None:
-        """A volume whose versions are followed, and two of them done."""
+        """A volume with a site, whose versions are followed, and two of them done."""
         self.workers.behaviour = self._mark_first
         self.space.put("works/I0", b"as it was")
         way = {"etag": {"uri": f"s3://{self.space.bucket}/works/{{i_id}}"}, "follow": "1s"}
-        source = {**items([Volume("W1", "I0")]), "versions": way}
+        source = {"items": [{"wId": "W1", "iId": "I0", "site": "cern"}], "versions": way}
         live = self.space.submit(job("followed", self.space.bucket, source))
         live.wait_counts(succeeded=1)
         self.space.put("works/I0", b"corrected")

@@ -9,6 +9,7 @@ import tracemalloc
 import pytest
 
 from bec_operator.act.volumes.frozen import pack, unpack
+from bec_operator.decide.volumes.volume_sites import SitedVolume, site_of
 from bec_ops.contract.volume import Volume
 
 VOLUMES = [
@@ -33,6 +34,26 @@ def test_what_is_packed_is_unpacked() -> None:
     digest, packed = pack(volumes)
     assert unpack(packed, digest, len(volumes)) == volumes
     assert digest == hashlib.sha256(gzip.decompress(packed)).hexdigest()
+
+
+def test_sites_stand_in_lines_of_those_that_have_one() -> None:
+    sited = [SitedVolume.at(VOLUMES[0], "cern"), *VOLUMES[1:]]
+    digest, packed = pack(sited)
+    found = unpack(packed, digest, len(sited))
+    assert found == VOLUMES
+    assert [site_of(volume) for volume in found] == ["cern", "", ""]
+    lines = gzip.decompress(packed).decode().split("\n")
+    assert lines[0] == '{"wId": "W1", "iId": "I1", "iVersion": "", "site": "cern"}'
+    assert lines[1:] == lines_of(VOLUMES).decode().split("\n")[1:]
+    assert pack(found) == (digest, packed)
+
+
+@pytest.mark.parametrize("site", ["a b", 7, ["cern"], {"cern": 1}])
+def test_what_is_no_site_is_no_volume(site: object) -> None:
+    line = json.dumps({"wId": "W1", "iId": "I1", "iVersion": "", "site": site}) + "\n"
+    packed, digest = stored(line.encode())
+    with pytest.raises(ValueError, match="line 1 is no volume"):
+        unpack(packed, digest, 1)
 
 
 def test_a_manifest_of_an_older_version_is_read_and_is_the_same() -> None:
@@ -70,7 +91,7 @@ def test_what_unpacks_to_very_much_more_is_not_unpacked() -> None:
     packed, digest = stored(b"\n" * 200_000_000)
     tracemalloc.start()
     begun = time.process_time()
-    with pytest.raises(ValueError, match="more than 4,800 bytes when unpacked"):
+    with pytest.raises(ValueError, match="more than 5,100 bytes when unpacked"):
         unpack(packed, digest, 3)
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()

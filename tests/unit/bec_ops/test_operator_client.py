@@ -175,3 +175,14 @@ def test_nothing_is_put_off_for_long(
         client.report("log", {**ABOUT, "text": "x"})
     time.sleep(0.2)
     client.report("log", {**ABOUT, "text": "x"})
+
+
+def test_an_answer_without_end_is_none(
+    client: OperatorClient, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator_client, "_LARGEST_ANSWER", 1000)
+    registered = {"session": "s", "worker_id": "w" * 2000, "heartbeat_seconds": 1}
+    operator.answers["register"] = [(200, registered)]
+    with pytest.raises(UnreachableError, match="not as it should"):
+        client.register()
+    assert client.register().session == "session-1", "the next one is read from its begin"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from bec_operator.api.job import JobSpec
 from bec_operator.api.outside import Outside
+from bec_operator.api.sites import Sites
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.actions import CreateTask, HandTask
 from bec_operator.decide.hosts.outside import outside_host
@@ -16,10 +17,13 @@ from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.pool_seen import PoolWorker
 from bec_operator.decide.sight.seen import JobSeen, PodSeen, TaskSeen
 from bec_operator.decide.slots.filling import Launches
+from bec_operator.decide.slots.next_volumes import new_tasks
 from bec_operator.decide.slots.room import demand
 from bec_operator.decide.slots.standings import Standings
 from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import Ledger
+from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_operator.decide.volumes.volume_sites import SitedVolume
 from bec_ops.contract.volume import Volume
 from tests.unit.decide.steps import room_of
 
@@ -172,3 +176,35 @@ def test_others_are_told_who_works_elsewhere() -> None:
     told = snapshot_of(seen)
     assert [(worker.pod, worker.in_pool) for worker in told.workers] == [("desk", False)]
     assert [under_way.running is not None for under_way in told.under_way] == [True]
+
+
+DESK = {"policy": "Require", "of": [{"name": "desk", "outside": True}]}
+
+
+def sited(memory: Memory, policy: str = "Require") -> Memory:
+    """The same job, whose volumes are for the site `desk`."""
+    assert memory.job.spec is not None
+    sites = Sites.model_validate({**DESK, "policy": policy})
+    spec = memory.job.spec.model_copy(update={"sites": sites})
+    other = Memory(replace(memory.job, spec=spec))
+    volumes = [SitedVolume.at(Volume("W1", f"I{n}"), "desk") for n in range(10)]
+    other.load(VolumeList.of(volumes), [f"{v}/" for v in volumes], Ledger.fresh("sha", 10), 0.0)
+    other.books.tasks.update(memory.books.tasks)
+    for index in range(10):
+        active = index in other.books.tasks
+        other.books.frontier[index] = VolumeState.ACTIVE if active else VolumeState.STARTABLE
+    return other
+
+
+def test_what_is_for_a_site_outside_gets_no_pod_and_no_other_worker() -> None:
+    memory = sited(memory_of(FailureClass.RETRYABLE))
+    got = launched(memory, 1)
+    assert (got.pods, dict(got.hosts)) == (frozenset(), {}), "this one is nowhere"
+    assert not list(new_tasks(memory, got, NOW))
+    assert demand(memory, room_of(memory, Standings.of(memory, {}), NOW), launch=True).wants == 0
+    (host,) = asking(1)
+    there = (replace(host, pod=replace(host.pod, site="desk")),)
+    standings = Standings.of(memory, {})
+    room = room_of(memory, standings, NOW)
+    seen = Scene(memory, {}, NOW, standings=standings, room=room, outside=there)
+    assert set(next_launches(seen, launch=True)[1].hosts) == {"u0"}

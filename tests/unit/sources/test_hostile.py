@@ -30,16 +30,16 @@ def refused(text: str, said: str, name: str = "list") -> None:
         ("w_id,volume", "write w_id,i_id if that is meant"),
         ("w_id,i_id,i_verison", "write w_id,i_id,i_version if that is meant"),
         ("w_id,i_id,version", "write w_id,i_id,i_version if that is meant"),
-        ("w_id,i_id,w_id", "name two to four of them"),
-        ("w_id,i_id,pages", "name two to four of them"),
-        ("id,name", "name two to four of them"),
-        ("work,volume,number of pages,status,date,path", "name two to four of them"),
+        ("w_id,i_id,w_id", "name two to five of them"),
+        ("w_id,i_id,pages", "name two to five of them"),
+        ("id,name", "name two to five of them"),
+        ("work,volume,number of pages,status,date,path", "name two to five of them"),
     ],
 )
 def test_a_header_of_unknown_names_is_no_volume(header: str, nearest: str) -> None:
     """`whitfin/s3-concat#3`, `nf-core/scrnaseq#510`: `work,volume,version` was worked on."""
     line = header.count("\n") + 1
-    said = rf"line {line}: .*header.*columns are w_id, i_id, source, i_version: {nearest}"
+    said = rf"line {line}: .*header.*columns are w_id, i_id, source, i_version, site: {nearest}"
     rows = "W1,I1\n" * 2
     for text in (header, f"{header}\n{rows}", f"\ufeff{header}\r\n{rows}"):
         refused(text, said)

@@ -105,10 +105,15 @@ class Handlers:
         """Choose the task's handler, and check its parameters."""
         return self.choose(task.handler).prepare(task)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all that there are."""
+        return tuple(sorted(self._known))
+
 
 _handlers = Handlers()
 job = _handlers.job
 prepare: Prepare = _handlers.prepare
+names = _handlers.names
 
 
 def run() -> int:

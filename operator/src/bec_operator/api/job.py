@@ -23,6 +23,7 @@ from bec_operator.api.outside import Outside
 from bec_operator.api.pool import PoolSpec, PoolStatus
 from bec_operator.api.results import Results
 from bec_operator.api.retry import Retry
+from bec_operator.api.sites import Sites
 from bec_operator.api.timeouts import Timeouts
 from bec_operator.api.volume_source import VolumeSource
 from bec_operator.api.worker import Worker
@@ -30,6 +31,12 @@ from bec_operator.api.worker import Worker
 DEFAULT_REPORTS = "artefacts/{job_id}/_job/"
 
 _PERCENT = "^(100|[0-9]{1,2})%$"
+
+_OUTSIDE = "has(s.outside) && s.outside"
+_NOBODY_THERE = "a site is outside: set outside.allowed, or nobody would do its volumes there"
+_POOL_HAS_NO_SITE = (
+    "policy Require and a pool: its workers are bound to no site; leave the pool out, or use Prefer"
+)
 
 _OWN_QUEUE = "results cannot go to the queue that the volumes come from: name another one"
 
@@ -96,6 +103,16 @@ class JobSpec(Resource):
                 " || self.output.prefix.contains('{i_version}')",
                 "volumes.versions gives volumes a version: output.prefix must hold {i_version}",
             ),
+            rule(
+                f"!has(self.sites) || self.sites.of.all(s, !({_OUTSIDE}))"
+                " || has(self.outside) && self.outside.allowed",
+                _NOBODY_THERE,
+            ),
+            rule(
+                "!has(self.sites) || !has(self.pool) || self.sites.policy != 'Require'"
+                f" || self.sites.of.all(s, {_OUTSIDE})",
+                _POOL_HAS_NO_SITE,
+            ),
         )
     )
 
@@ -116,6 +133,7 @@ class JobSpec(Resource):
         default=None, description="Warm workers that take one volume after the other"
     )
     outside: Outside = Outside()
+    sites: Sites | None = Field(default=None, description="What the sites of volumes mean")
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Jobs of a higher one get their pods first"
     )
@@ -155,6 +173,18 @@ class JobSpec(Resource):
         to = results.queue if results is not None else None
         if to is not None and source is not None and to.url == source.url:
             raise ValueError(_OWN_QUEUE)
+        return self
+
+    @model_validator(mode="after")
+    def _sites_have_somebody(self) -> Self:
+        sites = self.sites
+        if sites is None:
+            return self
+        if any(site.outside for site in sites.of) and not self.outside.allowed:
+            raise ValueError(_NOBODY_THERE)
+        inside = not all(site.outside for site in sites.of)
+        if sites.requires and self.pool is not None and inside:
+            raise ValueError(_POOL_HAS_NO_SITE)
         return self
 
     def failures_allowed(self, total: int) -> int:

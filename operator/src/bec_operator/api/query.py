@@ -47,7 +47,7 @@ def names_in(query: str) -> set[str]:
 
 
 class SqlSource(Resource):
-    """A query whose rows are volumes: w_id, i_id and, if there are such, i_version and source."""
+    """A query whose rows are volumes: w_id, i_id; if there are such, i_version, source, site."""
 
     model_config = schema(
         validations(
@@ -59,7 +59,7 @@ class SqlSource(Resource):
     )
 
     connection: ConnectionName
-    query: Query = Field(description="Its columns are w_id and i_id; also i_version, source")
+    query: Query = Field(description="Its columns are w_id and i_id; also i_version, source, site")
     parameters: dict[str, int | str] = Field(
         default_factory=dict,
         max_length=100,

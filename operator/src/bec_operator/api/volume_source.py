@@ -8,6 +8,7 @@ from bec_operator.api.base import Id, ObjectName, Resource, VersionId, rule, sch
 from bec_operator.api.listing import ListingSource
 from bec_operator.api.query import SqlSource
 from bec_operator.api.queue import QueueSource
+from bec_operator.api.sites import SiteName
 from bec_operator.api.versions import Versions
 
 MAX_INLINE_VOLUMES = 1000
@@ -22,6 +23,12 @@ class VolumeId(Resource):
     w_id: Id
     i_id: Id
     i_version: VersionId = ""
+
+
+class Item(VolumeId):
+    """A volume of a Job's own list."""
+
+    site: SiteName | None = Field(default=None, description="Where it is to be done")
 
 
 class ManifestSource(Resource):
@@ -74,7 +81,7 @@ class VolumeSource(Resource):
     # Neither a map nor a set. As the key of a map an absent version would need a default: the API
     # server would write it into the list, and tools that compare the Job with its file would always
     # differ. And server-side apply has no sets of maps. The operator sees what stands there twice.
-    items: list[VolumeId] | None = Field(
+    items: list[Item] | None = Field(
         default=None, min_length=1, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     manifest: ManifestSource | None = None

@@ -7,7 +7,7 @@ from bec_operator.act.ground.enrolled import Offer, Outsider
 from bec_operator.act.ground.key import Key
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
-from bec_operator.decide.volumes.frontier import VolumeState
+from bec_operator.decide.slots.sites import volumes_for
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 
 
@@ -27,7 +27,9 @@ class Choosing:
 
     def jobs(self, worker: Outsider, offer: Offer) -> list[Key]:
         """Return the Jobs that may have a volume for a worker now, the first one first."""
-        found = [(job, memory) for job, memory in self._allowed(worker, offer) if _has_work(memory)]
+        now = self._ctx.clock.now()
+        allowed = self._allowed(worker, offer)
+        found = [(job, m) for job, m in allowed if _has_work(m, offer.site, now)]
         ordered = sorted(
             found,
             key=lambda each: (
@@ -78,8 +80,8 @@ def _key(job: JobSeen) -> Key:
     return job.namespace, job.name
 
 
-def _has_work(memory: Memory) -> bool:
-    """Whether any volume could start, or waits for its next attempt."""
-    if memory.books.frontier.count(VolumeState.STARTABLE):
+def _has_work(memory: Memory, site: str, now: float) -> bool:
+    """Whether any volume could start at a site, or waits for its next attempt."""
+    if volumes_for(memory, site, now, 1):
         return True
     return any(task.recorded_begun is None for task in memory.books.tasks.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bec_operator.act.ground.context import Context
+from bec_operator.gateway.faces.reefguide.face import ReefGuideFace
 from bec_operator.gateway.gateway import Gateway
 from bec_operator.gateway.server import OutsideApi
 from bec_operator.gateway.tls import Certificate
@@ -25,7 +26,7 @@ class Door(Protocol):
 
 
 MakeFace = Callable[[Gateway, FaceSettings, Certificate | None], Door]
-FACES: Mapping[str, MakeFace] = {}
+FACES: Mapping[str, MakeFace] = {"reefguide": ReefGuideFace}
 """What makes each of the faces."""
 
 

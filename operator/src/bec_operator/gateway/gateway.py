@@ -91,6 +91,10 @@ class Gateway:
 
     # --- next
 
+    def jobs(self, worker: Outsider, offer: Offer) -> list[Key]:
+        """Return the Jobs that may have a volume for a worker now, the first one first."""
+        return self._choosing.jobs(worker, offer)
+
     async def next(self, seat: Seat, offer: Offer, wait: float = 0.0) -> Holding | None:
         """Return a task for a seat, for which it waits so many seconds at most.
 
@@ -124,7 +128,8 @@ class Gateway:
         if spec is None:
             return False
         lease = seconds(spec.outside.lease if offer.beats else spec.outside.long_lease)
-        host = outside_host(*job, seat.uid, seat.worker.name, lease)
+        host = outside_host(*job, seat.uid, seat.worker.name, lease, offer.volume)
+        host = replace(host, site=offer.site)
         has_some = cache.pool_workers.ask(None, seat.uid, self.ctx.clock.now())
         if has_some is None:
             raise CallRefusedError("UnknownSession", "the seat is not known; register (again)")

@@ -21,11 +21,16 @@ _LONGEST = 4096  # characters of what may be a login
 
 
 class Logins:
-    """Logins of one protocol, `face`: they are good for no other one."""
+    """Logins of one protocol, `face`: they are good for no other one.
 
-    def __init__(self, enrolling: Enrolling, face: str) -> None:
+    `leeway` are the seconds that clocks of clients may be behind, who alone know when to log in
+    again.
+    """
+
+    def __init__(self, enrolling: Enrolling, face: str, leeway: float = _LEEWAY) -> None:
         self._enrolling = enrolling
         self._face = face
+        self._leeway = leeway
 
     def log_in(self, name: str, token: str, now: float, seconds: float) -> str:
         """Return a JWT that is good for so long; raises CallRefusedError, Unauthenticated."""
@@ -50,7 +55,7 @@ class Logins:
                 self._key(enrolment),
                 ["HS256"],
                 audience=self._face,
-                leeway=_LEEWAY,
+                leeway=self._leeway,
                 options={"require": ["exp", "aud", "sub"]},
             )
         except (jwt.PyJWTError, ValueError):  # nothing of it is told: it may be a secret

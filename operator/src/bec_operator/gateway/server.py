@@ -12,10 +12,10 @@ from bec_operator.act.ground.key import Key
 from bec_operator.act.ground.outside_hosts import REMEMBERED
 from bec_operator.act.kube.worker_environment import heartbeat_seconds
 from bec_operator.gateway.gateway import Gateway, Holding, JobsOver, Seat
+from bec_operator.gateway.guesses import Guesses
 from bec_operator.gateway.routes import ENROL, OUTSIDE_ROUTES
 from bec_operator.gateway.tls import Certificate
 from bec_operator.worker_api.callers.call_rates import CallRates
-from bec_operator.worker_api.callers.rates import Rates
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.incoming import body_of
 from bec_operator.worker_api.routes import OPENAPI_PATH, Route
@@ -35,7 +35,6 @@ from bec_ops.contract.protocol import (
 
 FACE = "outside"
 """What the marker says of a volume that was done by our own worker, elsewhere."""
-_GUESSES = (0.2, 20)  # wrong tokens and secrets of one address: a second, and at once after a rest
 
 
 class OutsideApi:
@@ -45,7 +44,7 @@ class OutsideApi:
         self._gateway = gateway
         self._ctx = gateway.ctx
         self._rates = CallRates()
-        self._guesses = Rates(*_GUESSES)
+        self._guesses = Guesses()
         self._sessions: dict[str, Seat] = {}
         self._serving = Serving(
             self._ctx,
@@ -71,8 +70,10 @@ class OutsideApi:
         try:
             if route is ENROL:
                 body = await body_of(route, request)
-                return as_json(await self._guessing(request, self._enrol, body))
-            worker = await self._guessing(request, self._identify, request)
+                with self._guesses.of(request.remote or "", now):
+                    return as_json(await self._enrol(body))
+            with self._guesses.of(request.remote or "", now):
+                worker = self._gateway.enrolling.identify(*basic(request))
             who = f"worker {worker.id}"
             self._rates.check(worker.id, route.name, now)
             return as_json(await self._answer(worker, await body_of(route, request)))
@@ -80,27 +81,8 @@ class OutsideApi:
             self._serving.log.refused(route.name, who, refused.word, now)
             raise
 
-    async def _guessing(self, request: web.Request, do: Any, given: Any) -> Any:
-        """Do what needs a secret; who tries one after the other has to wait.
-
-        Those who know theirs are served all the same: many may share an address.
-        """
-        try:
-            return await do(given)
-        except CallRefusedError as refused:
-            wait = 0.0
-            if refused.word == "Unauthenticated":
-                wait = self._guesses.take(request.remote or "", self._ctx.clock.now())
-            if not wait:
-                raise
-            said = "too many wrong tokens or secrets came from this address"
-            raise CallRefusedError("TooMany", said, retry_after=wait) from refused
-
     async def _enrol(self, call: Any) -> Enrolled:
         return Enrolled(worker_id=(await self._gateway.enrolling.enrol(call)).id)
-
-    async def _identify(self, request: web.Request) -> Outsider:
-        return self._gateway.enrolling.identify(*basic(request))
 
     async def _answer(self, worker: Outsider, call: Any) -> Answer:
         if isinstance(call, Register):

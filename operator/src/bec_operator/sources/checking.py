@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bec_operator.api.sites import check_site
 from bec_operator.decide.volumes.volume_list import VolumeList, row_of
+from bec_operator.decide.volumes.volume_sites import SiteNotes, site_of
 from bec_operator.sources.text_lines import ListError
 from bec_operator.sources.unseen import unseen
 from bec_ops.contract.volume import Volume, check_volume
@@ -21,9 +23,16 @@ class Manner:
 
 
 def checked(
-    volumes: Iterable[tuple[int, Volume]], name: str, max_volumes: int, manner: Manner
+    volumes: Iterable[tuple[int, Volume]],
+    name: str,
+    max_volumes: int,
+    manner: Manner,
+    sites: SiteNotes,
 ) -> Iterator[tuple[int, str]]:
-    """Yield the numbers of lines or rows, and what is kept of their volumes. Raises ListError."""
+    """Yield the numbers of lines or rows, and what is kept of their volumes. Raises ListError.
+
+    Their sites are taken down in `sites`.
+    """
     for count, (number, volume) in enumerate(volumes):
         if count == max_volumes:
             raise ListError(
@@ -32,6 +41,7 @@ def checked(
             )
         try:
             row = checked_row(volume)
+            sites.note(checked_site(volume))
         except ValueError as error:
             raise ListError(f"{name}, {manner.place} {number}: {error}") from None
         yield number, row
@@ -44,6 +54,14 @@ def checked_row(volume: Volume) -> str:
     if (" " in row or not row.isascii()) and (said := unseen(volume)):
         raise ValueError(said)
     return row
+
+
+def checked_site(volume: Volume) -> str:
+    """Return the site of a volume; raises ValueError."""
+    site = site_of(volume)
+    if site:
+        check_site(site)
+    return site
 
 
 class Once:
@@ -79,8 +97,16 @@ class Once:
         for number, packed in zip(self._numbers, volumes.rows() if twice else (), strict=False):
             row = packed.decode()
             if hash(row) in twice and (first := seen.setdefault(row, number)) != number:
-                volume = volumes[self._numbers.index(number)]
                 raise ListError(
-                    f"{self._name}, {place} {number}: the volume {volume} stands in {place} "
-                    f"{first} already; {self._manner.once}"
+                    f"{self._name}, {place} {number}: {self._told(volumes, number, first)}; "
+                    f"{self._manner.once}"
                 )
+
+    def _told(self, volumes: VolumeList, number: int, first: int) -> str:
+        """Say of a volume that it is there twice; two sites do not make two of it."""
+        volume, other = (volumes[self._numbers.index(at)] for at in (number, first))
+        said = f"the volume {volume} stands in {self._manner.place} {first} already"
+        if site_of(volume) == site_of(other):
+            return said
+        here, there = (site_of(it) or "none" for it in (volume, other))
+        return f"{said}, with the site {there} there and {here} here, and has one at most"

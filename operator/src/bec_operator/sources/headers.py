@@ -8,7 +8,7 @@ LAYOUTS = {
     3: ("w_id", "i_id", "i_version"),
     4: ("w_id", "i_id", "source", "i_version"),
 }
-COLUMNS = LAYOUTS[4]
+COLUMNS = (*LAYOUTS[4], "site")  # the last one where a header names it
 EXPECTED = (
     "expected w_id,i_id or w_id,i_id,i_version or w_id,i_id,source,i_version, "
     "or a header line that names the columns"
@@ -40,6 +40,7 @@ _WORDS = {
     *("count", "of", "pages", "page", "key", "code", "ref", "reference", "label", "scan", "scans"),
     *("library", "collection", "shelfmark", "barcode", "status", "date", "path", "folder"),
     *("prefix", "url", "uri", "etag", "hash", "sha", "md", "bdrc", "bdr", "mw", "type", "index"),
+    *("site", "sites"),
     *("werk", "werke", "band", "bild", "bilder", "titel", "nummer", "signatur", "seite", "seiten"),
     *("column", "columns", "col", "field", "fields", "spalte", "feld", "rid"),
 }
@@ -119,7 +120,7 @@ def meant_column(name: str) -> str | None:
 
 def _unusable(fields: list[str], wrong: str | None = None) -> str:
     """Say what is wrong with a header, and which one was probably meant."""
-    columns = [meant_column(field) for field in fields[: len(COLUMNS)]]
+    columns = [_column(field) or meant_column(field) for field in fields[: len(COLUMNS)]]
     if wrong is not None:
         said = f"the header has the column {short(wrong)} which is unknown or there twice"
     else:
@@ -129,7 +130,7 @@ def _unusable(fields: list[str], wrong: str | None = None) -> str:
     known = [column for column in columns if column is not None]
     if len(set(known)) == len(fields) and {"w_id", "i_id"} <= set(known):
         return f"{said}: write {','.join(known)} if that is meant"
-    return f"{said}: name two to four of them, and leave other columns out"
+    return f"{said}: name two to five of them, and leave other columns out"
 
 
 def _plain(field: str) -> str:

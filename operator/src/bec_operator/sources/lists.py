@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_operator.decide.volumes.volume_sites import SiteNotes
 from bec_operator.sources.checking import Manner, Once, checked
 from bec_operator.sources.garbled import is_sheet_error
 from bec_operator.sources.headers import EXPECTED
@@ -41,8 +42,9 @@ def parse_list(chunks: Iterable[bytes], name: str, max_volumes: int = MAX_VOLUME
     begin = first[1].removeprefix(BYTE_ORDER_MARK).lstrip()
     is_json = name.endswith((".jsonl", ".jsonl.gz")) or begin.startswith(("{", "["))
     rows = (json_rows if is_json else csv_rows)(chain([first], lines) if first[0] else (), name)
-    once = Once(name, _LINES)
-    volumes = VolumeList.pack(once.noted(checked(rows, name, max_volumes, _LINES)))
+    once, sites = Once(name, _LINES), SiteNotes()
+    found = checked(rows, name, max_volumes, _LINES, sites)
+    volumes = VolumeList.pack(once.noted(found)).sited(sites.all())
     if not volumes:
         raise ListError(f"{name} names no volume; {JSON_EXPECTED if is_json else EXPECTED}")
     once.check(volumes)

@@ -7,6 +7,7 @@ names, as databases fold them.
 from collections.abc import Iterator, Sequence
 
 from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_operator.decide.volumes.volume_sites import SitedVolume, SiteNotes
 from bec_operator.sources.checking import Manner, Once, checked, checked_row
 from bec_operator.sources.headers import meant_column, short
 from bec_operator.sources.lists import MAX_VOLUMES
@@ -15,7 +16,7 @@ from bec_ops.contract.volume import Volume
 
 Row = tuple[object, ...]
 _IDS = ("w_id", "i_id")
-_MAY_BE_NULL = ("i_version", "source")
+_MAY_BE_NULL = ("i_version", "source", "site")
 _ROWS = Manner(
     "row",
     "let the query give fewer, and the others to another job",
@@ -29,11 +30,12 @@ def volumes_of_rows(
     """Return the volumes in the order of their rows; there may be none. Raises ListError.
 
     `name` says in messages where the query stands. The columns are w_id, i_id and, if there are
-    such, i_version and source, whose name goes before that of the work as in a list.
+    such, i_version, site and source, whose name goes before that of the work as in a list.
     """
     placed = _Placed(columns, name, needed=_IDS, known=(*_IDS, *_MAY_BE_NULL))
-    once = Once(name, _ROWS)
-    volumes = VolumeList.pack(once.noted(checked(placed.volumes(rows), name, max_volumes, _ROWS)))
+    once, sites = Once(name, _ROWS), SiteNotes()
+    found = checked(placed.volumes(rows), name, max_volumes, _ROWS, sites)
+    volumes = VolumeList.pack(once.noted(found)).sited(sites.all())
     once.check(volumes)
     return volumes
 
@@ -84,13 +86,13 @@ class _Placed:
                 "column that has it"
             )
         self._w_id, self._i_id = map(folded.index, _IDS)
-        self._version, self._source = (
+        self._version, self._source, self._site = (
             folded.index(column) if column in folded else None for column in _MAY_BE_NULL
         )
 
     def volumes(self, rows: Iterator[Row]) -> Iterator[tuple[int, Volume]]:
         """Yield the number of each row, and its volume. Raises ListError."""
-        version, source = self._version, self._source
+        version, source, site = self._version, self._source, self._site
         for number, row in enumerate(rows, 1):
             w_id, i_id = row[self._w_id], row[self._i_id]
             if type(w_id) is not str:
@@ -100,7 +102,10 @@ class _Placed:
             if source is not None and (said := self._text(number, "source", row[source])):
                 w_id = f"{said}:{w_id}" if w_id else w_id
             i_version = "" if version is None else self._text(number, "i_version", row[version])
-            yield number, Volume(w_id, i_id, i_version)
+            volume = Volume(w_id, i_id, i_version)
+            if site is not None:
+                volume = SitedVolume.at(volume, self._text(number, "site", row[site]))
+            yield number, volume
 
     def _text(self, number: int, column: str, value: object) -> str:
         """Return a value as text: catalogues have whole numbers for ids, too."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from bec_operator.decide.volumes.volume_sites import SitedVolume
 from bec_operator.sources.doubts import DoubtError, Doubts
 from bec_operator.sources.garbled import garbled, no_row
 from bec_operator.sources.headers import (
@@ -26,8 +27,11 @@ from bec_ops.contract.volume import Volume
 # Ids with a digit and nothing odd, as nearly all are: such a line needs no second look.
 _ID = r"[A-Za-z_:.-]*+[0-9][A-Za-z0-9_:.-]*+"
 _PLAIN = re.compile(rf"{_ID},{_ID}(?:,(?:{_ID})?){{0,2}}\r?")
-_JSON_KEYS = {"w_id": "wId", "i_id": "iId", "i_version": "iVersion"}
-JSON_EXPECTED = 'expected {"wId": "…", "iId": "…", "iVersion": "…"}, iVersion being optional'
+_JSON_KEYS = {"w_id": "wId", "i_id": "iId", "i_version": "iVersion", "site": "site"}
+_MAY_BE_NULL = {"iVersion", "site"}
+JSON_EXPECTED = (
+    'expected {"wId": "…", "iId": "…", "iVersion": "…"}, iVersion being optional, as is a site'
+)
 _KINDS: dict[type, str] = {
     dict: "an object",
     list: "a list",
@@ -75,7 +79,8 @@ def csv_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
         w_id, source = row["w_id"], row.get("source", "")
         if w_id and source:
             w_id = f"{source}:{w_id}"
-        yield number, Volume(w_id, row["i_id"], row.get("i_version", ""))
+        volume = Volume(w_id, row["i_id"], row.get("i_version", ""))
+        yield number, SitedVolume.at(volume, row.get("site", ""))
 
 
 def _fields(line: str) -> list[str]:
@@ -124,7 +129,8 @@ def json_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
             wrong = str(error)
         if wrong:
             raise ListError(f"{name}, line {number}: {wrong}; {JSON_EXPECTED}")
-        yield number, Volume(row["wId"], row["iId"], row.get("iVersion") or "")
+        volume = Volume(row["wId"], row["iId"], row.get("iVersion") or "")
+        yield number, SitedVolume.at(volume, row.get("site") or "")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -154,7 +160,7 @@ def _json_fault(row: Any) -> str | None:
     if missing:
         return f"{min(missing)} is missing"
     for key, value in row.items():
-        if not isinstance(value, str) and not (key == "iVersion" and value is None):
+        if not isinstance(value, str) and not (key in _MAY_BE_NULL and value is None):
             return f"{key} must be a string, not {kind_of(value)}"
     return None
 

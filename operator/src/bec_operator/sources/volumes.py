@@ -7,8 +7,9 @@ from typing import Protocol, TypeVar
 
 from bec_operator.api.listing import ListingSource
 from bec_operator.api.query import SqlSource
-from bec_operator.api.volume_source import ConfigMapSource, ManifestSource, VolumeId, VolumeSource
+from bec_operator.api.volume_source import ConfigMapSource, Item, ManifestSource, VolumeSource
 from bec_operator.decide.volumes.volume_list import VolumeList
+from bec_operator.decide.volumes.volume_sites import SitedVolume
 from bec_operator.sources.lists import MAX_VOLUMES, max_bytes, parse_list
 from bec_operator.sources.text_lines import ListError
 from bec_operator.sources.unseen import unseen
@@ -101,11 +102,11 @@ async def _rows(source: SqlSource, reader: Reader, max_volumes: int) -> VolumeLi
     return volumes
 
 
-def _inline(items: Sequence[VolumeId]) -> VolumeList:
+def _inline(items: Sequence[Item]) -> VolumeList:
     """Return the volumes that stand in the Job itself; raises SourceError as a list does."""
-    places: dict[Volume, int] = {}
+    places: dict[Volume, int] = {}  # its keys have their sites
     for place, item in enumerate(items):
-        volume = Volume(item.w_id, item.i_id, item.i_version)
+        volume = SitedVolume.at(Volume(item.w_id, item.i_id, item.i_version), item.site or "")
         first = places.setdefault(volume, place)
         said = _fault(volume)
         if first != place:

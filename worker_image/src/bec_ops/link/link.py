@@ -110,11 +110,13 @@ class Link:
 
     def send_log(self, tail: bytes) -> None:
         """Give the end of the attempt's output to the operator, which stores it if it can."""
-        text = tail.decode(errors="replace")[-LOG_BYTES:]
+        said = {**self._about, "text": tail.decode(errors="replace")[-LOG_BYTES:]}
         try:
-            self._client.report("log", {**self._about, "text": text})
+            self._client.report("log", said)
         except (UnreachableError, RefusedError) as error:
             _logger.warning("the operator does not take the log: %s", error)
+            if self._undelivered.keeps_logs and isinstance(error, UnreachableError):
+                self._undelivered.add("log", said)
 
     def _run(self) -> None:
         while self._pause():

@@ -35,6 +35,8 @@ WAIT_SECONDS = 20.0
 LONGEST_RETRY_AFTER = 30.0
 """How long the operator can have a call put off, whatever it says, in seconds."""
 
+_LARGEST_ANSWER = 16 * 1024 * 1024  # bytes
+
 # A worker has better things to do than to wait for its operator.
 _TIMEOUT = urllib3.Timeout(connect=3.0, read=10.0)
 
@@ -71,7 +73,7 @@ class OperatorClient:
     def __init__(self, url: str, token_file: Path | None) -> None:
         self._url = url.rstrip("/") + protocol.PREFIX
         self._token_file = token_file
-        self._http = urllib3.PoolManager(retries=False, timeout=_TIMEOUT, maxsize=2)
+        self._http = self._make_http()
         self._process = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._registered: Registered | None = None
@@ -86,9 +88,7 @@ class OperatorClient:
         """Open a session, or return the one that is open."""
         with self._lock:
             if self._registered is None:
-                self._registered = self._post(
-                    "register", Register(process=self._process), Registered
-                )
+                self._registered = self._post("register", self._who(), Registered)
             return self._registered
 
     def heartbeat(self, **fields: Any) -> HeartbeatAnswer:
@@ -97,13 +97,24 @@ class OperatorClient:
 
     def next(self) -> protocol.Assigned:
         """Wait a while for the next task of a worker of a pool; it may have none."""
-        timeout = urllib3.Timeout(connect=3.0, read=WAIT_SECONDS + 10.0)
-        fields = {"wait": WAIT_SECONDS}
-        return self._call("next", protocol.Next, fields, protocol.Assigned, timeout)
+        return self._next(WAIT_SECONDS, {})
 
     def report(self, kind: str, fields: dict[str, Any]) -> None:
         """Say something of `REPORTS` about an attempt; `fields` are all but the session."""
         self._call(kind, REPORTS[kind], fields, protocol.Accepted)
+
+    def _make_http(self) -> urllib3.PoolManager:
+        """Return what connections are made with."""
+        return urllib3.PoolManager(retries=False, timeout=_TIMEOUT, maxsize=2)
+
+    def _who(self) -> Register:
+        """Return what a session is opened for."""
+        return Register(process=self._process)
+
+    def _next(self, wait: float, fields: dict[str, Any]) -> protocol.Assigned:
+        timeout = urllib3.Timeout(connect=3.0, read=wait + 10.0)
+        fields = {"wait": wait, **fields}
+        return self._call("next", protocol.Next, fields, protocol.Assigned, timeout)
 
     def _call(
         self,
@@ -136,8 +147,15 @@ class OperatorClient:
             headers = {"Content-Type": "application/json", **self._authorization()}
             body = request.model_dump_json().encode()
             response = self._http.request(
-                "POST", url, body=body, headers=headers, redirect=False, timeout=timeout
+                "POST",
+                url,
+                body=body,
+                headers=headers,
+                redirect=False,
+                timeout=timeout,
+                preload_content=False,
             )
+            said = _read(response)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"{url}: {error}") from None
         if response.status in {429, 503}:
@@ -145,8 +163,8 @@ class OperatorClient:
             self._not_before[path] = time.monotonic() + seconds
         try:
             if response.status == 200:
-                return answer.model_validate_json(response.data)
-            refusal = Refusal.model_validate_json(response.data)
+                return answer.model_validate_json(said)
+            refusal = Refusal.model_validate_json(said)
         except ValidationError:  # something else than the operator answers there
             raise UnreachableError(f"{url} answers {response.status}, not as it should") from None
         if refusal.error in {"Unavailable", "TooMany"} or response.status >= 500:
@@ -158,6 +176,15 @@ class OperatorClient:
             return {}
         token = self._token_file.read_text(encoding="ascii").strip()
         return {"Authorization": f"Bearer {token}"}
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Read an answer as far as one of the operator could go: of a longer one that is no JSON."""
+    said = response.read(_LARGEST_ANSWER)
+    if response.read(1):
+        response.close()
+    response.release_conn()
+    return said
 
 
 def _retry_after(said: str) -> float:

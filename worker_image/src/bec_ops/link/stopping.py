@@ -23,6 +23,7 @@ class Stop:
         self.reason = ""
         self.seen = False  # by the work, which may then end early without having done its task
         self._listeners: list[Callable[[], None]] = []
+        self._hurrying: list[Callable[[], None]] = []
 
     @property
     def requested(self) -> bool:
@@ -50,6 +51,15 @@ class Stop:
         """Have something called once when a stop is asked for, in whatever thread that is."""
         self._listeners.append(listener)
         if self.requested:
+            listener()
+
+    def on_hurry(self, listener: Callable[[], None]) -> None:
+        """Have something called when the process is about to end, whatever is under way."""
+        self._hurrying.append(listener)
+
+    def hurry(self) -> None:
+        """End at once what would outlive the process."""
+        for listener in self._hurrying:
             listener()
 
 

@@ -9,12 +9,17 @@ import typer
 from rich.console import Console
 
 from bec_ops import worker
-from bec_ops.contract.errors import MisconfiguredError
+from bec_ops.contract.errors import Failure, MisconfiguredError
 from bec_ops.contract.exit_codes import ExitCode
 from bec_ops.contract.task import Assignment
 from bec_ops.contract.volume import Volume
+from bec_ops.outside.keys import Keys
+from bec_ops.outside.working import Ready, run_outside
+from bec_ops.program import hand_commands, outside_commands
 from bec_ops.program.by_hand import JOB_ID, Wish, run_by_hand
 from bec_ops.program.execute import GRACE, Program
+from bec_ops.program.outside_choice import HandlerNames, Jobs, Once, Site, State, UntilIdle, Wanted
+from bec_ops.runtime.attempt import tell
 from bec_ops.runtime.loading import load
 from bec_ops.runtime.running import DoVolume, Prepare, end_process, run_tasks
 
@@ -35,13 +40,40 @@ _Grace = Annotated[
 
 
 @app.command()
-def run(handlers: _Handlers) -> None:
-    """Do the pod's task with the handlers of a file or module: bec-worker run worker.py."""
-    end_process(run_tasks(_prepare_handlers(handlers)))
+def run(
+    handlers: _Handlers,
+    once: Once = False,
+    until_idle: UntilIdle = "",
+    job: Jobs = None,
+    handler: HandlerNames = None,
+    site: Site = "",
+    state: State = "",
+) -> None:
+    """Do the pod's task with the handlers of a file or module: bec-worker run worker.py.
+
+    Where there is no pod, do tasks of any Job that gives them to workers from elsewhere; first,
+    bec-worker register.
+    """
+
+    def ready() -> tuple[Prepare, tuple[str, ...]]:
+        load(handlers)
+        return worker.prepare, worker.names()
+
+    named = {"jobs": job, "handlers": handler, "site": site, "state": state}
+    _run(Wanted(once, until_idle, named), _prepare_handlers(handlers), ready, GRACE)
 
 
 @app.command("exec")
-def execute(context: typer.Context, grace: _Grace = GRACE) -> None:
+def execute(
+    context: typer.Context,
+    grace: _Grace = GRACE,
+    once: Once = False,
+    until_idle: UntilIdle = "",
+    job: Jobs = None,
+    handler: HandlerNames = None,
+    site: Site = "",
+    state: State = "",
+) -> None:
     """Do the pod's task with any program: bec-worker exec -- ./script.sh --fast.
 
     The task is in its environment (BEC_W_ID, BEC_I_ID, BEC_PARAMETERS, …). What it writes to the
@@ -51,7 +83,9 @@ def execute(context: typer.Context, grace: _Grace = GRACE) -> None:
     program = _program(context, grace)
     if program is None:
         raise typer.BadParameter("no program: write bec-worker exec -- PROGRAM ARGUMENTS")
-    end_process(run_tasks(_prepare_program(program)))
+    prepare = _prepare_program(program)
+    named = {"jobs": job, "handlers": handler, "site": site, "state": state}
+    _run(Wanted(once, until_idle, named), prepare, lambda: (prepare, ()), grace)
 
 
 @app.command("run-volume")
@@ -128,6 +162,20 @@ def serve(
         sys.exit(ExitCode.MISCONFIGURED)
 
 
+for _name, _command in (
+    ("register", outside_commands.register),
+    ("config", outside_commands.config),
+    ("status", outside_commands.status),
+    ("next", hand_commands.take),
+    ("done", hand_commands.done),
+    ("failed", hand_commands.failed),
+    ("beat", hand_commands.beat),
+    ("list", hand_commands.list_held),
+    ("id", hand_commands.show_id),
+):
+    app.command(_name)(_command)
+
+
 def main() -> None:
     """Run the command; all that follows ``--`` is the command line of another program.
 
@@ -141,6 +189,18 @@ def main() -> None:
         if end.code == _USAGE:  # which nothing else here ends with
             raise SystemExit(ExitCode.USAGE) from None
         raise
+
+
+def _run(wanted: Wanted, of_pod: Prepare, ready: Ready, grace: float) -> None:
+    """Do the task of a pod, or those of a worker from elsewhere, and end the process."""
+    try:
+        keys: Keys | None = wanted.outside()
+    except MisconfiguredError as error:
+        end_process(tell(Failure.of(error)).exit_code)
+    if keys is None:
+        end_process(run_tasks(of_pod))
+    idle = wanted.idle_seconds
+    end_process(run_outside(keys, ready, grace=grace, once=wanted.once, until_idle=idle))
 
 
 def _prepare_handlers(where: str) -> Prepare:

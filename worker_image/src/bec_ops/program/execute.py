@@ -89,6 +89,7 @@ class Program:
             killer.start()
 
         attempt.stop.on_request(stop)
+        attempt.stop.on_hurry(lambda: None if ended.is_set() else family.signal(signal.SIGKILL))
         try:
             yield
         finally:

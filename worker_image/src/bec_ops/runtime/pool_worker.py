@@ -11,7 +11,8 @@ from bec_ops.contract.s3.store import Store
 from bec_ops.contract.task import Task
 from bec_ops.link.environment import Surroundings
 from bec_ops.link.link import open_channel
-from bec_ops.link.operator_client import RefusedError, UnreachableError
+from bec_ops.link.operator_client import OperatorClient, RefusedError, UnreachableError
+from bec_ops.link.redelivery import Undelivered
 from bec_ops.link.stopping import Stop
 from bec_ops.processes.orphans import Orphans
 from bec_ops.processes.output_log import OutputLog
@@ -27,12 +28,18 @@ class PoolWorker:
     """Asks for tasks, until `stop` is requested: a task under way may be finished then.
 
     The operator decides that: it asks workers to go that have nothing to do, and knows why the
-    others are to.
+    others are to. `channel` is there already where it is not the one of a pod.
     """
 
-    def __init__(self, surroundings: Surroundings, stop: Stop, log: OutputLog | None) -> None:
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        stop: Stop,
+        log: OutputLog | None,
+        channel: tuple[OperatorClient, Undelivered] | None = None,
+    ) -> None:
         self._surroundings, self._stop, self._log = surroundings, stop, log
-        self._channel = open_channel(surroundings)
+        self._channel = channel or open_channel(surroundings)
         self._attempt: Attempt | None = None
         self._stores = 0
         self._open_store = self._new_store()

@@ -27,9 +27,7 @@ _PLAIN = (WorkerError, TaskError, StoreError)  # their messages say it all
 
 def run_tasks(prepare: Prepare) -> int:
     """Do the task that the environment describes, or all that come, and return the exit code."""
-    # For the library's own words; a worker that has set up logging itself keeps that.
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    set_up_logging()
     try:
         surroundings = Surroundings.from_environment()
         StoreSettings.from_environment()  # nobody would tell well what is wrong with them later
@@ -56,22 +54,23 @@ def _run_pool(
         show_traceback(error)
         return tell(Failure.of(error)).exit_code
     while (task := worker.next_task()) is not None:
-        _do(worker.begin(task), do_volume)
+        do_attempt(worker.begin(task), do_volume)
     return ExitCode.DONE
 
 
-def _do(attempt: Attempt, do_volume: DoVolume) -> None:
+def do_attempt(attempt: Attempt, do_volume: DoVolume) -> Failure | None:
+    """Do one attempt from its begin to its end, and return why it failed; None if it is done."""
     try:
         attempt.begin()  # before all that S3 may take its time for
-        if attempt.end_if_done():
-            return
-        do_volume(attempt)
-        attempt.succeed()
+        if not attempt.end_if_done():
+            do_volume(attempt)
+            attempt.succeed()
     except BaseException as error:  # noqa: BLE001 - whatever ends the work, its end is told
         show_traceback(error)
-        attempt.fail(error)
+        return attempt.fail(error)
     finally:
         attempt.close()
+    return None
 
 
 def _run(
@@ -92,6 +91,12 @@ def _run(
     finally:
         attempt.close()
     return ExitCode.DONE
+
+
+def set_up_logging() -> None:
+    """Let the library's own words be seen; a worker that has set up logging itself keeps that."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def end_process(code: int) -> NoReturn:

@@ -86,10 +86,12 @@ class Outsider:
 class Offer:
     """What a worker would do: tasks of these Jobs, by these handlers; of any if it names none.
 
-    `beats`: it gives signs of life while it works, so its lease may be short.
+    `beats`: it gives signs of life while it works, so its lease may be short. `volume` is the index
+    of the one that it wants of the Job that it names, None: it takes any.
     """
 
     jobs: Collection[Key] = ()
     handlers: Collection[str] = ()
     site: str = ""
     beats: bool = True
+    volume: int | None = None

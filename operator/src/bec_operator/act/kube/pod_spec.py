@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bec_operator.act.kube.node_affinity import go_to_site
 from bec_operator.act.kube.pod_records import DO_NOT_EVICT
 from bec_operator.act.kube.retry_changes import fit, shun_nodes
 from bec_operator.act.kube.worker_environment import (
@@ -32,6 +33,7 @@ from bec_operator.api.names import (
 )
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.volumes.volume_sites import site_of
 from bec_operator.settings import Settings
 from bec_ops.contract.protocol import AUDIENCE
 from bec_ops.contract.volume import Volume
@@ -95,6 +97,8 @@ def task_pod(
     }
     template = _worker_template(memory, values, settings, failed)
     template["spec"]["restartPolicy"] = "Never"
+    assert memory.job.spec is not None
+    go_to_site(template["spec"], memory.job.spec.sites, site_of(volume))
     metadata = template["metadata"]
     metadata["labels"] |= {TASK_LABEL: of.task, OWNER_LABEL: of.task_uid}
     metadata["annotations"] |= {**DO_NOT_EVICT, GENERATION_ANNOTATION: str(memory.job.generation)}

@@ -7,6 +7,7 @@ from typing import Any
 
 from kubernetes.utils import quantity
 
+from bec_operator.act.kube.node_affinity import prefer, require
 from bec_operator.api.retry import OutOfMemory
 from bec_operator.api.volume_task import Attempt
 from bec_operator.decide.attempts.avoided_nodes import nodes_failed_on
@@ -14,8 +15,6 @@ from bec_operator.decide.sight.failures import FailureClass, class_of
 
 Object = dict[str, Any]
 _MI = 2**20
-_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _parse: Callable[[object], Decimal] = quantity.parse_quantity  # it has no types
 
 
@@ -65,23 +64,12 @@ def _amount(given: Any) -> Decimal:
 def shun_nodes(spec: Object, rather: Sequence[str], never: Sequence[str]) -> None:
     """Have a pod go to other nodes than these, `rather` or in any case.
 
-    Each has an expression of its own: one about a field takes one value only. What a template asks
-    for of its nodes holds as well: a pod goes where one of its terms is met.
+    Each has an expression of its own: one about a field takes one value only.
     """
-    affinity = spec.get("affinity") or {}
-    of_nodes = affinity.get("nodeAffinity") or {}
     if rather:
-        terms = [{"weight": 100, "preference": {"matchFields": [_not(n)]}} for n in rather]
-        of_nodes = {**of_nodes, _PREFERRED: [*(of_nodes.get(_PREFERRED) or []), *terms]}
+        prefer(spec, [{"matchFields": [_not(node)]} for node in rather], weight=100)
     if never:
-        given = (of_nodes.get(_REQUIRED) or {}).get("nodeSelectorTerms") or []
-        others = [
-            {**term, "matchFields": [*(term.get("matchFields") or []), *map(_not, never)]}
-            for term in (filter(None, given) if given else [{}])  # an empty one is met by none
-        ]
-        of_nodes = {**of_nodes, _REQUIRED: {"nodeSelectorTerms": others or given}}
-    if rather or never:
-        spec["affinity"] = {**affinity, "nodeAffinity": of_nodes}
+        require(spec, "matchFields", list(map(_not, never)))
 
 
 def _not(node: str) -> Object:

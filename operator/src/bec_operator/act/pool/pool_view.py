@@ -10,7 +10,7 @@ from bec_operator.decide.memory.memory import MISCONFIGURED, Memory
 from bec_operator.decide.sight.pool_seen import DeploymentSeen
 from bec_operator.decide.sight.refusals import OF_ONE_KEY
 from bec_operator.decide.sight.seen import Fact, PodSeen, TaskSeen
-from bec_operator.decide.volumes.frontier import VolumeState
+from bec_operator.decide.slots.sites import count_for_pods
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.metrics import HOSTS_AVOIDED, POOL_QUEUE, POOL_SECONDS, POOL_WORKERS
 
@@ -90,7 +90,7 @@ def observe_pool(ctx: Context, memory: Memory, now: float) -> Pool:
         memory.learn("worker", Fact(now, MISCONFIGURED, message))
     _count(memory, pool, now)
     queued = sum(not task.attempts for task in unsettled)
-    work = queued + memory.books.frontier.count(VolumeState.STARTABLE)
+    work = queued + count_for_pods(memory)
     memory.pool.note_startable(work, now)
     POOL_QUEUE.labels(*key).set(work)
     return pool

@@ -13,15 +13,17 @@ from itertools import islice
 
 from bec_operator.act.ground.context import Context
 from bec_operator.api.names import ledger_name
+from bec_operator.api.sites import check_site
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.volume_list import VolumeList, row_of
+from bec_operator.decide.volumes.volume_sites import SiteNotes, site_of
 from bec_operator.sources.text_lines import plain, text_lines
 from bec_operator.sources.volumes import INVALID_MANIFEST, SourceError
 from bec_ops.contract.location import reports_prefix
 from bec_ops.contract.s3.store import TooLargeError
 from bec_ops.contract.volume import Volume, check_volume
 
-_MAX_ROW = 1600  # bytes: three ids of 128 characters of four bytes, and what is between them
+_MAX_ROW = 1700  # bytes: three ids of 128 characters of four bytes, a site, what is in between
 _AT_ONCE = 1000  # volumes that are written in one go
 _CHUNK = 256 * 1024
 _GZIP = 31  # wbits of zlib
@@ -92,12 +94,15 @@ def unpack(packed: bytes, digest: str, total: int) -> VolumeList:
         found.update(lines)
     if found.hexdigest() != digest:
         raise ValueError("its SHA-256 is not the one in the ledger")
+    sites = SiteNotes()
     volumes = VolumeList.pack(
-        _read(line, number) for number, line in text_lines(_chunks(packed), name, most) if line
+        _read(line, number, sites)
+        for number, line in text_lines(_chunks(packed), name, most)
+        if line
     )
     if len(volumes) != total:
         raise ValueError(f"it has {len(volumes)} volumes, and the ledger {total}")
-    return volumes
+    return volumes.sited(sites.all())
 
 
 def _chunks(packed: bytes) -> Iterator[bytes]:
@@ -107,15 +112,21 @@ def _chunks(packed: bytes) -> Iterator[bytes]:
 def _row(volume: Volume) -> str:
     w_id, i_id, i_version = volume
     row = {"wId": w_id, "iId": i_id, "iVersion": i_version}
+    if site := site_of(volume):
+        row["site"] = site
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _read(line: str, number: int) -> str:
-    """Return what is kept of a line that `_row` wrote."""
+def _read(line: str, number: int, sites: SiteNotes) -> str:
+    """Return what is kept of a line that `_row` wrote; its site is taken down in `sites`."""
     try:
         row = json.loads(line)
         volume = Volume(row["wId"], row["iId"], row["iVersion"])
         check_volume(volume)
+        site = row.get("site", "")
+        if site:
+            check_site(site)
+        sites.note(site)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"line {number} is no volume") from None
     return row_of(volume)

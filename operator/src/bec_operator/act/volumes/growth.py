@@ -1,6 +1,7 @@
 """A source of volumes that changes in mid-run: what is new goes to the end of the manifest."""
 
 import asyncio
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from bec_operator.act.ground.storage import storage_fact
 from bec_operator.act.kube.events import post_event
 from bec_operator.act.volumes.followed_versions import newer_volumes
 from bec_operator.act.volumes.frozen import put_manifest
+from bec_operator.act.volumes.list_sites import check_number, count_moved
 from bec_operator.act.volumes.long_names import check_names
 from bec_operator.act.volumes.manifest import prefixes_of, unversioned_of
 from bec_operator.act.volumes.source_reader import SourceReader
@@ -20,6 +22,7 @@ from bec_operator.api.volume_source import VolumeSource
 from bec_operator.decide.lists.followed import told_of_growth
 from bec_operator.decide.lists.growth import LIST_UNREADABLE, count_settled, removed, unreadable
 from bec_operator.decide.lists.messages import queue_of
+from bec_operator.decide.lists.sites import told_of_moved
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.version_findings import finish_look, note_doubles, note_followed
 from bec_operator.decide.sight.seen import Fact, ListSeen
@@ -44,8 +47,10 @@ async def look_at_list(ctx: Context, memory: Memory) -> None:
     ledger, before, spec = memory.ledger, memory.books.listed, memory.job.spec
     if ledger is None or spec is None:
         return
-    begun, gone = ctx.clock.now(), before.gone if before is not None else 0
-    seen = ListSeen(ctx.clock.now(), memory.job.generation, count_settled(ledger), gone=gone)
+    begun = ctx.clock.now()
+    seen = ListSeen(begun, memory.job.generation, count_settled(ledger))
+    if before is not None:
+        seen = replace(seen, gone=before.gone, moved=before.moved)
     added: Sequence[Volume] | None = None
     try:
         seen, added = await _look(ctx, memory, spec.volumes, seen)
@@ -74,7 +79,10 @@ async def _look(
         return replace(seen, problem=before.problem), None
     try:
         most = ctx.settings.max_volumes
-        new, gone = await _compare(ctx, memory, await read_volumes(source, reader, most), most)
+        listed = await read_volumes(source, reader, most)
+        new, gone = await _compare(ctx, memory, listed, most)
+        known = VolumeList.of(memory.books.volumes)
+        moved = await asyncio.to_thread(count_moved, known, listed)
     except SourceError as error:
         if error.reason != INVALID_MANIFEST:
             raise
@@ -83,7 +91,7 @@ async def _look(
         return replace(seen, problem=f"spec.output: {error}"), None
     except StoreError as error:
         raise SourceError(STORAGE_UNAVAILABLE, str(error)) from error
-    return replace(seen, gone=gone), new.volumes
+    return replace(seen, gone=gone, moved=moved), new.volumes
 
 
 async def _compare(
@@ -100,6 +108,7 @@ async def _compare(
                 f"{len(added)} volumes are new in the list, and with the {len(known)} that the job "
                 f"has there would be more than {most:,}; put what is new into another job",
             )
+        check_number(VolumeList.of(known), added)
         prefixes = await asyncio.to_thread(prefixes_of, memory, added)
         await check_names(ctx, memory, prefixes, "those that are new")
         if memory.books.volumes is known:  # else it grew meanwhile, by an earlier look
@@ -113,13 +122,14 @@ def difference(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
     """
     alike = known.alike(listed)
     gone = set(known.rows(alike))
-    added = []
-    for row in listed.rows(alike):
+    added, places = list[bytes](), array("L")
+    for index, row in enumerate(listed.rows(alike), listed.begin_of(alike)):
         if row in gone:
             gone.discard(row)
         else:
-            added.append(row.decode())
-    return VolumeList.pack(added), len(gone)
+            added.append(row)
+            places.append(index)
+    return listed.picked(places, added), len(gone)
 
 
 def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
@@ -131,7 +141,11 @@ def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
     rows = list(islice(known.rows(), alike, None))
     rest = list(islice(listed.rows(), alike, None))
     known_rows, known_pairs = set(rows), set(map(_pair, rows))
-    added = dict.fromkeys(r for r in rest if r not in known_rows and r not in known_pairs)
+    added = {
+        row: index
+        for index, row in enumerate(rest, alike)
+        if row not in known_rows and row not in known_pairs
+    }
     seen = set(map(_pair, rest))
     gone = Counter(pair for pair in map(_pair, rows) if pair not in seen)
     if added or gone:  # what is alike may have the same volume, with a version or without
@@ -139,7 +153,7 @@ def new_pairs(known: VolumeList, listed: VolumeList) -> tuple[VolumeList, int]:
             added.pop(old, None)
             added.pop(_pair(old), None)
             gone.pop(_pair(new), None)
-    return VolumeList.pack(row.decode() for row in added), gone.total()
+    return listed.picked(list(added.values()), added), gone.total()
 
 
 def _alike(known: VolumeList, listed: VolumeList) -> int:
@@ -174,6 +188,8 @@ async def _tell(ctx: Context, memory: Memory, before: ListSeen | None, seen: Lis
         )
     if seen.gone and (before is None or seen.gone != before.gone):
         await post_event(ctx.api, ctx.clock, memory.job, "VolumesRemoved", removed(seen.gone))
+    if seen.moved and (before is None or seen.moved != before.moved):
+        await post_event(ctx.api, ctx.clock, memory.job, "SitesKept", told_of_moved(seen.moved))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,13 @@ from bec_operator.decide.lists.messages import (
     held_messages,
     told_of_refused,
 )
+from bec_operator.decide.lists.sites import UNKNOWN_SITES, names, told_of_unknown
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import Fact
 from bec_operator.decide.volumes.actions import DeleteMessages, TakeMessages
 from bec_operator.decide.volumes.inbox import MOST
 from bec_operator.decide.volumes.volume_list import VolumeList, row_of
+from bec_operator.decide.volumes.volume_sites import site_of
 from bec_operator.sources.messages import read_message
 from bec_ops.contract.location import OutputTemplate, reports_prefix
 from bec_ops.contract.s3.store import StoreError
@@ -49,6 +51,7 @@ class _Taken:
     volumes: dict[Volume, dict[str, str]] = field(default_factory=dict)
     received: dict[str, tuple[float, int]] = field(default_factory=dict)  # when, how often, by id
     refused: dict[str, tuple[Message, str]] = field(default_factory=dict)  # and why, by id
+    unknown: dict[Volume, str] = field(default_factory=dict)  # sites that the Job does not name
 
     @property
     def any(self) -> bool:
@@ -58,9 +61,13 @@ class _Taken:
     def sort(self, memory: Memory, messages: Collection[Message], now: float) -> None:
         """Read messages. One whose volume has no place for its output is refused as well."""
         template, job_id = OutputTemplate.parse(memory.output.prefix), memory.job.job_id
+        sites = memory.job.spec.sites if memory.job.spec is not None else None
         for message in messages:
             try:
-                volume = read_message(message.body, message.attributes)
+                volume = read_message(message.body, message.attributes, sited=sites is not None)
+                if (site := site_of(volume)) and not names(sites, site):
+                    volume = Volume._make(volume)  # anybody may send any number of them
+                    self.unknown[volume] = site
                 known = volume if volume.i_version else volume._replace(i_version=memory.stand_in)
                 template.prefix(job_id, known)
             except ValueError as error:
@@ -86,6 +93,9 @@ async def take_messages(ctx: Context, memory: Memory, action: TakeMessages) -> N
             await _give_back(ctx, connection, source, taken)
         elif taken.refused:
             await _refuse(ctx, memory, connection, source, taken.refused)
+        if taken.unknown:
+            said = told_of_unknown(len(taken.unknown), set(taken.unknown.values()))
+            await post_event(ctx.api, ctx.clock, memory.job, UNKNOWN_SITES, said, "Warning")
         if not taken.any and source.until is not None:
             facts = await ctx.connections.call(connection, lambda it: Queue(it, source.url).facts())
             empty = not (facts.waiting or facts.in_flight or facts.delayed)

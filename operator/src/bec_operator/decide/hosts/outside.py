@@ -31,8 +31,13 @@ def seat_in(uid: str) -> str:
     return uid.partition(SEAT_MARK)[2]
 
 
-def outside_host(namespace: str, job: str, uid: str, name: str, lease: float) -> PoolPod:
-    """Return a seat of a worker that people know by `name`, for a Job. `lease` is in seconds."""
+def outside_host(
+    namespace: str, job: str, uid: str, name: str, lease: float, volume: int | None = None
+) -> PoolPod:
+    """Return a seat of a worker that people know by `name`, for a Job. `lease` is in seconds.
+
+    `volume` is the index of the one that it asks for, None: it takes any.
+    """
     pod = PodSeen(
         namespace=namespace,
         name=name,
@@ -44,7 +49,7 @@ def outside_host(namespace: str, job: str, uid: str, name: str, lease: float) ->
         phase="Running",
         lease=lease,
     )
-    return PoolPod(pod, pool="", ready=True, guarded=True, runs=True)
+    return PoolPod(pod, pool="", ready=True, guarded=True, runs=True, volume=volume)
 
 
 def host_on_record(task: TaskSeen, attempt: Attempt) -> PoolPod | None:

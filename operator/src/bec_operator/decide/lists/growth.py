@@ -9,6 +9,7 @@ from bec_operator.decide.lists.messages import (
     queue_of,
     tell_of_queue,
 )
+from bec_operator.decide.lists.sites import tell_of_sites
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.volumes.actions import FollowVersions, LookAtList
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
@@ -81,7 +82,8 @@ def count_settled(ledger: Ledger) -> int:
 
 def tell_of_list(memory: Memory, phase: JobPhase, verdict: tuple[str, str]) -> tuple[str, str]:
     """Return reason and sentence of a Job, with what is to be said of its list."""
-    return tell_of_followed(memory, phase, _tell_of_source(memory, phase, verdict))
+    told = tell_of_sites(memory, phase, _tell_of_source(memory, phase, verdict))
+    return tell_of_followed(memory, phase, told)
 
 
 def _tell_of_source(memory: Memory, phase: JobPhase, verdict: tuple[str, str]) -> tuple[str, str]:

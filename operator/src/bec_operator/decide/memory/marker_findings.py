@@ -1,11 +1,13 @@
 """What looks at S3 show of volumes: which of them are done already, and which could start."""
 
+from bec_operator.api.base import seconds
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.memory.settling import settle_without_task
 from bec_operator.decide.sight.failures import FailureClass
 from bec_operator.decide.sight.seen import Fact, MarkerSeen, MarkerState
 from bec_operator.decide.volumes.frontier import VolumeState
 from bec_operator.decide.volumes.ledger import ALREADY_DONE, Outcome
+from bec_operator.decide.volumes.site_frontier import SiteFrontier
 
 
 def note_swept(memory: Memory, candidates: frozenset[int], until: int, now: float) -> None:
@@ -69,9 +71,15 @@ def note_reading(
 
 
 def let_time_pass(memory: Memory, now: float) -> None:
-    """Have markers looked at again of which S3 did not tell, once it is time to."""
+    """Have markers looked at again of which S3 did not tell, once it is time to.
+
+    Volumes that wait for their sites have waited longer.
+    """
     if memory.ledger is None:
         return
+    frontier, spec = memory.books.frontier, memory.job.spec
+    if isinstance(frontier, SiteFrontier) and spec is not None and spec.sites is not None:
+        frontier.let_wait(now, seconds(spec.sites.patience))
     if memory.books.markers.archived.ends(now):
         memory.look_at_archived()
     for gate in memory.books.gates:

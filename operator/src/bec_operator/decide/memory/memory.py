@@ -23,6 +23,7 @@ from bec_operator.decide.volumes.actions import Sweep
 from bec_operator.decide.volumes.frontier import Frontier, VolumeState
 from bec_operator.decide.volumes.gates import Gates
 from bec_operator.decide.volumes.ledger import Ledger, Outcome
+from bec_operator.decide.volumes.site_frontier import with_sites
 from bec_operator.decide.volumes.version_search import STAND_IN
 from bec_operator.decide.volumes.volume_list import Prefixes, VolumeList, joined
 from bec_ops.contract.volume import Volume
@@ -207,7 +208,7 @@ class Memory:
         self.forget()
         books = self.books
         books.volumes, books.prefixes, books.ledger = volumes, prefixes, ledger
-        books.frontier = Frontier(len(volumes), ledger.settled())
+        books.frontier = with_sites(Frontier(len(volumes), ledger.settled()), volumes)
         self._await_versions(unversioned)
         self.ends.note(None)
         self.facts.manifest = Fact(now)
@@ -239,6 +240,7 @@ class Memory:
         books.volumes = joined(books.volumes, added)
         books.prefixes = joined(books.prefixes, prefixes)
         books.frontier.lengthen(len(added))
+        books.frontier = with_sites(books.frontier, books.volumes)
         self._await_versions(unversioned)
         books.leases.note_placed(added, len(books.volumes) - len(added))
         books.inbox.note_stored(added)

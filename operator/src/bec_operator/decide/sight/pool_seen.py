@@ -29,6 +29,7 @@ class PoolPod:
     """A pod of a pool. `pool` is the name of its Deployment.
 
     `ended` is the pod as it was when the last process in it had ended, None before any has.
+    `volume` is the index of the one that a worker from elsewhere asks for, None: it takes any.
     """
 
     pod: PodSeen
@@ -39,6 +40,13 @@ class PoolPod:
     runs: bool = False  # a process runs in it
     ended: PodSeen | None = None
     restarts: int = 0  # of the process
+    volume: int | None = None
+    site: str = ""  # where a worker from elsewhere says that it is
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it is no pod, but a worker from elsewhere."""
+        return not self.pool
 
     @property
     def namespace(self) -> str:

@@ -256,6 +256,7 @@ class ListSeen:
     settled: int  # volumes that were settled when it was looked at
     mark: str = ""  # what differs as soon as it does; empty if that is not known
     gone: int = 0  # volumes of the manifest that it no longer names
+    moved: int = 0  # volumes of the manifest for which it has another site now
     problem: str = ""  # why it could not be read
     unknown: bool = False  # the problem is that S3 gave no answer
 

@@ -13,8 +13,8 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.pairing import pair
 from bec_operator.decide.slots.room import Room
+from bec_operator.decide.slots.sites import count_for_pods
 from bec_operator.decide.slots.standings import Standings
-from bec_operator.decide.volumes.frontier import VolumeState
 
 LAUNCHES_AT_ONCE = 500
 
@@ -117,6 +117,6 @@ def _probe(memory: Memory, ready: list[TaskSeen], free: int, now: float) -> Laun
     if not memory.breaker.may_probe(now, first, most):
         return Launches()
     fresh = [task for task in ready if not task.failed]
-    if not fresh and memory.books.frontier.count(VolumeState.STARTABLE):
+    if not fresh and count_for_pods(memory):
         return Launches(tasks=1)
     return Launches(frozenset(task.uid for task in (fresh or ready)[:1]))

@@ -15,6 +15,7 @@ from bec_operator.decide.hosts.pool import NO_POOL, Pool, wants_own_pod
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.decide.slots.shares import Demand
+from bec_operator.decide.slots.sites import count_for_pods, may_have_pod
 from bec_operator.decide.slots.standings import Standings, being_made, made_anew
 from bec_operator.decide.volumes.frontier import VolumeState
 
@@ -29,9 +30,10 @@ class Room:
     Of its `parallelism` slots a job is allowed as many as it is granted beside the others, and
     `held` are taken, `outside` of these by workers from elsewhere, which need no pod and may
     have `most_outside`; `offered` is what it would be granted if it wanted all. `ready` are
-    the tasks whose attempt could begin, those first that have waited for it; those that are
-    `unsure` have their slots already. `startable` volumes could get a task, and `objects` more
-    tasks there may be.
+    the tasks whose attempt could begin in the cluster, those first that have waited for it, and
+    `ready_outside` those that could somewhere; those that are `unsure` have their slots already.
+    `startable` volumes could get a task in the cluster, `startable_outside` somewhere, and
+    `objects` more tasks there may be.
     """
 
     parallelism: int = 0
@@ -41,11 +43,13 @@ class Room:
     outside: int = 0
     most_outside: int = 0
     ready: tuple[TaskSeen, ...] = ()
+    ready_outside: tuple[TaskSeen, ...] = ()
     unsure: frozenset[str] = frozenset()
     making_pods: frozenset[str] = frozenset()  # UIDs of tasks
     handing: frozenset[str] = frozenset()  # UIDs of tasks that are being given to workers
     making_tasks: int = 0  # volumes, without those that are made for a worker
     startable: int = 0
+    startable_outside: int = 0
     objects: int = 0
 
     @classmethod
@@ -57,21 +61,21 @@ class Room:
         ready = _ready(memory, standings, spec, now)
         making = frozenset(action.task.uid for action in memory.under_way.of(CreatePod))
         making_tasks = {action.index for action in memory.under_way.of(CreateTask)}
-        startable = books.frontier.count(VolumeState.STARTABLE) - len(
-            making_tasks - books.tasks.keys()
-        )
+        new = len(making_tasks - books.tasks.keys())
         return cls(
             parallelism=spec.parallelism,
             allowed=spec.parallelism,
             held=standings.held,
             outside=standings.outside,
             most_outside=spec.outside.max if spec.outside.allowed else 0,
-            ready=tuple(ready),
+            ready=tuple(task for task in ready if may_have_pod(memory, task, now)),
+            ready_outside=tuple(ready),
             unsure=standings.unsure,
             making_pods=making,
             handing=frozenset(being_made(memory)) - making,
             making_tasks=len(made_anew(memory, for_workers=False)),
-            startable=max(startable, 0),
+            startable=max(count_for_pods(memory) - new, 0),
+            startable_outside=max(books.frontier.count(VolumeState.STARTABLE) - new, 0),
             objects=_room_for_objects(memory, spec, standings),
         )
 
@@ -101,7 +105,8 @@ class Room:
             held=self.held + len(tasks - self.unsure) + new,
             outside=self.outside + len(tasks - self.unsure) + new,
             ready=tuple(task for task in self.ready if task.uid not in tasks),
-            startable=self.startable - new,
+            ready_outside=tuple(task for task in self.ready_outside if task.uid not in tasks),
+            startable=max(self.startable - new, 0),
             objects=self.objects - new,
         )
 
@@ -121,7 +126,7 @@ def demand(memory: Memory, room: Room, pool: Pool = NO_POOL, *, launch: bool) ->
     holds = room.held - room.outside
     if spec is None or not launch or spec.outside.only:
         return Demand(holds=holds, wants=holds)
-    more = len(room.ready) + memory.books.frontier.count(VolumeState.STARTABLE)
+    more = len(room.ready) + count_for_pods(memory)
     if spec.pool is not None:
         workers = max(spec.pool.max_workers - pool.staying, 0)
         more = min(more, workers + sum(map(wants_own_pod, room.ready)))

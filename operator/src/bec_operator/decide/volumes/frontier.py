@@ -1,7 +1,8 @@
 """The frontier: for each volume without a task, whether it could get one now. Kept in memory."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from enum import IntEnum
+from itertools import islice
 
 
 class VolumeState(IntEnum):
@@ -45,6 +46,11 @@ class Frontier:
     def __setitem__(self, index: int, state: VolumeState) -> None:
         self._states[index] = state
 
+    @property
+    def states(self) -> bytes:
+        """The states of all volumes, a byte each."""
+        return bytes(self._states)
+
     def lengthen(self, more: int) -> None:
         """Take in that the manifest has `more` volumes at its end."""
         self._states.extend(bytes([VolumeState.UNCHECKED]) * more)
@@ -58,11 +64,13 @@ class Frontier:
 
     def first(self, state: VolumeState, count: int, start: int = 0) -> list[int]:
         """Return the first `count` indices from `start` on that are at `state`, in their order."""
-        found: list[int] = []
+        return list(islice(self.each(state, start), max(count, 0)))
+
+    def each(self, state: VolumeState, start: int = 0) -> Iterator[int]:
+        """Yield the indices from `start` on that are at `state`, in their order."""
         at = start - 1
-        while len(found) < count and (at := self._states.find(state, at + 1)) >= 0:
-            found.append(at)
-        return found
+        while (at := self._states.find(state, at + 1)) >= 0:
+            yield at
 
     def count(self, state: VolumeState) -> int:
         """Return how many volumes are at `state`."""

@@ -10,6 +10,13 @@ from functools import partial
 from itertools import chain, groupby, islice
 from typing import TypeVar, overload
 
+from bec_operator.decide.volumes.volume_sites import (
+    NO_SITES,
+    SitedVolume,
+    VolumeSites,
+    noted,
+    sites_of,
+)
 from bec_ops.contract.location import OutputTemplate
 from bec_ops.contract.s3.keys import longest_part
 from bec_ops.contract.volume import Volume
@@ -28,13 +35,17 @@ def row_of(volume: Volume) -> str:
 
 
 class VolumeList(Sequence[Volume]):
-    """A sequence of volumes whose ids hold no control character; made by `pack` or `of`."""
+    """A sequence of volumes whose ids hold no control character; made by `pack` or `of`.
 
-    __slots__ = ("_total", "blocks")
+    `sites` says where each is to be done, which is no part of what is compared.
+    """
 
-    def __init__(self, blocks: list[bytes], total: int) -> None:
+    __slots__ = ("_total", "blocks", "sites")
+
+    def __init__(self, blocks: list[bytes], total: int, sites: VolumeSites = NO_SITES) -> None:
         self.blocks = blocks  # each but the last has `_BLOCK` rows, with their ends
         self._total = total
+        self.sites = sites
 
     @classmethod
     def pack(cls, rows: Iterable[str]) -> "VolumeList":
@@ -44,7 +55,9 @@ class VolumeList(Sequence[Volume]):
     @classmethod
     def of(cls, volumes: Sequence[Volume]) -> "VolumeList":
         """Return the volumes as such a list; they are checked already."""
-        return volumes if isinstance(volumes, cls) else cls.pack(map(row_of, volumes))
+        if isinstance(volumes, cls):
+            return volumes
+        return cls.pack(map(row_of, volumes)).sited(sites_of(volumes))
 
     @classmethod
     def _packed(cls, blocks: list[bytes], total: int, rows: Iterator[str]) -> "VolumeList":
@@ -54,12 +67,17 @@ class VolumeList(Sequence[Volume]):
             blocks.append((_END.join(block) + _END).encode())
         return cls(blocks, total)
 
+    def sited(self, sites: VolumeSites) -> "VolumeList":
+        """Return the list with these sites of its volumes."""
+        return VolumeList(self.blocks, self._total, sites)
+
     def extended(self, more: Sequence[Volume]) -> "VolumeList":
         """Return the list with more at its end."""
+        sites = self.sites.extended(self._total, sites_of(more))
         full, rest = divmod(self._total, _BLOCK)
         begun = self.blocks[-1].decode().split(_END)[:-1] if rest else []
         rows = chain(begun, map(row_of, more))
-        return self._packed(self.blocks[:full], full * _BLOCK, rows)
+        return self._packed(self.blocks[:full], full * _BLOCK, rows).sited(sites)
 
     def versioned(self, versions: Mapping[int, str]) -> "VolumeList":
         """Return the list with other versions of the volumes at some indices."""
@@ -70,7 +88,7 @@ class VolumeList(Sequence[Volume]):
                 row = rows[index % _BLOCK]
                 rows[index % _BLOCK] = row[: row.rindex(_BETWEEN_IDS) + 1] + versions[index]
             blocks[number] = _END.join(rows).encode()
-        return VolumeList(blocks, self._total)
+        return VolumeList(blocks, self._total, self.sites)
 
     def unversioned(self) -> list[int]:
         """Return the indices of the volumes without a version."""
@@ -81,6 +99,15 @@ class VolumeList(Sequence[Volume]):
         """Yield each volume as `row_of` writes it, in UTF-8; without the first `after` blocks."""
         for block in islice(self.blocks, after, None):
             yield from block.split(b"\n")[:-1]
+
+    def begin_of(self, block: int) -> int:
+        """Return the index of the first volume of a block."""
+        return min(block * _BLOCK, self._total)
+
+    def picked(self, indices: Sequence[int], rows: Iterable[bytes]) -> "VolumeList":
+        """Return the list of some of these volumes: their `rows`, and the sites at `indices`."""
+        picked = self.pack(row.decode() for row in rows)
+        return picked.sited(noted(map(self.sites.__getitem__, indices)))
 
     def alike(self, other: "VolumeList") -> int:
         """Return how many blocks at the beginning are the same in both lists."""
@@ -100,13 +127,16 @@ class VolumeList(Sequence[Volume]):
     def __getitem__(self, index: int | slice) -> Volume | list[Volume]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(self._total))]
-        block, at = divmod(range(self._total)[index], _BLOCK)
-        return _volume(self.blocks[block].split(b"\n", at + 1)[at].decode())
+        place = range(self._total)[index]
+        block, at = divmod(place, _BLOCK)
+        volume = _volume(self.blocks[block].split(b"\n", at + 1)[at].decode())
+        return SitedVolume.at(volume, self.sites[place]) if self.sites.codes else volume
 
     def __iter__(self) -> Iterator[Volume]:
-        for block in self.blocks:
-            for row in block.decode().split(_END)[:-1]:
-                yield _volume(row)
+        found = (_volume(row) for block in self.blocks for row in block.decode().split(_END)[:-1])
+        if not self.sites.codes:
+            return found
+        return (SitedVolume.at(volume, self.sites[index]) for index, volume in enumerate(found))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, VolumeList):

@@ -1,0 +1,1 @@
+"""Protocols of other systems, each mapped to the six verbs of the gateway."""

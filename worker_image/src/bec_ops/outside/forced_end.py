@@ -1,0 +1,44 @@
+"""The end of a process whose work does not look whether it is to stop: nobody else ends it."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from bec_ops.contract.errors import Failure
+from bec_ops.contract.exit_codes import ExitCode
+from bec_ops.link.redelivery import Undelivered
+from bec_ops.runtime.attempt import Attempt
+
+_logger = logging.getLogger(__name__)
+
+
+class ForcedEnd:
+    """Ends the process so many seconds after an attempt was told to stop, unless that has ended.
+
+    The attempt is reported as interrupted; `tell` tells that, as long as there is time.
+    """
+
+    def __init__(
+        self, attempt: Attempt, seconds: float, reports: Undelivered, tell: Callable[[], None]
+    ) -> None:
+        self._attempt, self._reports, self._tell = attempt, reports, tell
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+        attempt.stop.on_request(self._timer.start)
+
+    def cancel(self) -> None:
+        """Let the process go on: the attempt has ended by itself."""
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        reason = self._attempt.stop.reason
+        _logger.error("the work does not stop: the process ends (%s)", reason)
+        failure = Failure("Interrupted", f"{reason}, and the work did not stop by itself")
+        about = {"task_uid": self._attempt.task.task_uid, "attempt": self._attempt.task.attempt}
+        told = {"failure": failure.failure, "message": failure.short_message}
+        self._reports.add("failed", about | told)
+        self._tell()
+        self._attempt.stop.hurry()
+        logging.shutdown()
+        os._exit(ExitCode.INTERRUPTED)
