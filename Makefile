@@ -17,7 +17,7 @@ help: ## this list
 
 setup: .stamps/python .stamps/system ## install all that is needed; a second run does nothing
 
-.stamps/system: tests/cluster/system-packages.txt $(wildcard tests/cluster/controlplane/*) tests/queues/pom.xml requirements/stores.txt .stamps/python
+.stamps/system: tests/cluster/system-packages.txt $(wildcard tests/cluster/controlplane/*) tests/queues/pom.xml requirements/stores.txt $(wildcard requirements/data-dispatcher*.txt) .stamps/python
 	tests/cluster/install-system.sh
 	$(PY) -m tests.cluster build
 	@touch $@

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Resolves the requirements files: the operator's, the worker's, the developer's (a superset), those
-# of `bec-worker serve`, and those of the examples that need more than the worker image has.
+# of `bec-worker serve`, of programs that tests run in environments of their own, and those of the
+# examples that need more than the worker image has.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 uv="$here/../.venv/bin/uv"
@@ -24,6 +25,11 @@ echo "hatchling>=1.27" >"$work/build.in"
 pin build -c "$work/dev.txt" "$work/build.in"
 echo "moto[server]==5.2.5" >"$work/stores.in"
 pin stores "$work/stores.in"
+# Both clients of Data Dispatcher are called data_dispatcher: each has an environment of its own.
+echo "datadispatcher-client==2.0.3" >"$work/data-dispatcher.in"
+pin data-dispatcher "$work/data-dispatcher.in"
+echo "datadispatcher==1.27.0" >"$work/data-dispatcher-1.in"
+pin data-dispatcher-1 "$work/data-dispatcher-1.in"
 pin worker -c "$work/operator.txt" "$here/../worker_image/pyproject.toml"
 pin serve -c "$work/dev.txt" --extra grpc "$here/../worker_image/pyproject.toml"
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.support import queues
+from tests.support import ddisp, queues
 
 from .binaries import build_all
 from .cluster import Cluster, Parts, clusters, remove
@@ -25,9 +25,10 @@ Name = Annotated[str, typer.Option(help="which cluster; several can run beside e
 
 @app.command()
 def build() -> None:
-    """Build the programs that the cache lacks, and bring the servers of queues into it."""
+    """Build the programs that the cache lacks, and bring in what tests run beside the cluster."""
     build_all()
     queues.install()
+    ddisp.install()
 
 
 @app.command()

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from examples.demo import MANIFEST
 from examples.ocr.make_pages import upload
 from tests.cluster import Cluster, Parts
 from tests.e2e.site import Site
+from tests.e2e.way_in import VALUES, make_certificate
 from tests.support.kube import Kube
 
 log = logging.getLogger(__name__)
@@ -24,10 +26,18 @@ HEARTBEAT_SECONDS = 1
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def outside_ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with the CA by which workers from elsewhere know the operator."""
+    return tmp_path_factory.mktemp("outside") / "ca.crt"
+
+
+@pytest.fixture(scope="session")
+def cluster(outside_ca: Path) -> Iterator[Cluster]:
     with Cluster.start(f"e2e-{os.getpid()}", Parts.NODE) as running:
         deploy.load_images(running, ("operator", "worker", "ocr", "lines", "checksums"), log.info)
-        deploy.install_operator(running, f"--set=worker.heartbeatSeconds={HEARTBEAT_SECONDS}")
+        make_certificate(running, outside_ca.parent)
+        heartbeats = f"--set=worker.heartbeatSeconds={HEARTBEAT_SECONDS}"
+        deploy.install_operator(running, heartbeats, *VALUES)
         yield running
 
 

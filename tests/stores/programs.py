@@ -8,15 +8,14 @@ import logging
 import shutil
 from pathlib import Path
 
-from tests.cluster.binaries import packaged
 from tests.cluster.cache import cache, locked
+from tests.cluster.environments import draft, environment
 from tests.cluster.errors import ClusterError
 from tests.cluster.programs import run_to_end
 
 log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).parents[2]
-_REQUIREMENTS = _ROOT / "requirements/stores.txt"
 _INSTALL_SYSTEM = _ROOT / "tests/cluster/install-system.sh"
 _HERE = Path(__file__).parent
 _POM = _HERE / "s3proxy/pom.xml"
@@ -30,18 +29,7 @@ _JARS = {
 
 def moto() -> tuple[str, ...]:
     """Give the command of moto's server, in a Python environment of its own."""
-    digest = hashlib.sha256(_REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    folder = cache() / "stores" / f"moto-{digest}"
-    with locked(folder.with_name(f".{folder.name}.lock")):
-        if not folder.exists():
-            log.info("installing moto, once")
-            draft = _draft(folder)
-            uv, python = str(packaged("uv")), str(packaged("python"))
-            run_to_end(uv, "venv", "--quiet", "--relocatable", "--python", python, str(draft))
-            pip = (uv, "pip", "install", "--quiet", "--python", str(draft / "bin" / "python"))
-            run_to_end(*pip, "--require-hashes", "-r", str(_REQUIREMENTS))
-            draft.rename(folder)
-    return (str(folder / "bin" / "python"), "-m", "moto.server")
+    return (str(environment("stores") / "python"), "-m", "moto.server")
 
 
 def s3proxy(version: str) -> tuple[str, ...]:
@@ -51,7 +39,7 @@ def s3proxy(version: str) -> tuple[str, ...]:
         if not folder.exists():
             log.info("installing s3proxy %s, once", version)
             _need_maven()
-            draft = _draft(folder)
+            made = draft(folder)
             run_to_end(
                 "mvn",
                 "--quiet",
@@ -59,11 +47,11 @@ def s3proxy(version: str) -> tuple[str, ...]:
                 f"--file={_POM}",
                 f"-Ds3proxy.version={version}",
                 "-DincludeScope=runtime",
-                f"-DoutputDirectory={draft}",
+                f"-DoutputDirectory={made}",
                 "dependency:copy-dependencies",
             )
-            _check_jars(draft, version)
-            draft.rename(folder)
+            _check_jars(made, version)
+            made.rename(folder)
     logging_like = f"-Dlogback.configurationFile={_HERE / 's3proxy/logback.xml'}"
     main = "org.gaul.s3proxy.Main"
     return (_java(), "-Xmx512m", logging_like, "-cp", f"{folder}/*", main, "--properties")
@@ -92,11 +80,3 @@ def _check_jars(folder: Path, version: str) -> None:
             f"the jars of s3proxy {version} in {folder} are not those that were pinned: their "
             f"digest is {listing.hexdigest()}; if that is right, write it to {__file__}"
         )
-
-
-def _draft(folder: Path) -> Path:
-    """Make an empty folder beside the one that is wanted; it is renamed when all is in it."""
-    draft = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    return draft

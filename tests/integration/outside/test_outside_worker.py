@@ -99,6 +99,12 @@ def markers(space: Space) -> list[str]:
     return [key for key in space.stored("artefacts/") if key.endswith("success.json")]
 
 
+def test_a_job_that_names_no_handler_means_the_only_one(space: Space, machine: MakeMachine) -> None:
+    live = space.submit(job("plain", space.bucket, numbered(1), outside=ONLY))
+    start(machine(), "--job", f"{space.namespace}/plain")
+    assert counts(live.wait_complete())["succeeded"] == 1
+
+
 def test_two_machines_one_of_them_killed(space: Space, machine: MakeMachine) -> None:
     one, two = machine("one"), machine("two")
     for number in range(8):

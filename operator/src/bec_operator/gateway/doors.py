@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bec_operator.act.ground.context import Context
+from bec_operator.gateway.faces.data_dispatcher.door import DataDispatcher
+from bec_operator.gateway.faces.data_dispatcher.names import FACE as DATA_DISPATCHER
+from bec_operator.gateway.faces.flamenco.face import FlamencoFace
 from bec_operator.gateway.faces.reefguide.face import ReefGuideFace
 from bec_operator.gateway.gateway import Gateway
 from bec_operator.gateway.server import OutsideApi
@@ -26,7 +29,11 @@ class Door(Protocol):
 
 
 MakeFace = Callable[[Gateway, FaceSettings, Certificate | None], Door]
-FACES: Mapping[str, MakeFace] = {"reefguide": ReefGuideFace}
+FACES: Mapping[str, MakeFace] = {
+    DATA_DISPATCHER: DataDispatcher,
+    "flamenco": FlamencoFace,
+    "reefguide": ReefGuideFace,
+}
 """What makes each of the faces."""
 
 

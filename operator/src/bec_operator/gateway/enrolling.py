@@ -12,6 +12,7 @@ from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.enrolled import Enrolled, Enrolment, Outsider
 from bec_operator.act.kube.enrolled import (
     LAST_ANNOTATION,
+    OFFERS_ANNOTATION,
     USED_ANNOTATION,
     enrolled_of,
     worker_secret,
@@ -62,7 +63,7 @@ class Enrolling:
         enrolment = self.by_token(call.token)
         digest = hashlib.sha256(call.secret.encode()).hexdigest()
         worker_id = f"{call.name.lower().strip('._-')[:30] or 'worker'}-{digest[:12]}"
-        name = f"bec-outside-{digest[:24]}"
+        name = _secret_of(digest)
         async with self._lock:
             known = self._ctx.cache.enrolled.get(self._namespace, name)
             if isinstance(known, Enrolled) and known.enrolment_uid == enrolment.uid:
@@ -89,7 +90,7 @@ class Enrolling:
     def identify(self, worker_id: str, secret: str) -> Outsider:
         """Return the worker of an id and a secret; raises CallRefusedError, Unauthenticated."""
         digest = hashlib.sha256(secret.encode()).hexdigest()
-        known = self._ctx.cache.enrolled.get(self._namespace, f"bec-outside-{digest[:24]}")
+        known = self._ctx.cache.enrolled.get(self._namespace, _secret_of(digest))
         if (
             not isinstance(known, Enrolled)
             or not hmac.compare_digest(known.digest, digest)
@@ -103,11 +104,24 @@ class Enrolling:
             raise CallRefusedError("Unauthenticated", f"its enrolment is over; {_ASK}")
         return self._outsider(known, enrolment)
 
+    async def note_offers(self, worker: Outsider, secret: str, offers: tuple[str, ...]) -> None:
+        """Take in which kinds of work a worker does that says so at its start only."""
+        if worker.offers == offers:
+            return
+        name = _secret_of(hashlib.sha256(secret.encode()).hexdigest())
+        patch = {"metadata": {"annotations": {OFFERS_ANNOTATION: " ".join(offers)}}}
+        try:
+            path = core(self._namespace, "secrets", name)
+            self._ctx.cache.enrolled.put(enrolled_of(await self._request("PATCH", path, patch)))
+        except ApiError as error:  # 409: somebody else has changed it meanwhile
+            raise _unavailable() from error
+
     def _holds(self, enrolment: Enrolment) -> bool:
         return not enrolment.problem and not enrolment.scope.is_over(self._ctx.clock.now())
 
     def _outsider(self, worker: Enrolled, enrolment: Enrolment) -> Outsider:
-        return Outsider(worker.worker_id, worker.known_as, enrolment.name, enrolment.scope)
+        known_as, offers = worker.known_as, worker.offers
+        return Outsider(worker.worker_id, known_as, enrolment.name, enrolment.scope, offers)
 
     async def _count_use(self, enrolment: Enrolment, who: str) -> None:
         """Count one more worker that comes in, if there may be one more."""
@@ -148,6 +162,10 @@ class Enrolling:
                 raise
             log.warning("no worker can come in: %s %s is answered with %d", verb, path, error.code)
             raise _unavailable() from error
+
+
+def _secret_of(digest: str) -> str:
+    return f"bec-outside-{digest[:24]}"
 
 
 def _unavailable() -> CallRefusedError:

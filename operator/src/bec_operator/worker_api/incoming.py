@@ -26,10 +26,20 @@ def token_of(request: web.Request) -> str:
 
 async def body_of(route: Route, request: web.Request) -> Request:
     """Return the body of a call; raises CallRefusedError if it is none."""
+    sent = await sent_with(request)
+    try:
+        return route.request.model_validate_json(sent)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        wrong = "; ".join(_sentence(detail) for detail in details)
+        raise CallRefusedError("Invalid", f"{route.name}: {wrong}") from None
+
+
+async def sent_with(request: web.Request) -> bytes:
+    """Return the bytes of a body; raises CallRefusedError if they are too many, or too slow."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            sent = await request.read()
-        return route.request.model_validate_json(sent)
+            return await request.read()
     except TimeoutError:
         raise CallRefusedError(
             "Invalid", f"the body did not come within {BODY_SECONDS:.0f} s; send it at once"
@@ -40,10 +50,6 @@ async def body_of(route: Route, request: web.Request) -> Request:
         raise CallRefusedError(
             "Invalid", f"the body has more than {BODY_BYTES} bytes; send less, and UTF-8 as it is"
         ) from None
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        wrong = "; ".join(_sentence(detail) for detail in details)
-        raise CallRefusedError("Invalid", f"{route.name}: {wrong}") from None
 
 
 def _sentence(detail: Any) -> str:

@@ -150,6 +150,15 @@ def test_no_type_starves_behind_another(space: Space, face: Face) -> None:
     assert worker.poll("ADRIA_MODEL_RUN") == []
 
 
+def test_a_list_of_long_input_is_short(space: Space, face: Face) -> None:
+    spec = job("wide", space.bucket, numbered(10, "W" * 100), outside=ELSEWHERE,
+               worker=kind("TEST", text="{w_id}" * 10_000))  # fmt: skip
+    space.submit(spec)
+    worker = face.worker(space)
+    (shown,) = worker.wait_jobs()
+    assert shown["input_payload"]["text"] == "W" * 1_000_000
+
+
 def test_no_job_is_shown_whose_marker_they_would_have_to_write(space: Space, face: Face) -> None:
     _submit(space, "own", 1, marker="Worker")
     spec = job("any", space.bucket, numbered(1), outside=ELSEWHERE)  # which is of no type

@@ -24,7 +24,7 @@ BIGGEST = 2**53
 _NAME_CHARACTERS = 256  # of a session or a UID, which are repeated in sentences
 
 _JobName = Annotated[str, Field(min_length=1, max_length=507)]
-_Handler = Annotated[str, Field(min_length=1, max_length=_NAME_CHARACTERS)]
+_Handler = Annotated[str, Field(max_length=_NAME_CHARACTERS)]
 
 ReportedClass = Literal["Retryable", "Terminal", "Misconfigured", "OutOfMemory", "Interrupted"]
 """The failure classes that a worker can tell of itself."""
@@ -95,7 +95,9 @@ class Next(Request):
         description="From elsewhere: of these Jobs, `name` or `namespace/name`; else of any",
     )
     handlers: tuple[_Handler, ...] = Field(
-        default=(), max_length=100, description="From elsewhere: the handlers that it has, if any"
+        default=(),
+        max_length=100,
+        description='From elsewhere: the handlers that it has; "": for Jobs that name none',
     )
     site: str = Field(default="", max_length=128, description="From elsewhere: where it is")
     beats: bool = Field(

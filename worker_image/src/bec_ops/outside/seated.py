@@ -24,7 +24,7 @@ class Seated:
         self.identity = identity_of(keys, folder)
         self.records = Records(folder.path)
         self.reports = KeptReports(self.records, seat)
-        offer = Offer(keys.jobs, keys.handlers or handlers, keys.site)
+        offer = Offer(keys.jobs, keys.handlers or _offered(handlers), keys.site)
         self.client = OutsideClient(lambda: self.identity, seat, offer)
         self._registered_again = False
 
@@ -98,3 +98,8 @@ def read_token(keys: Keys) -> str:
         ) from None
     except UnicodeDecodeError:
         raise MisconfiguredError(f"{keys.token_file} holds no token") from None
+
+
+def _offered(handlers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the handlers that are offered: a Job that names none means the only one."""
+    return (*handlers, "") if len(handlers) == 1 else handlers

@@ -58,7 +58,8 @@ class Enrolment:
 class Enrolled:
     """The Secret of a worker that has come in by an enrolment; `known_as` is for people.
 
-    `digest` is the SHA-256 of its secret, in hexadecimal digits.
+    `digest` is the SHA-256 of its secret, in hexadecimal digits; `offers` are the kinds of work of
+    one whose protocol says them at its start only.
     """
 
     namespace: str
@@ -70,6 +71,7 @@ class Enrolled:
     enrolment: str = ""
     enrolment_uid: str = ""
     known_as: str = ""
+    offers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Outsider:
     name: str
     enrolment: str
     scope: Scope
+    offers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

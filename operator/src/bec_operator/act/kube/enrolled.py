@@ -17,6 +17,8 @@ USED_ANNOTATION = f"{GROUP}/used"
 """On the Secret of an enrolment: how many workers have come in by it."""
 LAST_ANNOTATION = f"{GROUP}/last"
 """The same: which one came in last, so that one that got no answer may ask again."""
+OFFERS_ANNOTATION = f"{GROUP}/offers"
+"""On the Secret of a worker: the kinds of work that it does, with blanks between them."""
 ENROLMENT, WORKER = "enrolment", "worker"
 SHORTEST_TOKEN = 24
 
@@ -57,6 +59,7 @@ def _worker_of(raw: Body, data: Mapping[str, str]) -> Enrolled:
         enrolment=data.get("enrolment", ""),
         enrolment_uid=data.get("enrolment-uid", ""),
         known_as=data.get("name", ""),
+        offers=tuple((raw["metadata"].get("annotations") or {}).get(OFFERS_ANNOTATION, "").split()),
     )
 
 

@@ -3,6 +3,7 @@
 Workers try for what they are shown again and again: so it is only what they would get.
 """
 
+import json
 import random
 from collections import defaultdict
 from itertools import chain, zip_longest
@@ -22,6 +23,7 @@ from bec_operator.gateway.offering import offered
 MOST = 10
 """Jobs in one list, as ReefGuide has it."""
 _AMONG = 100  # startable volumes, of which each worker is shown others: so they race for few
+_BYTES = 1024 * 1024  # of input in one list
 _REST = 5.0  # seconds for which nothing is shown of a Job that gave nothing
 
 
@@ -34,17 +36,20 @@ class Listing:
 
     def jobs(self, enrolment: Enrolment, kind: str, address: str) -> list[dict[str, Any]]:
         """Return the jobs that a worker is shown: of each kind some, if it names none."""
-        by_kind: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        for key, memory in self._eligible(enrolment, kind):
-            if not self._rests(address, key):
-                for shown in self._of_job(memory):
-                    by_kind[shown["type"]].append(shown)
+        by_kind: defaultdict[str, list[tuple[Memory, int]]] = defaultdict(list)
+        for key, memory in self._eligible(enrolment):
+            if kind not in {"", _kind_of(memory)}:
+                continue
+            some = by_kind[_kind_of(memory)]
+            if len(some) < MOST and not self._rests(address, key):
+                found = offered(self._gateway.ctx, memory, _AMONG)
+                some += [(memory, index) for index in random.sample(found, min(len(found), MOST))]
         turns = chain.from_iterable(zip_longest(*by_kind.values()))
-        return [shown for shown in turns if shown is not None][:MOST]
+        return _told([each for each in turns if each is not None][:MOST])
 
     def find(self, enrolment: Enrolment, number: int) -> tuple[Key, Memory] | None:
         """Return the Job that a number is of; None if there is none that this worker is shown."""
-        for key, memory in self._eligible(enrolment, ""):
+        for key, memory in self._eligible(enrolment):
             if hash_of(memory.job.uid) == hash_in(number):
                 return key, memory
         return None
@@ -58,36 +63,38 @@ class Listing:
     def _rests(self, address: str, job: Key) -> bool:
         return self._resting.get((address, job), 0.0) > self._gateway.ctx.clock.now()
 
-    def _eligible(self, enrolment: Enrolment, kind: str) -> list[tuple[Key, Memory]]:
-        """Return the Jobs of a kind that are for these workers, the first one first.
+    def _eligible(self, enrolment: Enrolment) -> list[tuple[Key, Memory]]:
+        """Return the Jobs of all kinds that are for these workers, the first one first.
 
         They know of no marker, so the Job must have the operator write it. Of two Jobs with one
         hash, which once in a blue moon there are, the second has to wait.
         """
-        offer = Offer(handlers=[kind] if kind else (), beats=False)
         found, by_hash = list[tuple[Key, Memory]](), dict[int, str]()
-        for key in self._gateway.jobs(visitor(enrolment, "reefguide"), offer):
+        for key in self._gateway.jobs(visitor(enrolment, "reefguide"), Offer(beats=False)):
             memory = self._gateway.memory_of(key)
             spec = memory.job.spec if memory is not None else None
             if memory is None or spec is None or not spec.worker.handler:
-                continue
+                continue  # what is of no type is for nobody
             if spec.outside.marker is MarkerBy.ON_DONE:
                 found.append((key, memory))
                 uid, number = memory.job.uid, hash_of(memory.job.uid)
                 by_hash[number] = min(by_hash.get(number, uid), uid)
         return [each for each in found if each[1].job.uid in by_hash.values()]
 
-    def _of_job(self, memory: Memory) -> list[dict[str, Any]]:
-        spec, volumes = memory.job.spec, memory.books.volumes
-        assert spec is not None
-        found = offered(self._gateway.ctx, memory, _AMONG)
-        shown = random.sample(found, min(len(found), MOST))
-        worker, uid = spec.worker, memory.job.uid
-        return [
-            messages.job(
-                job_number(uid, index),
-                worker.handler or "",
-                fill(worker.parameters, volumes[index]),
-            )
-            for index in shown
-        ]
+
+def _kind_of(memory: Memory) -> str:
+    spec = memory.job.spec
+    return (spec.worker.handler or "") if spec is not None else ""
+
+
+def _told(chosen: list[tuple[Memory, int]]) -> list[dict[str, Any]]:
+    """Return volumes as jobs; those whose input would make the list too long come another time."""
+    told, left = list[dict[str, Any]](), _BYTES
+    for memory, index in chosen:
+        spec, number = memory.job.spec, job_number(memory.job.uid, index)
+        payload = fill(spec.worker.parameters, memory.books.volumes[index]) if spec else {}
+        left -= len(json.dumps(payload))
+        if left < 0 and told:
+            break
+        told.append(messages.job(number, _kind_of(memory), payload))
+    return told

@@ -1,0 +1,1 @@
+"""Workers of other systems, as people have them: they run unchanged against the operator."""

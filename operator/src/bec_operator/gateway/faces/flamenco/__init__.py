@@ -1,0 +1,1 @@
+"""Flamenco 2: what an unchanged Flamenco Worker asks of its Manager."""
