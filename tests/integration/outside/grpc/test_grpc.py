@@ -45,7 +45,7 @@ def register(face: str, address: str) -> wire.RegisterRes:
 def refused(do: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as raised:
         do()
-    return raised.value.code(), raised.value.details()
+    return raised.value.code(), raised.value.details() or ""
 
 
 def worker_of(face: str, folder: Path) -> Served:
@@ -66,6 +66,22 @@ def test_a_worker_does_the_volumes_of_a_job(space: Space, face: str, tmp_path: P
     assert json.loads(space.read(marker))["face"] == "grpc"
     assert all(space.read(key) == b"worked on it\n" for key in keys if key.endswith(".log"))
     assert sum(key.endswith(".log") for key in keys) == 2
+
+
+def test_over_tls_in_both_directions(
+    space: Space, secure_face: str, home: Path, tmp_path: Path
+) -> None:
+    ca = str(home / "ca.crt")
+    own = {"use_tls": True, "crt_file": str(home / "tls.crt"), "key_file": str(home / "tls.key")}
+    toml = {"scheduler": {"addr": secure_face, "ca_file": ca}, "grpc_server": own}
+    worker = Served(tmp_path, toml)
+    script = worker.script("true\n")
+    live = space.submit(
+        job("tls", space.bucket, numbered(1), outside=ELSEWHERE, worker=pushed("sh", script))
+    )
+    with worker:
+        found = live.wait_complete()
+    assert counts(found)["succeeded"] == 1
 
 
 def test_a_command_that_fails(space: Space, face: str, tmp_path: Path) -> None:
@@ -135,7 +151,7 @@ def test_a_scheduler_client_asks(space: Space, face: str, tmp_path: Path) -> Non
         grpc.StatusCode.PERMISSION_DENIED
     )
     assert refused(lambda: calls.query("nobody.0")) == (grpc.StatusCode.UNKNOWN, "job not found")
-    command = [sys.executable, EXAMPLE / "client.py", face, name, "W1/I1"]
+    command = [sys.executable, str(EXAMPLE / "client.py"), face, name, "W1/I1"]
     with worker:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         live.wait_complete()

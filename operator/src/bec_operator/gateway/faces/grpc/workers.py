@@ -62,7 +62,8 @@ class Workers:
         if len(self._known) >= _MOST:
             raise CallRefusedError("TooMany", f"{_MOST} workers are here already")
         worker = replace(visitor(enrolment, address.text), name=_name(address))
-        working = Working(self._gateway, worker, Peer(address, self._certificate))
+        peer = Peer(address, self._certificate)
+        working = Working(self._gateway, worker, lambda: self.enrolment().scope, peer)
         task = asyncio.create_task(self._keep(worker_id, working))
         self._known[worker_id] = _Known(address.text, working, task)
         log.info("worker %s has registered over gRPC", address.text)

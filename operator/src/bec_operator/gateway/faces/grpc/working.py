@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from uuid import uuid4
 
-from bec_operator.act.ground.enrolled import Offer, Outsider
+from bec_operator.act.ground.enrolled import Offer, Outsider, Scope
 from bec_operator.act.ground.key import Key
 from bec_operator.gateway.faces.grpc.commands import CommandError, command_of, has_command
 from bec_operator.gateway.faces.grpc.peer import NoError, Peer, SilentError
@@ -27,9 +29,12 @@ _PROCESS = uuid4().hex
 class Working:
     """What goes on at one worker."""
 
-    def __init__(self, gateway: Gateway, worker: Outsider, peer: Peer) -> None:
+    def __init__(
+        self, gateway: Gateway, worker: Outsider, scope: Callable[[], Scope], peer: Peer
+    ) -> None:
         self._gateway = gateway
         self._worker = worker
+        self._scope = scope  # what it is allowed now; raises CallRefusedError once that is nothing
         self._peer = peer
         self._stopped = False
         self._clock = gateway.ctx.clock
@@ -64,14 +69,15 @@ class Working:
 
     async def _one(self) -> None:
         """Let it do one task, if there is any."""
-        jobs = self._jobs()
-        if not jobs:
-            await asyncio.sleep(_PAUSES[0])
-            return
         try:
+            self._worker = replace(self._worker, scope=self._scope())
+            jobs = self._jobs()
+            if not jobs:
+                await asyncio.sleep(_PAUSES[0])
+                return
             seat = self._gateway.register(self._worker, _PROCESS)
             holding = await self._gateway.next(seat, Offer(jobs=jobs), _WAIT)
-        except (CallRefusedError, JobsOver):  # a Job has gone meanwhile
+        except (CallRefusedError, JobsOver):  # a Job or the enrolment has gone
             await asyncio.sleep(_PAUSES[0])
             return
         if holding is not None:
