@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.integration.conftest import MakeOperator
+from tests.integration.outside.conftest import Gate
 from tests.support.kube import Kube
 from tests.support.operator_process import Operator
 from tests.support.outsiders import certificate, enrolment
@@ -52,3 +53,8 @@ def operator(
     settings = {"faces": json.dumps(faces), "own_namespace": own, "outside_tls": home}
     with make_operator(rights, **settings) as operator:
         yield operator
+
+
+@pytest.fixture(scope="module")
+def gate(operator: Operator, kube: Kube, home: Path, face: str) -> Gate:
+    return Gate(operator, kube, home_of(home), face, home / "ca.crt")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import grpc
 import pytest
 import yaml
 
+from bec_operator.act.ground.api_server import core
 from bec_ops.contract import jobscheduler_pb2 as wire
+from tests.integration.outside.conftest import Gate
+from tests.integration.outside.grpc.conftest import VISITORS
 from tests.support.jobs import counts, job, numbered
 from tests.support.kube import Body
 from tests.support.operator_process import Operator
+from tests.support.outsiders import enrolment
 from tests.support.schedulers import SchedulerCalls
 from tests.support.served import Served
 from tests.support.space import Space
@@ -133,6 +138,19 @@ def test_an_id_is_the_same_after_a_restart(face: str, operator: Operator) -> Non
     assert register(face, "127.0.0.1:30000").workerID == before
 
 
+def test_an_enrolment_that_is_taken_away(gate: Gate, face: str) -> None:
+    calls = SchedulerCalls(face)
+    assert refused(lambda: calls.query("nobody.0"))[0] is grpc.StatusCode.UNKNOWN
+    gate.kube.delete(core(gate.home, "secrets", VISITORS))
+    try:
+        until(lambda: _nobody_may(lambda: register(face, "127.0.0.1:30000")), "nobody may come in")
+        code, said = refused(lambda: calls.query("nobody.0"))
+        assert (code, "no enrolment" in said) == (grpc.StatusCode.PERMISSION_DENIED, True)
+    finally:
+        enrolment(gate.kube, gate.home, VISITORS, namespaces="*")
+    until(lambda: not _nobody_may(lambda: register(face, "127.0.0.1:30000")), "they may again")
+
+
 def test_a_scheduler_client_asks(space: Space, face: str, tmp_path: Path) -> None:
     worker = worker_of(face, tmp_path)
     manifest = yaml.safe_load((EXAMPLE / "job.yaml").read_text())
@@ -164,3 +182,11 @@ def _started(calls: SchedulerCalls, name: str) -> str | None:
         return calls.start(name, "W1/I1")
     except grpc.RpcError:
         return None
+
+
+def _nobody_may(do: Callable[[], object]) -> bool:
+    try:
+        do()
+    except grpc.RpcError as error:
+        return error.code() is grpc.StatusCode.PERMISSION_DENIED
+    return False
