@@ -20,7 +20,7 @@ from tests.support.kube import Body
 from tests.support.operator_process import Operator
 from tests.support.outsiders import enrolment
 from tests.support.schedulers import SchedulerCalls
-from tests.support.served import Served
+from tests.support.served import Served, Toml
 from tests.support.space import Space
 from tests.support.waiting import until
 
@@ -77,8 +77,12 @@ def test_over_tls_in_both_directions(
     space: Space, secure_face: str, home: Path, tmp_path: Path
 ) -> None:
     ca = str(home / "ca.crt")
-    own = {"use_tls": True, "crt_file": str(home / "tls.crt"), "key_file": str(home / "tls.key")}
-    toml = {"scheduler": {"addr": secure_face, "ca_file": ca}, "grpc_server": own}
+    own: Body = {
+        "use_tls": True,
+        "crt_file": str(home / "tls.crt"),
+        "key_file": str(home / "tls.key"),
+    }
+    toml: Toml = {"scheduler": {"addr": secure_face, "ca_file": ca}, "grpc_server": own}
     worker = Served(tmp_path, toml)
     script = worker.script("true\n")
     live = space.submit(
