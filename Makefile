@@ -101,7 +101,7 @@ stores: setup ## the store and sweep suite on other S3 servers as well: make sto
 verify: setup ## regenerate, format, lint, type-check; fails if git sees a difference
 	$(PY) -m bec_operator.api.crd crds
 	$(PY) -m bec_operator.worker_api.openapi docs/worker-api.json
-	$(PY) -m grpc_tools.protoc -Iworker_image/src --python_out=worker_image/src --pyi_out=worker_image/src bec_ops/serve/jobscheduler.proto
+	$(PY) -m grpc_tools.protoc -Iworker_image/src --python_out=worker_image/src --pyi_out=worker_image/src bec_ops/contract/jobscheduler.proto
 	$(PY) -m ruff format $(CODE)
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m mypy

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import grpc
 
-from bec_ops.serve import jobscheduler_pb2 as wire
+from bec_ops.contract import jobscheduler_pb2 as wire
 from tests.support.waiting import until
 
 PATIENCE = 30.0  # seconds

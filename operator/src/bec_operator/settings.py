@@ -42,7 +42,8 @@ class ConnectionSettings(BaseModel):
 class FaceSettings(BaseModel):
     """A protocol of another system that is spoken on a port.
 
-    `enrolment` names that of all workers of a protocol by which nobody says who he is.
+    `enrolment` names that of all workers of a protocol by which nobody says who he is. `workers`
+    are networks and names of machines that are called, where work is pushed to workers: none else.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +52,7 @@ class FaceSettings(BaseModel):
     port: int = Field(ge=1, le=65535)
     tls: bool = True
     enrolment: str = Field(default="", max_length=253)
+    workers: list[str] = Field(default=[], max_length=1000)
 
 
 class Settings(BaseSettings):

@@ -28,10 +28,18 @@ class Door(Protocol):
         """Let calls under way come to their end, and listen no more."""
 
 
+def _grpc(gateway: Gateway, settings: FaceSettings, certificate: Certificate | None) -> Door:
+    """Make the face of gRPC, whose library is loaded where it is spoken, and nowhere else."""
+    from bec_operator.gateway.faces.grpc.face import GrpcFace  # noqa: PLC0415
+
+    return GrpcFace(gateway, settings, certificate)
+
+
 MakeFace = Callable[[Gateway, FaceSettings, Certificate | None], Door]
 FACES: Mapping[str, MakeFace] = {
     DATA_DISPATCHER: DataDispatcher,
     "flamenco": FlamencoFace,
+    "grpc": _grpc,
     "reefguide": ReefGuideFace,
 }
 """What makes each of the faces."""

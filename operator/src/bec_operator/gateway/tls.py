@@ -19,6 +19,12 @@ class Certificate:
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.load_cert_chain(cert, key)
 
+    def pem(self) -> tuple[bytes, bytes, bytes | None]:
+        """Return certificate and key as they stand now, and those who vouch for others, if any."""
+        cert, key = self._files
+        authority = cert.with_name("ca.crt")
+        return cert.read_bytes(), key.read_bytes(), _read(authority)
+
     def renew(self) -> None:
         """Take in a new certificate, if there is one. One that cannot be read is left for later."""
         try:
@@ -37,3 +43,7 @@ class Certificate:
         """Return what differs once a file does: a Secret's are links, which are replaced."""
         found = [file.stat() for file in self._files]
         return tuple((each.st_mtime_ns, each.st_ino) for each in found)
+
+
+def _read(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None

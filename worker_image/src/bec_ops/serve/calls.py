@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 
-from bec_ops.serve import jobscheduler_pb2 as wire
+from bec_ops.contract import jobscheduler_pb2 as wire
 from bec_ops.serve.configuration import Limits
 from bec_ops.serve.endings import error_text
 from bec_ops.serve.jobs import JobError, Jobs, NoRoomError, NotAllowedError
