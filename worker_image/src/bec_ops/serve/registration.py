@@ -12,8 +12,8 @@ from pathlib import Path
 
 import grpc
 
-from bec_ops.contract.errors import MisconfiguredError
 from bec_ops.contract import jobscheduler_pb2 as wire
+from bec_ops.contract.errors import MisconfiguredError
 from bec_ops.serve.configuration import Scheduler
 
 _DEADLINE = 5.0  # seconds for a call
