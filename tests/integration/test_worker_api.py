@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bec_ops.contract.location import log_key
+from bec_ops.contract.protocol import Assigned
+from bec_ops.contract.task import Task
 from tests.cluster import S3
 from tests.integration.conftest import MakeOperator
 from tests.support.api_faults import ApiFaults
@@ -40,6 +42,11 @@ def store(s3: S3) -> Iterator[S3Faults]:
         yield store
 
 
+def assigned(task: Task | None = None, *, over: bool = False) -> Body:
+    """Return the answer to `next`."""
+    return Assigned(task=task, over=over).model_dump(mode="json")
+
+
 def directive(worker: CallingWorker) -> str:
     """Return what a worker is told to do; that all is gone means the same as to abort."""
     answer = worker.report("heartbeat")
@@ -59,9 +66,9 @@ def test_from_the_start_to_the_end(
     assert registered.body["worker_id"] == f"{run.pod.name}/{run.pod.uid}"
     assert registered.body["heartbeat_seconds"] == 30
     given = worker.call("next", wait=10).body
-    assert given == {"task": run.pod.task.model_dump(mode="json"), "over": False}
+    assert given == assigned(run.pod.task)
     assert given["task"]["task_uid"] == worker.about["task_uid"]
-    assert worker.call("next").body == {"task": None, "over": True}
+    assert worker.call("next").body == assigned(over=True)
     progress = {"done": 312, "total": 480, "unit": "pages"}
     assert worker.report("heartbeat", progress=progress, activity=312).body == CONTINUE
     assert worker.report("log", text="page 480\n").status == 200
@@ -178,12 +185,12 @@ def test_next_waits_for_the_job_and_for_nothing_else(
         store.refuse(503)
         operator.start()
         worker.register()
-        assert worker.call("next", wait=0.5).body == {"task": None, "over": False}
+        assert worker.call("next", wait=0.5).body == assigned()
 
         answer = in_background(lambda: worker.call("next", wait=60))
         until(lambda: "bec_workers_waiting 1.0" in operator.metrics(), "the worker waits")
         operator.stop()
-        assert answer().body == {"task": None, "over": False}
+        assert answer().body == assigned()
 
         operator.start()
         worker.register()

@@ -116,7 +116,7 @@ def test_a_snapshot_that_is_refused_holds_up_no_result(
         ),
         (
             "UPDATE bec_operator.migrations SET version_num = '9999'",
-            "UPDATE bec_operator.migrations SET version_num = '0002'",
+            "UPDATE bec_operator.migrations SET version_num = '0003'",
             "are those of migration '9999', which this operator does not know",
         ),
         (
@@ -149,8 +149,8 @@ def test_tables_that_are_not_there_or_older(tmp_path: Path) -> None:
         empty.run("CREATE SCHEMA bec_operator")
         assert missing in refused(place)
         migrate(place, "0001")
-        assert "are those of migration 0001, older than this operator's 0002; run" in refused(place)
-        assert list(migrate(place)) == ["0002"]
+        assert "are those of migration 0001, older than this operator's 0003; run" in refused(place)
+        assert list(migrate(place)) == ["0002", "0003"]
         assert delivered(place, result(1)) == []
         empty.run("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
         latin = secret(tmp_path / "latin", empty.url(database="latin", sslmode="disable"))
