@@ -3,7 +3,7 @@
 from bec_operator.act.ground.enrolled import Outsider, Scope
 from bec_operator.gateway.faces.flamenco.documents import Update
 from bec_operator.gateway.faces.flamenco.runs import OVERTAKEN, Run, Runs
-from bec_operator.gateway.gateway import Holding, Seat
+from bec_operator.gateway.holding import Holding, Seat
 from bec_ops.contract.protocol import LOG_BYTES, MESSAGE_CHARACTERS, Progress
 from bec_ops.contract.task import Task
 

@@ -11,34 +11,45 @@ from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots.sites import volumes_for
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 
+BEHIND = 5.0  # seconds for which a Job that gave nothing is behind all others
+_REMEMBERED = 10_000
+
 
 class Choosing:
-    """Whose turn it is: those of a higher priority, then those that were served longest ago."""
+    """Whose turn it is: those of a higher priority, then those that were asked longest ago."""
 
     def __init__(self, ctx: Context, memory_of: Callable[[Key], Memory | None]) -> None:
         self._ctx = ctx
         self._memory_of = memory_of
-        self._served: dict[Key, float] = {}
+        self._tried: dict[Key, float] = {}
+        self._vain: dict[tuple[Key, str], float] = {}
 
     def note_served(self, job: Key) -> None:
         """Take in that a worker got a volume of a Job."""
-        self._served[job] = self._ctx.clock.now()
-        if len(self._served) > len(list(self._ctx.cache.jobs.all())) + 1000:
-            self._served = {k: at for k, at in self._served.items() if self._ctx.cache.jobs.get(*k)}
+        self._tried[job] = self._ctx.clock.now()
+        if len(self._tried) > len(list(self._ctx.cache.jobs.all())) + 1000:
+            self._tried = {k: at for k, at in self._tried.items() if self._ctx.cache.jobs.get(*k)}
+
+    def note_vain(self, job: Key, offer: Offer) -> None:
+        """Take in that a Job had a look at a worker, and gave it nothing: others come first now."""
+        now = self._ctx.clock.now()
+        self.note_served(job)
+        self._vain[job, offer.site] = now
+        if len(self._vain) > _REMEMBERED:
+            self._vain = {k: at for k, at in self._vain.items() if now - at < BEHIND}
 
     def jobs(self, worker: Outsider, offer: Offer) -> list[Key]:
         """Return the Jobs that may have a volume for a worker now, the first one first."""
         now = self._ctx.clock.now()
         allowed = self._allowed(worker, offer)
         found = [(job, m) for job, m in allowed if _has_work(m, offer.site, now)]
-        ordered = sorted(
-            found,
-            key=lambda each: (
-                -(each[0].spec.priority if each[0].spec else 0),
-                self._served.get(_key(each[0]), 0.0),
-            ),
-        )
-        return [_key(job) for job, _ in ordered]
+
+        def turn(job: JobSeen) -> tuple[bool, int, float]:
+            vain = now - self._vain.get((_key(job), offer.site), 0.0) < BEHIND
+            priority = job.spec.priority if job.spec is not None else 0
+            return vain, -priority, self._tried.get(_key(job), 0.0)
+
+        return [_key(job) for job in sorted((job for job, _ in found), key=turn)]
 
     def are_over(self, worker: Outsider, offer: Offer) -> bool:
         """Whether all Jobs that a worker names have ended; raises CallRefusedError if one is none.

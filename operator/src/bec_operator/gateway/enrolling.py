@@ -22,6 +22,8 @@ from bec_ops.contract.protocol import Enrol
 
 log = logging.getLogger(__name__)
 
+MOST = 1000
+"""Workers of one enrolment, unless its `uses` says more."""
 _TRIES = 5  # to count a use, where others are counted at the same time
 _ASK = "ask the administrator for another token"
 
@@ -68,6 +70,7 @@ class Enrolling:
             known = self._ctx.cache.enrolled.get(self._namespace, name)
             if isinstance(known, Enrolled) and known.enrolment_uid == enrolment.uid:
                 return self._outsider(known, enrolment)
+            self._check_room(enrolment)
             worker = Enrolled(
                 self._namespace,
                 name,
@@ -115,6 +118,15 @@ class Enrolling:
             self._ctx.cache.enrolled.put(enrolled_of(await self._request("PATCH", path, patch)))
         except ApiError as error:  # 409: somebody else has changed it meanwhile
             raise _unavailable() from error
+
+    def _check_room(self, enrolment: Enrolment) -> None:
+        """See that workers of one enrolment do not fill the cluster with their Secrets."""
+        workers = [each for each in self._ctx.cache.enrolled.all() if isinstance(each, Enrolled)]
+        there = sum(worker.enrolment_uid == enrolment.uid for worker in workers)
+        if there >= max(enrolment.uses or 0, MOST):
+            raise CallRefusedError(
+                "Forbidden", f"{there} workers have come in by this token, and no more may; {_ASK}"
+            )
 
     def _holds(self, enrolment: Enrolment) -> bool:
         return not enrolment.problem and not enrolment.scope.is_over(self._ctx.clock.now())

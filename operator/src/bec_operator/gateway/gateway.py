@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -14,45 +14,25 @@ from bec_operator.api.outside import MarkerBy
 from bec_operator.decide.hosts.outside import host_on_record, outside_host, seat_in, seat_uid
 from bec_operator.decide.hosts.seats import seat_of
 from bec_operator.decide.memory.memory import Memory
+from bec_operator.decide.sight.seen import TaskSeen
 from bec_operator.gateway.choosing import Choosing
 from bec_operator.gateway.enrolling import Enrolling
+from bec_operator.gateway.holding import Holding, Seat
 from bec_operator.gateway.marking import write_marker
+from bec_operator.gateway.offering import is_being_given
 from bec_operator.worker_api.callers.caller import Caller
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.calls import Calls
 from bec_operator.worker_api.held import OnRecord, on_record
 from bec_operator.worker_api.tasks import task_for
+from bec_operator.worker_api.waiting import wait_for_one
 from bec_ops.contract import protocol
 from bec_ops.contract.protocol import HeartbeatAnswer, Progress, ReportedClass
-from bec_ops.contract.task import Task
 
+ON_ITS_WAY = 60.0  # seconds for which a task that is being given is waited for
 LOOK_EVERY = 1.0  # seconds between two looks for work, and for which a Job may look at a worker
 
 A = TypeVar("A", bound=protocol.AboutAttempt)
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """Where a worker has one task at a time; `session` is of the process that has it now."""
-
-    worker: Outsider
-    name: str
-    session: str
-
-    @property
-    def uid(self) -> str:
-        """What stands for the UID of a pod."""
-        return seat_uid(self.worker.id, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """A task that a worker has: whose, of which Job, and for how many seconds of silence."""
-
-    seat: Seat
-    job: Key
-    task: Task
-    lease: float
 
 
 class JobsOver(Exception):  # noqa: N818 - it is no error
@@ -112,7 +92,11 @@ class Gateway:
                 if self._choosing.are_over(seat.worker, offer):
                     raise JobsOver
                 for job in self._choosing.jobs(seat.worker, offer):
-                    if await self._offer(job, seat, offer, enough):
+                    given = await self._offer(job, seat, offer, enough)
+                    if given or await self._arrives(job, seat):
+                        break
+                    self._choosing.note_vain(job, offer)
+                    if enough.is_set() or clock.now() >= deadline:
                         break
                 if (held := self._first(seat)) is not None:
                     self._choosing.note_served(held.job)
@@ -120,7 +104,7 @@ class Gateway:
                 left = deadline - clock.now()
                 if left <= 0 or enough.is_set():
                     return None
-                await _wait([enough], min(left, LOOK_EVERY))
+                await wait_for_one([enough], min(left, LOOK_EVERY))
 
     async def _offer(self, job: Key, seat: Seat, offer: Offer, enough: asyncio.Event) -> bool:
         """Let a Job have a look at a worker; return whether it gave it a task."""
@@ -136,10 +120,28 @@ class Gateway:
             raise CallRefusedError("UnknownSession", "the seat is not known; register (again)")
         cache.outside.offer(job, host)
         try:
-            await _wait([has_some, enough], LOOK_EVERY)
+            await wait_for_one([has_some, enough], LOOK_EVERY)
         finally:
             cache.outside.withdraw(job, seat.uid)
         return has_some.is_set()
+
+    async def _arrives(self, job: Key, seat: Seat) -> bool:
+        """Wait for a task that is on its way to a seat, whoever stops; return whether there is one.
+
+        Nobody else would ever be told of it, and the seat is not to get another one beside.
+        """
+        clock, memory = self.ctx.clock, self.memory_of(job)
+        begun = clock.now()
+        while memory is not None and clock.now() - begun < ON_ITS_WAY:
+            if self._first(seat) is not None:
+                return True
+            if not is_being_given(memory, seat.uid):
+                return False
+            has_some = self.ctx.cache.pool_workers.ask(None, seat.uid, clock.now())
+            if has_some is None:
+                return False
+            await wait_for_one([has_some], LOOK_EVERY)
+        return False
 
     def _first(self, seat: Seat) -> Holding | None:
         for found in on_record(self.ctx, self.memory_of, seat.uid, seat.session):
@@ -163,18 +165,29 @@ class Gateway:
     # --- what a worker has
 
     def holdings(self, worker: Outsider) -> list[Holding]:
-        """Return all tasks that a worker has, in all of its seats."""
+        """Return all tasks that a worker has, in all of its seats.
+
+        Raises CallRefusedError, Unavailable, while nobody can tell: a Job is not loaded yet.
+        """
         found = []
         for task in self.ctx.cache.tasks.of_outsider(worker.id):
             begun = task.recorded_begun
-            if begun is None:
+            if begun is None or task.terminal:
                 continue
+            self._check_loaded(task)
             seat = Seat(worker, seat_in(begun.pod_uid), begun.session)
             for each in on_record(self.ctx, self.memory_of, seat.uid, begun.session):
                 holding = self._holding(seat, each) if each.task is task else None
                 if holding is not None:
                     found.append(holding)
         return found
+
+    def _check_loaded(self, task: TaskSeen) -> None:
+        job = self.ctx.cache.jobs.get(task.namespace, task.job)
+        memory = self.memory_of((task.namespace, task.job))
+        over = job is None or job.status.terminal
+        if not over and (memory is None or memory.ledger is None):
+            raise CallRefusedError("Unavailable", "a Job is not loaded yet; try again later")
 
     # --- beat, done, failed, log
 
@@ -268,12 +281,3 @@ class Gateway:
                 "Gone", "nothing was heard of this worker for too long: its task is another's"
             )
         return replace(caller, pod=replace(caller.pod, stopped=tenure.stopped(caller.attempt)))
-
-
-async def _wait(events: list[asyncio.Event], seconds_at_most: float) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds_at_most, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -8,7 +8,7 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.moments import redo_time
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.marker import MARKER_NAME, InvalidMarker
-from bec_ops.contract.s3.store import StoreError
+from bec_ops.contract.s3.store import Store, StoreError
 from bec_ops.contract.task import Task
 
 
@@ -21,27 +21,27 @@ async def write_marker(
     """
     redo_at, bucket = redo_time(memory.redone), task.bucket
     marker = task.marker(face=face, **details)
+
+    def look(store: Store) -> bool:
+        found = store.read_marker(bucket, task.prefix, task.job_id, task.volume, redo_at)
+        if found is not None:
+            found.check_result(task.result_schema)
+        return found is not None
+
+    def put(store: Store) -> None:
+        marker.check_result(task.result_schema)
+        store.put(bucket, task.prefix + MARKER_NAME, marker.dump(), "application/json")
+
     try:
-        standing = await ctx.storage.call(
-            "marker",
-            lambda store: store.read_marker(bucket, task.prefix, task.job_id, task.volume, redo_at),
-        )
-        if standing is not None:
-            standing.check_result(task.result_schema)
+        if await ctx.storage.call("marker", look):
             return
     except InvalidMarker:
         pass  # it proves nothing, and this one does
     except StoreError as error:
         raise CallRefusedError("Unavailable", str(error)) from error
     try:
-        marker.check_result(task.result_schema)
         await check_expected(ctx, memory.output, task.prefix, marker, redo_at)
-        await ctx.storage.call(
-            "put",
-            lambda store: store.put(
-                bucket, task.prefix + MARKER_NAME, marker.dump(), "application/json"
-            ),
-        )
+        await ctx.storage.call("put", put)
     except InvalidMarker as error:
         raise CallRefusedError("Invalid", f"the volume is not done: {error}") from error
     except StoreError as error:

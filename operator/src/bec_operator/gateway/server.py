@@ -11,8 +11,9 @@ from bec_operator.act.ground.enrolled import Offer, Outsider
 from bec_operator.act.ground.key import Key
 from bec_operator.act.ground.outside_hosts import REMEMBERED
 from bec_operator.act.kube.worker_environment import heartbeat_seconds
-from bec_operator.gateway.gateway import Gateway, Holding, JobsOver, Seat
+from bec_operator.gateway.gateway import Gateway, JobsOver
 from bec_operator.gateway.guesses import Guesses
+from bec_operator.gateway.holding import Holding, Seat
 from bec_operator.gateway.routes import ENROL, OUTSIDE_ROUTES
 from bec_operator.gateway.signing import sign
 from bec_operator.gateway.tls import Certificate

@@ -1,8 +1,6 @@
 """What a worker of a pool can call beside what is about an attempt: it registers, and asks."""
 
-import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from bec_operator.act.ground.context import Context
@@ -15,7 +13,7 @@ from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.callers.sessions import Sessions
 from bec_operator.worker_api.held import OnRecord, on_record
 from bec_operator.worker_api.tasks import registered, task_for
-from bec_operator.worker_api.waiting import Waiting
+from bec_operator.worker_api.waiting import Waiting, wait_for_one
 from bec_ops.contract.protocol import AboutAttempt, Assigned, Heartbeat, Next, Register, Registered
 
 WAITS_STILL = 1.0  # seconds after which a worker that waits is noted to do so
@@ -61,7 +59,7 @@ class PoolCalls:
                 has_some = workers.ask(_job(host), host.uid, clock.now())
                 if has_some is None:
                     raise CallRefusedError("Gone", f"pod {host.name} is gone")
-                await _wait(has_some, enough, left)
+                await wait_for_one([has_some, enough], min(left, WAITS_STILL))
 
     def _is_leaving(self, host: PoolPod) -> bool:
         """Whether a pod is deleted: its worker may have got its SIGTERM before it could hear it."""
@@ -114,14 +112,3 @@ class PoolCalls:
 
 def _job(host: PoolPod) -> Key:
     return host.namespace, host.job
-
-
-async def _wait(has_some: asyncio.Event, enough: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in (has_some, enough)]
-    try:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(seconds, WAITS_STILL)):
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -1,7 +1,7 @@
 """Workers whose `next` waits: one call a pod, and none once the operator stops."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from bec_operator.metrics import WORKERS_WAITING
@@ -35,3 +35,13 @@ class Waiting:
         self._stopping = True
         for enough in self._calls.values():
             enough.set()
+
+
+async def wait_for_one(events: Collection[asyncio.Event], seconds: float) -> None:
+    """Wait until one of the events is set, for so long at most."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

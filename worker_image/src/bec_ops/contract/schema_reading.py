@@ -9,7 +9,7 @@ from pydantic_core import core_schema as core
 MAX_PARTS = 1000
 """Schemas within a schema, each $ref followed."""
 
-MAX_ALTERNATIVES = 100
+MAX_ALTERNATIVES = 16
 """Of all `anyOf` together: each is tried, maybe with each item of a list."""
 
 MAX_LEVELS = 32

@@ -12,7 +12,7 @@ from bec_operator.decide.sight.moments import epoch
 from bec_operator.decide.sight.seen import JobSeen, TaskSeen
 from bec_operator.decide.volumes.ledger import Outcome
 from bec_operator.gateway.faces.data_dispatcher.names import file_of, project_id_of, who_has
-from bec_operator.gateway.gateway import Holding
+from bec_operator.gateway.holding import Holding
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.volume import Volume
 

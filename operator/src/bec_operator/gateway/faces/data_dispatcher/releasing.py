@@ -14,7 +14,8 @@ from bec_operator.gateway.faces.data_dispatcher.names import (
     worker_with,
 )
 from bec_operator.gateway.faces.data_dispatcher.queries import Release
-from bec_operator.gateway.gateway import Gateway, Holding
+from bec_operator.gateway.gateway import Gateway
+from bec_operator.gateway.holding import Holding
 from bec_operator.gateway.logins import visitor
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 

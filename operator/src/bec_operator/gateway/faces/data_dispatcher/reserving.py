@@ -13,7 +13,8 @@ from bec_operator.gateway.faces.data_dispatcher.answers import as_text_json
 from bec_operator.gateway.faces.data_dispatcher.documents import Document, handle_of
 from bec_operator.gateway.faces.data_dispatcher.names import PROCESS, seat_name
 from bec_operator.gateway.faces.data_dispatcher.queries import NextFile
-from bec_operator.gateway.gateway import Gateway, Holding, JobsOver
+from bec_operator.gateway.gateway import Gateway, JobsOver
+from bec_operator.gateway.holding import Holding
 from bec_operator.gateway.logins import visitor
 
 WAIT = 2.0  # seconds for a file; the client does not tell us how long it would wait

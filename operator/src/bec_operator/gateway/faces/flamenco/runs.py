@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bec_operator.gateway.faces.flamenco.commands import number_of_commands, task_id
 from bec_operator.gateway.faces.flamenco.documents import Update
-from bec_operator.gateway.gateway import Holding
+from bec_operator.gateway.holding import Holding
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import LOG_BYTES, MESSAGE_CHARACTERS, Progress
 

@@ -17,7 +17,8 @@ from bec_operator.gateway.faces.flamenco.commands import TemplateError, task_doc
 from bec_operator.gateway.faces.flamenco.documents import Update
 from bec_operator.gateway.faces.flamenco.keeping_logs import LogKeeper
 from bec_operator.gateway.faces.flamenco.runs import Run, Runs, id_of
-from bec_operator.gateway.gateway import Gateway, Holding, JobsOver, Seat
+from bec_operator.gateway.gateway import Gateway, JobsOver
+from bec_operator.gateway.holding import Holding, Seat
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract.protocol import Directive
 

@@ -11,7 +11,8 @@ from bec_operator.act.ground.enrolled import Offer, Outsider, Scope
 from bec_operator.act.ground.key import Key
 from bec_operator.gateway.faces.grpc.commands import CommandError, command_of, has_command
 from bec_operator.gateway.faces.grpc.peer import NoError, Peer, SilentError
-from bec_operator.gateway.gateway import Gateway, Holding, JobsOver
+from bec_operator.gateway.gateway import Gateway, JobsOver
+from bec_operator.gateway.holding import Holding
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_ops.contract import jobscheduler_pb2 as wire
 from bec_ops.contract.protocol import Directive, ReportedClass

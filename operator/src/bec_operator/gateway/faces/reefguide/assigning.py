@@ -8,7 +8,8 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.gateway.faces.reefguide.listing import Listing
 from bec_operator.gateway.faces.reefguide.messages import Claim
 from bec_operator.gateway.faces.reefguide.numbers import index_in
-from bec_operator.gateway.gateway import Gateway, Holding, JobsOver
+from bec_operator.gateway.gateway import Gateway, JobsOver
+from bec_operator.gateway.holding import Holding
 from bec_operator.gateway.logins import visitor
 from bec_operator.gateway.offering import is_being_given, is_free
 from bec_operator.worker_api.callers.refusals import CallRefusedError

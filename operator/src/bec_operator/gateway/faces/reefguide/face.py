@@ -12,8 +12,9 @@ from bec_operator.gateway.faces.reefguide.assigning import assign
 from bec_operator.gateway.faces.reefguide.listing import Listing
 from bec_operator.gateway.faces.reefguide.numbers import assignment_number, index_in
 from bec_operator.gateway.faces.reefguide.results import FACE, Results
-from bec_operator.gateway.gateway import Gateway, Holding
+from bec_operator.gateway.gateway import Gateway
 from bec_operator.gateway.guesses import Guesses
+from bec_operator.gateway.holding import Holding
 from bec_operator.gateway.logins import Logins
 from bec_operator.gateway.tls import Certificate
 from bec_operator.settings import FaceSettings

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bec_operator.api.template import MAX_DEPTH, is_too_deep
 from bec_operator.gateway.faces.reefguide.numbers import LARGEST
-from bec_operator.gateway.gateway import Holding
+from bec_operator.gateway.holding import Holding
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.routes import Route
 from bec_ops.contract.protocol import Accepted, Request

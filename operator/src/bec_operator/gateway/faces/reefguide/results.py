@@ -13,7 +13,8 @@ from bec_operator.decide.memory.memory import Memory
 from bec_operator.gateway.faces.reefguide.assigning import PROCESS
 from bec_operator.gateway.faces.reefguide.messages import Outcome, fault_of
 from bec_operator.gateway.faces.reefguide.numbers import assignment_number, index_in
-from bec_operator.gateway.gateway import Gateway, Holding
+from bec_operator.gateway.gateway import Gateway
+from bec_operator.gateway.holding import Holding
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 
 FACE = "reefguide"
