@@ -1,5 +1,6 @@
 """The API server behind a proxy that can lose watches, and counts what it is asked."""
 
+import asyncio
 import ssl
 import threading
 from collections import Counter
@@ -33,6 +34,7 @@ class ApiFaults(ReverseProxy):
         self._silent: dict[str, int] = {}  # resource → how many watches were open when it fell
         self._expired: set[str] = set()
         self._losing: set[Ask] = set()
+        self._slow: dict[Ask, float] = {}
         self._refusing = False
         self._left: int | None = None  # writes that still get through; None: all
         self._cut = threading.Event()
@@ -62,6 +64,10 @@ class ApiFaults(ReverseProxy):
         """Do what is asked, and break the connection before the answer."""
         self._losing.add((verb, resource))
 
+    def slow_down(self, verb: str, resource: str, seconds: float) -> None:
+        """Let what is asked take so long."""
+        self._slow[verb, resource] = seconds
+
     def cut(self, after: int) -> None:
         """Let so many more writes happen, and let no answer through from the last one on.
 
@@ -76,6 +82,7 @@ class ApiFaults(ReverseProxy):
         """Be well again."""
         self._refusing, self._left = False, None
         self._losing.clear()
+        self._slow.clear()
 
     def writes(self) -> dict[Ask, int]:
         """Return how often something was asked that is not reading."""
@@ -87,6 +94,7 @@ class ApiFaults(ReverseProxy):
         if self._cut.is_set() and self._left is not None:
             await self.hang()
         self.requests[ask] += 1
+        await asyncio.sleep(self._slow.get(ask, 0.0))
         if self._refusing:
             return web.json_response(_status(503, "ServiceUnavailable"), status=503)
         if verb == "WATCH" and resource in self._expired:
