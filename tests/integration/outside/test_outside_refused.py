@@ -1,10 +1,13 @@
 """Who may not come in from elsewhere, and what is no call: each is told so, and harms nobody."""
 
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
+from base64 import b64decode
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +18,7 @@ import urllib3
 from bec_operator.act.ground.api_server import core
 from bec_operator.act.kube.enrolled import OUTSIDE_LABEL
 from bec_operator.worker_api.incoming import BODY_BYTES
+from bec_operator.worker_api.tls_listening import MOST_OF_ADDRESS
 from tests.integration.outside.conftest import Gate
 from tests.support.jobs import job, numbered
 from tests.support.outsiders import Outsider, certificate
@@ -59,7 +63,7 @@ def test_a_worker_that_is_revoked(space: Space, gate: Gate) -> None:
     (name,) = [
         item["metadata"]["name"]
         for item in gate.kube.items(path, labelSelector=f"{OUTSIDE_LABEL}=worker")
-        if worker.worker_id.partition("-")[2] in item["metadata"]["name"]
+        if item["metadata"]["name"].removeprefix("bec-outside-") in worker.worker_id
     ]
     gate.kube.delete(f"{path}/{name}")
     until(lambda: worker.next(wait=0).refused == UNAUTHENTICATED, "it is not known any more", 15)
@@ -105,6 +109,21 @@ def test_a_job_that_gives_nothing(space: Space, gate: Gate) -> None:
         return str(worker.next(jobs=["inside"], wait=0).body.get("message", ""))
 
     until(lambda: "spec.outside.allowed" in refused(), "it says what to set", 10)
+
+
+def test_an_enrolment_that_is_not_for_a_job_any_more(space: Space, gate: Gate) -> None:
+    space.submit(job("taken", space.bucket, numbered(1), outside=ONLY))
+    token = gate.token(space)
+    worker = gate.worker(token)
+    assert worker.next().body["task"]
+    for item in gate.kube.items(
+        core(gate.home, "secrets"), labelSelector=f"{OUTSIDE_LABEL}=enrolment"
+    ):
+        if b64decode(item["data"]["token"]).decode() == token:
+            changed = {"stringData": {"jobs": "others"}}
+            gate.kube.patch(core(gate.home, "secrets", item["metadata"]["name"]), changed)
+    until(lambda: worker.report("heartbeat").refused == (410, "Gone"), "it is not its own", 15)
+    assert worker.send("mine", {}).body == {"held": []}
 
 
 def test_a_site_that_is_not_its_own(space: Space, gate: Gate) -> None:
@@ -155,10 +174,21 @@ def test_plain_text_is_not_spoken(gate: Gate) -> None:
         http.request("POST", gate.url.replace("https", "http") + "/v1/next", body=b"{}", timeout=5)
 
 
-def test_a_half_open_connection_holds_up_nobody(space: Space, gate: Gate) -> None:
+def test_who_never_shakes_hands_is_bounded_and_not_waited_for(space: Space, gate: Gate) -> None:
     host, port = gate.url.removeprefix("https://").split(":")
-    with socket.create_connection((host, int(port))):
-        assert gate.worker(gate.token(space)).next(wait=0).status == 200
+
+    def closed() -> int:
+        found = re.findall(
+            r'bec_worker_connections_closed_total{reason="address"} (\d+)', gate.operator.metrics()
+        )
+        return int(found[0]) if found else 0
+
+    before = closed()
+    with ExitStack() as held:
+        for _ in range(MOST_OF_ADDRESS + 10):
+            held.enter_context(socket.create_connection((host, int(port))))
+        until(lambda: closed() >= before + 10, "those that are too many are closed", 10)
+    assert gate.worker(gate.token(space)).next(wait=0).status == 200
 
 
 def test_a_renewed_certificate_is_taken_in(gate: Gate, home: Path) -> None:

@@ -11,6 +11,7 @@ from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots.sites import volumes_for
 from bec_operator.worker_api.callers.refusals import CallRefusedError
 
+LOOK_AGAIN = 0.5  # seconds between two looks whether a Job has work
 BEHIND = 5.0  # seconds for which a Job that gave nothing is behind all others
 _REMEMBERED = 10_000
 
@@ -22,6 +23,7 @@ class Choosing:
         self._ctx = ctx
         self._memory_of = memory_of
         self._tried: dict[Key, float] = {}
+        self._looked: dict[tuple[Key, str], tuple[float, bool]] = {}
         self._vain: dict[tuple[Key, str], float] = {}
 
     def note_served(self, job: Key) -> None:
@@ -42,7 +44,7 @@ class Choosing:
         """Return the Jobs that may have a volume for a worker now, the first one first."""
         now = self._ctx.clock.now()
         allowed = self._allowed(worker, offer)
-        found = [(job, m) for job, m in allowed if _has_work(m, offer.site, now)]
+        found = [(job, m) for job, m in allowed if self._has_work(_key(job), m, offer.site, now)]
 
         def turn(job: JobSeen) -> tuple[bool, int, float]:
             vain = now - self._vain.get((_key(job), offer.site), 0.0) < BEHIND
@@ -50,6 +52,16 @@ class Choosing:
             return vain, -priority, self._tried.get(_key(job), 0.0)
 
         return [_key(job) for job in sorted((job for job, _ in found), key=turn)]
+
+    def _has_work(self, job: Key, memory: Memory, site: str, now: float) -> bool:
+        """Whether there is work at a site, as of a second ago: many may wait and ask."""
+        at, has = self._looked.get((job, site), (0.0, False))
+        if now - at >= LOOK_AGAIN:
+            if len(self._looked) > _REMEMBERED:
+                self._looked.clear()
+            has = _has_work(memory, site, now)
+            self._looked[job, site] = now, has
+        return has
 
     def are_over(self, worker: Outsider, offer: Offer) -> bool:
         """Whether all Jobs that a worker names have ended; raises CallRefusedError if one is none.

@@ -64,12 +64,15 @@ class Enrolling:
         """Take a worker in; one that asks again, with the secret that it has, is the same one."""
         enrolment = self.by_token(call.token)
         digest = hashlib.sha256(call.secret.encode()).hexdigest()
-        worker_id = f"{call.name.lower().strip('._-')[:30] or 'worker'}-{digest[:12]}"
+        worker_id = f"{call.name.lower().strip('._-')[:30] or 'worker'}-{digest[:32]}"
         name = _secret_of(digest)
         async with self._lock:
             known = self._ctx.cache.enrolled.get(self._namespace, name)
             if isinstance(known, Enrolled) and known.enrolment_uid == enrolment.uid:
                 return self._outsider(known, enrolment)
+            if known is not None or self._is_taken(worker_id):
+                said = "this secret came in by another enrolment: register with a new one"
+                raise CallRefusedError("Forbidden", said)
             self._check_room(enrolment)
             worker = Enrolled(
                 self._namespace,
@@ -118,6 +121,10 @@ class Enrolling:
             self._ctx.cache.enrolled.put(enrolled_of(await self._request("PATCH", path, patch)))
         except ApiError as error:  # 409: somebody else has changed it meanwhile
             raise _unavailable() from error
+
+    def _is_taken(self, worker_id: str) -> bool:
+        found = self._ctx.cache.enrolled.all()
+        return any(isinstance(each, Enrolled) and each.worker_id == worker_id for each in found)
 
     def _check_room(self, enrolment: Enrolment) -> None:
         """See that workers of one enrolment do not fill the cluster with their Secrets."""

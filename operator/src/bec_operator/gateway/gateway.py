@@ -154,7 +154,7 @@ class Gateway:
         """Return what is on record for a seat; None if its lease is over."""
         begun = found.task.recorded_begun
         host = host_on_record(found.task, begun) if begun is not None else None
-        if host is None or self._has_lapsed(found):
+        if host is None or self._has_lapsed(found) or not _may_have(seat.worker, found.task):
             return None
         task = task_for(found.memory, found.task, found.attempt, host.pod)
         return Holding(seat, (found.task.namespace, found.task.job), task, host.pod.lease)
@@ -196,7 +196,7 @@ class Gateway:
     ) -> HeartbeatAnswer:
         """Take in a sign of life, and say whether to go on."""
         call = self._about(protocol.Heartbeat, holding, progress=progress, activity=activity)
-        return await self._calls.heartbeat(self._caller(holding.seat, call), call)
+        return await self._calls.heartbeat(self.at_work(holding.seat, call), call)
 
     async def done(self, holding: Holding, face: str, **details: object) -> None:
         """Take in that a task is done; where the Job says so, write its marker first.
@@ -204,7 +204,7 @@ class Gateway:
         `face` is the protocol by which it was said, `details` further keys of the marker.
         """
         call = self._about(protocol.Done, holding)
-        await self.finish(self._caller(holding.seat, call), call, face, details)
+        await self.finish(self.at_work(holding.seat, call), call, face, details)
 
     async def finish(
         self,
@@ -221,8 +221,10 @@ class Gateway:
                 raise CallRefusedError("Gone", "the Job is over")
             raise CallRefusedError("Unavailable", "the Job is not loaded yet; try again later")
         if memory.job.spec.outside.marker is MarkerBy.ON_DONE:
+            self._calls.note_alive(caller)  # S3 may take its time
             task = task_for(memory, caller.task, caller.attempt, caller.pod)
             await write_marker(self.ctx, memory, task, face, details)
+            self._in_its_seat(caller)
         return await self._calls.done(caller, call)
 
     async def failed(
@@ -240,30 +242,28 @@ class Gateway:
             message=message[: protocol.MESSAGE_CHARACTERS],
             exit_code=exit_code,
         )
-        await self._calls.failed(self._caller(holding.seat, call), call)
+        await self._calls.failed(self.at_work(holding.seat, call), call)
 
     async def log(self, holding: Holding, text: str) -> None:
         """Keep the end of what a task has printed."""
         call = self._about(protocol.Log, holding, text=text[-protocol.LOG_BYTES :])
-        await self._calls.log(self._caller(holding.seat, call), call)
+        await self._calls.log(self.at_work(holding.seat, call), call)
 
     def _about(self, kind: type[A], holding: Holding, **fields: object) -> A:
         about = {"task_uid": holding.task.task_uid, "attempt": holding.task.attempt}
         return kind.model_validate({"session": holding.seat.session, **about, **fields})
 
-    def _caller(self, seat: Seat, call: protocol.AboutAttempt) -> Caller:
-        return self.at_work(seat.uid, call)
-
-    def at_work(self, uid: str, call: protocol.AboutAttempt) -> Caller:
+    def at_work(self, seat: Seat, call: protocol.AboutAttempt) -> Caller:
         """Return the caller of a call about an attempt; raises CallRefusedError if it has none."""
-        self._calls.sessions.check(uid, call.session)
-        self.ctx.cache.outside.note(uid)
-        for task in self.ctx.cache.tasks.with_pod(uid):
+        self._calls.sessions.check(seat.uid, call.session)
+        self.ctx.cache.outside.note(seat.uid)
+        for task in self.ctx.cache.tasks.with_pod(seat.uid):
             begun = task.recorded_begun
             if task.uid != call.task_uid or begun is None:
                 continue
             host = host_on_record(task, begun)
-            if host is None or (begun.session, begun.number) != (call.session, call.attempt):
+            mine = (begun.session, begun.number) == (call.session, call.attempt)
+            if host is None or not mine or not _may_have(seat.worker, task):
                 break
             return self._in_its_seat(Caller(seat_of(task, begun.number, host), task, begun.number))
         raise CallRefusedError(
@@ -281,3 +281,8 @@ class Gateway:
                 "Gone", "nothing was heard of this worker for too long: its task is another's"
             )
         return replace(caller, pod=replace(caller.pod, stopped=tenure.stopped(caller.attempt)))
+
+
+def _may_have(worker: Outsider, task: TaskSeen) -> bool:
+    """Whether a worker's enrolment, as it is now, is for the Job of a task."""
+    return worker.scope.covers((task.namespace, task.job))

@@ -49,6 +49,7 @@ class OutsideApi:
         self._rates = CallRates()
         self._guesses = Guesses()
         self._sessions: dict[str, Seat] = {}
+        self._current: dict[str, str] = {}  # the session of each seat
         self._serving = Serving(
             self._ctx,
             port,
@@ -94,7 +95,7 @@ class OutsideApi:
         if isinstance(call, Next):
             return await self._next(self._seat(worker, call.session), call)
         if isinstance(call, AboutAttempt):
-            caller = self._gateway.at_work(self._seat(worker, call.session).uid, call)
+            caller = self._gateway.at_work(self._seat(worker, call.session), call)
             if isinstance(call, Done):
                 return await self._gateway.finish(caller, call, FACE)
             if isinstance(call, Sign):
@@ -103,10 +104,14 @@ class OutsideApi:
         return Holds(held=tuple(map(_told, self._gateway.holdings(worker))))
 
     def _registered(self, seat: Seat) -> Registered:
-        self._sessions[seat.session] = seat
+        before = self._current.get(seat.uid, seat.session)
+        if before != seat.session:
+            del self._sessions[before]
+        self._sessions[seat.session], self._current[seat.uid] = seat, seat.session
         if len(self._sessions) > 2 * REMEMBERED:
             known = self._ctx.cache.outside.seats
             self._sessions = {s: seat for s, seat in self._sessions.items() if seat.uid in known}
+            self._current = {uid: s for uid, s in self._current.items() if uid in known}
         every = heartbeat_seconds(None, self._ctx.settings)
         return Registered(session=seat.session, worker_id=seat.worker.id, heartbeat_seconds=every)
 

@@ -88,14 +88,14 @@ class Calls:
         """Take a process in; what is known of its attempt stays."""
         self.prune()
         session = self._sessions.register(caller.pod.uid, call.process)
-        self._note_alive(caller)
+        self.note_alive(caller)
         return registered(self._ctx, caller.pod, session)
 
     async def next(self, caller: Caller, call: Next) -> Assigned:
         """Give a pod of its own its one task, as soon as the operator has loaded the job."""
         uid = caller.pod.uid
         self._sessions.check(uid, call.session)
-        self._note_alive(caller)
+        self.note_alive(caller)
         if self._has_all(caller):
             return Assigned(over=True)
         with self._waiting.begin(uid) as enough:
@@ -116,7 +116,7 @@ class Calls:
     async def heartbeat(self, caller: Caller, call: Heartbeat) -> HeartbeatAnswer:
         """Note a sign of life, and say what is to be done."""
         self._check(caller, call)
-        self._note_alive(caller, call.progress, call.activity)
+        self.note_alive(caller, call.progress, call.activity)
         return self._judge(caller)
 
     async def done(self, caller: Caller, call: Done) -> Accepted:
@@ -135,7 +135,7 @@ class Calls:
     async def log(self, caller: Caller, call: Log) -> Accepted:
         """Store the end of the attempt's output for a worker that cannot."""
         self._check(caller, call)
-        self._note_alive(caller)
+        self.note_alive(caller)
         memory = self._memory(caller)
         if memory is None and self._is_over(caller):
             raise CallRefusedError("Gone", "the Job is over")
@@ -160,7 +160,7 @@ class Calls:
         self._sessions.check(caller.pod.uid, call.session)
         self._sessions.give(caller.pod.uid)  # it has it, whoever gave it
 
-    def _note_alive(
+    def note_alive(
         self, caller: Caller, progress: Progress | None = None, activity: int | None = None
     ) -> None:
         """Note a call; where it tells nothing of progress, there was none."""

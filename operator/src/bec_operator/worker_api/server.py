@@ -31,7 +31,11 @@ class WorkerApi:
         self._rates = CallRates()
         self._document = json.dumps(openapi())
         self._serving = Serving(
-            ctx, ctx.settings.worker_port, refusal_as_json, f"GET {OPENAPI_PATH}"
+            ctx,
+            ctx.settings.worker_port,
+            refusal_as_json,
+            f"GET {OPENAPI_PATH}",
+            full=ctx.cache.workers.note_turned_away,
         )
         for route in ROUTES:
             self._serving.add("POST", route.path, partial(self._call, route), route.name)

@@ -19,6 +19,7 @@ from bec_operator.worker_api.callers.refusals import CallRefusedError
 from bec_operator.worker_api.callers.refused_log import RefusedLog
 from bec_operator.worker_api.connections import Guard, Limits, Why
 from bec_operator.worker_api.incoming import BODY_BYTES
+from bec_operator.worker_api.tls_listening import TlsListener
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Serving:
     """Serves calls on one port, between `start` and `stop`.
 
-    `refuse` makes the answer to what is refused, `where` says in a word where one reads what calls
-    there are. Names of calls begin with `prefix` in the metrics.
+    `full` is told when somebody was not heard since too many call at once; by default that is of
+    workers from elsewhere. `refuse` makes the answer to what is refused, `where` says in a word
+    where one reads what calls there are. Names of calls begin with `prefix` in the metrics.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class Serving:
         where: str,
         prefix: str = "",
         tls: ssl.SSLContext | None = None,
+        full: Callable[[float], None] | None = None,
     ) -> None:
         self.log = RefusedLog()
         self._ctx = ctx
         self._port = port
+        self._full = full or ctx.cache.outside.note_turned_away
         self._refuse = refuse
         self._where = where
         self._prefix = prefix
@@ -63,7 +67,7 @@ class Serving:
             shutdown_timeout=STOP_SECONDS,
             keepalive_timeout=ctx.settings.worker_idle_seconds,
         )
-        self._listening: asyncio.Server | None = None
+        self._listening: asyncio.Server | TlsListener | None = None
 
     def add(self, verb: str, path: str, handler: Handler, name: str) -> None:
         """Serve a call."""
@@ -82,8 +86,13 @@ class Serving:
         self._guard.prepare()
         await self._runner.setup()
         assert self._runner.server is not None
+        make = self._guard.around(self._runner.server)
+        if self._tls is not None:
+            self._listening = TlsListener(self._guard, make, self._tls)
+            self._listening.start(self._port, BACKLOG)
+            return
         self._listening = await asyncio.get_running_loop().create_server(
-            self._guard.around(self._runner.server), port=self._port, backlog=BACKLOG, ssl=self._tls
+            make, port=self._port, backlog=BACKLOG
         )
 
     async def stop(self) -> None:
@@ -94,7 +103,7 @@ class Serving:
 
     def _note_closed(self, why: Why, address: str) -> None:
         if why == "full":  # what one address alone does harms nobody else
-            self._ctx.cache.workers.note_turned_away(self._ctx.clock.now())
+            self._full(self._ctx.clock.now())
         self.log.closed(why, address, self._ctx.clock.now())
 
     @web.middleware

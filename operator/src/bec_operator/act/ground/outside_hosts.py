@@ -19,6 +19,7 @@ class OutsideHosts:
     def __init__(self, changed: Callable[[Key], None], forget: Callable[[str], None]) -> None:
         self._changed = changed
         self._forget = forget
+        self.turned_away = 0.0  # when a call was last not heard, for no fault of its worker
         self._offered: dict[Key, dict[str, PoolPod]] = {}
         self._seats: OrderedDict[str, None] = OrderedDict()
 
@@ -29,6 +30,10 @@ class OutsideHosts:
         if len(self._seats) > REMEMBERED:
             gone, _ = self._seats.popitem(last=False)
             self._forget(gone)
+
+    def note_turned_away(self, now: float) -> None:
+        """Take in that workers which call are not heard: too many do."""
+        self.turned_away = max(self.turned_away, now)
 
     @property
     def seats(self) -> Set[str]:

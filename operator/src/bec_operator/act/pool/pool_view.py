@@ -29,7 +29,7 @@ def seats(ctx: Context, memory: Memory, now: float) -> dict[str, PodSeen]:
         ctx.cache.workers.get,
         lambda task: memory.books.record(task).seating,
         now,
-        ctx.cache.workers.turned_away,
+        ctx.cache.outside.turned_away,
     )
 
 

@@ -281,5 +281,5 @@ def _of_node(node: str, seen: Repute) -> str:
 def hosts_of(attempts: Collection[Attempt]) -> tuple[set[str], set[str]]:
     """Return the workers and the nodes on which attempts failed that may be the fault of these."""
     blamed = [a for a in attempts if class_of(a.failure) in BLAMED | {FailureClass.BAD_HOST}]
-    workers = {attempt.pod_uid for attempt in blamed if attempt.session}
+    workers = {_worker(attempt) for attempt in blamed if attempt.session}
     return workers, {attempt.node for attempt in blamed if attempt.node}

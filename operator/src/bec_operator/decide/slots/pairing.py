@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bec_operator.decide.attempts.avoided_nodes import must_move
 from bec_operator.decide.hosts.at_fault import hosts_of
+from bec_operator.decide.hosts.outside import worker_of
 from bec_operator.decide.hosts.pool import Host, Pool
 from bec_operator.decide.sight.seen import TaskSeen
 
@@ -65,4 +66,4 @@ def _choose(task: TaskSeen, free: Sequence[Host], there: Sequence[Host]) -> Host
 
 def _others(task: TaskSeen, there: Sequence[Host]) -> list[Host]:
     workers, _ = hosts_of(task.failed)
-    return [host for host in there if host.pod.uid not in workers]
+    return [host for host in there if worker_of(host.pod.uid) not in workers]
