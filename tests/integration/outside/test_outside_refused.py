@@ -206,6 +206,24 @@ def test_a_renewed_certificate_is_taken_in(gate: Gate, home: Path) -> None:
     until(lambda: seen() == before, "the old one again", 60)
 
 
+def test_without_a_certificate_all_others_are_served(space: Space, gate: Gate, home: Path) -> None:
+    worker = gate.worker(gate.token(space))
+    kept = (home / "tls.crt").read_bytes()
+    gate.operator.stop()
+    (home / "tls.crt").unlink()
+    gate.operator.start()
+    assert "nobody can come in over TLS" in gate.operator.text()
+    (home / "tls.crt").write_bytes(kept)
+
+    def comes_in() -> bool:
+        try:
+            return worker.register().status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    until(comes_in, "it may come in once there is a certificate", 30)
+
+
 def test_the_commands(space: Space, gate: Gate, home: Path) -> None:
     program = Path(sys.executable).with_name("bec-operator")
     environment = {**os.environ, "KUBECONFIG": str(home / "operator.kubeconfig")}
