@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import yaml
@@ -81,6 +82,29 @@ def test_the_operator_is_away_for_a_while(space: Space, gate: Gate) -> None:
     assert worker.update(given(worker)["_id"], "completed").status == 204
     assert counts(live.wait_complete())["succeeded"] == 2
     assert logs(space, "away") == ["T1: before\nT2: not stored yet\nT3: after"]
+
+
+def test_updates_that_are_too_much(space: Space, gate: Gate) -> None:
+    submit(space, "much", 6)
+    worker, *others = [come_in(gate.url, gate.token(space), "much") for _ in range(5)]
+    nested = b'{"x": [' + b"[]," * 1_000_000 + b"[]]}"
+    known_as = given(worker)["_id"]
+    assert worker.send("POST", f"/tasks/{known_as}/update", raw=nested).status == 409
+    known_as = given(worker)["_id"]
+    line = {"log": "x" * 200_000}
+    assert worker.update(known_as, "active", **line).status == 204
+    with ExitStack() as wires:
+        wires.enter_context(worker.begin_update(known_as, 1000))
+        until(lambda: worker.log(known_as, "T1: a").status == 429, "one is being taken in")
+    until(lambda: worker.log(known_as, "T1: a").status == 204, "it is over")
+    with ExitStack() as wires:
+        for other in others:
+            wires.enter_context(other.begin_update(given(other)["_id"], 200_000))
+        until(lambda: worker.update(known_as, "active", **line).status == 503, "no room for more")
+        assert worker.log(known_as, "T2: b").status == 204  # there is for small ones
+        assert worker.update("none", "active", **line).status == 404  # and for what is nobody's
+    until(lambda: worker.update(known_as, "active", **line).status == 204, "there is room again")
+    until(lambda: worker.update(known_as, "active", **line).status == 429, "too many of them")
 
 
 def test_the_loop_of_the_example(space: Space, gate: Gate, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Serves Flamenco Workers what they ask of a Flamenco Manager: at the root of a port of its own."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from aiohttp import web
 
@@ -11,8 +12,11 @@ from bec_operator.gateway.faces.flamenco.documents import (
     SignOn,
     Update,
     document_of,
+    is_large,
+    throw_away,
 )
 from bec_operator.gateway.faces.flamenco.registration import name_of, token_of
+from bec_operator.gateway.faces.flamenco.turns import Turns
 from bec_operator.gateway.faces.flamenco.working import FACE, Working
 from bec_operator.gateway.gateway import Gateway
 from bec_operator.gateway.guesses import Guesses
@@ -41,6 +45,7 @@ class FlamencoFace:
         self._working = Working(gateway)
         self._guesses = Guesses()
         self._rates = CallRates()
+        self._turns = Turns()
         self._serving = Serving(
             gateway.ctx,
             settings.port,
@@ -135,18 +140,35 @@ class FlamencoFace:
         """
         known_as = request.match_info["task"]
         try:
-            try:
-                update = await document_of(request, Update, UPDATE_BYTES)
-            except CallRefusedError as refused:
-                if refused.word == "Invalid":
-                    await self._working.unreadable(worker, known_as, refused.message)
-                raise
-            await self._working.update(worker, known_as, update)
+            with self._turns.of(worker.id):
+                await self._expect(request, worker, known_as)
+                async with self._turns.large() if is_large(request) else nullcontext():
+                    await self._take_in(request, worker, known_as)
         except CallRefusedError as refused:
             if refused.word in _SAID_AGAIN or refused.status == 404:
                 raise
             raise CallRefusedError(refused.word, refused.message, 409) from refused
         return web.Response(status=204)
+
+    async def _expect(self, request: web.Request, worker: Outsider, known_as: str) -> None:
+        """See that an update may come, before anything of it is kept; raises CallRefusedError."""
+        try:
+            self._working.expect(worker, known_as)
+        except CallRefusedError as refused:
+            if refused.word not in _SAID_AGAIN:
+                await throw_away(request)
+            raise
+        if is_large(request):
+            self._rates.check(worker.id, "log", self._gateway.ctx.clock.now())
+
+    async def _take_in(self, request: web.Request, worker: Outsider, known_as: str) -> None:
+        try:
+            update = await document_of(request, Update, UPDATE_BYTES)
+        except CallRefusedError as refused:
+            if refused.word == "Invalid":
+                await self._working.unreadable(worker, known_as, refused.message)
+            raise
+        await self._working.update(worker, known_as, update)
 
     async def _give_back(self, request: web.Request, worker: Outsider) -> web.Response:
         await self._working.give_back(worker, request.match_info["task"])

@@ -119,6 +119,12 @@ class Working:
                 run.activity += 1
                 await self._gateway.beat(holding, run.progress, run.activity)
 
+    def expect(self, worker: Outsider, known_as: str) -> None:
+        """See that a worker may tell something of a task now."""
+        run = self._runs.get(known_as, worker.id)
+        if run is None or not run.ended:
+            self._held(worker, known_as)
+
     async def update(self, worker: Outsider, known_as: str, update: Update) -> None:
         """Take in what a worker tells of a task."""
         run = self._runs.get(known_as, worker.id)
