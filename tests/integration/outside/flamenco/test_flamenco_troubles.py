@@ -107,6 +107,17 @@ def test_updates_that_are_too_much(space: Space, gate: Gate) -> None:
     until(lambda: worker.update(known_as, "active", **line).status == 429, "too many of them")
 
 
+def test_late_lines_that_are_too_many(space: Space, gate: Gate) -> None:
+    submit(space, "verbose", 2)
+    worker = come_in(gate.url, gate.token(space), "verbose")
+    known_as = given(worker)["_id"]
+    assert worker.update(known_as, "completed").status == 204
+    told = [worker.log(known_as, f"T{n}: late").status for n in range(60)]
+    assert told[0] == 204
+    assert 429 in told
+    assert worker.update(given(worker)["_id"], "active", "T1: in time").status == 204
+
+
 def test_the_loop_of_the_example(space: Space, gate: Gate, tmp_path: Path) -> None:
     spec = yaml.safe_load((EXAMPLE / "job.yaml").read_text())
     spec["metadata"]["namespace"] = space.namespace

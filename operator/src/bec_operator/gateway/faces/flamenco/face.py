@@ -153,12 +153,12 @@ class FlamencoFace:
     async def _expect(self, request: web.Request, worker: Outsider, known_as: str) -> None:
         """See that an update may come, before anything of it is kept; raises CallRefusedError."""
         try:
-            self._working.expect(worker, known_as)
+            is_late = self._working.expect(worker, known_as)
         except CallRefusedError as refused:
             if refused.word not in _SAID_AGAIN:
                 await throw_away(request)
             raise
-        if is_large(request):
+        if is_late or is_large(request):  # the log of what is over goes to S3 at once
             self._rates.check(worker.id, "log", self._gateway.ctx.clock.now())
 
     async def _take_in(self, request: web.Request, worker: Outsider, known_as: str) -> None:

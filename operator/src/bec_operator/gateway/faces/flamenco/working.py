@@ -119,11 +119,13 @@ class Working:
                 run.activity += 1
                 await self._gateway.beat(holding, run.progress, run.activity)
 
-    def expect(self, worker: Outsider, known_as: str) -> None:
-        """See that a worker may tell something of a task now."""
+    def expect(self, worker: Outsider, known_as: str) -> bool:
+        """See that a worker may tell something of a task; return whether that comes late."""
         run = self._runs.get(known_as, worker.id)
-        if run is None or not run.ended:
-            self._held(worker, known_as)
+        if run is not None and run.ended:
+            return True
+        self._held(worker, known_as)
+        return False
 
     async def update(self, worker: Outsider, known_as: str, update: Update) -> None:
         """Take in what a worker tells of a task."""
