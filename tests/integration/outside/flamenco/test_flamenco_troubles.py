@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from tests.integration.outside.conftest import Gate
+from tests.support.flamenco import signed
 from tests.support.flamenco_jobs import ONLY, come_in, given, logs, submit
 from tests.support.jobs import counts
 from tests.support.s3_faults import S3Faults
@@ -116,6 +117,20 @@ def test_late_lines_that_are_too_many(space: Space, gate: Gate) -> None:
     assert told[0] == 204
     assert 429 in told
     assert worker.update(given(worker)["_id"], "active", "T1: in time").status == 204
+
+
+def test_a_worker_that_starts_again_and_again(space: Space, gate: Gate) -> None:
+    token = gate.token(space)
+    worker, other = come_in(gate.url, token, "often"), come_in(gate.url, token, "often")
+    told = []
+    for number in range(20):
+        worker.types = (f"type{number % 2}",)
+        again = worker.sign_on() if number % 3 else worker.register(signed(token))
+        told.append(again.status)
+    assert told[0] == 200
+    assert 429 in told
+    assert worker.task().status == 204
+    assert other.sign_on().status == 204
 
 
 def test_the_loop_of_the_example(space: Space, gate: Gate, tmp_path: Path) -> None:

@@ -24,10 +24,12 @@ from bec_operator.gateway.server import basic
 from bec_operator.gateway.tls import Certificate
 from bec_operator.settings import FaceSettings
 from bec_operator.worker_api.callers.call_rates import CallRates
+from bec_operator.worker_api.callers.rates import Rates
 from bec_operator.worker_api.callers.refusals import CallRefusedError, Word
 from bec_operator.worker_api.serving import Serving
 from bec_ops.contract.protocol import Enrol
 
+_SIGN_ONS = (0.2, 10)  # of one worker: a second, and at once; each may write its Secret
 _GOES_ON: frozenset[Word] = frozenset({"Unavailable", "TooMany", "Invalid"})
 _SAID_AGAIN: frozenset[Word] = frozenset({"Unavailable", "TooMany", "Unauthenticated"})
 
@@ -45,6 +47,7 @@ class FlamencoFace:
         self._working = Working(gateway)
         self._guesses = Guesses()
         self._rates = CallRates()
+        self._sign_ons = Rates(*_SIGN_ONS)
         self._turns = Turns()
         self._serving = Serving(
             gateway.ctx,
@@ -105,9 +108,7 @@ class FlamencoFace:
             name = name_of(said.nickname)
             call = Enrol(token=token, secret=said.secret, name=name)
             worker = await self._gateway.enrolling.enrol(call)
-            await self._gateway.enrolling.note_offers(
-                worker, said.secret, said.supported_task_types
-            )
+            await self._note_types(worker, said.secret, said)
         except CallRefusedError as refused:
             address = f"address {request.remote}"
             self._serving.log.refused(f"{FACE}.register-worker", address, refused.word, now)
@@ -117,9 +118,18 @@ class FlamencoFace:
     async def _sign_on(self, request: web.Request, worker: Outsider) -> web.Response:
         said = await document_of(request, SignOn)
         _, secret = basic(request)
-        await self._gateway.enrolling.note_offers(worker, secret, said.supported_task_types)
+        await self._note_types(worker, secret, said)
         await self._working.sign_on(worker)
         return web.Response(status=204)
+
+    async def _note_types(self, worker: Outsider, secret: str, said: SignOn) -> None:
+        if wait := self._sign_ons.take(worker.id, self._gateway.ctx.clock.now()):
+            raise CallRefusedError(
+                "TooMany",
+                "this worker starts too often; wait as the header Retry-After says",
+                retry_after=wait,
+            )
+        await self._gateway.enrolling.note_offers(worker, secret, said.supported_task_types)
 
     async def _sign_off(self, _: web.Request, worker: Outsider) -> web.Response:
         await self._working.sign_off(worker)
