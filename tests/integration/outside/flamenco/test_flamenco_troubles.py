@@ -58,7 +58,6 @@ def test_jobs_that_give_nothing_are_in_nobody_s_way(space: Space, gate: Gate) ->
         worker = come_in(gate.url, gate.token(space, jobs=name), name)
         assert given(worker)["job"].endswith(name)
     asking = come_in(gate.url, gate.token(space), *names)
-    assert asking.task().status == 204  # in time: after 3 s it has hung up
     assert given(asking)["job"].endswith("free")
 
 
