@@ -131,6 +131,16 @@ class FlamencoWorker:
             body["log"] = log
         return self.send("POST", f"/tasks/{task}/update", body)
 
+    def begin_update(self, task: str, size: int) -> socket.socket:
+        """Send an update but for its last byte, until the socket is closed."""
+        place = urlsplit(self.url)
+        lines = [f"POST /tasks/{task}/update HTTP/1.1", f"Host: {place.netloc}"]
+        lines += [f"Content-Length: {size}"]
+        lines += [f"{name}: {value}" for name, value in self._basic.items()]
+        wire = socket.create_connection((place.hostname, place.port), TIMEOUT)
+        wire.sendall("\r\n".join([*lines, "", ""]).encode() + b"x" * (size - 1))
+        return wire
+
     def log(self, task: str, log: str) -> Reply:
         """Tell lines of its log alone, as while it is being stopped."""
         return self.send("POST", f"/tasks/{task}/update", {"log": log})

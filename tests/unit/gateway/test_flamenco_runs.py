@@ -72,6 +72,26 @@ def test_a_task_is_given_again_at_once_unless_its_end_may_be_on_its_way() -> Non
     assert runs.of(holding(2), adopted=True).may_be_over(0.0)
 
 
+def test_the_log_of_an_attempt_that_has_ended_is_kept_until_it_is_stored() -> None:
+    found = Runs().of(holding(), given=True)
+    found.take_log("T1: a")
+    found.end()
+    assert (found.log, found.earlier) == ("T1: a", False)
+    found.unsaved = False
+    found.let_go()
+    assert (found.log, found.earlier) == ("", True)
+    found.take_log("T2: late")
+    found.put_before("T1: a")
+    assert found.log == "T1: a\nT2: late"
+
+
+def test_what_was_not_given_just_now_may_have_a_log() -> None:
+    runs = Runs()
+    assert not runs.of(holding(1), given=True).earlier
+    assert not runs.of(holding(1)).earlier
+    assert runs.of(holding(2)).earlier
+
+
 def test_what_is_known_is_known_to_its_worker_alone_and_bounded() -> None:
     runs = Runs()
     for number in range(1001):

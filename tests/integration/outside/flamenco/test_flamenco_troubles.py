@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import yaml
 
 from tests.integration.outside.conftest import Gate
+from tests.support.flamenco import signed
 from tests.support.flamenco_jobs import ONLY, come_in, given, logs, submit
 from tests.support.jobs import counts
 from tests.support.s3_faults import S3Faults
@@ -56,7 +58,6 @@ def test_jobs_that_give_nothing_are_in_nobody_s_way(space: Space, gate: Gate) ->
         worker = come_in(gate.url, gate.token(space, jobs=name), name)
         assert given(worker)["job"].endswith(name)
     asking = come_in(gate.url, gate.token(space), *names)
-    assert asking.task().status == 204  # in time: after 3 s it has hung up
     assert given(asking)["job"].endswith("free")
 
 
@@ -81,6 +82,54 @@ def test_the_operator_is_away_for_a_while(space: Space, gate: Gate) -> None:
     assert worker.update(given(worker)["_id"], "completed").status == 204
     assert counts(live.wait_complete())["succeeded"] == 2
     assert logs(space, "away") == ["T1: before\nT2: not stored yet\nT3: after"]
+
+
+def test_updates_that_are_too_much(space: Space, gate: Gate) -> None:
+    submit(space, "much", 6)
+    worker, *others = [come_in(gate.url, gate.token(space), "much") for _ in range(5)]
+    nested = b'{"x": [' + b"[]," * 1_000_000 + b"[]]}"
+    known_as = given(worker)["_id"]
+    assert worker.send("POST", f"/tasks/{known_as}/update", raw=nested).status == 409
+    known_as = given(worker)["_id"]
+    line = {"log": "x" * 200_000}
+    assert worker.update(known_as, "active", **line).status == 204
+    with ExitStack() as wires:
+        wires.enter_context(worker.begin_update(known_as, 1000))
+        until(lambda: worker.log(known_as, "T1: a").status == 429, "one is being taken in")
+    until(lambda: worker.log(known_as, "T1: a").status == 204, "it is over")
+    with ExitStack() as wires:
+        for other in others:
+            wires.enter_context(other.begin_update(given(other)["_id"], 200_000))
+        until(lambda: worker.update(known_as, "active", **line).status == 503, "no room for more")
+        assert worker.log(known_as, "T2: b").status == 204  # there is for small ones
+        assert worker.update("none", "active", **line).status == 404  # and for what is nobody's
+    until(lambda: worker.update(known_as, "active", **line).status == 204, "there is room again")
+    until(lambda: worker.update(known_as, "active", **line).status == 429, "too many of them")
+
+
+def test_late_lines_that_are_too_many(space: Space, gate: Gate) -> None:
+    submit(space, "verbose", 2)
+    worker = come_in(gate.url, gate.token(space), "verbose")
+    known_as = given(worker)["_id"]
+    assert worker.update(known_as, "completed").status == 204
+    told = [worker.log(known_as, f"T{n}: late").status for n in range(60)]
+    assert told[0] == 204
+    assert 429 in told
+    assert worker.update(given(worker)["_id"], "active", "T1: in time").status == 204
+
+
+def test_a_worker_that_starts_again_and_again(space: Space, gate: Gate) -> None:
+    token = gate.token(space)
+    worker, other = come_in(gate.url, token, "often"), come_in(gate.url, token, "often")
+    told = []
+    for number in range(20):
+        worker.types = (f"type{number % 2}",)
+        again = worker.sign_on() if number % 3 else worker.register(signed(token))
+        told.append(again.status)
+    assert told[0] == 200
+    assert 429 in told
+    assert worker.task().status == 204
+    assert other.sign_on().status == 204
 
 
 def test_the_loop_of_the_example(space: Space, gate: Gate, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Annotated, Literal, TypeVar
 
 from aiohttp import web
@@ -13,6 +14,11 @@ from bec_operator.worker_api.incoming import BODY_BYTES, BODY_SECONDS
 UPDATE_BYTES = 4 * 1024 * 1024
 """Of an update: it has up to two thousand lines of a log, and the status in the same body."""
 _READ_BYTES = 64 * 1024 * 1024  # of one that is too long: its sender reads no answer before the end
+# What a large one may be: strings, and little between them. A list of a million lists would keep
+# the operator from all others while it is read.
+_MOSTLY_TEXT = re.compile(
+    rb'(?:[^"]{0,200}+"[^"\\]*+(?:\\.[^"\\]*+)*+"){0,2000}+[^"]{0,200}+', re.DOTALL
+)
 
 TaskType = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\S+$")]
 M = TypeVar("M", bound=BaseModel)
@@ -63,6 +69,35 @@ async def document_of(request: web.Request, kind: type[M], limit: int = BODY_BYT
     A body that is too long is read nevertheless, and thrown away: its sender would not see the
     answer, and send it for ever.
     """
+    sent, size = await _sent_with(request, limit)
+    if size > limit:
+        raise CallRefusedError("Invalid", f"the body has more than {limit} bytes: send less")
+    if size > BODY_BYTES and not _MOSTLY_TEXT.fullmatch(sent):
+        raise CallRefusedError(
+            "Invalid", f"the body has more than {BODY_BYTES} bytes: send a log, and little else"
+        )
+    try:
+        return kind.model_validate(json.loads(sent or b"{}"))
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        wrong = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details)
+        raise CallRefusedError("Invalid", wrong) from None
+    except (ValueError, RecursionError):
+        raise CallRefusedError("Invalid", "the body is no JSON: send an object") from None
+
+
+async def throw_away(request: web.Request) -> None:
+    """Read a body and keep nothing of it, so that its sender sees the answer."""
+    await _sent_with(request, 0)
+
+
+def is_large(request: web.Request) -> bool:
+    """Whether a body may be larger than those of all other calls."""
+    return request.content_length is None or request.content_length > BODY_BYTES
+
+
+async def _sent_with(request: web.Request, limit: int) -> tuple[bytearray, int]:
+    """Return a body up to a limit, and how long it is."""
     sent, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -74,13 +109,4 @@ async def document_of(request: web.Request, kind: type[M], limit: int = BODY_BYT
                     break
     except (TimeoutError, ConnectionError, web.RequestPayloadError):
         raise CallRefusedError("Unavailable", "the body did not come; send it again") from None
-    if size > limit:
-        raise CallRefusedError("Invalid", f"the body has more than {limit} bytes: send less")
-    try:
-        return kind.model_validate(json.loads(sent or b"{}"))
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        wrong = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details)
-        raise CallRefusedError("Invalid", wrong) from None
-    except (ValueError, RecursionError):
-        raise CallRefusedError("Invalid", "the body is no JSON: send an object") from None
+    return sent, size

@@ -1,6 +1,7 @@
 """Serves Flamenco Workers what they ask of a Flamenco Manager: at the root of a port of its own."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from aiohttp import web
 
@@ -11,8 +12,11 @@ from bec_operator.gateway.faces.flamenco.documents import (
     SignOn,
     Update,
     document_of,
+    is_large,
+    throw_away,
 )
 from bec_operator.gateway.faces.flamenco.registration import name_of, token_of
+from bec_operator.gateway.faces.flamenco.turns import Turns
 from bec_operator.gateway.faces.flamenco.working import FACE, Working
 from bec_operator.gateway.gateway import Gateway
 from bec_operator.gateway.guesses import Guesses
@@ -20,10 +24,12 @@ from bec_operator.gateway.server import basic
 from bec_operator.gateway.tls import Certificate
 from bec_operator.settings import FaceSettings
 from bec_operator.worker_api.callers.call_rates import CallRates
+from bec_operator.worker_api.callers.rates import Rates
 from bec_operator.worker_api.callers.refusals import CallRefusedError, Word
 from bec_operator.worker_api.serving import Serving
 from bec_ops.contract.protocol import Enrol
 
+_SIGN_ONS = (0.2, 10)  # of one worker: a second, and at once; each may write its Secret
 _GOES_ON: frozenset[Word] = frozenset({"Unavailable", "TooMany", "Invalid"})
 _SAID_AGAIN: frozenset[Word] = frozenset({"Unavailable", "TooMany", "Unauthenticated"})
 
@@ -41,6 +47,8 @@ class FlamencoFace:
         self._working = Working(gateway)
         self._guesses = Guesses()
         self._rates = CallRates()
+        self._sign_ons = Rates(*_SIGN_ONS)
+        self._turns = Turns()
         self._serving = Serving(
             gateway.ctx,
             settings.port,
@@ -100,9 +108,7 @@ class FlamencoFace:
             name = name_of(said.nickname)
             call = Enrol(token=token, secret=said.secret, name=name)
             worker = await self._gateway.enrolling.enrol(call)
-            await self._gateway.enrolling.note_offers(
-                worker, said.secret, said.supported_task_types
-            )
+            await self._note_types(worker, said.secret, said)
         except CallRefusedError as refused:
             address = f"address {request.remote}"
             self._serving.log.refused(f"{FACE}.register-worker", address, refused.word, now)
@@ -112,9 +118,18 @@ class FlamencoFace:
     async def _sign_on(self, request: web.Request, worker: Outsider) -> web.Response:
         said = await document_of(request, SignOn)
         _, secret = basic(request)
-        await self._gateway.enrolling.note_offers(worker, secret, said.supported_task_types)
+        await self._note_types(worker, secret, said)
         await self._working.sign_on(worker)
         return web.Response(status=204)
+
+    async def _note_types(self, worker: Outsider, secret: str, said: SignOn) -> None:
+        if wait := self._sign_ons.take(worker.id, self._gateway.ctx.clock.now()):
+            raise CallRefusedError(
+                "TooMany",
+                "this worker starts too often; wait as the header Retry-After says",
+                retry_after=wait,
+            )
+        await self._gateway.enrolling.note_offers(worker, secret, said.supported_task_types)
 
     async def _sign_off(self, _: web.Request, worker: Outsider) -> web.Response:
         await self._working.sign_off(worker)
@@ -135,18 +150,35 @@ class FlamencoFace:
         """
         known_as = request.match_info["task"]
         try:
-            try:
-                update = await document_of(request, Update, UPDATE_BYTES)
-            except CallRefusedError as refused:
-                if refused.word == "Invalid":
-                    await self._working.unreadable(worker, known_as, refused.message)
-                raise
-            await self._working.update(worker, known_as, update)
+            with self._turns.of(worker.id):
+                await self._expect(request, worker, known_as)
+                async with self._turns.large() if is_large(request) else nullcontext():
+                    await self._take_in(request, worker, known_as)
         except CallRefusedError as refused:
             if refused.word in _SAID_AGAIN or refused.status == 404:
                 raise
             raise CallRefusedError(refused.word, refused.message, 409) from refused
         return web.Response(status=204)
+
+    async def _expect(self, request: web.Request, worker: Outsider, known_as: str) -> None:
+        """See that an update may come, before anything of it is kept; raises CallRefusedError."""
+        try:
+            is_late = self._working.expect(worker, known_as)
+        except CallRefusedError as refused:
+            if refused.word not in _SAID_AGAIN:
+                await throw_away(request)
+            raise
+        if is_late or is_large(request):  # the log of what is over goes to S3 at once
+            self._rates.check(worker.id, "log", self._gateway.ctx.clock.now())
+
+    async def _take_in(self, request: web.Request, worker: Outsider, known_as: str) -> None:
+        try:
+            update = await document_of(request, Update, UPDATE_BYTES)
+        except CallRefusedError as refused:
+            if refused.word == "Invalid":
+                await self._working.unreadable(worker, known_as, refused.message)
+            raise
+        await self._working.update(worker, known_as, update)
 
     async def _give_back(self, request: web.Request, worker: Outsider) -> web.Response:
         await self._working.give_back(worker, request.match_info["task"])

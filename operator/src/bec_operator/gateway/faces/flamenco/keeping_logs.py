@@ -41,14 +41,15 @@ class LogKeeper:
         """Store what is new in the log of an attempt; what is not stored is tried again later."""
         if not run.unsaved:
             return
-        run.unsaved = False
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_PATIENCE), run.saving:
+                run.unsaved = False
                 if run.earlier:
                     run.put_before(await self._stored(run))
                 await self._gateway.log(run.holding, run.log)
         except (CallRefusedError, StoreError, TimeoutError):
             run.unsaved = True
+        run.let_go()
 
     async def _stored(self, run: Run) -> str:
         task = run.holding.task

@@ -21,7 +21,7 @@ _LAST_LINES = 5  # of a log, in the message of a failure
 class Run:
     """One attempt. Of its log the end is kept; `saved` is when that was stored last.
 
-    `earlier`: another operator may have stored some of it. `heard`: the worker has it, as it has
+    `earlier`: some of it may be stored that is not here. `heard`: the worker has it, as it has
     told. `ending` takes in how it ended, which was told first at `end_told`; `ended`: that is done.
     """
 
@@ -36,6 +36,7 @@ class Run:
     ending: "asyncio.Task[CallRefusedError | None] | None" = None
     end_told: float | None = None
     ended: bool = False
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _last: bytes = b""
     _asked: float | None = field(default=None)
 
@@ -56,8 +57,18 @@ class Run:
         self.activity += 1
         self.log = _end_of(f"{self.log}\n{text}" if self.log else text)
 
+    def end(self) -> None:
+        """Take in that it has ended, and that this is stored."""
+        self.ended = True
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Forget the log of an attempt that has ended, once it is stored."""
+        if self.ended and self.log and not self.unsaved and not self.saving.locked():
+            self.log, self.earlier = "", True
+
     def put_before(self, earlier: str) -> None:
-        """Take in what was stored of the log before this operator ran."""
+        """Take in what is stored of the log and is not here."""
         self.earlier = False
         if earlier:
             self.log = _end_of(f"{earlier}\n{self.log}" if self.log else earlier)
@@ -104,12 +115,12 @@ class Runs:
         run = self._runs.get(known_as)
         return run if run is not None and run.holding.seat.worker.id == worker_id else None
 
-    def of(self, holding: Holding, *, adopted: bool = False) -> Run:
-        """Return what is known of a task; `adopted`: another operator has given it."""
+    def of(self, holding: Holding, *, given: bool = False, adopted: bool = False) -> Run:
+        """Return what is known of a task; `given`: just now, `adopted`: by another operator."""
         known_as = id_of(holding)
         run = self._runs.get(known_as)
         if run is None:
-            run = self._runs[known_as] = Run(holding, earlier=adopted, heard=adopted)
+            run = self._runs[known_as] = Run(holding, earlier=not given, heard=adopted)
             if len(self._runs) > _REMEMBERED:
                 self._runs.popitem(last=False)
         run.holding = holding

@@ -81,7 +81,7 @@ class Working:
         except TemplateError as error:
             await self._gateway.failed(given, "Misconfigured", str(error))
             return None
-        self._runs.of(given)
+        self._runs.of(given, given=True)
         return document
 
     async def _ask(self, seat: Seat) -> Holding | None:
@@ -120,6 +120,14 @@ class Working:
                 run.activity += 1
                 await self._gateway.beat(holding, run.progress, run.activity)
 
+    def expect(self, worker: Outsider, known_as: str) -> bool:
+        """See that a worker may tell something of a task; return whether that comes late."""
+        run = self._runs.get(known_as, worker.id)
+        if run is not None and run.ended:
+            return True
+        self._held(worker, known_as)
+        return False
+
     async def update(self, worker: Outsider, known_as: str, update: Update) -> None:
         """Take in what a worker tells of a task."""
         run = self._runs.get(known_as, worker.id)
@@ -140,7 +148,7 @@ class Working:
         run = self._held(worker, known_as)
         said = f"the worker's update could not be read: {why}"
         await self._gateway.failed(run.holding, "Retryable", said)
-        run.ended = True
+        run.end()
 
     async def give_back(self, worker: Outsider, known_as: str) -> None:
         """Take in that a worker does not go on with a task."""
@@ -175,9 +183,9 @@ class Working:
             if refused.word != "Invalid":
                 return refused
             await self._gateway.failed(holding, "Retryable", refused.message)
-            run.ended = True
+            run.end()
             return refused
-        run.ended = True
+        run.end()
         return None
 
     async def _give_back_all(self, worker: Outsider, why: str) -> None:
@@ -190,7 +198,7 @@ class Working:
     async def _interrupt(self, run: Run, why: str) -> None:
         await self._logs.save(run)
         await self._gateway.failed(run.holding, "Interrupted", why)
-        run.ended = True
+        run.end()
 
     # --- who has what
 
