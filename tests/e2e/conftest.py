@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import yaml
@@ -16,7 +15,6 @@ from examples.demo import MANIFEST
 from examples.ocr.make_pages import upload
 from tests.cluster import Cluster, Parts
 from tests.e2e.site import Site
-from tests.e2e.way_in import VALUES, make_certificate
 from tests.support.kube import Kube
 
 log = logging.getLogger(__name__)
@@ -26,18 +24,10 @@ HEARTBEAT_SECONDS = 1
 
 
 @pytest.fixture(scope="session")
-def outside_ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file with the CA by which workers from elsewhere know the operator."""
-    return tmp_path_factory.mktemp("outside") / "ca.crt"
-
-
-@pytest.fixture(scope="session")
-def cluster(outside_ca: Path) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     with Cluster.start(f"e2e-{os.getpid()}", Parts.NODE) as running:
         deploy.load_images(running, ("operator", "worker", "ocr", "lines", "checksums"), log.info)
-        make_certificate(running, outside_ca.parent)
-        heartbeats = f"--set=worker.heartbeatSeconds={HEARTBEAT_SECONDS}"
-        deploy.install_operator(running, heartbeats, *VALUES)
+        deploy.install_operator(running, f"--set=worker.heartbeatSeconds={HEARTBEAT_SECONDS}")
         yield running
 
 

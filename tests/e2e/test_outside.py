@@ -14,8 +14,9 @@ from bec_ops.contract.marker import Marker
 from bec_ops.contract.volume import Volume
 from tests.cluster import Cluster
 from tests.e2e.acts import MINUTES
+from tests.e2e.conftest import HEARTBEAT_SECONDS
 from tests.e2e.site import Site, worker_pod
-from tests.e2e.way_in import WayIn, way_in
+from tests.e2e.way_in import WayIn, open_doors, way_in
 from tests.support.ddisp import NEW, Ddisp
 from tests.support.jobs import LiveJob, counts, numbered
 from tests.support.kube import Body
@@ -43,8 +44,9 @@ POD = ("BEC_JOB_ID", "BEC_W_ID", "BEC_I_ID", "BEC_I_VERSION", "BEC_OUTPUT_URI", 
 
 
 @pytest.fixture
-def way(cluster: Cluster, outside_ca: Path) -> Iterator[WayIn]:
-    with way_in(cluster, outside_ca) as way:
+def way(cluster: Cluster, tmp_path: Path) -> Iterator[WayIn]:
+    ca = open_doors(cluster, tmp_path, f"--set=worker.heartbeatSeconds={HEARTBEAT_SECONDS}")
+    with way_in(cluster, ca) as way:
         yield way
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bec_operator.act.ground.api_server import core
-from examples.deploy import OPERATOR_NAMESPACE, add_namespace
+from examples.deploy import OPERATOR_NAMESPACE, install_operator
 from tests.cluster import Cluster
 from tests.e2e.relay import Relay
 from tests.support.kube import Kube
@@ -24,12 +24,15 @@ VALUES = (
 """What the chart is told of it."""
 
 
-def make_certificate(cluster: Cluster, folder: Path) -> Path:
-    """Make the Secret with the operator's certificate; return the CA's file."""
-    add_namespace(cluster, OPERATOR_NAMESPACE)
+def open_doors(cluster: Cluster, folder: Path, *more: str) -> Path:
+    """Have the chart open the way in, with a certificate; return the CA's file.
+
+    `more` are further arguments of `helm upgrade`.
+    """
     ca = certificate(folder)
     files = (f"--cert={folder / 'tls.crt'}", f"--key={folder / 'tls.key'}")
     cluster.kubectl("-n", OPERATOR_NAMESPACE, "create", "secret", "tls", SECRET, *files)
+    install_operator(cluster, *more, *VALUES)
     return ca
 
 
@@ -62,8 +65,8 @@ class WayIn:
 @contextmanager
 def way_in(cluster: Cluster, ca: Path) -> Iterator[WayIn]:
     """Lead from this machine to the operator's pod, as a load balancer would."""
-    kube = Kube(cluster.kubeconfig)
-    pods = kube.items(core(OPERATOR_NAMESPACE, "pods"))
-    (address,) = {p["status"]["podIP"] for p in pods if p["status"].get("podIP")}
+    pods = Kube(cluster.kubeconfig).items(core(OPERATOR_NAMESPACE, "pods"))
+    stay = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    (address,) = (pod["status"]["podIP"] for pod in stay)
     with Relay(address, 8443) as outside, Relay(address, DATA_DISPATCHER) as ddisp:
         yield WayIn(cluster, ca, outside, ddisp)

@@ -254,6 +254,22 @@ def test_who_is_revoked_ends(gate: Gate, machine: MakeMachine) -> None:
     assert "bec-worker register --again" in ended.err
 
 
+def test_who_is_revoked_with_something_to_tell_ends(
+    space: Space, gate: Gate, machine: MakeMachine
+) -> None:
+    one = machine("one")
+    (one.folder / "slow-I0").touch()
+    space.submit(described(space, "revoked", 1))
+    process = start(one, "--job", f"{space.namespace}/revoked")
+    until(lambda: begun(one), "it works", timeout=60)
+    revoke(gate, call(one, "id").out.strip())
+    until(lambda: call(one, "status").code == 1, "the operator knows", timeout=30)
+    (one.folder / "slow-I0").unlink()
+    ended = wait_ended(process)
+    assert ended.code == ExitCode.MISCONFIGURED
+    assert "bec-worker register --again" in ended.err
+
+
 def revoke(gate: Gate, worker_id: str) -> None:
     """Take away the Secret of a worker."""
     for secret in gate.kube.items(core(gate.home, "secrets")):

@@ -307,6 +307,9 @@ def test_the_list_is_the_operators_and_puts_hands_right(
         ["uid-I9", "ns/ocr", "W1/I9", "run-1"],
     ]
     assert [bool(row[4]) for row in rows] == [True, False]
+    wait_done(run.start_command("list"))
+    assert "I1" in wait_done(run.start_command("beat")).out, "nobody has said that it is another's"
+    operator.answers["heartbeat"] = [refusal(410, "Gone")]
     gone = wait_done(run.start_command("list"))
     assert gone.out == ""
     assert "W1/I1 is not this worker's any more" in gone.err

@@ -127,7 +127,7 @@ class ByHand:
         """Return what the operator says the worker has, with what is known of it here.
 
         Hands are put right by it: a task whose answer was lost is found again, and one that is
-        another's by now is put down.
+        another's by now is put down, once the operator has said so of that very one.
         """
         holds = self._client(Seat("", "0" * 32)).mine().held
         by_seat = {held.seat: held for held in holds}
@@ -135,9 +135,12 @@ class ByHand:
             held = by_seat.get(hand.seat.name)
             if hand.given is None and held is not None:
                 self.hands.keep(hand.with_task(held.task, held.job, None))
-            if hand.given is not None and (
-                held is None or held.task.task_uid != hand.given.task.task_uid
-            ):
+            if hand.given is not None and held is None:
+                if why := self._beat(hand, hand.given.task):  # it is put down if it is another's
+                    _logger.warning(
+                        "%s is not this worker's any more: %s", hand.given.task.volume, why
+                    )
+            elif held is not None and hand.given is not None and _is_another(held, hand.given):
                 _logger.warning("%s is not this worker's any more", hand.given.task.volume)
                 self.hands.drop(hand)
         known = {hand.seat.name: hand.given for hand in self.hands.all()}
@@ -175,6 +178,10 @@ class ByHand:
 
     def _client(self, seat: Seat, offer: Offer | None = None) -> OutsideClient:
         return OutsideClient(lambda: self.identity, seat, offer)
+
+
+def _is_another(held: Held, given: Given) -> bool:
+    return held.task.task_uid != given.task.task_uid
 
 
 def _marker(given: Given, result: dict[str, Any] | None) -> Marker:

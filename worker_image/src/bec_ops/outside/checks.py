@@ -36,9 +36,10 @@ class S3Check:
             return ""
         try:
             self._open_store().check_bucket(bucket, prefix)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - such as a profile that is not there
             self._wanted.add((bucket, prefix))
-            return str(error)
+            told = isinstance(error, StoreError)
+            return str(error) if told else f"{type(error).__name__}: {error}"
         self._good[bucket] = time.monotonic()
         return ""
 

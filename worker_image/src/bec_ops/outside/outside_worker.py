@@ -30,7 +30,7 @@ from bec_ops.outside.seated import Seated
 from bec_ops.processes.output_log import OutputLog
 from bec_ops.runtime.attempt import Attempt
 from bec_ops.runtime.pool_worker import PoolWorker
-from bec_ops.runtime.running import Prepare, do_attempt
+from bec_ops.runtime.running import Prepare, do_attempt, show_traceback
 
 LAST_SECONDS = 20.0
 """How long the end of the process may be held up by what is still to be told."""
@@ -147,11 +147,12 @@ class OutsideWorker(PoolWorker):
         if self._rests():
             time.sleep(_LOOK_AGAIN)
             return
-        if why := checks.missing(self._keys) or self._s3.missing():
-            self._wait(why)
-            return
         try:
+            if why := checks.missing(self._keys) or self._s3.missing():
+                self._wait(why)
+                return
             if not self._seated.tell():
+                self._seated.client.mine()  # refused, if the operator does not know us any more
                 self._wait("the operator does not answer, and has to be told something first")
                 return
             begun = time.monotonic()
@@ -163,6 +164,9 @@ class OutsideWorker(PoolWorker):
         except RefusedError as refusal:
             self._asking = False  # and the seat may be somebody else's
             self._be_refused(refusal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to try at once
+            show_traceback(error)
+            self._wait(f"{type(error).__name__}: {error}")
         else:
             self._take(given, time.monotonic() - begun, take)
 

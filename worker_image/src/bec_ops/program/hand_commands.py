@@ -10,6 +10,7 @@ import typer
 
 from bec_ops.contract.errors import MisconfiguredError
 from bec_ops.contract.returned import MAX_RESULT_BYTES
+from bec_ops.link.operator_client import UnreachableError
 from bec_ops.outside.by_hand import ByHand, Outcome
 from bec_ops.outside.configuration import read_configuration
 from bec_ops.outside.hands import Given
@@ -18,6 +19,7 @@ from bec_ops.program.outside_choice import Site, State
 from bec_ops.program.outside_commands import told_plainly
 
 _BEATS_A_LEASE = 3
+_TRY_AGAIN = 5.0  # seconds
 _USUAL_LEASE = 300.0  # seconds, where nobody has said how long one is
 
 _Task = Annotated[
@@ -100,7 +102,14 @@ def beat(
     with told_plainly():
         worker = _worker(state)
         while True:
-            held = list(worker.beat(task))
+            try:
+                held = list(worker.beat(task))
+            except UnreachableError as error:
+                if not keep:
+                    raise
+                typer.echo(f"tried again: {error}", err=True)
+                time.sleep(_TRY_AGAIN)
+                continue
             for given, why in held:
                 lost = lost or bool(why)
                 if why:
