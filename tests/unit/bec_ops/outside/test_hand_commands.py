@@ -262,6 +262,20 @@ def test_what_cannot_be_told_now_is_told_by_a_later_command(
     assert Records(folder.path).count() == {}
 
 
+def test_who_is_not_known_any_more_is_told_so_instead_of_to_wait(
+    run: WorkerRun, operator: FakeOperator, folder: StateFolder
+) -> None:
+    operator.answers["next"] = [gives(run, "I1")]
+    call(run, "next", "ocr")
+    unknown = [refusal(401, "Unauthenticated")]
+    operator.answers |= {"done": unknown * 999, "mine": unknown}
+    ended = call(run, "done")
+    assert ended.code == Outcome.ERROR
+    assert "Unauthenticated" in ended.err
+    assert "does not answer" not in ended.err
+    assert Records(folder.path).count() == {"done": 1}
+
+
 def test_a_beat_makes_the_lease_longer_and_tells_what_is_lost(
     run: WorkerRun, operator: FakeOperator
 ) -> None:

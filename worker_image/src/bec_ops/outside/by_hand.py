@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
@@ -93,7 +94,7 @@ class ByHand:
         `result` is what stands in the marker as a handler's does that it returns.
         Without `marker` that is left to the operator, where the Job says so. Raises StoreError if
         S3 does not answer, MissingArtefactsError if something is not there that the Job expects;
-        the task stays in hand then.
+        the task stays in hand then. Raises RefusedError if the operator does not know the worker.
         """
         hand, given = self.hands.find(name)
         if marker:
@@ -173,7 +174,10 @@ class ByHand:
         reports = KeptReports(self.records, hand.seat)
         reports.add(kind, {"task_uid": task.task_uid, "attempt": task.attempt, **fields})
         self.hands.drop(hand)
-        if not reports.deliver(self._client(hand.seat).report, _DELIVERY):
+        client = self._client(hand.seat)
+        if not reports.deliver(client.report, _DELIVERY):
+            with suppress(UnreachableError):
+                client.mine()  # refused, if the operator does not know us any more
             _logger.warning("the operator does not answer: that is kept, and told by the next call")
 
     def _client(self, seat: Seat, offer: Offer | None = None) -> OutsideClient:
