@@ -306,6 +306,31 @@ def test_beats_go_on_until_nothing_is_in_hand(run: WorkerRun, operator: FakeOper
     wait_done(process)
 
 
+def test_beats_of_one_task_outlast_an_operator_that_is_away_and_end_with_the_task(
+    run: WorkerRun, operator: FakeOperator
+) -> None:
+    operator.answers["next"] = [(200, {**gives(run, "I1")[1], "lease_seconds": 0.6})]
+    call(run, "next", "ocr")
+    operator.answers["heartbeat"] = [refusal(503, "Unavailable")]
+    process = run.start_command("beat", "W1/I1", "--keep")
+    operator.wait(lambda: len(operator.bodies("heartbeat")) >= 3, "it beats again")
+    wait_done(run.start_command("done"))
+    assert "tried again: " in wait_done(process).err
+    assert call(run, "beat", "W1/I1", "--keep").code == 1, "it never was in hand"
+
+
+def test_what_is_lost_is_told_though_the_operator_goes_away_then(
+    run: WorkerRun, operator: FakeOperator
+) -> None:
+    operator.answers["next"] = [gives(run, "I1"), gives(run, "I2")]
+    for _ in range(2):
+        call(run, "next", "ocr")
+    operator.answers["heartbeat"] = [refusal(410, "Gone"), refusal(503, "Unavailable")]
+    ended = call(run, "beat")
+    assert ended.code == 1
+    assert "W1/I1 is lost: Gone" in ended.err
+
+
 def test_the_list_is_the_operators_and_puts_hands_right(
     run: WorkerRun, operator: FakeOperator
 ) -> None:

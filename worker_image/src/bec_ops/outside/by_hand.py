@@ -114,14 +114,14 @@ class ByHand:
         self._tell(hand, given.task, "failed", fields)
         return given.task
 
-    def beat(self, name: str = "") -> Iterator[tuple[Given, str]]:
+    def beat(self, task_uid: str = "") -> Iterator[tuple[Given, str]]:
         """Give a sign of life for one task, or for all; yield each, and why it is lost, if it is.
 
+        Nothing is yielded for a task that is not in hand any more.
         Raises UnreachableError if the operator does not answer.
         """
-        hands = [self.hands.find(name)[0]] if name else self.hands.all()
-        for hand in hands:
-            if hand.given is not None:
+        for hand in self.hands.all():
+            if hand.given is not None and task_uid in ("", hand.given.task.task_uid):
                 yield hand.given, self._beat(hand, hand.given.task)
 
     def held(self) -> list[tuple[Held, Given | None]]:

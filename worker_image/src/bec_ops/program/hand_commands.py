@@ -101,22 +101,23 @@ def beat(
     lost = False
     with told_plainly():
         worker = _worker(state)
+        meant = worker.hands.find(task)[1].task.task_uid if task else ""
         while True:
+            leases = []
             try:
-                held = list(worker.beat(task))
+                for given, why in worker.beat(meant):
+                    leases.append(given.lease_seconds or _USUAL_LEASE)
+                    lost = lost or bool(why)
+                    if why:
+                        typer.echo(f"{given.task.volume} is lost: {why}", err=True)
             except UnreachableError as error:
                 if not keep:
                     raise
                 typer.echo(f"tried again: {error}", err=True)
                 time.sleep(_TRY_AGAIN)
                 continue
-            for given, why in held:
-                lost = lost or bool(why)
-                if why:
-                    typer.echo(f"{given.task.volume} is lost: {why}", err=True)
-            if not keep or not held:
+            if not keep or not leases:
                 break
-            leases = [given.lease_seconds or _USUAL_LEASE for given, _ in held]
             time.sleep(min(leases) / _BEATS_A_LEASE)
         for hand in worker.hands.all():
             if hand.given is not None:
