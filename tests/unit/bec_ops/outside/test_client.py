@@ -67,8 +67,7 @@ def test_signs_of_life_come_often_enough_for_a_short_lease(
 
 def test_only_what_was_answered_was_heard(client: OutsideClient, operator: FakeOperator) -> None:
     heard: list[float] = []
-    finish: list[str] = []
-    client.on_heard, client.on_finish = heard.append, finish.append
+    client.on_heard = heard.append
     operator.answers["heartbeat"] = [(200, {}), refusal(503, "Unavailable"), (200, {})]
     before = now()
     client.heartbeat(**ABOUT)
@@ -76,10 +75,6 @@ def test_only_what_was_answered_was_heard(client: OutsideClient, operator: FakeO
         client.heartbeat(**ABOUT)
     assert len(heard) == 1
     assert before <= heard[0] <= now()
-    assert finish == []
-    operator.answers["heartbeat"] = [(200, {"directive": "finish"})]
-    client.heartbeat(**ABOUT)
-    assert finish == ["the operator wants nothing more begun"]
 
 
 def test_a_worker_is_taken_in_once(folder: StateFolder, operator: FakeOperator) -> None:

@@ -12,7 +12,6 @@ import urllib3
 from bec_ops.contract.errors import MisconfiguredError
 from bec_ops.contract.protocol import (
     Assigned,
-    Directive,
     Enrol,
     Enrolled,
     HeartbeatAnswer,
@@ -60,8 +59,8 @@ class Seat:
 class OutsideClient(OperatorClient):
     """Calls the operator as one seat of a worker; `identify` is told anew for each call.
 
-    `on_heard` is called with the moment at which a call was made that was answered well, and
-    `on_finish` when the operator wants no further task begun.
+    `on_heard` is called with the moment at which a call was made that was answered well. That a
+    task is to be the last one is about its Job: who is not of the cluster has others.
     """
 
     def __init__(
@@ -70,7 +69,6 @@ class OutsideClient(OperatorClient):
         self._identify, self.seat, self._offer = identify, seat, offer or Offer()
         self.lease_seconds: float | None = None
         self.on_heard: Callable[[float], None] = lambda _: None
-        self.on_finish: Callable[[str], None] = lambda _: None
         super().__init__(identify().url, None)
         self._process = seat.process
 
@@ -99,8 +97,6 @@ class OutsideClient(OperatorClient):
         asked = now()
         answer = super().heartbeat(**fields)
         self.on_heard(asked)
-        if answer.directive is Directive.FINISH:
-            self.on_finish(answer.reason or "the operator wants nothing more begun")
         return answer
 
     def mine(self) -> Holds:

@@ -66,13 +66,11 @@ class OutsideWorker(PoolWorker):
         self._idle_since = time.monotonic()
         self._given, self._asked = Assigned(), now()
         self._lease: Lease | None = None
-        self._finishing = ""
         self._resting = self._asking = False
         surroundings = Surroundings(
             operator_url=seated.identity.url, pool=True, work_dir=self._keys.scratch
         )
         super().__init__(surroundings, stop, log, (seated.client, seated.reports))
-        seated.client.on_finish = self._finish
 
     def do(self, task: Task, prepare: Prepare) -> Failure | None:
         """Do a task that was just given, and return why it failed; None if it is done."""
@@ -132,18 +130,12 @@ class OutsideWorker(PoolWorker):
         if left := sum(self._seated.records.count().values()):
             _logger.warning("not told yet, and kept until a worker runs here again: %d", left)
 
-    def _finish(self, reason: str) -> None:
-        self._finishing = reason
-
     def _leave(self) -> None:
         """Stop the attempt under way: nobody else does."""
         if self._attempt is not None:
             self._attempt.stop.request(self._stop.reason)
 
     def _ask(self, take: Callable[[Task], None]) -> None:
-        if self._finishing:
-            self._stop.request(self._finishing)
-            return
         if self._rests():
             time.sleep(_LOOK_AGAIN)
             return
