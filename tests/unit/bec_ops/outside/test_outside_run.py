@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bec_ops.contract.exit_codes import ExitCode
 from bec_ops.outside.client import Seat
 from bec_ops.outside.identity import Identity, StateFolder
 from bec_ops.outside.reports import KeptReports, Records
-from tests.support.fake_operator import Answer, FakeOperator, refusal
+from tests.support.fake_operator import Answer, Call, FakeOperator, refusal
 from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
 
 HANDLERS = """
@@ -262,6 +263,25 @@ def test_a_short_lease_is_renewed_in_time(run: WorkerRun, operator: FakeOperator
         assert len(slow.bodies("heartbeat")) >= 4
         assert len(slow.bodies("done")) == 1
     assert operator.calls == []
+
+
+class Slow(FakeOperator):
+    """An operator whose tasks are long on their way."""
+
+    def take(self, call: Call) -> Answer:
+        answer = super().take(call)
+        if "task" in answer[1]:
+            time.sleep(1.2)
+        return answer
+
+
+def test_a_task_that_was_long_on_its_way_is_told_of_at_once(run: WorkerRun) -> None:
+    with Slow(heartbeat_seconds=30) as slow:
+        me = Identity(url=slow.url, worker_id="w-1", secret="s" * 64)
+        StateFolder(Path(run.environment["BEC_WORKER_STATE"])).keep(me)
+        slow.answers["next"] = [task(run, "one", lease=6), (200, {"over": True})]
+        wait_done(run.start_command("exec", "--", "true"))
+        assert slow.paths()[:4] == ["register", "next", "heartbeat", "done"]
 
 
 def test_work_that_does_not_look_ends_with_the_process(

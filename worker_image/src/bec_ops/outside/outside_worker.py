@@ -99,9 +99,30 @@ class OutsideWorker(PoolWorker):
         attempt = super().begin(task)
         _logger.info("%s: %s, attempt %d", self._given.job, task.volume, task.attempt)
         if seconds is not None:
+            self._be_heard(attempt)
             self._lease = Lease(seconds, self._keys.lease_margin, self._asked, attempt.stop)
             client.on_heard = self._lease.renew
         return attempt
+
+    def _be_heard(self, attempt: Attempt) -> None:
+        """Give a sign of life at once for a task that may have been given long ago.
+
+        Its lease began while the answer was waited for, and nobody here knows when.
+        """
+        client, task = self._seated.client, attempt.task
+        if now() - self._asked < client.heartbeat_seconds / 2:
+            return
+        client.on_heard = self._hear
+        try:
+            client.heartbeat(task_uid=task.task_uid, attempt=task.attempt)
+        except UnreachableError as error:
+            _logger.warning("no heartbeat: %s", error)
+        except RefusedError as refusal:
+            if refusal.is_over:
+                attempt.stop.request(f"the operator gives this attempt up ({refusal})")
+
+    def _hear(self, heard: float) -> None:
+        self._asked = heard
 
     def _ways(self, task: Task, stop: Stop) -> dict[str, Any]:
         """By addresses that the operator signs, where the Job has it so; else by our own keys."""
@@ -148,9 +169,9 @@ class OutsideWorker(PoolWorker):
                 self._wait("the operator does not answer, and has to be told something first")
                 return
             begun = time.monotonic()
-            self._asking = True
+            self._asking, asked = True, now()
             self._given = given = self._seated.client.next_within(self._patience())
-            self._asking, self._asked = False, now()
+            self._asking, self._asked = False, asked
         except (UnreachableError, sqlite3.Error, OSError) as error:
             self._wait(str(error))
         except RefusedError as refusal:
