@@ -49,6 +49,23 @@ async def test_a_scheduler_that_falls_silent_gets_it_again_once_it_answers(
         assert mine <= scheduler.workers.keys()
 
 
+async def test_a_scheduler_that_hangs_up_each_time_is_not_called_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def gone(_: Registration) -> None:
+        """Find that the connection has ended."""
+
+    monkeypatch.setattr(Registration, "_until_it_is_gone", gone)
+    (port,) = free_ports(1)
+    with PlayedScheduler(port) as scheduler:
+        known = Registration(Scheduler(addr=scheduler.address), "127.0.0.1:1")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await known.keep()
+        await known.leave()
+        assert 1 <= len(scheduler.workers) <= 5
+
+
 @pytest.mark.usefixtures("short_times")
 @pytest.mark.parametrize("worker_id", ["", "x" * 10_000])
 async def test_an_answer_without_a_name_is_none(

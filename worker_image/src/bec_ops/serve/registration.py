@@ -58,6 +58,7 @@ class Registration:
         while True:
             await self._get_in()
             await self._until_it_is_gone()
+            await asyncio.sleep(_PAUSES[0])  # one that takes us in may hang up each time
 
     async def leave(self) -> None:
         """Take our names from the scheduler's list, as well as that goes."""
