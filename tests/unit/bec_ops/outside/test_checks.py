@@ -62,6 +62,14 @@ def test_what_could_not_be_reached_has_to_be_before_anything_else_begins() -> No
     assert len(buckets.asked) == 5, "a good answer is remembered"
 
 
+def test_whatever_keeps_the_store_from_being_opened_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nosuch")
+    check = S3Check("s3://mine/a/")
+    assert "The config profile (nosuch) could not be found" in check.missing()
+
+
 def test_nothing_is_asked_where_nothing_is_configured() -> None:
     buckets = Buckets()
     assert S3Check("", lambda: buckets).missing() == ""
