@@ -48,7 +48,7 @@ unit: setup ## pure code, a fake clock
 	$(PYTEST) tests/unit -n 2
 
 integration: setup ## a real API server and a real S3
-	$(PYTEST) tests/integration -m "not alone" -n 3 --dist loadfile
+	$(PYTEST) tests/integration -m "not alone" -n 4 --dist loadfile
 	$(PYTEST) tests/integration -m alone
 
 e2e: setup ## a real kubelet, real containers, helm

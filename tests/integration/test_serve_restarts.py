@@ -158,10 +158,11 @@ def test_a_second_signal_ends_the_worker_at_once(tmp_path: Path) -> None:
     with Served(tmp_path, {"limits": {"grace_seconds": 3000}}) as served:
         calls = SchedulerCalls(served.address)
         job_id = calls.start(
-            "sh", served.script("trap 'echo heard' TERM; while :; do sleep 1; done")
+            "sh", served.script("trap 'echo heard' TERM; echo ready; while :; do sleep 1; done")
         )
         assert served.process
         with calls.stream(job_id) as texts:
+            until(lambda: "ready" in next(texts), "the job can hear it")
             served.process.terminate()
             until(lambda: "heard" in next(texts), "the job is told to stop")
         with pytest.raises(grpc.RpcError, match="is about to end"):

@@ -100,13 +100,14 @@ def test_another_process_of_a_worker_takes_over(space: Space, gate: Gate) -> Non
     started(space, "twice", 1, MINUTES)
     worker = gate.worker(gate.token(space))
     assert worker.next().body["task"]["attempt"] == 1
-    stale, worker.process = worker.session, "0" * 32
+    first, stale, worker.process = worker.process, worker.session, "0" * 32
     worker.register()
     again = until(lambda: worker.next(wait=5).body["task"], "it is tried again", 40)
     assert again["attempt"] == 2
     assert failures(space)[0][0] == "Retryable"
-    worker.session = stale
-    assert worker.report("done").refused == (409, "StaleSession")
+    worker.session, worker.process = stale, first
+    assert worker.report("done").refused == (409, "UnknownSession")
+    assert worker.register().refused == (409, "StaleSession"), "which it learns as it registers"
 
 
 def test_several_seats_of_a_worker(space: Space, gate: Gate) -> None:
