@@ -267,7 +267,7 @@ def test_who_is_not_known_any_more_is_told_so_instead_of_to_wait(
 ) -> None:
     operator.answers["next"] = [gives(run, "I1")]
     call(run, "next", "ocr")
-    unknown = [refusal(401, "Unauthenticated")]
+    unknown: list[Answer] = [refusal(401, "Unauthenticated")]
     operator.answers |= {"done": unknown * 999, "mine": unknown}
     ended = call(run, "done")
     assert ended.code == Outcome.ERROR
