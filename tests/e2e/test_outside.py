@@ -1,5 +1,6 @@
 """One Job by all who may do volumes: pods, a pool, two machines, a grid client, and a hand."""
 
+import json
 import logging
 import signal
 import subprocess
@@ -79,7 +80,7 @@ class Machine:
 
 
 def begin(site: Site) -> LiveJob:
-    """Apply the Job, whose volumes are done in pods at first."""
+    """Apply the Job, whose volumes are done elsewhere at first, so that all come to their turn."""
     script = {"metadata": {"name": "read"}, "data": {"worker.py": HANDLER}}
     site.kube.create(core(site.namespace, "configmaps"), script)
     mounts = [{"name": "script", "mountPath": "/opt/worker"}]
@@ -87,7 +88,7 @@ def begin(site: Site) -> LiveJob:
     template = worker_pod(command, 2, volumeMounts=mounts)
     template["volumes"] = [{"name": "script", "configMap": {"name": "read"}}]
     worker: Body = {"template": {"spec": template}, "handler": "read"}
-    outside = {"allowed": True, "marker": "OnDone", "lease": "10s"}
+    outside = {"allowed": True, "only": True, "marker": "OnDone", "lease": "10s"}
     history = {"succeeded": 100, "failed": 100}
     return site.apply(
         "all", site.namespace, VOLUMES, worker, outside=outside, history=history, parallelism=8
@@ -111,6 +112,9 @@ def test_one_job_by_all_who_may(site: Site, way: WayIn, tmp_path: Path) -> None:
     assert given.code == 0, given
     until((two.run.folder / "begun").exists, "it has a volume", MINUTES)
     killed.send_signal(signal.SIGKILL)
+    until(lambda: "/dd" in json.dumps(site.tasks()), "the grid has had a volume", 2 * MINUTES)
+    live.patch(outside={"only": False})
+    until(site.pods, "there is a pod", MINUTES)
     live.patch(pool={"maxWorkers": 2})
     (hand.run.folder / "text.txt").write_text("by hand")
     assert hand.call("done").code == 0
