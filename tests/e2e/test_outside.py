@@ -22,7 +22,7 @@ from tests.support.ddisp import NEW, Ddisp
 from tests.support.jobs import LiveJob, counts, numbered
 from tests.support.kube import Body
 from tests.support.waiting import until
-from tests.support.worker_runs import Ended, WorkerRun, end_started, wait_done, wait_ended
+from tests.support.worker_runs import POD, Ended, WorkerRun, end_started, wait_done, wait_ended
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,6 @@ def read(task):
     task.write("text.txt", task.volume.i_id)
 """
 LOOP = Path(__file__).parents[2] / "examples/faces/data_dispatcher/worker.py"
-POD = ("BEC_JOB_ID", "BEC_W_ID", "BEC_I_ID", "BEC_I_VERSION", "BEC_OUTPUT_URI", "BEC_TASK_UID")
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from typing import Any
 from bec_ops.contract.exit_codes import ExitCode
 
 PATIENCE = 90.0  # seconds: a worker that starts loads much, and the machine may be busy
+POD = ("BEC_JOB_ID", "BEC_W_ID", "BEC_I_ID", "BEC_I_VERSION", "BEC_OUTPUT_URI", "BEC_TASK_UID")
+"""The variables by which a worker in a pod knows its task."""
 _started: list[subprocess.Popen[str]] = []
 _COMPILED = Path(tempfile.gettempdir()) / "bec-worker-runs"
 

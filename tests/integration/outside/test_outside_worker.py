@@ -20,10 +20,9 @@ from tests.integration.outside.conftest import Gate
 from tests.support.jobs import counts, job, numbered
 from tests.support.space import Space
 from tests.support.waiting import until
-from tests.support.worker_runs import Ended, WorkerRun, wait_done, wait_ended
+from tests.support.worker_runs import POD, Ended, WorkerRun, wait_done, wait_ended
 
 ONLY = {"allowed": True, "only": True}
-POD = ("BEC_JOB_ID", "BEC_W_ID", "BEC_I_ID", "BEC_I_VERSION", "BEC_OUTPUT_URI", "BEC_TASK_UID")
 HANDLER = """
 import pathlib, time
 from bec_ops import TerminalError, worker

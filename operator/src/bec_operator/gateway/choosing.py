@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from bec_operator.act.ground.context import Context
 from bec_operator.act.ground.enrolled import Offer, Outsider
 from bec_operator.act.ground.key import Key
-from bec_operator.api.job import JobSpec
 from bec_operator.decide.memory.memory import Memory
 from bec_operator.decide.sight.seen import JobSeen
 from bec_operator.decide.slots.sites import volumes_for
@@ -54,12 +53,12 @@ class Choosing:
         return [_key(job) for job in sorted((job for job, _ in found), key=turn)]
 
     def _has_work(self, job: Key, memory: Memory, site: str, now: float) -> bool:
-        """Whether there is work at a site, as of a second ago: many may wait and ask."""
+        """Whether there is work at a site, as of a moment ago: many may wait and ask."""
         at, has = self._looked.get((job, site), (0.0, False))
         if now - at >= LOOK_AGAIN:
             if len(self._looked) > _REMEMBERED:
                 self._looked.clear()
-            has = _has_work(memory, site, now)
+            has = not _is_full(memory) and _has_work(memory, site, now)
             self._looked[job, site] = now, has
         return has
 
@@ -96,7 +95,7 @@ class Choosing:
             if offer.handlers and (spec.worker.handler or "") not in offer.handlers:
                 continue
             memory = self._memory_of(key)
-            if memory is not None and memory.ledger is not None and not _is_full(memory, spec):
+            if memory is not None and memory.ledger is not None:
                 yield job, memory
 
 
@@ -104,10 +103,11 @@ def _key(job: JobSeen) -> Key:
     return job.namespace, job.name
 
 
-def _is_full(memory: Memory, spec: JobSpec) -> bool:
+def _is_full(memory: Memory) -> bool:
     """Whether workers from elsewhere have as many volumes of a Job as they may."""
-    begun = (task.recorded_begun for task in memory.books.tasks.values())
-    return sum(bool(b and b.lease_seconds) for b in begun) >= spec.outside.max
+    spec, begun = memory.job.spec, (t.recorded_begun for t in memory.books.tasks.values())
+    held = sum(bool(attempt and attempt.lease_seconds) for attempt in begun)
+    return spec is None or held >= spec.outside.max
 
 
 def _has_work(memory: Memory, site: str, now: float) -> bool:

@@ -106,7 +106,7 @@ class OutsideApi:
     def _registered(self, seat: Seat) -> Registered:
         before = self._current.get(seat.uid, seat.session)
         if before != seat.session:
-            del self._sessions[before]
+            self._sessions.pop(before, None)
         self._sessions[seat.session], self._current[seat.uid] = seat, seat.session
         if len(self._sessions) > 2 * REMEMBERED:
             known = self._ctx.cache.outside.seats

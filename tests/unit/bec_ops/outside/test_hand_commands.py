@@ -3,8 +3,6 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,35 +10,12 @@ import pytest
 from bec_ops.link.operator_client import RefusedError, UnreachableError
 from bec_ops.outside.by_hand import ByHand, Outcome
 from bec_ops.outside.hands import Hands
-from bec_ops.outside.identity import Identity, StateFolder
+from bec_ops.outside.identity import StateFolder
 from bec_ops.outside.keys import Keys
 from bec_ops.outside.reports import Records
 from tests.support.fake_operator import Answer, FakeOperator, refusal
 from tests.support.waiting import until
 from tests.support.worker_runs import Ended, WorkerRun, wait_done, wait_ended
-
-POD = ("BEC_JOB_ID", "BEC_W_ID", "BEC_I_ID", "BEC_I_VERSION", "BEC_OUTPUT_URI", "BEC_TASK_UID")
-
-
-@pytest.fixture
-def operator() -> Iterator[FakeOperator]:
-    with FakeOperator() as operator:
-        yield operator
-
-
-@pytest.fixture
-def folder(tmp_path: Path, operator: FakeOperator) -> StateFolder:
-    folder = StateFolder(tmp_path / "state")
-    folder.make()
-    folder.keep(Identity(url=operator.url, worker_id="w-1", secret="s" * 64, name="desk"))
-    return folder
-
-
-@pytest.fixture
-def run(tmp_path: Path, folder: StateFolder) -> WorkerRun:
-    none = dict.fromkeys((*POD, "BEC_WORKER_ID", "BEC_OPERATOR_URL"), "")
-    more = {"BEC_WORKER_STATE": str(folder.path), "HOME": str(tmp_path)}
-    return WorkerRun(tmp_path / "here", none | more)
 
 
 def task(run: WorkerRun, i_id: str, **more: Any) -> dict[str, Any]:

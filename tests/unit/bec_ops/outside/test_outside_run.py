@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from bec_ops.outside.client import Seat
 from bec_ops.outside.identity import Identity, StateFolder
 from bec_ops.outside.reports import KeptReports, Records
 from tests.support.fake_operator import Answer, Call, FakeOperator, refusal
-from tests.support.worker_runs import WorkerRun, wait_done, wait_ended
+from tests.support.worker_runs import POD, WorkerRun, wait_done, wait_ended
 
 HANDLERS = """
 import pathlib, time
@@ -39,28 +38,6 @@ def lines(task):
 """
 # Its own process and a child of it, in one group: both are named in files.
 SLEEPS = "echo $$ > %s/pids; sleep 600 & echo $! >> %s/pids; wait"
-POD = ("BEC_JOB_ID", "BEC_W_ID", "BEC_I_ID", "BEC_I_VERSION", "BEC_OUTPUT_URI", "BEC_TASK_UID")
-
-
-@pytest.fixture
-def operator() -> Iterator[FakeOperator]:
-    with FakeOperator() as operator:
-        yield operator
-
-
-@pytest.fixture
-def folder(tmp_path: Path, operator: FakeOperator) -> StateFolder:
-    folder = StateFolder(tmp_path / "state")
-    folder.make()
-    folder.keep(Identity(url=operator.url, worker_id="w-1", secret="s" * 64))
-    return folder
-
-
-@pytest.fixture
-def run(tmp_path: Path, folder: StateFolder) -> WorkerRun:
-    none = dict.fromkeys((*POD, "BEC_WORKER_ID", "BEC_OPERATOR_URL"), "")
-    more = {"BEC_WORKER_STATE": str(folder.path), "HOME": str(tmp_path)}
-    return WorkerRun(tmp_path / "here", none | more)
 
 
 def task(run: WorkerRun, i_id: str, lease: float | None = 60, **more: Any) -> Answer:
