@@ -34,7 +34,8 @@ def give_outside(
     most, new = there.most - len(named.handed), there.new - len(named.fresh)
     others = [host for host in idle if host.pod.volume is None]
     given = _pairs(memory, ready, others, most, now)
-    left = [host for host in others if host not in given.values()]
+    taken = {host.pod.uid for host in given.values()}
+    left = [host for host in others if host.pod.uid not in taken]
     fresh = max(min(most - len(given), new), 0)
     return Launches(hosts=given, fresh=tuple(left[:fresh])).beside(named)
 
